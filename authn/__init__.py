@@ -1,0 +1,1 @@
+"""Who is asking: users, sessions, certificate login, OpenID Connect."""

@@ -1,0 +1,1 @@
+"""The OpenID provider, one file per endpoint."""

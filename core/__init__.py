@@ -1,0 +1,1 @@
+"""The ground floor: errors, clock, identity, audit, DER, database base, HTTP edge."""

@@ -1,0 +1,168 @@
+"""The database: one engine, one metadata, transactions that stores join.
+
+SQLite (WAL, the embedded default) and PostgreSQL. Tables are declared in `<package>/tables.py` on
+`metadata`; `yinxin/migrations` is their one history.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    DateTime,
+    Dialect,
+    Engine,
+    Integer,
+    MetaData,
+    TypeDecorator,
+    create_engine,
+    event,
+    make_url,
+)
+from sqlalchemy.exc import ArgumentError, OperationalError
+from typing_extensions import override
+
+from core.errors import Misconfigured, Unavailable
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+Sequence64 = BigInteger().with_variant(Integer, "sqlite")
+"""A 64-bit integer that SQLite can count up as a primary key."""
+
+
+class UTCDateTime(TypeDecorator[datetime]):
+    """An aware UTC time; SQLite keeps it without its zone."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    @override
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a naive time was about to be stored")
+        return value.astimezone(UTC)
+
+    @override
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        stored: datetime = value
+        return stored.replace(tzinfo=UTC) if stored.tzinfo is None else stored.astimezone(UTC)
+
+
+class Database:
+    """Transactions on one engine. Safe to share between threads."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._local = threading.local()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Open a writing transaction, or join the one open in this thread.
+
+        On SQLite it takes the write lock at once (BEGIN IMMEDIATE), so that two writers queue
+        instead of failing half way. Raises `Unavailable` when the database cannot be reached,
+        is full or stays locked.
+        """
+        connection: Connection | None = getattr(self._local, "connection", None)
+        if connection is not None:
+            yield connection
+            return
+        with _translated(), self.engine.begin() as connection:
+            self._local.connection = connection
+            try:
+                yield connection
+            finally:
+                self._local.connection = None
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Open a reading transaction, or join the one open in this thread."""
+        connection: Connection | None = getattr(self._local, "connection", None)
+        if connection is not None:
+            yield connection
+            return
+        with (
+            _translated(),
+            self.engine.connect().execution_options(yinxin_reading=True) as connection,
+            connection.begin(),
+        ):
+            yield connection
+
+    def close(self) -> None:
+        """Close the pool."""
+        self.engine.dispose()
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except OperationalError as error:
+        raise Unavailable("the database cannot be used at the moment; try again later") from error
+
+
+def open_database(url: str) -> Database:
+    """Open ``sqlite:///path`` or ``postgresql+psycopg://…``. Raises `Misconfigured`."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise Misconfigured("the database url cannot be read (database.url)") from error
+    if parsed.get_backend_name() == "sqlite":
+        return Database(_sqlite(url, Path(parsed.database or "")))
+    if parsed.get_backend_name() == "postgresql":
+        return Database(
+            create_engine(
+                parsed.set(drivername="postgresql+psycopg"),
+                pool_size=20,
+                max_overflow=20,
+                pool_pre_ping=True,
+            )
+        )
+    raise Misconfigured(
+        f"the database must be sqlite or postgresql, not {parsed.get_backend_name()!r}"
+    )
+
+
+def _sqlite(url: str, path: Path) -> Engine:
+    if not path.parent.is_dir():
+        raise Misconfigured(f"the directory of the database does not exist: {path.parent}")
+    engine = create_engine(
+        url, connect_args={"timeout": 30, "check_same_thread": False}, pool_size=20, max_overflow=20
+    )
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves, below
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode=WAL")
+        # FULL: a commit is on the disk when it returns; NORMAL could forget the last ones
+        # after a power cut, and nothing issued may be forgotten.
+        cursor.execute("PRAGMA synchronous=FULL")
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        reading = connection.get_execution_options().get("yinxin_reading", False)
+        connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+    return engine

@@ -1,0 +1,125 @@
+"""DER (X.690) in and out: `cryptography.hazmat.asn1`, with our errors.
+
+Structures are declared with `asn1.sequence` where they are used. Here are the few things that
+every floor needs: strict decoding, verbatim octets inside a structure, and values of a type that
+the library does not encode at the top (a SEQUENCE OF, an implicit tag).
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from cryptography.hazmat import asn1
+from cryptography.x509 import ObjectIdentifier
+
+from core.errors import Malformed
+
+T = TypeVar("T")
+
+SEQUENCE = 0x30
+SET = 0x31
+INTEGER = 0x02
+BIT_STRING = 0x03
+OCTET_STRING = 0x04
+NULL = b"\x05\x00"
+
+
+def decode(structure: type[T], octets: bytes, *, what: str) -> T:
+    """Decode exactly `structure`, strictly (DER, nothing after it). Raises `Malformed`.
+
+    `what` names the thing in the error: "the certification request".
+    """
+    try:
+        return asn1.decode_der(structure, octets)
+    except ValueError as error:
+        reason = str(error).removeprefix("error parsing asn1 value: ")
+        raise Malformed(f"{what} is not valid DER: {reason}") from error
+
+
+def encode(value: Any) -> bytes:
+    """Encode an `asn1.sequence` value or a primitive."""
+    return asn1.encode_der(value)
+
+
+def verbatim(octets: bytes) -> Any:
+    """Take one DER element, to be put into a structure octet for octet (an `asn1.TLV` field)."""
+    return decode(asn1.TLV, octets, what="an embedded element")
+
+
+def octets_of(element: Any) -> bytes:
+    """Return the octets of an `asn1.TLV` field, tag and length included."""
+    return asn1.encode_der(element)
+
+
+def wrap(tag: int, *contents: bytes) -> bytes:
+    """Put encoded elements behind one tag octet and a definite length."""
+    body = b"".join(contents)
+    size = len(body)
+    if size < 0x80:
+        return bytes((tag, size)) + body
+    length = size.to_bytes((size.bit_length() + 7) // 8, "big")
+    return bytes((tag, 0x80 | len(length))) + length + body
+
+
+def sequence(*elements: bytes) -> bytes:
+    """Encode a SEQUENCE (OF) of elements that are encoded already."""
+    return wrap(SEQUENCE, *elements)
+
+
+def explicit(number: int, element: bytes) -> bytes:
+    """Encode ``[number] EXPLICIT``."""
+    return wrap(0xA0 | number, element)
+
+
+def bit_string(octets: bytes) -> asn1.BitString:
+    """Make a BIT STRING of whole octets."""
+    return asn1.BitString(octets, 0)
+
+
+def oid(dotted: str) -> ObjectIdentifier:
+    """Parse a dotted object identifier. Raises `Malformed`."""
+    try:
+        return ObjectIdentifier(dotted)
+    except ValueError as error:
+        raise Malformed(f"{dotted!r} is not an object identifier") from error
+
+
+@asn1.sequence
+class SubjectPublicKeyInfo:
+    """RFC 5280, 4.1.2.7. The algorithm stays verbatim: `keystore.algorithms` knows its octets."""
+
+    algorithm: asn1.TLV
+    subject_public_key: asn1.BitString
+
+
+@asn1.sequence
+class SignedObject:
+    """What certificates, CSRs, CRLs and OCSP answers share: SEQUENCE {tbs, algorithm, signature}.
+
+    RFC 5280, 4.1.1 and 5.1.1; RFC 2986, 4.2.
+    """
+
+    tbs: asn1.TLV
+    algorithm: asn1.TLV
+    signature: asn1.BitString
+
+
+def signed_object(tbs: bytes, algorithm: bytes, signature: bytes) -> bytes:
+    """Join to-be-signed octets, AlgorithmIdentifier and signatureValue octets."""
+    return sequence(tbs, algorithm, encode(bit_string(signature)))
+
+
+def split_signed(octets: bytes, *, what: str) -> tuple[bytes, bytes, bytes]:
+    """Return (tbs, AlgorithmIdentifier, signature) octets of a signed object, the way back."""
+    signed = decode(SignedObject, octets, what=what)
+    if signed.signature.padding_bits():
+        raise Malformed(f"{what}: the signature is not whole octets")
+    return octets_of(signed.tbs), octets_of(signed.algorithm), signed.signature.as_bytes()
+
+
+def public_key_bits(spki: bytes) -> bytes:
+    """Return the subjectPublicKey octets (without the unused-bits octet).
+
+    RFC 5280, 4.2.1.2 (key identifiers) and RFC 6960, 4.1.1 (issuerKeyHash) hash exactly these.
+    """
+    return decode(SubjectPublicKeyInfo, spki, what="the public key").subject_public_key.as_bytes()

@@ -1,0 +1,229 @@
+"""The HTTP edge that every router shares: problem+json, body limit, request id, principal."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Awaitable, Callable, MutableMapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from core.errors import (
+    Conflict,
+    Forbidden,
+    Malformed,
+    NotFound,
+    Refused,
+    Throttled,
+    TooLarge,
+    TrustError,
+    Unauthenticated,
+    Unavailable,
+)
+from core.identity import Principal, Role
+
+log = logging.getLogger(__name__)
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+PROBLEM_JSON = "application/problem+json"
+
+_STATUS: tuple[tuple[type[TrustError], HTTPStatus], ...] = (
+    (Malformed, HTTPStatus.BAD_REQUEST),
+    (Unauthenticated, HTTPStatus.UNAUTHORIZED),
+    (Forbidden, HTTPStatus.FORBIDDEN),
+    (NotFound, HTTPStatus.NOT_FOUND),
+    (Conflict, HTTPStatus.CONFLICT),
+    (TooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+    (Refused, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (Throttled, HTTPStatus.TOO_MANY_REQUESTS),
+    (Unavailable, HTTPStatus.SERVICE_UNAVAILABLE),
+)
+
+
+def status_of(error: TrustError) -> HTTPStatus:
+    """Return the HTTP status that says `error` (RFC 9110, 15)."""
+    return next(
+        (status for kind, status in _STATUS if isinstance(error, kind)),
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+    )
+
+
+def problem(status: HTTPStatus, detail: str, *, kind: str, request_id: str | None) -> JSONResponse:
+    """Make a problem+json answer (RFC 9457). `kind` is a stable word for programs."""
+    body = {"type": f"urn:yinxin:problem:{kind}", "title": status.phrase, "status": int(status)}
+    body["detail"] = detail
+    if request_id is not None:
+        body["request_id"] = request_id
+    return JSONResponse(
+        body, status_code=status, media_type=PROBLEM_JSON, headers={"Cache-Control": "no-store"}
+    )
+
+
+def install_problem_handlers(app: FastAPI) -> None:
+    """Translate every error of `app` into problem+json, once, here."""
+
+    @app.exception_handler(TrustError)
+    def trust_error(request: Request, error: TrustError) -> JSONResponse:
+        status = status_of(error)
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            log.error("request failed", exc_info=error)
+        detail = str(error) if status != HTTPStatus.INTERNAL_SERVER_ERROR else "internal error"
+        answer = problem(
+            status, detail, kind=_kind(type(error).__name__), request_id=request_id_of(request)
+        )
+        if isinstance(error, Throttled):
+            answer.headers["Retry-After"] = str(error.retry_after)
+        if isinstance(error, Unavailable):
+            answer.headers["Retry-After"] = "5"
+        if isinstance(error, Unauthenticated):
+            answer.headers["WWW-Authenticate"] = 'Bearer realm="yinxin"'
+        return answer
+
+    @app.exception_handler(RequestValidationError)
+    def validation_error(request: Request, error: RequestValidationError) -> JSONResponse:
+        # Say where and what, and never echo the input: it may hold a secret.
+        parts = [
+            f"{'.'.join(str(step) for step in item['loc'])}: {item['msg']}"
+            for item in error.errors()[:5]
+        ]
+        return problem(
+            HTTPStatus.BAD_REQUEST,
+            "; ".join(parts),
+            kind="malformed",
+            request_id=request_id_of(request),
+        )
+
+    @app.exception_handler(HTTPException)
+    def http_error(request: Request, error: HTTPException) -> JSONResponse:
+        status = HTTPStatus(error.status_code)
+        answer = problem(
+            status,
+            str(error.detail),
+            kind=_kind(status.phrase.replace(" ", "")),
+            request_id=request_id_of(request),
+        )
+        answer.headers.update(error.headers or {})
+        return answer
+
+    @app.exception_handler(Exception)
+    def unexpected(request: Request, error: Exception) -> JSONResponse:
+        log.error("unexpected error", exc_info=error)
+        return problem(
+            HTTPStatus.INTERNAL_SERVER_ERROR,
+            "internal error; the log holds the reason under this request id",
+            kind="internal",
+            request_id=request_id_of(request),
+        )
+
+
+def _kind(name: str) -> str:
+    return "".join(f"-{c.lower()}" if c.isupper() and i else c.lower() for i, c in enumerate(name))
+
+
+def request_id_of(request: Request) -> str | None:
+    """Return the id that the log and the answer share."""
+    value = request.scope.get("yinxin.request_id")
+    return value if isinstance(value, str) else None
+
+
+class RequestId:
+    """Gives every request a random id and sends it back as ``X-Request-Id``."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = secrets.token_hex(8)
+        scope["yinxin.request_id"] = request_id
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message.setdefault("headers", []).append((b"x-request-id", request_id.encode()))
+            await send(message)
+
+        await self._app(scope, receive, send_with_id)
+
+
+class BodyLimit:
+    """Refuses request bodies over `octets`, counted as they arrive and not only as announced."""
+
+    def __init__(self, app: App, *, octets: int) -> None:
+        self._app = app
+        self._octets = octets
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        announced = dict(scope["headers"]).get(b"content-length", b"0")
+        if not announced.isdigit() or len(announced) > 18 or int(announced) > self._octets:
+            await self._refuse(scope, receive, send)
+            return
+        body = bytearray()
+        more = True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+            if len(body) > self._octets:
+                await self._refuse(scope, receive, send)
+                return
+        replayed = False
+
+        async def replay() -> Message:
+            nonlocal replayed
+            if replayed:
+                return await receive()
+            replayed = True
+            return {"type": "http.request", "body": bytes(body), "more_body": False}
+
+        await self._app(scope, replay, send)
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request_id = scope.get("yinxin.request_id")
+        answer = problem(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            f"the request body is longer than {self._octets} octets",
+            kind="too-large",
+            request_id=request_id if isinstance(request_id, str) else None,
+        )
+        await answer(scope, receive, send)
+
+
+def principal(request: Request) -> Principal:
+    """Return who is asking (set by `authn.middleware`). Raises `Unauthenticated`."""
+    found = request.scope.get("yinxin.principal")
+    if not isinstance(found, Principal):
+        raise Unauthenticated(
+            "authenticate with an administrator's token (Authorization: Bearer) "
+            "or with a client certificate"
+        )
+    return found
+
+
+def require_role(*roles: Role) -> Callable[[Request], Principal]:
+    """Make a dependency that lets only these roles in. Raises `Forbidden` for others."""
+
+    def dependency(request: Request) -> Principal:
+        asking = principal(request)
+        if asking.role not in roles:
+            wanted = " or ".join(roles)
+            raise Forbidden(f"this needs the role {wanted}; {asking.name} has {asking.role}")
+        return asking
+
+    return dependency

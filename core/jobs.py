@@ -1,0 +1,102 @@
+"""Periodic jobs that run once per cluster, by a lease in the database."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import Column, String, Table, insert, select
+from sqlalchemy import update as sql_update
+from sqlalchemy.exc import IntegrityError
+
+from core.clock import Clock
+from core.db import Database, UTCDateTime, metadata
+
+log = logging.getLogger(__name__)
+
+job_leases = Table(
+    "job_leases",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("holder", String(32), nullable=False),
+    Column("until", UTCDateTime, nullable=False),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Something to do every `every_seconds`. `run` must stand being run twice."""
+
+    name: str
+    every_seconds: float
+    run: Callable[[], object]
+
+
+class JobRunner:
+    """Runs jobs in one background thread; a job whose lease another node holds waits its turn."""
+
+    def __init__(self, database: Database, jobs: tuple[Job, ...], *, clock: Clock) -> None:
+        self._database = database
+        self._jobs = jobs
+        self._clock = clock
+        self._holder = secrets.token_hex(16)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name="jobs", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask the thread to end, and wait for the job that runs."""
+        self._stop.set()
+        self._thread.join(timeout=30)
+
+    def run_due(self) -> None:
+        """Run every job whose lease we can take now."""
+        for job in self._jobs:
+            if self._stop.is_set():
+                return
+            try:
+                if self._lease(job):
+                    job.run()
+            except Exception:  # recorded; one failing job must not stop the others
+                log.exception("job failed", extra={"job": job.name})
+
+    def _loop(self) -> None:
+        pause = min((job.every_seconds for job in self._jobs), default=60.0)
+        while not self._stop.wait(pause):
+            self.run_due()
+
+    def _lease(self, job: Job) -> bool:
+        """Take the right to run `job` until it is due again."""
+        now = self._clock.now()
+        until = now + timedelta(seconds=job.every_seconds)
+        with self._database.transaction() as connection:
+            held = connection.execute(
+                select(job_leases.c.until).where(job_leases.c.name == job.name).with_for_update()
+            ).first()
+            if held is None:
+                try:
+                    with connection.begin_nested():
+                        connection.execute(
+                            insert(job_leases).values(
+                                name=job.name, holder=self._holder, until=until
+                            )
+                        )
+                except IntegrityError:
+                    return False
+                return True
+            # A lease far in the future was written by a clock that jumped: take it over.
+            if now < held.until <= until + timedelta(seconds=job.every_seconds):
+                return False
+            connection.execute(
+                sql_update(job_leases)
+                .where(job_leases.c.name == job.name)
+                .values(holder=self._holder, until=until)
+            )
+            return True

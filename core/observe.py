@@ -1,0 +1,65 @@
+"""What operators see: structured logs and metric names."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from typing import Any, Final
+
+from prometheus_client import Counter, Gauge, Histogram
+from typing_extensions import override
+
+from core.clock import Clock
+
+CERTIFICATES_ISSUED: Final = Counter(
+    "yinxin_certificates_issued", "Certificates issued.", ["issuer", "profile"]
+)
+CERTIFICATES_FAILED: Final = Counter(
+    "yinxin_certificates_failed", "Attempts that burned a serial.", ["issuer", "profile"]
+)
+CERTIFICATES_REVOKED: Final = Counter(
+    "yinxin_certificates_revoked", "Revocations and holds.", ["issuer", "reason"]
+)
+CRL_NUMBER: Final = Gauge("yinxin_crl_number", "Number of the newest CRL.", ["issuer"])
+CRL_NEXT_UPDATE: Final = Gauge(
+    "yinxin_crl_next_update_timestamp_seconds", "nextUpdate of the newest CRL.", ["issuer"]
+)
+OCSP_ANSWERS: Final = Counter("yinxin_ocsp_answers", "OCSP answers by status.", ["status"])
+LOGINS: Final = Counter("yinxin_logins", "Login attempts.", ["method", "result"])
+TOKENS_ISSUED: Final = Counter("yinxin_tokens_issued", "Tokens issued.", ["grant_type"])
+SIGNATURES: Final = Histogram(
+    "yinxin_signature_seconds", "Time to sign in the keystore.", ["scheme", "algorithm"]
+)
+
+_STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
+
+
+class JSONLines(logging.Formatter):
+    """One JSON object a line: time (UTC), level, logger, message, then the `extra` fields."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self._clock = clock
+
+    @override
+    def format(self, record: logging.LogRecord) -> str:
+        entry: dict[str, Any] = {
+            "time": self._clock.now().isoformat().replace("+00:00", "Z"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        entry |= {key: value for key, value in vars(record).items() if key not in _STANDARD}
+        if record.exc_info:
+            entry["exception"] = self.formatException(record.exc_info)
+        return json.dumps(entry, ensure_ascii=False, default=str)
+
+
+def configure_logging(level: str, *, clock: Clock) -> None:
+    """Send every log line to standard error as JSON."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JSONLines(clock))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())

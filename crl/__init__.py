@@ -1,0 +1,1 @@
+"""Revocation status for relying parties: CRLs and OCSP."""

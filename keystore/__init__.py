@@ -1,0 +1,1 @@
+"""Private keys, algorithms, SM2, and the devices that hold keys."""

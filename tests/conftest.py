@@ -1,0 +1,52 @@
+"""Fixtures that every test may use."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from core.db import Database, metadata, open_database
+from tests import postgres
+from tests.fakes.audit import MemoryAuditLog
+from tests.fakes.clock import FakeClock
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def audit() -> MemoryAuditLog:
+    return MemoryAuditLog()
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    with postgres.server() as url:
+        yield url
+
+
+@pytest.fixture
+def sqlite_database(tmp_path: Path) -> Iterator[Database]:
+    """A SQLite database with every imported table."""
+    database = open_database(f"sqlite:///{tmp_path}/test.sqlite3")
+    metadata.create_all(database.engine)
+    yield database
+    database.close()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def database(request: pytest.FixtureRequest) -> Iterator[Database]:
+    """The same test on both databases, with every imported table."""
+    if request.param == "sqlite":
+        yield request.getfixturevalue("sqlite_database")
+        return
+    url = request.getfixturevalue("postgres_url")
+    opened = open_database(postgres.fresh_database(url, f"t{secrets.token_hex(8)}"))
+    metadata.create_all(opened.engine)
+    yield opened
+    opened.close()

@@ -1,0 +1,1 @@
+"""The roof: settings, wiring, the application, pages, command line, migrations."""

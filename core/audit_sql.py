@@ -1,9 +1,9 @@
 """The audit log as a hash chain in the database, with signed checkpoints.
 
 Row n holds ``hash(n) = SM3(canonical JSON of {sequence, at, action, actor, detail, previous})``,
-where ``previous`` is ``hash(n-1)``. The head row names the last sequence and hash, so that a removed
-last row is found too. A checkpoint is a signature over sequence and hash: whoever rewrites the
-whole chain, head included, still cannot make one.
+where ``previous`` is ``hash(n-1)``. The head row names the last sequence and hash, so that a
+removed last row is found too. A checkpoint is a signature over sequence and hash: whoever
+rewrites the whole chain, head included, still cannot make one.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -95,12 +95,17 @@ class Verdict:
     first_bad: int | None
 
 
-def event_hash(
-    sequence: int, at: datetime, action: str, actor: str, detail: str, previous: bytes
-) -> bytes:
-    """Return SM3 over the canonical form of one event."""
+def event_hash(event: StoredEvent) -> bytes:
+    """Return SM3 over the canonical form of one event; its own `hash` is not part of it."""
     body = json.dumps(
-        [sequence, at.isoformat(), action, actor, detail, previous.hex()],
+        [
+            event.sequence,
+            event.at.isoformat(),
+            event.action,
+            event.actor,
+            event.detail,
+            event.previous.hex(),
+        ],
         ensure_ascii=False,
         separators=(",", ":"),
     )
@@ -139,24 +144,21 @@ class SQLAuditLog:
         ).first()
         if head is None:
             raise AuditUnavailable("the head of the audit chain is missing; see audit verify")
-        sequence, previous = head.sequence + 1, bytes(head.hash)
-        at = self._clock.now()
-        digest = event_hash(sequence, at, action, actor, detail, previous)
-        connection.execute(
-            insert(audit_events).values(
-                sequence=sequence,
-                at=at,
-                action=action,
-                actor=actor,
-                detail=detail,
-                previous=previous,
-                hash=digest,
-            )
+        event = StoredEvent(
+            sequence=head.sequence + 1,
+            at=self._clock.now(),
+            action=action,
+            actor=actor,
+            detail=detail,
+            previous=bytes(head.hash),
+            hash=b"",
         )
+        event = replace(event, hash=event_hash(event))
+        connection.execute(insert(audit_events).values(asdict(event)))
         connection.execute(
             sql_update(audit_head)
             .where(audit_head.c.id == _HEAD)
-            .values(sequence=sequence, hash=digest)
+            .values(sequence=event.sequence, hash=event.hash)
         )
 
     def list_events(
@@ -274,10 +276,7 @@ def _fault(stored: StoredEvent, expected: int, previous: bytes) -> str | None:
         return f"row {expected} is missing: the next one is row {stored.sequence}"
     if stored.previous != previous:
         return f"row {expected} does not follow row {expected - 1}: its previous hash differs"
-    digest = event_hash(
-        stored.sequence, stored.at, stored.action, stored.actor, stored.detail, stored.previous
-    )
-    if digest != stored.hash:
+    if event_hash(stored) != stored.hash:
         return f"row {expected} was changed: its hash does not match its content"
     return None
 

@@ -1,0 +1,98 @@
+"""Transactions that stores join."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from sqlalchemy import insert, select
+
+from core.db import Database, open_database
+from core.errors import Misconfigured
+from core.jobs import Job, JobRunner, job_leases
+from tests.fakes.clock import FakeClock
+
+
+def _add(database: Database, name: str, until: datetime) -> None:
+    with database.transaction() as connection:
+        connection.execute(insert(job_leases).values(name=name, holder="x", until=until))
+
+
+def _names(database: Database) -> list[str]:
+    with database.reading() as connection:
+        return list(connection.execute(select(job_leases.c.name)).scalars())
+
+
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
+
+
+def test_an_inner_transaction_joins_the_outer_one(database: Database) -> None:
+    with pytest.raises(ZeroDivisionError), database.transaction():
+        _add(database, "inner", NOW)
+        assert _names(database) == ["inner"]
+        raise ZeroDivisionError
+    assert _names(database) == []
+
+
+def test_times_come_back_aware_and_in_utc(database: Database) -> None:
+    beijing = timezone(timedelta(hours=8))
+    _add(database, "a", datetime(2026, 11, 22, 8, tzinfo=beijing))
+    with database.reading() as connection:
+        stored = connection.execute(select(job_leases.c.until)).scalar_one()
+    assert stored == NOW
+    assert stored.tzinfo is UTC
+
+
+def test_sqlite_is_durable_and_in_wal_mode(sqlite_database: Database) -> None:
+    with sqlite_database.reading() as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
+
+
+@pytest.mark.parametrize("url", ["nonsense", "mysql://x/y", "sqlite:////nowhere/at/all/x.db"])
+def test_a_url_that_cannot_work_is_refused(url: str) -> None:
+    with pytest.raises(Misconfigured):
+        open_database(url)
+
+
+def test_a_job_runs_once_per_period_in_the_whole_cluster(
+    database: Database, clock: FakeClock
+) -> None:
+    ran: list[str] = []
+    nodes = [
+        JobRunner(database, (Job("crl", 60, lambda node=node: ran.append(node)),), clock=clock)
+        for node in ("a", "b")
+    ]
+    for node in nodes:
+        node.run_due()
+    assert ran == ["a"]
+    clock.advance(seconds=61)
+    for node in reversed(nodes):
+        node.run_due()
+    assert ran == ["a", "b"]
+
+
+def test_a_failing_job_does_not_stop_the_next(sqlite_database: Database, clock: FakeClock) -> None:
+    ran: list[int] = []
+    jobs = (Job("bad", 60, lambda: 1 // 0), Job("good", 60, lambda: ran.append(1)))
+    JobRunner(sqlite_database, jobs, clock=clock).run_due()
+    assert ran == [1]
+
+
+def test_a_lease_from_a_clock_that_jumped_is_taken_over(
+    sqlite_database: Database, clock: FakeClock
+) -> None:
+    ran: list[int] = []
+    _add(sqlite_database, "crl", clock.now() + timedelta(days=400))
+    JobRunner(sqlite_database, (Job("crl", 60, lambda: ran.append(1)),), clock=clock).run_due()
+    assert ran == [1]
+
+
+def test_a_relative_sqlite_path_is_fine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    database = open_database("sqlite:///x.sqlite3")
+    with database.transaction() as connection:
+        connection.exec_driver_sql("CREATE TABLE t (x)")
+    database.close()
+    assert (tmp_path / "x.sqlite3").exists()

@@ -1,0 +1,98 @@
+"""OpenSSL's command (Debian 12: 3.0).
+
+It can be told the SM2 identifier for the end of a path and for a CSR, but not for a CRL, an OCSP
+answer or a certificate in the middle: so paths are judged hop by hop, and SM2 CRLs and answers by
+others.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from tests.judges import SM2_ID, JudgeSaysNo
+from tests.judges.command import ask
+from tests.judges.octets import CERTIFICATE, CRL, files, pem
+
+_SM2 = ("-vfyopt", f"distid:{SM2_ID}")
+
+
+def verify_path(*path: bytes, sm2: bool) -> None:
+    """Judge every hop of `path`, which starts with the root.
+
+    The root's own signature only for RSA and EC: for SM2 OpenSSL looks at it without the
+    identifier.
+    """
+    told = _SM2 if sm2 else ("-check_ss_sig",)
+    for issuer, subject in pairwise(path if sm2 else (path[0], *path)):
+        with files(issuer=pem(CERTIFICATE, issuer), subject=pem(CERTIFICATE, subject)) as file:
+            strict = ("-x509_strict", "-partial_chain", *told, "-CAfile", file["issuer"])
+            ask("openssl", "verify", *strict, file["subject"])
+
+
+def verify_path_with_crls(*path: bytes, crls: tuple[bytes, ...]) -> None:
+    """Judge a whole RSA or EC path with the CRL of every issuer in it, root first."""
+    with files(
+        root=pem(CERTIFICATE, path[0]),
+        between="".join(pem(CERTIFICATE, der) for der in path[1:-1]),
+        subject=pem(CERTIFICATE, path[-1]),
+        crls="".join(pem(CRL, der) for der in crls),
+    ) as file:
+        between = ("-untrusted", file["between"]) if len(path) > 2 else ()
+        lists = ("-crl_check_all", "-CRLfile", file["crls"])
+        trust = ("-CAfile", file["root"])
+        ask("openssl", "verify", "-x509_strict", *lists, *trust, *between, file["subject"])
+
+
+def verify_request(csr: bytes, *, sm2: bool) -> None:
+    """Judge a CSR's proof of possession."""
+    with files(csr=csr) as file:
+        told = _SM2 if sm2 else ()
+        command = ("openssl", "req", "-verify", "-noout", "-inform", "DER", "-in", file["csr"])
+        ask(*command, *told, says="verify OK")
+
+
+def verify_crl(crl: bytes, *, issuer: bytes) -> None:
+    """Judge the signature of an RSA or EC CRL."""
+    with files(crl=crl, issuer=pem(CERTIFICATE, issuer)) as file:
+        command = ("openssl", "crl", "-noout", "-inform", "DER", "-in", file["crl"])
+        ask(*command, "-CAfile", file["issuer"], says="verify OK")
+
+
+def verify_ocsp(response: bytes, *path: bytes) -> str:
+    """Judge an RSA or EC answer about the end of `path`; give its word: good or revoked."""
+    with files(
+        root=pem(CERTIFICATE, path[0]),
+        issuer=pem(CERTIFICATE, path[-2]),
+        between="".join(pem(CERTIFICATE, der) for der in path[1:-1]),
+        subject=pem(CERTIFICATE, path[-1]),
+        response=response,
+    ) as file:
+        question = ("-issuer", file["issuer"], "-cert", file["subject"])
+        between = ("-verify_other", file["between"]) if len(path) > 2 else ()
+        answer = ("-respin", file["response"], "-no_nonce", "-CAfile", file["root"], *between)
+        printed = ask("openssl", "ocsp", *question, *answer, says="Response verify OK")
+    return _word(printed, file["subject"])
+
+
+def ask_ocsp(url: str, *path: bytes, digest: str = "sha1", nonce: bool = True) -> str:
+    """Ask the responder at `url` about the end of an RSA or EC `path`; give its word."""
+    with files(
+        root=pem(CERTIFICATE, path[0]),
+        issuer=pem(CERTIFICATE, path[-2]),
+        between="".join(pem(CERTIFICATE, der) for der in path[1:-1]),
+        subject=pem(CERTIFICATE, path[-1]),
+    ) as file:
+        question = (f"-{digest}", "-issuer", file["issuer"], "-cert", file["subject"])
+        between = ("-verify_other", file["between"]) if len(path) > 2 else ()
+        peer = ("-url", url, "-nonce" if nonce else "-no_nonce", "-CAfile", file["root"], *between)
+        printed = ask("openssl", "ocsp", *question, *peer, says="Response verify OK")
+    if nonce and "WARNING: no nonce in response" in printed:
+        raise JudgeSaysNo(printed)
+    return _word(printed, file["subject"])
+
+
+def _word(printed: str, subject: str) -> str:
+    for line in printed.splitlines():
+        if line.startswith(f"{subject}: "):
+            return line.removeprefix(f"{subject}: ")
+    raise JudgeSaysNo(printed)

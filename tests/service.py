@@ -1,0 +1,123 @@
+"""A real `yinxin serve` in a process of its own, as an administrator would run it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    for sock in sockets:
+        sock.bind(("127.0.0.1", 0))
+    ports = [sock.getsockname()[1] for sock in sockets]
+    for sock in sockets:
+        sock.close()
+    return ports
+
+
+def yinxin(*words: str | Path, environment: dict[str, str] | None = None, check: bool = True, **how):
+    """Run the command line to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "yinxin", *map(str, words)],
+        env=os.environ | (environment or {}),
+        capture_output=True,
+        text=True,
+        check=check,
+        timeout=120,
+        **how,
+    )
+
+
+@dataclass
+class Service:
+    """One state directory and, most of the time, the process that serves from it."""
+
+    state: Path
+    environment: dict[str, str] = field(default_factory=dict)
+    process: subprocess.Popen[str] | None = None
+
+    def __post_init__(self) -> None:
+        self.https_port, self.mutual_tls_port, self.http_port = free_ports(3)
+        self.environment = {
+            "YINXIN_SERVER__HTTPS_PORT": str(self.https_port),
+            "YINXIN_SERVER__MUTUAL_TLS_PORT": str(self.mutual_tls_port),
+            "YINXIN_SERVER__HTTP_PORT": str(self.http_port),
+            "YINXIN_LOG__LEVEL": "warning",
+            # Small on purpose: the suite is not the place to spend 64 MiB a login.
+            "YINXIN_AUTHN__PASSWORD__MEMORY_KIBIBYTES": "19456",
+            "YINXIN_AUTHN__PASSWORD__ITERATIONS": "2",
+            "YINXIN_AUTHN__PASSWORD__LANES": "1",
+        } | self.environment
+        self.log = self.state.with_name(f"{self.state.name}.log")
+
+    @property
+    def url(self) -> str:
+        return f"https://localhost:{self.https_port}"
+
+    @property
+    def revocation_url(self) -> str:
+        return f"http://localhost:{self.http_port}"
+
+    @property
+    def root(self) -> Path:
+        """The root to trust for TLS."""
+        return self.state / "trust" / "rsa-root.pem"
+
+    def start(self) -> Service:
+        """Start and wait until it says that it is ready; fails with its own words."""
+        with self.log.open("a") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "yinxin", "--state", str(self.state), "serve"],
+                env=os.environ | self.environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+        for _ in range(600):
+            if self.process.poll() is not None:
+                raise RuntimeError(f"yinxin serve ended: {self.log.read_text()}")
+            if self.root.exists() and self._ready():
+                return self
+            time.sleep(0.1)
+        raise RuntimeError(f"yinxin serve did not become ready: {self.log.read_text()}")
+
+    def _ready(self) -> bool:
+        context = ssl.create_default_context(cafile=self.root)
+        try:
+            with urlopen(f"{self.url}/readyz", context=context, timeout=5) as answer:
+                return answer.status == 200
+        except (URLError, OSError):
+            return False
+
+    def stop(self) -> int:
+        """Ask it to end, as Ctrl-C does; return its exit code."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGINT)
+        code = self.process.wait(timeout=30)
+        self.process = None
+        return code
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait(timeout=30)
+        self.process = None
+
+    def yinxin(self, *words: str | Path, **how) -> str:
+        """Run a command on this state directory; return what it prints."""
+        done = yinxin("--state", self.state, *words, environment=self.environment, **how)
+        return done.stdout.strip()
+
+    def token(self, user: str = "business") -> str:
+        return self.yinxin("token", "create", user, "--name", "tests", "--days", "1")

@@ -13,10 +13,71 @@ what was not reserved.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
+from datetime import datetime
 
+from cryptography import x509
+
+from ca import lint
+from ca.contents import IssuanceRequest, check_contents, validity
+from ca.extensions import Surroundings, build_extensions, key_identifier
+from ca.names import encode_name, text_of
+from ca.profiles import CertificateProfile, IssuerKind
+from ca.serials import SerialNumber
+from ca.tbs import Fields, encode_tbs
 from core import der
+from core.errors import InvalidSignature, ProfileViolation
+from keystore.algorithms import SignatureAlgorithm
 from keystore.backend import Signer
+from keystore.verify import key_algorithm, verify_signature
+
+_SM2_WITH_NULL = bytes.fromhex("300c06082a811ccf550183750500")
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A certificate that is ready to be signed, and has not been."""
+
+    issuer: str
+    serial: SerialNumber
+    profile: str
+    subject: str
+    """RFC 4514 text."""
+    not_before: datetime
+    not_after: datetime
+    tbs: bytes
+    signature_algorithm: bytes
+    """DER AlgorithmIdentifier, as it stands in `tbs`."""
+    spki: bytes
+    requester: str
+    request_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """The intent to sign, as the store has promised to remember it."""
+
+    issuer: str
+    serial: SerialNumber
+    profile: str
+    tbs: bytes
+    signature_algorithm: bytes
+    requester: str
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A signed certificate."""
+
+    issuer: str
+    serial: SerialNumber
+    der: bytes
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over `der`, lowercase hex."""
+        return hashlib.sha256(self.der).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +87,14 @@ class Issuer:
     name: str
     """A short stable word: ``sm2-root``, ``rsa-issuing``. Part of URLs; never reused."""
     certificate: bytes
-    """DER."""
+    """DER. Empty only while a root prepares its own certificate."""
     chain: tuple[bytes, ...]
     """DER of the certificates above it, parent first, root last; empty for a root."""
     signer: Signer
     subject: bytes
     """DER Name, octet for octet as in `certificate`."""
+    revocation_url: str = ""
+    """Where OCSP, CRLs and CA certificates are; goes into every certificate."""
 
     @property
     def spki(self) -> bytes:
@@ -42,3 +105,99 @@ class Issuer:
     def public_key_bits(self) -> bytes:
         """What key identifiers and issuerKeyHash are computed over."""
         return der.public_key_bits(self.spki)
+
+    @property
+    def kind(self) -> IssuerKind:
+        """What kind of issuer this is: a root has nothing above it."""
+        if not self.certificate:
+            return IssuerKind.SELF
+        return IssuerKind.ISSUING if self.chain else IssuerKind.ROOT
+
+    def prepare(
+        self,
+        request: IssuanceRequest,
+        *,
+        profile: CertificateProfile,
+        serial: SerialNumber,
+        now: datetime,
+    ) -> Prepared:
+        """Make the exact octets to be signed, checked by the profile and linted.
+
+        Raises `Refused` (its kinds `ProfileViolation` and `LintFailure` included).
+        """
+        if self.kind not in profile.issued_by:
+            raise ProfileViolation(
+                f"profile {profile.name} is issued by {' or '.join(profile.issued_by)} CAs, "
+                f"and {self.name} is {self.kind}"
+            )
+        contents = check_contents(request, profile)
+        parent = x509.load_der_x509_certificate(self.certificate) if self.certificate else None
+        not_before, not_after = validity(
+            profile,
+            request.validity_days,
+            now,
+            issuer_validity=None
+            if parent is None
+            else (parent.not_valid_before_utc, parent.not_valid_after_utc),
+        )
+        identifier = self._identifier(profile)
+        tbs = encode_tbs(
+            Fields(
+                serial=serial,
+                signature_algorithm=identifier,
+                issuer=self.subject,
+                not_before=not_before,
+                not_after=not_after,
+                subject=encode_name(contents.subject),
+                spki=request.spki,
+                extensions=build_extensions(
+                    contents,
+                    profile,
+                    spki=request.spki,
+                    algorithm=key_algorithm(request.spki),
+                    surroundings=self._surroundings(parent),
+                ),
+            )
+        )
+        lint.check_tbs(tbs, signature_algorithm=identifier, issuer=self.certificate or None)
+        return Prepared(
+            issuer=self.name,
+            serial=serial,
+            profile=profile.name,
+            subject=text_of(contents.subject),
+            not_before=not_before,
+            not_after=not_after,
+            tbs=tbs,
+            signature_algorithm=identifier,
+            spki=request.spki,
+            requester=request.requester,
+            request_id=request.request_id,
+        )
+
+    def sign(self, reserved: Reserved) -> Issued:
+        """Sign, and prove the result before it leaves.
+
+        Raises `InvalidSignature` when our own signature does not verify (a broken key or device),
+        and what the signer raises.
+        """
+        if reserved.issuer != self.name:
+            raise ValueError(f"{self.name} was asked to sign what {reserved.issuer} reserved")
+        signature = self.signer.sign(reserved.tbs)
+        verify_signature(self.spki, self.signer.algorithm, reserved.tbs, signature)
+        octets = der.signed_object(reserved.tbs, reserved.signature_algorithm, signature)
+        if der.split_signed(octets, what="the certificate")[0] != reserved.tbs:
+            raise InvalidSignature("the signed certificate does not hold what was reserved")
+        return Issued(self.name, reserved.serial, octets)
+
+    def _identifier(self, profile: CertificateProfile) -> bytes:
+        if self.signer.algorithm is SignatureAlgorithm.SM2_SM3 and profile.sm2_parameters == "null":
+            return _SM2_WITH_NULL
+        return self.signer.algorithm.identifier
+
+    def _surroundings(self, certificate: x509.Certificate | None) -> Surroundings:
+        identifier = key_identifier(self.public_key_bits)
+        if certificate is not None:
+            # An imported CA may have named its key otherwise (RFC 5280, 4.2.1.1).
+            found = certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
+            identifier = found.value.digest
+        return Surroundings(self.name, identifier, self.revocation_url)

@@ -11,8 +11,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from ca.issuer import Issued, Prepared, Reserved
 from ca.reasons import RevocationReason
 from ca.serials import SerialNumber
+from keystore.algorithms import SignatureAlgorithm
 
 
 class CertificateState(StrEnum):
@@ -22,7 +24,7 @@ class CertificateState(StrEnum):
     """The intent is durable; we may or may not have signed. Revocable, never `good`."""
     ISSUED = "issued"
     FAILED = "failed"
-    """The attempt failed before a signature left the keystore; the serial is burned."""
+    """No certificate left this service; the serial is burned. Revocable, in case one exists."""
     HELD = "held"
     REVOKED = "revoked"
 
@@ -48,6 +50,7 @@ class CertificateRecord:
     spki_fingerprint: str
     """SHA-256 over the DER SubjectPublicKeyInfo, lowercase hex."""
     requester: str
+    request_id: str | None
     reserved_at: datetime
     issued_at: datetime | None
     revoked_at: datetime | None
@@ -92,6 +95,87 @@ class CertificateQuery:
     text: str | None = None
     spki_fingerprint: str | None = None
     expires_before: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StatusChange:
+    """A revoke, hold or release. It applies only when the certificate is in one of `expected`."""
+
+    issuer: str
+    serial: int
+    expected: tuple[CertificateState, ...]
+    state: CertificateState
+    revoked_at: datetime | None
+    reason: RevocationReason | None
+    at: datetime
+    actor: str
+
+
+@dataclass(frozen=True, slots=True)
+class IssuerRecord:
+    """What makes an issuer, without its signer."""
+
+    name: str
+    parent: str | None
+    """None for a root."""
+    key_ref: str
+    signature_algorithm: SignatureAlgorithm
+    certificate: bytes
+    created_at: datetime
+
+
+class CertificateStore(Protocol):
+    """Remembers every serial number before it is used, and what became of it."""
+
+    def reserve(self, prepared: Prepared, *, now: datetime) -> Reserved:
+        """Make the intent to sign durable. Raises `Conflict` for a serial or request id in use."""
+        ...
+
+    def complete(self, issued: Issued, *, now: datetime) -> bool:
+        """Store the certificate. False: the row is not RESERVED any more (done by another)."""
+        ...
+
+    def fail(self, issuer: str, serial: int) -> None:
+        """Burn a reserved serial, and free its request id."""
+        ...
+
+    def find_certificate(self, issuer: str, serial: int) -> CertificateRecord | None: ...
+
+    def find_by_request(self, request_id: str) -> CertificateRecord | None: ...
+
+    def find_by_fingerprint(self, fingerprint: str) -> CertificateRecord | None: ...
+
+    def search_certificates(
+        self, query: CertificateQuery, *, cursor: str | None = None, limit: int = 100
+    ) -> Page:
+        """Return one page, newest first. Raises `Malformed` for a cursor that is not ours."""
+        ...
+
+    def list_reserved(self) -> Sequence[CertificateRecord]:
+        """Return what is RESERVED and not yet marked as interrupted, oldest first."""
+        ...
+
+    def mark_interrupted(self, issuer: str, serial: int, *, now: datetime) -> None:
+        """Note that somebody has been told about this reserved row."""
+        ...
+
+    def change_status(self, change: StatusChange) -> int | None:
+        """Apply a change and append its event. Returns the event's position, None: not applied."""
+        ...
+
+
+class IssuerStore(Protocol):
+    """Remembers the issuers of this service."""
+
+    def add_issuer(self, record: IssuerRecord) -> None:
+        """Raises `Conflict` for a name in use."""
+        ...
+
+    def find_issuer(self, name: str) -> IssuerRecord | None: ...
+
+    def list_issuers(self) -> Sequence[IssuerRecord]:
+        """Return all, parents before children."""
+        ...
 
 
 class StatusSource(Protocol):

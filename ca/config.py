@@ -1,0 +1,56 @@
+"""What the authority needs to know before it starts."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+_URL = re.compile(r"http://[A-Za-z0-9.\-]+(?::\d{1,5})?(?:/[A-Za-z0-9._/\-]*)?")
+_FINGERPRINT = re.compile(r"[0-9a-f]{64}")
+
+
+class CAConfig(BaseModel):
+    """Settings under ``[ca]``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    revocation_url: str = Field(
+        default="http://127.0.0.1:8080",
+        description="Where relying parties find OCSP, CRLs and CA certificates. It is written "
+        "into certificates. Plain http: a relying party that needs revocation to "
+        "trust https would go in circles (RFC 5280, 8).",
+    )
+    profiles_directory: Path | None = Field(
+        default=None,
+        description="Directory of *.toml certificate profiles; they add to the built-in ones.",
+    )
+    accept_empty_sm2_id: bool = Field(
+        default=False,
+        description="Accept a CSR that OpenSSL before 4.0 signed with the empty SM2 identifier.",
+    )
+    separate_approver: bool = Field(
+        default=False,
+        description="Refuse that a requester approves the own request. False by default, because "
+        "a first start creates only one business administrator.",
+    )
+    blocked_keys: tuple[str, ...] = Field(
+        default=(),
+        description="SHA-256 of DER SubjectPublicKeyInfo values, lowercase hex, that are refused.",
+    )
+
+    @field_validator("revocation_url")
+    @classmethod
+    def _plain_http(cls, value: str) -> str:
+        if _URL.fullmatch(value) is None:
+            raise ValueError(f"revocation_url must be a plain http URL, not {value!r}")
+        return value.rstrip("/")
+
+    @field_validator("blocked_keys")
+    @classmethod
+    def _fingerprints(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for item in value:
+            if _FINGERPRINT.fullmatch(item) is None:
+                raise ValueError(f"{item!r} is not a SHA-256 in lowercase hex")
+        return value

@@ -1,0 +1,164 @@
+"""PKCS#10 certification requests (RFC 2986, GM/T 0092) and proof of possession."""
+
+from __future__ import annotations
+
+import binascii
+import re
+from base64 import b64decode
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+from cryptography import x509
+from cryptography.hazmat import asn1
+from cryptography.x509.oid import ExtensionOID
+
+from ca.altnames import AlternativeName, parse_general_names
+from ca.names import Attributes, attributes_of
+from ca.tbs import Extension
+from core import der
+from core.errors import InvalidSignature, Malformed, Refused, TooLarge
+from keystore import sm2
+from keystore.algorithms import SignatureAlgorithm, signature_algorithm
+from keystore.verify import normalise_spki, verify_signature
+
+MAX_CSR_OCTETS: Final = 64 * 1024
+_WHAT: Final = "the certification request"
+_PEM: Final = re.compile(
+    rb"\s*-----BEGIN (NEW )?CERTIFICATE REQUEST-----\s+"
+    rb"([A-Za-z0-9+/=\s]+)-----END (NEW )?CERTIFICATE REQUEST-----\s*"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CSR:
+    """A request whose sender has proved to hold the private key."""
+
+    der: bytes
+    spki: bytes
+    """In the one form we write."""
+    subject: Attributes
+    alternative_names: tuple[AlternativeName, ...]
+
+
+@asn1.sequence
+class _Attribute:
+    # The values stay unparsed: some CAs' clients put a bare string where a SET belongs (CFCA).
+    oid: x509.ObjectIdentifier
+    values: asn1.TLV
+
+
+@asn1.sequence
+class _RequestInfo:
+    version: int
+    subject: asn1.TLV
+    spki: asn1.TLV
+    attributes: Annotated[asn1.SetOf[_Attribute] | None, asn1.Implicit(0)]
+
+
+@asn1.sequence
+class _ExtensionRequest:
+    oid: x509.ObjectIdentifier
+    values: asn1.SetOf[list[Extension]]
+
+
+def parse_csr(octets: bytes, *, accept_empty_sm2_id: bool = False) -> CSR:
+    """Parse a PEM or DER request and check its proof of possession.
+
+    Of the requested extensions only subjectAltName is read: the profile decides about the others.
+    Raises `Malformed`, `Refused`, `TooLarge` or `InvalidSignature`.
+    """
+    if len(octets) > MAX_CSR_OCTETS:
+        raise TooLarge(f"{_WHAT} is longer than {MAX_CSR_OCTETS} octets")
+    octets = _from_pem(octets)
+    tbs, identifier, signature = der.split_signed(octets, what=_WHAT)
+    info = der.decode(_RequestInfo, tbs, what=_WHAT)
+    if info.version != 0:
+        raise Malformed(f"{_WHAT} has version {info.version}, not 0 (RFC 2986, 4.1)")
+    spki = der.octets_of(info.spki)
+    _check_possession(
+        spki,
+        signature_algorithm(identifier),
+        tbs,
+        signature,
+        accept_empty_sm2_id=accept_empty_sm2_id,
+    )
+    return CSR(
+        der=octets,
+        spki=normalise_spki(spki),
+        subject=_subject(octets),
+        alternative_names=_alternative_names(info),
+    )
+
+
+def _from_pem(octets: bytes) -> bytes:
+    if b"-----BEGIN" not in octets:
+        return octets
+    match = _PEM.fullmatch(octets)
+    if match is None:
+        raise Malformed(
+            f"{_WHAT} is not one PEM block: -----BEGIN CERTIFICATE REQUEST----- and nothing else"
+        )
+    try:
+        return b64decode(b"".join(match[2].split()), validate=True)
+    except binascii.Error as error:
+        raise Malformed(f"{_WHAT} is PEM with broken base64") from error
+
+
+def _check_possession(
+    spki: bytes,
+    algorithm: SignatureAlgorithm,
+    message: bytes,
+    signature: bytes,
+    *,
+    accept_empty_sm2_id: bool,
+) -> None:
+    try:
+        verify_signature(spki, algorithm, message, signature)
+    except InvalidSignature as error:
+        if algorithm is not SignatureAlgorithm.SM2_SM3 or not _signed_with_empty_id(
+            spki, message, signature
+        ):
+            raise InvalidSignature(
+                f"the signature of {_WHAT} does not verify under its own public key"
+            ) from error
+        if not accept_empty_sm2_id:
+            raise Refused(
+                f"{_WHAT} is signed with an EMPTY SM2 identifier (the default of OpenSSL before "
+                "4.0); the standard one is 1234567812345678. Sign again with: "
+                "openssl req -new -sm3 -key KEY -sigopt distid:1234567812345678 -out CSR"
+            ) from error
+
+
+def _signed_with_empty_id(spki: bytes, message: bytes, signature: bytes) -> bool:
+    try:
+        sm2.verify(spki, message, signature, distinguishing_id=b"")
+    except (InvalidSignature, Malformed):
+        return False
+    return True
+
+
+def _subject(octets: bytes) -> Attributes:
+    try:
+        return attributes_of(x509.load_der_x509_csr(octets).subject)
+    except ValueError as error:
+        raise Malformed(f"the subject of {_WHAT} is not a Name") from error
+
+
+def _alternative_names(info: _RequestInfo) -> tuple[AlternativeName, ...]:
+    attributes = info.attributes.as_list() if info.attributes is not None else []
+    requests = [item for item in attributes if item.oid == _EXTENSION_REQUEST]
+    if not requests:
+        return ()
+    if len(requests) > 1:
+        raise Malformed(f"{_WHAT} has several extensionRequest attributes")
+    parsed = der.decode(_ExtensionRequest, der.encode(requests[0]), what="extensionRequest")
+    lists = parsed.values.as_list()
+    if len(lists) != 1:
+        raise Malformed("extensionRequest is single-valued (RFC 2985, 5.4.2)")
+    values = [item.value for item in lists[0] if item.oid == ExtensionOID.SUBJECT_ALTERNATIVE_NAME]
+    if len(values) > 1:
+        raise Malformed("subjectAltName is requested twice (RFC 5280, 4.2)")
+    return parse_general_names(values[0]) if values else ()
+
+
+_EXTENSION_REQUEST: Final = x509.ObjectIdentifier("1.2.840.113549.1.9.14")

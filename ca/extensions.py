@@ -1,0 +1,131 @@
+"""The extensions of a certificate, as its profile says (RFC 5280, 4.2; GB/T 20518)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat import asn1
+from cryptography.x509 import ExtensionType, ObjectIdentifier
+from cryptography.x509.oid import AuthorityInformationAccessOID as AccessOID
+
+from ca.altnames import AlternativeName, encode_alternative_names
+from ca.contents import Contents
+from ca.profiles import CertificateProfile, IdentityExtension
+from ca.tbs import Extension
+from core import der
+from keystore.algorithms import KeyAlgorithm
+
+_STRINGS: Final[dict[str, Callable[[str], object]]] = {
+    "printable": asn1.PrintableString,
+    "ia5": asn1.IA5String,
+    "utf8": str,
+}
+_SAN: Final = x509.SubjectAlternativeName.oid
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the issuer adds to every certificate."""
+
+    issuer: str
+    key_identifier: bytes
+    """The issuer's SKI."""
+    revocation_url: str
+
+
+def key_identifier(public_key_bits: bytes) -> bytes:
+    """Return RFC 5280, 4.2.1.2, method 1: SHA-1 of the key bits. A name, not a security claim."""
+    return hashlib.sha1(public_key_bits, usedforsecurity=False).digest()
+
+
+def build_extensions(
+    contents: Contents,
+    profile: CertificateProfile,
+    *,
+    spki: bytes,
+    algorithm: KeyAlgorithm,
+    surroundings: Surroundings,
+) -> tuple[Extension, ...]:
+    """Return all extensions in the order we write them."""
+    built = [
+        _of(x509.AuthorityKeyIdentifier(surroundings.key_identifier, None, None)),
+        _of(x509.SubjectKeyIdentifier(key_identifier(der.public_key_bits(spki)))),
+        _of(_key_usage(profile.key_usage.of(algorithm)), critical=True),
+    ]
+    if profile.authority:
+        built.append(_of(x509.BasicConstraints(True, profile.path_length), critical=True))
+    if profile.extended_key_usage:
+        built.append(
+            _of(x509.ExtendedKeyUsage([ObjectIdentifier(o) for o in profile.extended_key_usage]))
+        )
+    if profile.certificate_policies:
+        built.append(_of(_policies(profile.certificate_policies)))
+    if contents.alternative_names:
+        built.append(_alternative_names(contents.alternative_names))
+    built += _locations(profile, surroundings)
+    if profile.ocsp_nocheck:
+        built.append(_of(x509.OCSPNoCheck()))
+    built += [_identity(extension, value) for extension, value in contents.identity]
+    return tuple(built)
+
+
+def _of(value: ExtensionType, *, critical: bool = False) -> Extension:
+    return Extension(oid=value.oid, critical=critical, value=value.public_bytes())
+
+
+def _key_usage(names: Sequence[str]) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature="digitalSignature" in names,
+        content_commitment="nonRepudiation" in names,
+        key_encipherment="keyEncipherment" in names,
+        data_encipherment="dataEncipherment" in names,
+        key_agreement="keyAgreement" in names,
+        key_cert_sign="keyCertSign" in names,
+        crl_sign="cRLSign" in names,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _policies(oids: Sequence[str]) -> x509.CertificatePolicies:
+    return x509.CertificatePolicies(
+        [x509.PolicyInformation(ObjectIdentifier(oid), None) for oid in oids]
+    )
+
+
+def _alternative_names(names: Sequence[AlternativeName]) -> Extension:
+    # Not critical: profiles never allow an empty subject (RFC 5280, 4.2.1.6).
+    return Extension(oid=_SAN, critical=False, value=encode_alternative_names(names))
+
+
+def _locations(profile: CertificateProfile, surroundings: Surroundings) -> list[Extension]:
+    base, issuer = surroundings.revocation_url, surroundings.issuer
+    methods = {
+        "ocsp": (AccessOID.OCSP, f"{base}/ocsp"),
+        "caIssuers": (AccessOID.CA_ISSUERS, f"{base}/ca/{issuer}.cer"),
+    }
+    found = []
+    if profile.authority_information_access:
+        descriptions = [
+            x509.AccessDescription(oid, x509.UniformResourceIdentifier(url))
+            for oid, url in (methods[name] for name in profile.authority_information_access)
+        ]
+        found.append(_of(x509.AuthorityInformationAccess(descriptions)))
+    if profile.crl_distribution_points:
+        location = x509.UniformResourceIdentifier(f"{base}/crl/{issuer}.crl")
+        point = x509.DistributionPoint([location], None, None, None)
+        found.append(_of(x509.CRLDistributionPoints([point])))
+    return found
+
+
+def _identity(extension: IdentityExtension, value: str) -> Extension:
+    encoded = der.encode(_STRINGS[extension.kind](value))
+    if extension.explicit_tag is not None:
+        encoded = der.explicit(extension.explicit_tag, encoded)
+    return Extension(
+        oid=ObjectIdentifier(extension.oid), critical=extension.critical, value=encoded
+    )

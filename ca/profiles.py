@@ -1,0 +1,234 @@
+"""Certificate profiles: what one kind of certificate contains, and what a requester may choose.
+
+A profile is a TOML file, validated at start. Every field is either fixed by the profile or has a
+default and a constraint (the pairs of Dogtag's profiles). Built-in ones: `ca/profile_data`.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from enum import StrEnum
+from importlib import resources
+from pathlib import Path
+from typing import Final, Literal, Self
+
+from cryptography.x509 import ObjectIdentifier
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from ca.altnames import AlternativeNameKind
+from ca.names import ATTRIBUTE_TYPES
+from core.errors import Misconfigured
+from keystore.algorithms import KeyAlgorithm
+
+KeyUsageName = Literal[
+    "digitalSignature",
+    "nonRepudiation",
+    "keyEncipherment",
+    "dataEncipherment",
+    "keyAgreement",
+    "keyCertSign",
+    "cRLSign",
+]
+_PROFILE_NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,62}")
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class IssuerKind(StrEnum):
+    """Which issuers may use a profile."""
+
+    SELF = "self"
+    """The certificate signs itself."""
+    ROOT = "root"
+    ISSUING = "issuing"
+
+
+class SubjectPolicy(_Model):
+    """Which name attributes must and may be there, their defaults and their form."""
+
+    required: tuple[str, ...]
+    optional: tuple[str, ...] = ()
+    defaults: dict[str, str] = {}
+    patterns: dict[str, str] = {}
+    """Regular expressions over the whole value."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        known = (*self.required, *self.optional)
+        for name in (*known, *self.defaults, *self.patterns):
+            if name not in ATTRIBUTE_TYPES:
+                raise ValueError(f"{name!r} is not a name attribute")
+            if name not in known:
+                raise ValueError(f"{name!r} has a rule and is neither required nor optional")
+        for pattern in self.patterns.values():
+            _compile(pattern)
+        return self
+
+
+class AlternativeNamesPolicy(_Model):
+    """Which subject alternative names a requester may choose."""
+
+    kinds: tuple[AlternativeNameKind, ...] = ()
+    minimum: int = Field(default=0, ge=0)
+    maximum: int = Field(default=0, ge=0, le=1000)
+    wildcards: bool = False
+    common_name_listed: bool = False
+    """CN must be one of the DNS, IP or e-mail names."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.minimum > self.maximum:
+            raise ValueError(f"minimum {self.minimum} is more than maximum {self.maximum}")
+        if bool(self.kinds) != bool(self.maximum):
+            raise ValueError("kinds and maximum go together")
+        return self
+
+
+class IdentityExtension(_Model):
+    """One extension that carries an identity (GB/T 20518, GM/T 0015), as data."""
+
+    name: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9]{0,63}$")
+    oid: str
+    kind: Literal["printable", "utf8", "ia5"]
+    explicit_tag: int | None = Field(default=None, ge=0, le=30)
+    critical: bool = False
+    required: bool = False
+    pattern: str = r"[ -~]{1,64}"
+
+    @field_validator("oid")
+    @classmethod
+    def _is_oid(cls, value: str) -> str:
+        ObjectIdentifier(value)
+        return value
+
+    @field_validator("pattern")
+    @classmethod
+    def _is_pattern(cls, value: str) -> str:
+        return _compile(value)
+
+
+class KeyUsagePolicy(_Model):
+    """Key usage, by family of the subject's key where families differ."""
+
+    default: tuple[KeyUsageName, ...] = Field(min_length=1)
+    rsa: tuple[KeyUsageName, ...] | None = None
+    sm2: tuple[KeyUsageName, ...] | None = None
+
+    def of(self, algorithm: KeyAlgorithm) -> tuple[KeyUsageName, ...]:
+        """Return the bits for a key of this algorithm."""
+        if algorithm is KeyAlgorithm.SM2:
+            return self.sm2 or self.default
+        if algorithm.startswith("rsa"):
+            return self.rsa or self.default
+        return self.default
+
+
+class CertificateProfile(_Model):
+    """One kind of certificate."""
+
+    name: str
+    title: str
+    authority: bool = False
+    """True: the certificate of a CA (BasicConstraints, no extended key usage)."""
+    path_length: int | None = Field(default=None, ge=0, le=10)
+    requestable: bool = True
+    """False: only this service itself issues it."""
+    needs_approval: bool = True
+    issued_by: tuple[IssuerKind, ...] = (IssuerKind.ISSUING,)
+    key_algorithms: tuple[KeyAlgorithm, ...] = Field(min_length=1)
+    validity_days: int = Field(ge=1, le=36600)
+    maximum_validity_days: int = Field(ge=1, le=36600)
+    backdate_seconds: int = Field(default=300, ge=0, le=86400)
+    """How far not_before lies in the past, for clocks that run late."""
+    beyond_issuer: Literal["refuse", "clamp"] = "clamp"
+    """What to do when the certificate would outlive its issuer."""
+    sm2_parameters: Literal["absent", "null"] = "absent"
+    """Parameters of sm2sign-with-sm3 in the certificate; some products want NULL."""
+    key_usage: KeyUsagePolicy
+    extended_key_usage: tuple[str, ...] = ()
+    certificate_policies: tuple[str, ...] = ()
+    authority_information_access: tuple[Literal["ocsp", "caIssuers"], ...] = ("ocsp", "caIssuers")
+    crl_distribution_points: bool = True
+    ocsp_nocheck: bool = False
+    subject: SubjectPolicy
+    alternative_names: AlternativeNamesPolicy = AlternativeNamesPolicy()
+    identity_extensions: tuple[IdentityExtension, ...] = ()
+
+    @field_validator("name")
+    @classmethod
+    def _name(cls, value: str) -> str:
+        if _PROFILE_NAME.fullmatch(value) is None:
+            raise ValueError("a profile name is lowercase letters, digits and hyphens")
+        return value
+
+    @field_validator("extended_key_usage", "certificate_policies")
+    @classmethod
+    def _oids(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for item in value:
+            ObjectIdentifier(item)
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.validity_days > self.maximum_validity_days:
+            raise ValueError(
+                f"validity_days {self.validity_days} is more than maximum_validity_days "
+                f"{self.maximum_validity_days}"
+            )
+        usages = {*self.key_usage.default, *(self.key_usage.rsa or ()), *(self.key_usage.sm2 or ())}
+        if ("keyCertSign" in usages) != self.authority:
+            raise ValueError(
+                "keyCertSign is for authorities, and for them only (RFC 5280, 4.2.1.9)"
+            )
+        if self.authority and self.extended_key_usage:
+            raise ValueError("a CA certificate has no extended key usage (docs/divergences.md)")
+        if not self.authority and self.path_length is not None:
+            raise ValueError("path_length is for authorities")
+        if self.ocsp_nocheck and (
+            self.crl_distribution_points or self.authority_information_access
+        ):
+            raise ValueError("ocsp_nocheck means: no CRL and no OCSP for this certificate")
+        return self
+
+
+def load_profiles(directory: Path | None = None) -> dict[str, CertificateProfile]:
+    """Load the built-in profiles, and those of `directory`, which may replace them.
+
+    Raises `Misconfigured` with the file and the field.
+    """
+    found: dict[str, CertificateProfile] = {}
+    built_in = resources.files("ca").joinpath("profile_data")
+    for entry in sorted(built_in.iterdir(), key=lambda item: item.name):
+        if entry.name.endswith(".toml"):
+            profile = parse_profile(entry.read_text(encoding="utf-8"), source=entry.name)
+            found[profile.name] = profile
+    if directory is not None:
+        if not directory.is_dir():
+            raise Misconfigured(f"ca.profiles_directory is not a directory: {directory}")
+        for path in sorted(directory.glob("*.toml")):
+            profile = parse_profile(path.read_text(encoding="utf-8"), source=str(path))
+            found[profile.name] = profile
+    return found
+
+
+def parse_profile(text: str, *, source: str) -> CertificateProfile:
+    """Parse one profile. Raises `Misconfigured` that names `source` and the field."""
+    try:
+        return CertificateProfile.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise Misconfigured(f"{source} is not TOML: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(step) for step in first["loc"]) or "profile"
+        raise Misconfigured(f"{source}: {where}: {first['msg']}") from error
+
+
+def _compile(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"{pattern!r} is not a regular expression: {error}") from error
+    return pattern

@@ -1,0 +1,309 @@
+"""`ca.store` in SQL: certificates, their status and events, and issuers."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Select, func, insert, select
+from sqlalchemy import update as sql_update
+from sqlalchemy.exc import IntegrityError
+
+from ca.issuer import Issued, Prepared, Reserved
+from ca.reasons import RevocationReason
+from ca.serials import from_hex, to_hex
+from ca.store import (
+    CertificateQuery,
+    CertificateRecord,
+    CertificateState,
+    CertificateStatus,
+    IssuerRecord,
+    Page,
+    RevokedEntry,
+    StatusChange,
+)
+from ca.tables import certificates, issuers, revocation_events, revocation_positions
+from core.db import Database
+from core.errors import Conflict, Malformed
+from keystore.algorithms import SignatureAlgorithm
+
+_C = certificates.c
+
+
+class SQLCertificateStore:
+    """`CertificateStore`, `StatusSource` and `IssuerStore` on one database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    # ---- certificates ---------------------------------------------------------------------------
+
+    def reserve(self, prepared: Prepared, *, now: datetime) -> Reserved:
+        row = {
+            "issuer": prepared.issuer,
+            "serial": to_hex(prepared.serial),
+            "state": CertificateState.RESERVED,
+            "profile": prepared.profile,
+            "subject": prepared.subject,
+            "not_before": prepared.not_before,
+            "not_after": prepared.not_after,
+            "tbs": prepared.tbs,
+            "spki_fingerprint": hashlib.sha256(prepared.spki).hexdigest(),
+            "requester": prepared.requester,
+            "request_id": prepared.request_id,
+            "reserved_at": now,
+        }
+        try:
+            with self._database.transaction() as connection, connection.begin_nested():
+                connection.execute(insert(certificates).values(row))
+        except IntegrityError as error:
+            raise Conflict("this serial number or this request is being issued already") from error
+        return Reserved(
+            issuer=prepared.issuer,
+            serial=prepared.serial,
+            profile=prepared.profile,
+            tbs=prepared.tbs,
+            signature_algorithm=prepared.signature_algorithm,
+            requester=prepared.requester,
+        )
+
+    def complete(self, issued: Issued, *, now: datetime) -> bool:
+        with self._database.transaction() as connection:
+            changed = connection.execute(
+                sql_update(certificates)
+                .where(_is(issued.issuer, issued.serial), _C.state == CertificateState.RESERVED)
+                .values(
+                    state=CertificateState.ISSUED,
+                    der=issued.der,
+                    fingerprint=issued.fingerprint,
+                    issued_at=now,
+                )
+            )
+            return changed.rowcount == 1
+
+    def fail(self, issuer: str, serial: int) -> None:
+        with self._database.transaction() as connection:
+            connection.execute(
+                sql_update(certificates)
+                .where(_is(issuer, serial), _C.state == CertificateState.RESERVED)
+                .values(state=CertificateState.FAILED, request_id=None)
+            )
+
+    def find_certificate(self, issuer: str, serial: int) -> CertificateRecord | None:
+        return self._find(_is(issuer, serial))
+
+    def find_by_request(self, request_id: str) -> CertificateRecord | None:
+        return self._find(_C.request_id == request_id)
+
+    def find_by_fingerprint(self, fingerprint: str) -> CertificateRecord | None:
+        return self._find(_C.fingerprint == fingerprint)
+
+    def search_certificates(
+        self, query: CertificateQuery, *, cursor: str | None = None, limit: int = 100
+    ) -> Page:
+        statement = _filtered(select(certificates), query).order_by(_C.id.desc()).limit(limit + 1)
+        if cursor is not None:
+            if not cursor.isascii() or not cursor.isdigit() or len(cursor) > 18:
+                raise Malformed("the cursor is not one that a page of this list gave")
+            statement = statement.where(_C.id < int(cursor))
+        with self._database.reading() as connection:
+            rows = connection.execute(statement).all()
+        more = str(rows[limit - 1].id) if len(rows) > limit else None
+        return Page(tuple(_record(row) for row in rows[:limit]), more)
+
+    def list_reserved(self) -> Sequence[CertificateRecord]:
+        statement = (
+            select(certificates)
+            .where(_C.state == CertificateState.RESERVED, _C.interrupted_at.is_(None))
+            .order_by(_C.id)
+        )
+        with self._database.reading() as connection:
+            return [_record(row) for row in connection.execute(statement)]
+
+    def mark_interrupted(self, issuer: str, serial: int, *, now: datetime) -> None:
+        with self._database.transaction() as connection:
+            connection.execute(
+                sql_update(certificates)
+                .where(_is(issuer, serial), _C.state == CertificateState.RESERVED)
+                .values(interrupted_at=now)
+            )
+
+    def _find(self, condition: Any) -> CertificateRecord | None:
+        with self._database.reading() as connection:
+            row = connection.execute(select(certificates).where(condition)).first()
+        return None if row is None else _record(row)
+
+    # ---- status ---------------------------------------------------------------------------------
+
+    def change_status(self, change: StatusChange) -> int | None:
+        with self._database.transaction() as connection:
+            changed = connection.execute(
+                sql_update(certificates)
+                .where(_is(change.issuer, change.serial), _C.state.in_(change.expected))
+                .values(state=change.state, revoked_at=change.revoked_at, reason=change.reason)
+            )
+            if changed.rowcount != 1:
+                return None
+            position = _next_position(connection, change.issuer)
+            connection.execute(
+                insert(revocation_events).values(
+                    issuer=change.issuer,
+                    position=position,
+                    serial=to_hex(change.serial),
+                    state=change.state,
+                    reason=change.reason,
+                    at=change.at,
+                    actor=change.actor,
+                )
+            )
+            return position
+
+    def find_status(self, issuer: str, serial: int) -> CertificateStatus | None:
+        statement = select(_C.state, _C.not_after, _C.revoked_at, _C.reason).where(
+            _is(issuer, serial)
+        )
+        with self._database.reading() as connection:
+            row = connection.execute(statement).first()
+        if row is None:
+            return None
+        return CertificateStatus(
+            state=CertificateState(row.state),
+            not_after=row.not_after,
+            revoked_at=row.revoked_at,
+            reason=_reason(row.reason),
+        )
+
+    def list_revoked(self, issuer: str) -> Iterator[RevokedEntry]:
+        statement = (
+            select(_C.serial, _C.revoked_at, _C.reason, _C.not_after)
+            .where(
+                _C.issuer == issuer,
+                _C.state.in_([CertificateState.HELD, CertificateState.REVOKED]),
+            )
+            .order_by(_C.revoked_at, _C.serial)
+        )
+        with self._database.reading() as connection:
+            rows = connection.execute(statement).all()
+        return (
+            RevokedEntry(
+                from_hex(row.serial), row.revoked_at, RevocationReason(row.reason), row.not_after
+            )
+            for row in rows
+        )
+
+    def revocation_position(self, issuer: str) -> int:
+        statement = select(revocation_positions.c.position).where(
+            revocation_positions.c.issuer == issuer
+        )
+        with self._database.reading() as connection:
+            return connection.execute(statement).scalar() or 0
+
+    # ---- issuers --------------------------------------------------------------------------------
+
+    def add_issuer(self, record: IssuerRecord) -> None:
+        try:
+            with self._database.transaction() as connection, connection.begin_nested():
+                connection.execute(
+                    insert(issuers).values(
+                        name=record.name,
+                        parent=record.parent,
+                        key_ref=record.key_ref,
+                        signature_algorithm=record.signature_algorithm,
+                        certificate=record.certificate,
+                        created_at=record.created_at,
+                    )
+                )
+        except IntegrityError as error:
+            raise Conflict(f"there is an issuer named {record.name} already") from error
+
+    def find_issuer(self, name: str) -> IssuerRecord | None:
+        with self._database.reading() as connection:
+            row = connection.execute(select(issuers).where(issuers.c.name == name)).first()
+        return None if row is None else _issuer(row)
+
+    def list_issuers(self) -> Sequence[IssuerRecord]:
+        statement = select(issuers).order_by(
+            issuers.c.parent.is_not(None), issuers.c.created_at, issuers.c.name
+        )
+        with self._database.reading() as connection:
+            return [_issuer(row) for row in connection.execute(statement)]
+
+
+def _is(issuer: str, serial: int) -> Any:
+    return (_C.issuer == issuer) & (_C.serial == to_hex(serial))
+
+
+def _next_position(connection: Connection, issuer: str) -> int:
+    # The row is a lock until the commit, so that positions appear in the order of commits: a
+    # reader who has seen position n has seen everything before it.
+    statement = (
+        sql_update(revocation_positions)
+        .where(revocation_positions.c.issuer == issuer)
+        .values(position=revocation_positions.c.position + 1)
+        .returning(revocation_positions.c.position)
+    )
+    position = connection.execute(statement).scalar()
+    if position is None:
+        with suppress(IntegrityError), connection.begin_nested():
+            connection.execute(insert(revocation_positions).values(issuer=issuer, position=0))
+        position = connection.execute(statement).scalar_one()
+    return int(position)
+
+
+def _filtered(statement: Select[Any], query: CertificateQuery) -> Select[Any]:
+    exact = {
+        _C.issuer: query.issuer,
+        _C.state: query.state,
+        _C.profile: query.profile,
+        _C.spki_fingerprint: query.spki_fingerprint,
+    }
+    for column, value in exact.items():
+        if value is not None:
+            statement = statement.where(column == value)
+    if query.text is not None:
+        statement = statement.where(
+            func.lower(_C.subject).contains(query.text.lower(), autoescape=True)
+        )
+    if query.expires_before is not None:
+        statement = statement.where(_C.not_after < query.expires_before)
+    return statement
+
+
+def _reason(value: str | None) -> RevocationReason | None:
+    return None if value is None else RevocationReason(value)
+
+
+def _record(row: Any) -> CertificateRecord:
+    return CertificateRecord(
+        issuer=row.issuer,
+        serial=from_hex(row.serial),
+        state=CertificateState(row.state),
+        profile=row.profile,
+        subject=row.subject,
+        not_before=row.not_before,
+        not_after=row.not_after,
+        tbs=bytes(row.tbs),
+        der=None if row.der is None else bytes(row.der),
+        fingerprint=row.fingerprint,
+        spki_fingerprint=row.spki_fingerprint,
+        requester=row.requester,
+        request_id=row.request_id,
+        reserved_at=row.reserved_at,
+        issued_at=row.issued_at,
+        revoked_at=row.revoked_at,
+        reason=_reason(row.reason),
+    )
+
+
+def _issuer(row: Any) -> IssuerRecord:
+    return IssuerRecord(
+        name=row.name,
+        parent=row.parent,
+        key_ref=row.key_ref,
+        signature_algorithm=SignatureAlgorithm(row.signature_algorithm),
+        certificate=bytes(row.certificate),
+        created_at=row.created_at,
+    )

@@ -1,0 +1,115 @@
+"""Rows of the authority."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    Column,
+    Index,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from core.db import Sequence64, UTCDateTime, metadata
+
+certificates = Table(
+    "certificates",
+    metadata,
+    Column("id", Sequence64, primary_key=True, autoincrement=True),
+    Column("issuer", String(64), nullable=False),
+    Column("serial", String(40), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("profile", String(64), nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("not_before", UTCDateTime, nullable=False),
+    Column("not_after", UTCDateTime, nullable=False),
+    Column("tbs", LargeBinary, nullable=False),
+    Column("der", LargeBinary, nullable=True),
+    Column("fingerprint", String(64), nullable=True),
+    Column("spki_fingerprint", String(64), nullable=False),
+    Column("requester", String(200), nullable=False),
+    # At most one certificate a request, whatever crashes: the database says so.
+    Column("request_id", String(128), nullable=True),
+    Column("reserved_at", UTCDateTime, nullable=False),
+    Column("issued_at", UTCDateTime, nullable=True),
+    Column("interrupted_at", UTCDateTime, nullable=True),
+    Column("revoked_at", UTCDateTime, nullable=True),
+    Column("reason", String(32), nullable=True),
+    UniqueConstraint("issuer", "serial"),
+    UniqueConstraint("request_id"),
+    CheckConstraint(
+        "state IN ('reserved', 'issued', 'failed', 'held', 'revoked')", name="state_known"
+    ),
+    CheckConstraint(
+        "(state IN ('held', 'revoked')) = (revoked_at IS NOT NULL AND reason IS NOT NULL)",
+        name="revoked_has_reason",
+    ),
+)
+Index(None, certificates.c.issuer, certificates.c.state, certificates.c.revoked_at)
+Index(None, certificates.c.state, certificates.c.not_after)
+Index(None, certificates.c.profile, certificates.c.id)
+Index(None, certificates.c.fingerprint)
+Index(None, certificates.c.spki_fingerprint)
+
+issuers = Table(
+    "issuers",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("parent", String(64), nullable=True),
+    Column("key_ref", String(300), nullable=False),
+    Column("signature_algorithm", String(32), nullable=False),
+    Column("certificate", LargeBinary, nullable=False),
+    Column("created_at", UTCDateTime, nullable=False),
+)
+
+revocation_positions = Table(
+    "revocation_positions",
+    metadata,
+    Column("issuer", String(64), primary_key=True),
+    Column("position", Sequence64, nullable=False, autoincrement=False),
+)
+
+revocation_events = Table(
+    "revocation_events",
+    metadata,
+    Column("issuer", String(64), primary_key=True),
+    Column("position", Sequence64, primary_key=True, autoincrement=False),
+    Column("serial", String(40), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("reason", String(32), nullable=True),
+    Column("at", UTCDateTime, nullable=False),
+    Column("actor", String(200), nullable=False),
+)
+
+enrollment_requests = Table(
+    "enrollment_requests",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("number", Sequence64, nullable=False, autoincrement=False),
+    Column("state", String(16), nullable=False),
+    Column("issuer", String(64), nullable=False),
+    Column("profile", String(64), nullable=False),
+    Column("content", Text, nullable=False),
+    Column("needs_approval", Boolean, nullable=False),
+    Column("requester", String(200), nullable=False),
+    Column("created_at", UTCDateTime, nullable=False),
+    Column("decided_by", String(200), nullable=True),
+    Column("decided_at", UTCDateTime, nullable=True),
+    Column("comment", Text, nullable=True),
+    CheckConstraint("state IN ('pending', 'approved', 'rejected')", name="state_known"),
+)
+Index(None, enrollment_requests.c.state, enrollment_requests.c.created_at)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("caller", String(200), primary_key=True),
+    Column("key", String(128), primary_key=True),
+    Column("body_hash", String(64), nullable=False),
+    Column("request_id", String(32), nullable=False),
+    Column("created_at", UTCDateTime, nullable=False),
+)

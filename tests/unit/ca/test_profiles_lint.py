@@ -1,0 +1,76 @@
+"""Every profile's certificate, through pkilint: a linter that others wrote."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ca.altnames import parse_alternative_name
+from keystore.algorithms import KeyAlgorithm
+from tests.unit.ca.conftest import PROFILES, Authority, request
+
+LINT = Path(sys.executable).parent / "lint_pkix_cert"
+SUBJECT = (("C", "CN"), ("O", "某市大数据局"), ("CN", "www.example.test"))
+NAMES = {
+    "tls-server": ("dns:www.example.test", "dns:*.example.test", "ip:192.0.2.1"),
+    "device": ("dns:gw.example.test", "ip:2001:db8::1", "uri:https://gw.example.test/id"),
+    "smime": ("email:zhang@example.test",),
+}
+CASES = [
+    (name, algorithm)
+    for name, profile in PROFILES.items()
+    if not profile.authority
+    for algorithm in (KeyAlgorithm.SM2, KeyAlgorithm.RSA_3072, KeyAlgorithm.EC_P256)
+] + [("device", KeyAlgorithm.ED25519)]
+
+
+def findings(octets: bytes, directory: Path) -> list[str]:
+    path = directory / "certificate.der"
+    path.write_bytes(octets)
+    done = subprocess.run(
+        [LINT, "lint", "-s", "WARNING", "-f", "CSV", path],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout or done.returncode == 0, done.stderr
+    return [line for line in done.stdout.splitlines()[1:] if line]
+
+
+@pytest.mark.judge
+@pytest.mark.parametrize(("profile", "algorithm"), CASES)
+def test_pkilint_finds_nothing(
+    authority: Authority, tmp_path: Path, profile: str, algorithm: KeyAlgorithm
+) -> None:
+    identity = tuple(
+        (extension.name, "110101199001010011" if extension.explicit_tag == 0 else "123456789")
+        for extension in authority.profiles[profile].identity_extensions
+        if extension.name != "taxationNumber"
+    )
+    wanted = request(
+        algorithm,
+        subject=SUBJECT,
+        alternative_names=tuple(parse_alternative_name(name) for name in NAMES.get(profile, ())),
+        identity=identity,
+    )
+    issuer = "rsa-issuing" if algorithm is KeyAlgorithm.RSA_3072 else "sm2-issuing"
+    issued = authority.issue(wanted, profile=profile, issuer=issuer)
+    assert findings(issued.der, tmp_path) == []
+
+
+@pytest.mark.judge
+@pytest.mark.parametrize("name", ["sm2-root", "sm2-issuing", "rsa-root", "rsa-issuing"])
+def test_pkilint_finds_nothing_in_an_issuer(
+    authority: Authority, tmp_path: Path, name: str
+) -> None:
+    assert findings(authority.issuers[name].certificate, tmp_path) == []
+
+
+@pytest.mark.judge
+def test_pkilint_finds_a_planted_fault(authority: Authority, tmp_path: Path) -> None:
+    good = authority.issuers["rsa-issuing"].certificate
+    bad = good.replace(bytes.fromhex("0603551d13"), bytes.fromhex("0603551d7f"))
+    assert findings(bad, tmp_path) != []

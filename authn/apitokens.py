@@ -1,0 +1,80 @@
+"""Tokens for the programs of an administrator: opaque, named, expiring, revocable."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final
+
+from authn import opaque
+from authn.store import APIToken, APITokenStore, User, UserStore
+from core.audit import AuditLog, Detail
+from core.clock import Clock
+from core.errors import Forbidden, Malformed, NotFound
+from core.transaction import Transactions
+
+PREFIX: Final = "yx_"
+"""So that people and secret scanners recognise one."""
+MAX_DAYS: Final = 366
+
+
+class APITokens:
+    """Makes, finds and revokes API tokens."""
+
+    def __init__(
+        self,
+        store: APITokenStore,
+        users: UserStore,
+        *,
+        transactions: Transactions,
+        audit: AuditLog,
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._users = users
+        self._transactions = transactions
+        self._audit = audit
+        self._clock = clock
+
+    def create(self, user: User, *, name: str, days: int, actor: str) -> str:
+        """Return a new token, to be shown once. Raises `Forbidden` for a user without a role."""
+        if user.role is None or user.disabled:
+            raise Forbidden("only administrators have API tokens")
+        if not 1 <= len(name.strip()) <= 64 or not 1 <= days <= MAX_DAYS:
+            raise Malformed(f"a token has a name of 1 to 64 characters and 1 to {MAX_DAYS} days")
+        drawn = opaque.draw(PREFIX)
+        now = self._clock.now()
+        token = APIToken(
+            id=str(uuid.uuid4()),
+            digest=drawn.digest,
+            user_id=user.id,
+            name=name.strip(),
+            created_at=now,
+            expires_at=now + timedelta(days=days),
+        )
+        with self._transactions.transaction():
+            self._store.add(token)
+            detail: Detail = {"id": token.id, "user": user.name, "days": days}
+            self._audit.record("apitoken.created", actor=actor, detail=detail)
+        return drawn.secret
+
+    def find_user(self, secret: str) -> User | None:
+        """Return whose live token it is."""
+        token = self._store.find(opaque.digest(secret))
+        if token is None or self._clock.now() >= token.expires_at:
+            return None
+        user = self._users.find(token.user_id)
+        return None if user is None or user.disabled else user
+
+    def list_of(self, user: User) -> Sequence[APIToken]:
+        """Return the tokens of a user, oldest first."""
+        return self._store.list_of_user(user.id)
+
+    def revoke(self, user: User, token_id: str) -> None:
+        """Revoke a token of this user. Raises `NotFound`."""
+        with self._transactions.transaction():
+            if not self._store.remove(token_id, user.id):
+                raise NotFound("there is no such token")
+            detail = {"id": token_id, "user": user.name}
+            self._audit.record("apitoken.revoked", actor=user.name, detail=detail)

@@ -1,0 +1,195 @@
+"""Logging in with a certificate: a challenge, signed by its key.
+
+Browsers do not speak SM2 in TLS, and USB keys are reached through middleware of their vendor: so
+a signature over a text that a person can read is the primary way, and TLS client authentication
+the second. Both end in the same binding of a subject to a user.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final, Protocol
+
+from authn import opaque
+from authn.config import AuthnConfig
+from authn.login import Throttle
+from authn.store import Binding, CertificateLoginStore, Challenge, User, UserStore
+from core import observe
+from core.audit import AuditLog
+from core.clock import Clock
+from core.errors import InvalidSignature, Malformed, NotFound, Refused, Unauthenticated
+from core.transaction import Transactions
+from keystore import sm2_forms, verify
+from keystore.algorithms import KeyAlgorithm
+
+AMR: Final = "pop"
+"""RFC 8176: proof of possession of a key; whether it lives in hardware, we cannot see."""
+ACR: Final = "urn:yinxin:acr:certificate"
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedCertificate:
+    """A certificate that holds now, and may be used to log in."""
+
+    subject: bytes
+    """DER Name."""
+    issuer: str
+    """The issuer's name in this service."""
+    serial: int
+    spki: bytes
+    fingerprint: str
+
+
+class CertificateVerifier(Protocol):
+    """Vouches for certificates. `yinxin.wiring` fulfils it; `authn` does not know `ca`."""
+
+    def verify_login_certificate(
+        self, der: bytes, *, intermediates: Sequence[bytes] = ()
+    ) -> VerifiedCertificate:
+        """Check chain, validity, key usage (digitalSignature) and our own revocation status.
+
+        Raises `Malformed`, `Refused` and `InvalidSignature`.
+        """
+        ...
+
+
+class CertificateLogin:
+    """Gives out challenges, and turns answers into users."""
+
+    def __init__(
+        self,
+        store: CertificateLoginStore,
+        users: UserStore,
+        verifier: CertificateVerifier,
+        *,
+        config: AuthnConfig,
+        throttle: Throttle,
+        transactions: Transactions,
+        audit: AuditLog,
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._users = users
+        self._verifier = verifier
+        self._issuer = config.issuer
+        self._lifetime = timedelta(minutes=config.login.challenge_minutes)
+        self._throttle = throttle
+        self._transactions = transactions
+        self._audit = audit
+        self._clock = clock
+
+    def challenge(self, browser: str) -> str:
+        """Return a nonce that the browser with this cookie may answer once."""
+        nonce = secrets.token_urlsafe(32)
+        expires_at = self._clock.now() + self._lifetime
+        self._store.add_challenge(Challenge(nonce, opaque.digest(browser), expires_at))
+        return nonce
+
+    def message(self, nonce: str) -> str:
+        """Return the text to sign (its ASCII octets, without a line end)."""
+        # The issuer is in the text, so that a signature made for another site is worth nothing.
+        return f"yinxin-login:v1:{self._issuer}:{nonce}"
+
+    def authenticate(
+        self, nonce: str, chain: Sequence[bytes], signature: bytes, *, browser: str, address: str
+    ) -> User:
+        """Return whose certificate answered. `chain` starts with the end entity.
+
+        Raises `Throttled`, and `Unauthenticated` with the reason: a person with a certificate
+        needs to know whether it has expired, and the reason helps nobody to guess a key.
+        """
+        self._throttle.charge(address)
+        try:
+            certificate, user = self._judge(nonce, chain, signature, browser)
+        except (Malformed, Refused, InvalidSignature, NotFound) as error:
+            observe.LOGINS.labels(method="certificate", result="failed").inc()
+            detail = {"method": "certificate", "address": address, "why": str(error)[:200]}
+            self._audit.record("login.failed", actor="anonymous", detail=detail)
+            raise Unauthenticated(str(error)) from error
+        with self._transactions.transaction():
+            self._throttle.refund(address)
+            self._audit.record(
+                "login.succeeded",
+                actor=user.name,
+                detail={
+                    "user": user.name,
+                    "method": "certificate",
+                    "address": address,
+                    "certificate": certificate.fingerprint,
+                },
+            )
+        observe.LOGINS.labels(method="certificate", result="succeeded").inc()
+        return user
+
+    def _judge(
+        self, nonce: str, chain: Sequence[bytes], signature: bytes, browser: str
+    ) -> tuple[VerifiedCertificate, User]:
+        # The challenge goes first: whatever else is wrong, it cannot be tried again.
+        if not self._store.use_challenge(nonce, opaque.digest(browser), self._clock.now()):
+            raise Refused("the challenge has expired or was answered; ask for a new one")
+        if not chain:
+            raise Malformed("there is no certificate in the answer")
+        certificate = self._verifier.verify_login_certificate(chain[0], intermediates=chain[1:])
+        verify_answer(certificate.spki, self.message(nonce).encode("ascii"), signature)
+        return certificate, self._user_of(certificate)
+
+    def user_of_certificate(self, der: bytes) -> User:
+        """Return whose certificate it is, after TLS proved the key.
+
+        Raises `Malformed`, `Refused`, `InvalidSignature`, `NotFound`.
+        """
+        return self._user_of(self._verifier.verify_login_certificate(der))
+
+    def _user_of(self, certificate: VerifiedCertificate) -> User:
+        digest = hashlib.sha256(certificate.subject).digest()
+        binding = self._store.find_binding(certificate.issuer, digest)
+        user = None if binding is None else self._users.find(binding.user_id)
+        if user is None or user.disabled:
+            raise NotFound("the certificate holds, but it is not bound to a user of this service")
+        return user
+
+    def bind_certificate(self, user: User, *, issuer: str, subject: bytes, actor: str) -> Binding:
+        """Bind a subject (DER Name) under an issuer to a user. Raises `Conflict`."""
+        digest = hashlib.sha256(subject).digest()
+        binding = Binding(str(uuid.uuid4()), issuer, digest, user.id, self._clock.now())
+        with self._transactions.transaction():
+            self._store.add_binding(binding)
+            detail = {"user": user.name, "issuer": issuer, "subject": subject.hex()}
+            self._audit.record("binding.created", actor=actor, detail=detail)
+        return binding
+
+    def bind_presented(self, user: User, chain: Sequence[bytes], *, actor: str) -> Binding:
+        """Bind the subject of a certificate that is shown. Raises as the verifier does."""
+        certificate = self._verifier.verify_login_certificate(chain[0], intermediates=chain[1:])
+        return self.bind_certificate(
+            user, issuer=certificate.issuer, subject=certificate.subject, actor=actor
+        )
+
+    def list_bindings(self) -> Sequence[Binding]:
+        """Return every binding, oldest first."""
+        return self._store.list_bindings()
+
+    def unbind(self, binding_id: str, *, actor: str) -> None:
+        """Remove a binding. Raises `NotFound`."""
+        with self._transactions.transaction():
+            if not self._store.remove_binding(binding_id):
+                raise NotFound("there is no such binding")
+            self._audit.record("binding.removed", actor=actor, detail={"id": binding_id})
+
+
+def verify_answer(spki: bytes, message: bytes, signature: bytes) -> None:
+    """Check the signature of an answer under the certificate's key.
+
+    SM2 signatures come as DER (openssl, most middleware) or as raw r||s of 64 octets (SKF).
+    Raises `InvalidSignature`, `Malformed`.
+    """
+    algorithm = verify.key_algorithm(spki)
+    is_der = signature[:2] == bytes((0x30, 62))
+    if algorithm is KeyAlgorithm.SM2 and len(signature) == 64 and not is_der:
+        signature = sm2_forms.signature_from_raw(signature)
+    verify.verify_signature(spki, algorithm.default_signature, message, signature)

@@ -1,0 +1,67 @@
+"""What authentication needs to be told."""
+
+from __future__ import annotations
+
+from typing import Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class PasswordConfig(BaseModel):
+    """How passwords are hashed (RFC 9106, 4: the second recommended option)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    memory_kibibytes: int = Field(default=65536, ge=19456, le=1048576)
+    iterations: int = Field(default=3, ge=2, le=20)
+    lanes: int = Field(default=4, ge=1, le=16)
+    concurrent_hashes: int = Field(default=4, ge=1, le=64)
+    """So many at once; each takes `memory_kibibytes`, and the others wait."""
+
+
+class LoginConfig(BaseModel):
+    """When login attempts are refused, and how long a login lasts."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    failures_before_lock: int = Field(default=5, ge=3, le=100)
+    lock_minutes: int = Field(default=15, ge=1, le=1440)
+    failures_per_address_per_minute: int = Field(default=20, ge=1, le=10000)
+    session_idle_minutes: int = Field(default=30, ge=1, le=1440)
+    session_hours: int = Field(default=12, ge=1, le=168)
+    challenge_minutes: int = Field(default=5, ge=1, le=30)
+    setup_link_hours: int = Field(default=72, ge=1, le=720)
+
+
+class OIDCConfig(BaseModel):
+    """The OpenID provider."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    code_seconds: int = Field(default=60, ge=10, le=600)
+    """RFC 6749, 4.1.2 recommends at most 600; a redirect needs few."""
+    access_token_minutes: int = Field(default=10, ge=1, le=60)
+    id_token_minutes: int = Field(default=10, ge=1, le=60)
+
+
+class AuthnConfig(BaseModel):
+    """All of it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    issuer: str
+    """The issuer identifier, and the origin that browsers see: ``https://host[:port]``."""
+    password: PasswordConfig = PasswordConfig()
+    login: LoginConfig = LoginConfig()
+    oidc: OIDCConfig = OIDCConfig()
+
+    @model_validator(mode="after")
+    def _issuer_is_an_https_origin(self) -> Self:
+        parts = urlsplit(self.issuer)
+        if parts.scheme != "https" or not parts.hostname or parts.username is not None:
+            raise ValueError(f"authn.issuer must be https://host[:port], not {self.issuer!r}")
+        if self.issuer != f"https://{parts.netloc}":
+            # A path would move /.well-known and the cookies; one service, one origin.
+            raise ValueError(f"authn.issuer must have no path, not even '/': {self.issuer!r}")
+        return self

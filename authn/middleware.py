@@ -1,0 +1,95 @@
+"""Finding out who asks: `core.http.principal` reads what this middleware writes.
+
+It authenticates and never refuses: a request without a good token is nobody's, and the route
+decides whether nobody may in.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from starlette.concurrency import run_in_threadpool
+
+from authn import apitokens
+from authn.apitokens import APITokens
+from authn.certlogin import CertificateLogin
+from authn.oidc import token as oidc_token
+from authn.oidc.accesstokens import AccessTokens
+from authn.store import User
+from core.errors import InvalidSignature, Malformed, NotFound, Refused, TrustError
+from core.http import App, Receive, Scope, Send, problem, status_of
+from core.identity import Principal
+
+log = logging.getLogger(__name__)
+
+PRINCIPAL = "yinxin.principal"
+CLIENT_CERTIFICATE = "yinxin.client_certificate"
+"""DER of the certificate with which TLS authenticated the client; only the server sets it."""
+
+
+class Authentication:
+    """Sets the principal of requests below `prefix` from a bearer token or a certificate.
+
+    Browser sessions do not count here: a cookie that administers would need CSRF protection on
+    every route of the API.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        *,
+        api_tokens: APITokens,
+        access_tokens: AccessTokens,
+        certificates: CertificateLogin,
+        prefix: str = "/api/",
+    ) -> None:
+        self._app = app
+        self._api_tokens = api_tokens
+        self._access_tokens = access_tokens
+        self._certificates = certificates
+        self._prefix = prefix
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and str(scope["path"]).startswith(self._prefix):
+            scope.pop(PRINCIPAL, None)
+            try:
+                found = await run_in_threadpool(self._authenticate, scope)
+            except TrustError as error:
+                # We could not find out (the database is away): say so, rather than "nobody".
+                log.exception("a request could not be authenticated")
+                kind = type(error).__name__.lower()
+                answer = problem(status_of(error), "try again later", kind=kind, request_id=None)
+                await answer(scope, receive, send)
+                return
+            if found is not None:
+                scope[PRINCIPAL] = found
+        await self._app(scope, receive, send)
+
+    def _authenticate(self, scope: Scope) -> Principal | None:
+        authorization = dict(scope["headers"]).get(b"authorization", b"").decode("latin-1")
+        if authorization:
+            # An explicit token that is not good is an error of the caller, even when TLS would
+            # have told who they are: no falling back to another identity.
+            scheme, _, secret = authorization.partition(" ")
+            user = self._by_token(secret.strip()) if scheme.lower() == "bearer" else None
+            return _principal(user, "token")
+        certificate = scope.get(CLIENT_CERTIFICATE)
+        if not isinstance(certificate, bytes):
+            return None
+        try:
+            user = self._certificates.user_of_certificate(certificate)
+        except (Malformed, Refused, InvalidSignature, NotFound) as error:
+            log.info("client certificate refused", extra={"reason": str(error)})
+            return None
+        return _principal(user, "certificate")
+
+    def _by_token(self, secret: str) -> User | None:
+        if secret.startswith(oidc_token.PREFIX):
+            return self._access_tokens.find_administrator(secret)
+        if secret.startswith(apitokens.PREFIX):
+            return self._api_tokens.find_user(secret)
+        return None
+
+
+def _principal(user: User | None, method: str) -> Principal | None:
+    return None if user is None else Principal(user.name, user.role, method)

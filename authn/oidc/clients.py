@@ -1,0 +1,142 @@
+"""Registering clients, and recognising them at the token endpoint."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Sequence
+from typing import Final
+
+from authn import opaque
+from authn.oidc import scopes
+from authn.oidc.redirects import check_redirect_uri
+from authn.oidc.store import AuthMethod, Client, ClientStore, GrantStore, IDTokenAlgorithm
+from core.audit import AuditLog
+from core.clock import Clock
+from core.errors import Malformed, NotFound, Refused
+from core.transaction import Transactions
+
+CONSOLE: Final = "yinxin-console"
+"""The built-in public client that administrators use."""
+
+_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{2,63}")
+_MOST_URIS: Final = 20
+
+
+class Clients:
+    """Registers, lists and removes relying parties."""
+
+    def __init__(
+        self,
+        store: ClientStore,
+        grants: GrantStore,
+        *,
+        transactions: Transactions,
+        audit: AuditLog,
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._grants = grants
+        self._transactions = transactions
+        self._audit = audit
+        self._clock = clock
+
+    def register(
+        self,
+        name: str,
+        *,
+        redirect_uris: Sequence[str],
+        actor: str,
+        client_id: str | None = None,
+        auth_method: AuthMethod = AuthMethod.BASIC,
+        post_logout_redirect_uris: Sequence[str] = (),
+        allowed_scopes: Sequence[str] = ("openid", "profile", "email"),
+        id_token_algorithm: IDTokenAlgorithm = IDTokenAlgorithm.ES256,
+    ) -> tuple[Client, str | None]:
+        """Register a client; returns its secret too, to be shown once (None if public).
+
+        Raises `Malformed` and `Refused` with the rule that is broken, `Conflict` for a taken id.
+        """
+        chosen = client_id or str(uuid.uuid4())
+        _check_names(chosen, name)
+        drawn = None if auth_method is AuthMethod.NONE else opaque.draw()
+        client = Client(
+            id=chosen,
+            name=name.strip(),
+            secret_digest=None if drawn is None else drawn.digest,
+            auth_method=auth_method,
+            redirect_uris=_checked(redirect_uris, least=1),
+            post_logout_redirect_uris=_checked(post_logout_redirect_uris, least=0),
+            scopes=_known(allowed_scopes),
+            id_token_algorithm=id_token_algorithm,
+            created_at=self._clock.now(),
+        )
+        with self._transactions.transaction():
+            self._store.add(client)
+            self._audit.record(
+                "client.registered",
+                actor=actor,
+                detail={
+                    "client": client.id,
+                    "name": client.name,
+                    "method": auth_method,
+                    "redirect_uris": " ".join(client.redirect_uris),
+                    "scopes": " ".join(sorted(client.scopes)),
+                },
+            )
+        return client, None if drawn is None else drawn.secret
+
+    def ensure_console(self, redirect_uris: Sequence[str], *, actor: str) -> Client:
+        """Register the built-in public client, unless it is there."""
+        known = self._store.find(CONSOLE)
+        if known is not None:
+            return known
+        client, _ = self.register(
+            "Yinxin console",
+            client_id=CONSOLE,
+            auth_method=AuthMethod.NONE,
+            redirect_uris=redirect_uris,
+            allowed_scopes=("openid", "profile", "email", "admin"),
+            actor=actor,
+        )
+        return client
+
+    def get(self, client_id: str) -> Client:
+        """Raises `NotFound`."""
+        client = self._store.find(client_id)
+        if client is None:
+            raise NotFound("there is no such client")
+        return client
+
+    def list_clients(self) -> Sequence[Client]:
+        """Return every client, by id."""
+        return self._store.list_clients()
+
+    def remove(self, client_id: str, *, actor: str) -> None:
+        """Remove a client; its tokens stop working at once. Raises `NotFound`."""
+        with self._transactions.transaction():
+            if not self._store.remove(client_id):
+                raise NotFound("there is no such client")
+            self._grants.remove_client(client_id)
+            self._audit.record("client.removed", actor=actor, detail={"client": client_id})
+
+
+def _check_names(client_id: str, name: str) -> None:
+    if _ID.fullmatch(client_id) is None:
+        raise Malformed("a client id has 3 to 64 letters, digits or . _ -")
+    if not 1 <= len(name.strip()) <= 200:
+        raise Malformed("a client's name has 1 to 200 characters")
+
+
+def _checked(uris: Sequence[str], *, least: int) -> tuple[str, ...]:
+    if not least <= len(uris) <= _MOST_URIS or len(set(uris)) != len(uris):
+        raise Malformed(f"give {least} to {_MOST_URIS} redirect URIs, each once")
+    return tuple(check_redirect_uri(uri) for uri in uris)
+
+
+def _known(names: Sequence[str]) -> frozenset[str]:
+    if unknown := set(names) - scopes.KNOWN:
+        raise Refused(f"unknown scopes {sorted(unknown)}; known are {sorted(scopes.KNOWN)}")
+    if scopes.OPENID not in names:
+        raise Refused("a client of an OpenID provider needs the scope openid")
+    return frozenset(names)

@@ -1,0 +1,43 @@
+"""Errors in the words of OAuth (RFC 6749, 4.1.2.1 and 5.2; OIDC Core, 3.1.2.6)."""
+
+from __future__ import annotations
+
+from core.errors import TrustError
+
+
+class OAuthError(TrustError):
+    """What a client is told. `code` is from a registry; `description` helps its developer."""
+
+    def __init__(self, code: str, description: str) -> None:
+        super().__init__(f"{code}: {description}")
+        self.code = code
+        self.description = description
+
+
+class InvalidRequest(OAuthError):
+    """A parameter is missing, repeated or wrong."""
+
+    def __init__(self, description: str) -> None:
+        super().__init__("invalid_request", description)
+
+
+class InvalidClient(OAuthError):
+    """The client did not authenticate."""
+
+    def __init__(self, description: str) -> None:
+        super().__init__("invalid_client", description)
+
+
+class InvalidGrant(OAuthError):
+    """The code is not good. One description for every reason: the log knows which it was."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("invalid_grant", "the code is not valid here, was used or has expired")
+        self.reason = reason
+
+
+class LoginRequired(OAuthError):
+    """Nobody is logged in, and the client asked not to show a page."""
+
+    def __init__(self) -> None:
+        super().__init__("login_required", "the user has to log in")

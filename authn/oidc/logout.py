@@ -1,0 +1,59 @@
+"""RP-initiated logout (OpenID Connect RP-Initiated Logout 1.0)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from authn.forms import Fields
+from authn.oidc.clientauth import once
+from authn.oidc.errors import InvalidRequest
+from authn.oidc.jwt import Claims, SigningKeys
+from authn.oidc.store import ClientStore
+from authn.store import Session
+from core.errors import Malformed
+
+
+@dataclass(frozen=True, slots=True)
+class LogoutPlan:
+    """What to do with a logout request."""
+
+    redirect: str | None
+    """Where to go afterwards; None: our own page."""
+    needs_confirmation: bool
+    """The request does not prove that the person's own client made it (section 2)."""
+
+
+class LogoutEndpoint:
+    """Decides about logout requests."""
+
+    def __init__(self, clients: ClientStore, keys: SigningKeys, *, issuer: str) -> None:
+        self._clients = clients
+        self._keys = keys
+        self._issuer = issuer
+
+    def plan(self, fields: Fields, session: Session | None) -> LogoutPlan:
+        """Read a request. Raises `InvalidRequest`, which is shown to the person."""
+        parameters = once(fields)
+        hint = self._hint(parameters.get("id_token_hint"))
+        client_id = parameters.get("client_id", hint.get("aud"))
+        if hint and client_id != hint.get("aud"):
+            raise InvalidRequest("client_id is not the client of the id_token_hint")
+        proven = session is None or hint.get("sid") == session.sid
+        uri = parameters.get("post_logout_redirect_uri")
+        if uri is None:
+            return LogoutPlan(None, not proven)
+        client = self._clients.find(client_id) if isinstance(client_id, str) else None
+        if client is None or uri not in client.post_logout_redirect_uris:
+            raise InvalidRequest("post_logout_redirect_uri is not registered for this client")
+        if "state" in parameters:
+            uri += ("&" if "?" in uri else "?") + urlencode({"state": parameters["state"]})
+        return LogoutPlan(uri, not proven)
+
+    def _hint(self, token: str | None) -> Claims:
+        if token is None:
+            return {}
+        try:
+            return self._keys.read_hint(token, issuer=self._issuer)
+        except Malformed as error:
+            raise InvalidRequest(str(error)) from error

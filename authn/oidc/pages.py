@@ -1,0 +1,27 @@
+"""The pages that the provider needs and does not draw itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from authn.oidc.errors import OAuthError
+
+
+class Pages(Protocol):
+    """Draws pages. `yinxin.portal` fulfils it."""
+
+    def oauth_error(self, request: Request, error: OAuthError) -> Response:
+        """Tell the person that an application sent them here wrongly."""
+        ...
+
+    def confirm_logout(self, request: Request, hidden: Mapping[str, str]) -> Response:
+        """Ask whether to log out; the form posts `hidden` to ``/oidc/logout/confirm``."""
+        ...
+
+    def logged_out(self, request: Request) -> Response:
+        """Say that the session has ended."""
+        ...

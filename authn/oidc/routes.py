@@ -1,0 +1,175 @@
+"""The OpenID provider over HTTP. Errors become OAuth's words here, once."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import JSONResponse, RedirectResponse
+from fastapi.routing import APIRoute
+from typing_extensions import override
+
+from authn import cookies
+from authn.forms import Fields, form_fields, query_fields
+from authn.oidc.accesstokens import AccessTokens
+from authn.oidc.authorize import PATH, AuthorizationEndpoint, SendBack
+from authn.oidc.discovery import metadata
+from authn.oidc.errors import InvalidClient, InvalidRequest, OAuthError
+from authn.oidc.jwt import SigningKeys
+from authn.oidc.logout import LogoutEndpoint
+from authn.oidc.pages import Pages
+from authn.oidc.token import TokenEndpoint
+from authn.sessions import Sessions
+from core.errors import Malformed
+
+_NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+_PUBLIC = {"Cache-Control": "public, max-age=300", "Access-Control-Allow-Origin": "*"}
+
+QueryFields = Annotated[Fields, Depends(query_fields)]
+FormFields = Annotated[Fields, Depends(form_fields)]
+
+
+class OAuthRoute(APIRoute):
+    """Answers errors as RFC 6749, 5.2 and RFC 6750, 3 say."""
+
+    @override
+    def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]  # FastAPI says Coroutine
+        handler = super().get_route_handler()
+
+        async def translated(request: Request) -> Response:
+            try:
+                return await handler(request)
+            except OAuthError as error:
+                return _oauth_answer(error)
+            except Malformed as error:
+                return _oauth_answer(InvalidRequest(str(error)))
+
+        return translated
+
+
+def make_document_router(issuer: str, keys: SigningKeys) -> APIRouter:
+    """Serve what clients read without asking: discovery and keys."""
+    router = APIRouter(tags=["oidc"])
+    document = metadata(issuer, keys)
+
+    @router.get("/.well-known/openid-configuration")
+    def discovery() -> JSONResponse:
+        """Describe the provider (OIDC Discovery 1.0, 4)."""
+        return JSONResponse(document, headers=_PUBLIC)
+
+    @router.get("/oidc/jwks")
+    def jwks() -> Response:
+        """Return the public keys of ID tokens (RFC 7517)."""
+        return Response(keys.jwks, media_type="application/jwk-set+json", headers=_PUBLIC)
+
+    return router
+
+
+def make_client_router(tokens: TokenEndpoint, access: AccessTokens) -> APIRouter:
+    """Serve what clients call themselves: token and userinfo."""
+    router = APIRouter(prefix="/oidc", tags=["oidc"], route_class=OAuthRoute)
+
+    @router.post("/token")
+    def token(request: Request, fields: FormFields) -> JSONResponse:
+        """Exchange a code (RFC 6749, 4.1.3)."""
+        answer = tokens.exchange(fields, request.headers.get("authorization"))
+        return JSONResponse(answer, headers=_NO_STORE)
+
+    @router.get("/userinfo")
+    @router.post("/userinfo")
+    def userinfo(request: Request) -> JSONResponse:
+        """Return claims about the user (OIDC Core, 5.3)."""
+        scheme, _, secret = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not secret:
+            raise OAuthError("invalid_token", "send the access token as Authorization: Bearer")
+        return JSONResponse(access.userinfo(secret.strip()), headers=_NO_STORE)
+
+    return router
+
+
+def make_authorization_router(
+    authorization: AuthorizationEndpoint, sessions: Sessions, pages: Pages
+) -> APIRouter:
+    """Serve where browsers are sent to log in."""
+    router = APIRouter(tags=["oidc"])
+
+    @router.get(PATH)
+    def authorize(request: Request, fields: QueryFields) -> Response:
+        """Answer an authorization request (OIDC Core, 3.1.2)."""
+        try:
+            session = sessions.find(request.cookies.get(cookies.SESSION))
+            outcome = authorization.decide(fields, session)
+        except OAuthError as error:
+            return pages.oauth_error(request, error)
+        if isinstance(outcome, SendBack):
+            return _see_other(outcome.uri)
+        return _see_other("/login?" + urlencode({"next": outcome.next_path}))
+
+    @router.post(PATH)
+    def authorize_by_post(fields: FormFields) -> Response:
+        """Turn a POST into a GET: only then does the browser send our SameSite=Lax cookie."""
+        return _see_other(f"{PATH}?{urlencode(fields)}")
+
+    return router
+
+
+def make_logout_router(logout: LogoutEndpoint, sessions: Sessions, pages: Pages) -> APIRouter:
+    """Serve where browsers are sent to log out."""
+    router = APIRouter(tags=["oidc"])
+
+    @router.get("/oidc/logout")
+    def end_session(request: Request, fields: QueryFields) -> Response:
+        """Log out at the wish of a client (RP-Initiated Logout 1.0, 2)."""
+        found = sessions.find(request.cookies.get(cookies.SESSION))
+        try:
+            plan = logout.plan(fields, None if found is None else found[0])
+        except OAuthError as error:
+            return pages.oauth_error(request, error)
+        if plan.needs_confirmation:
+            return pages.confirm_logout(request, dict(fields))
+        return finish(request, plan.redirect)
+
+    @router.post("/oidc/logout")
+    def end_session_by_post(fields: FormFields) -> Response:
+        """Turn a POST into a GET, as for authorization."""
+        return _see_other(f"/oidc/logout?{urlencode(fields)}")
+
+    @router.post("/oidc/logout/confirm")
+    def confirmed(request: Request, fields: FormFields) -> Response:
+        """The person said yes."""
+        asked = [(name, value) for name, value in fields if name != "csrf"]
+        cookies.require_csrf(request, dict(fields).get("csrf", ""))
+        try:
+            plan = logout.plan(asked, None)
+        except OAuthError as error:
+            return pages.oauth_error(request, error)
+        return finish(request, plan.redirect)
+
+    def finish(request: Request, redirect: str | None) -> Response:
+        sessions.end(request.cookies.get(cookies.SESSION, ""))
+        response = pages.logged_out(request) if redirect is None else _see_other(redirect)
+        cookies.clear_cookie(response, cookies.SESSION)
+        return response
+
+    return router
+
+
+def _see_other(uri: str) -> RedirectResponse:
+    # 303: the browser must not repeat a POST with a password at the client (RFC 9700, 4.12).
+    return RedirectResponse(
+        uri, HTTPStatus.SEE_OTHER, headers={**_NO_STORE, "Referrer-Policy": "no-referrer"}
+    )
+
+
+def _oauth_answer(error: OAuthError) -> JSONResponse:
+    body: dict[str, Any] = {"error": error.code, "error_description": error.description}
+    status, headers = HTTPStatus.BAD_REQUEST, dict(_NO_STORE)
+    if isinstance(error, InvalidClient):
+        status, headers["WWW-Authenticate"] = HTTPStatus.UNAUTHORIZED, 'Basic realm="yinxin"'
+    if error.code == "invalid_token":
+        status = HTTPStatus.UNAUTHORIZED
+        headers["WWW-Authenticate"] = 'Bearer realm="yinxin", error="invalid_token"'
+    return JSONResponse(body, status_code=status, headers=headers)

@@ -1,0 +1,177 @@
+"""The API of users, clients and certificate bindings (role: system)."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from authn import certlogin, cookies
+from authn.answers import parse_base64, parse_certificates
+from authn.certlogin import CertificateLogin
+from authn.oidc.clients import Clients
+from authn.schemas import (
+    BindingView,
+    ChallengeAnswer,
+    ChallengeView,
+    ClientCreated,
+    ClientView,
+    LoggedIn,
+    NewBinding,
+    NewClient,
+    NewUser,
+    SetupLink,
+    UserView,
+    Whoami,
+)
+from authn.sessions import Sessions
+from authn.users import Users
+from core.http import principal, require_role
+from core.identity import Principal, Role
+
+System = Annotated[Principal, Depends(require_role(Role.SYSTEM))]
+
+
+def make_client_api(clients: Clients) -> APIRouter:
+    """Serve /api/v1/clients."""
+    router = APIRouter(prefix="/api/v1/clients", tags=["clients"])
+
+    @router.post("", status_code=HTTPStatus.CREATED)
+    def register(body: NewClient, asking: System, response: Response) -> ClientCreated:
+        """Register a relying party. The secret is in this answer and nowhere else."""
+        client, secret = clients.register(
+            body.name,
+            client_id=body.client_id,
+            redirect_uris=body.redirect_uris,
+            post_logout_redirect_uris=body.post_logout_redirect_uris,
+            auth_method=body.auth_method,
+            allowed_scopes=body.scopes,
+            id_token_algorithm=body.id_token_algorithm,
+            actor=asking.name,
+        )
+        response.headers["Cache-Control"] = "no-store"
+        return ClientCreated(client=ClientView.of(client), client_secret=secret)
+
+    @router.get("")
+    def list_clients(_asking: System) -> list[ClientView]:
+        """List relying parties."""
+        return [ClientView.of(client) for client in clients.list_clients()]
+
+    @router.get("/{client_id}")
+    def get(client_id: str, _asking: System) -> ClientView:
+        """Show a relying party."""
+        return ClientView.of(clients.get(client_id))
+
+    @router.delete("/{client_id}", status_code=HTTPStatus.NO_CONTENT)
+    def remove(client_id: str, asking: System) -> None:
+        """Remove a relying party; its tokens stop working at once."""
+        clients.remove(client_id, actor=asking.name)
+
+    return router
+
+
+def make_user_api(users: Users, *, issuer: str) -> APIRouter:
+    """Serve /api/v1/users and /api/v1/whoami."""
+    router = APIRouter(prefix="/api/v1", tags=["users"])
+
+    @router.get("/whoami")
+    def whoami(asking: Annotated[Principal, Depends(principal)]) -> Whoami:
+        """Tell who is asking."""
+        return Whoami(name=asking.name, role=asking.role, method=asking.method)
+
+    @router.post("/users", status_code=HTTPStatus.CREATED)
+    def create(body: NewUser, asking: System) -> UserView:
+        """Create a user, who has no password until a setup link is used."""
+        user = users.create_user(
+            body.name,
+            display_name=body.display_name,
+            email=body.email,
+            role=body.role,
+            actor=asking.name,
+        )
+        return UserView.of(user)
+
+    @router.get("/users")
+    def list_users(_asking: System) -> list[UserView]:
+        """List users."""
+        return [UserView.of(user) for user in users.list_users()]
+
+    @router.post("/users/{user_id}/setup-link", status_code=HTTPStatus.CREATED)
+    def setup_link(user_id: str, asking: System, response: Response) -> SetupLink:
+        """Make a one-time link with which the user chooses a password."""
+        token = users.create_setup_link(users.get(user_id), actor=asking.name)
+        response.headers["Cache-Control"] = "no-store"
+        return SetupLink(url=f"{issuer}/setup/{token}")
+
+    @router.post("/users/{user_id}/disable", status_code=HTTPStatus.NO_CONTENT)
+    def disable(user_id: str, asking: System) -> None:
+        """Lock a user out; their sessions end."""
+        users.set_disabled(users.get(user_id), disabled=True, actor=asking.name)
+
+    @router.post("/users/{user_id}/enable", status_code=HTTPStatus.NO_CONTENT)
+    def enable(user_id: str, asking: System) -> None:
+        """Let a user in again."""
+        users.set_disabled(users.get(user_id), disabled=False, actor=asking.name)
+
+    return router
+
+
+def make_binding_api(certificates: CertificateLogin, users: Users) -> APIRouter:
+    """Serve /api/v1/certificate-bindings."""
+    router = APIRouter(prefix="/api/v1/certificate-bindings", tags=["users"])
+
+    @router.post("", status_code=HTTPStatus.CREATED)
+    def bind(body: NewBinding, asking: System) -> BindingView:
+        """Let the holder of a certificate log in as a user."""
+        chain = parse_certificates(body.certificate)
+        user = users.get(body.user_id)
+        return BindingView.of(certificates.bind_presented(user, chain, actor=asking.name))
+
+    @router.get("")
+    def list_bindings(_asking: System) -> list[BindingView]:
+        """List bindings."""
+        return [BindingView.of(binding) for binding in certificates.list_bindings()]
+
+    @router.delete("/{binding_id}", status_code=HTTPStatus.NO_CONTENT)
+    def unbind(binding_id: str, asking: System) -> None:
+        """Remove a binding."""
+        certificates.unbind(binding_id, actor=asking.name)
+
+    return router
+
+
+def make_certificate_login_api(certificates: CertificateLogin, sessions: Sessions) -> APIRouter:
+    """Serve the certificate login as JSON, for middleware of USB keys and for programs."""
+    router = APIRouter(prefix="/api/v1/login/certificate", tags=["login"])
+
+    @router.post("/challenge")
+    def challenge(request: Request, response: Response) -> ChallengeView:
+        """Ask for a text to sign. The answer must carry the cookie set here."""
+        browser = cookies.browser_of(request)
+        cookies.set_cookie(response, cookies.BROWSER, browser)
+        response.headers["Cache-Control"] = "no-store"
+        nonce = certificates.challenge(browser)
+        return ChallengeView(nonce=nonce, message=certificates.message(nonce))
+
+    @router.post("")
+    def answer(body: ChallengeAnswer, request: Request, response: Response) -> LoggedIn:
+        """Answer a challenge; the session is in the cookie set here."""
+        user = certificates.authenticate(
+            body.nonce,
+            parse_certificates(body.certificate),
+            parse_base64(body.signature, what="the signature"),
+            browser=request.cookies.get(cookies.BROWSER, ""),
+            address=cookies.address_of(request),
+        )
+        cookie = sessions.start(
+            user,
+            amr=certlogin.AMR,
+            acr=certlogin.ACR,
+            replaces=request.cookies.get(cookies.SESSION),
+        )
+        cookies.set_cookie(response, cookies.SESSION, cookie)
+        response.headers["Cache-Control"] = "no-store"
+        return LoggedIn(user=user.name)
+
+    return router

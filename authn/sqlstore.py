@@ -1,0 +1,299 @@
+"""Users, sessions, tokens and bindings in the database."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Table, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from authn import tables
+from authn.store import APIToken, Binding, Challenge, Session, User
+from core.db import Database
+from core.errors import Conflict
+from core.identity import Role
+
+
+class SQLUserStore:
+    """`authn.store.UserStore` in the database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, user: User) -> None:
+        _insert(
+            self._database,
+            tables.users,
+            {**asdict(user), "failed_attempts": 0, "locked_until": None},
+            taken=f"there is a user {user.name!r} already",
+        )
+
+    def find(self, user_id: str) -> User | None:
+        return self._one(tables.users.c.id == user_id)
+
+    def find_by_name(self, name: str) -> User | None:
+        return self._one(tables.users.c.name == name)
+
+    def _one(self, condition: Any) -> User | None:
+        with self._database.reading() as connection:
+            row = connection.execute(select(tables.users).where(condition)).first()
+        return None if row is None else _user(row)
+
+    def list_users(self) -> Sequence[User]:
+        with self._database.reading() as connection:
+            rows = connection.execute(select(tables.users).order_by(tables.users.c.name)).all()
+        return [_user(row) for row in rows]
+
+    def set_password(self, user_id: str, password_hash: str) -> None:
+        self._update(user_id, password_hash=password_hash, failed_attempts=0, locked_until=None)
+
+    def set_disabled(self, user_id: str, disabled: bool) -> None:
+        self._update(user_id, disabled=disabled)
+
+    def forgive_attempts(self, user_id: str) -> None:
+        self._update(user_id, failed_attempts=0, locked_until=None)
+
+    def _update(self, user_id: str, **values: Any) -> None:
+        with self._database.transaction() as connection:
+            connection.execute(
+                update(tables.users).where(tables.users.c.id == user_id).values(**values)
+            )
+
+    def charge_attempt(
+        self, user_id: str, now: datetime, *, limit: int, locked_until: datetime
+    ) -> bool:
+        users = tables.users
+        with self._database.transaction() as connection:
+            row = connection.execute(
+                select(users.c.failed_attempts, users.c.locked_until)
+                .where(users.c.id == user_id)
+                .with_for_update()
+            ).one()
+            if row.locked_until is not None and now < row.locked_until:
+                return False
+            # A lock that has run out starts a new count.
+            attempts = 1 if row.locked_until is not None else row.failed_attempts + 1
+            self._update(
+                user_id,
+                failed_attempts=attempts,
+                locked_until=locked_until if attempts >= limit else None,
+            )
+        return True
+
+    def put_setup_link(self, digest: bytes, user_id: str, expires_at: datetime) -> None:
+        links = tables.setup_links
+        with self._database.transaction() as connection:
+            connection.execute(delete(links).where(links.c.user_id == user_id))
+            connection.execute(
+                insert(links).values(digest=digest, user_id=user_id, expires_at=expires_at)
+            )
+
+    def find_setup_link(self, digest: bytes, now: datetime) -> str | None:
+        links = tables.setup_links
+        with self._database.reading() as connection:
+            row = connection.execute(
+                select(links.c.user_id).where(
+                    links.c.digest == digest, links.c.used_at.is_(None), links.c.expires_at > now
+                )
+            ).first()
+        return None if row is None else str(row.user_id)
+
+    def use_setup_link(self, digest: bytes, now: datetime) -> bool:
+        links = tables.setup_links
+        with self._database.transaction() as connection:
+            changed = connection.execute(
+                update(links)
+                .where(
+                    links.c.digest == digest, links.c.used_at.is_(None), links.c.expires_at > now
+                )
+                .values(used_at=now)
+            )
+        return changed.rowcount == 1
+
+
+class SQLAddressStore:
+    """`authn.store.AddressStore` as a generic cell rate (GCRA): one time per address."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def charge(self, address: str, now: datetime, *, burst: int, seconds: int) -> int:
+        rows = tables.login_addresses
+        step = timedelta(seconds=seconds)
+        with self._database.transaction() as connection:
+            query = select(rows.c.free_at).where(rows.c.address == address).with_for_update()
+            row = connection.execute(query).first()
+            if row is None:
+                try:
+                    with connection.begin_nested():
+                        connection.execute(insert(rows).values(address=address, free_at=now + step))
+                except IntegrityError:  # another thread was first; its row is there now
+                    row = connection.execute(query).one()
+                else:
+                    return 0
+            free_at: datetime = max(row.free_at, now) + step
+            wait = int((free_at - now - burst * step).total_seconds())
+            if wait > 0:
+                return wait
+            connection.execute(
+                update(rows).where(rows.c.address == address).values(free_at=free_at)
+            )
+        return 0
+
+    def refund(self, address: str, *, seconds: int) -> None:
+        rows = tables.login_addresses
+        with self._database.transaction() as connection:
+            row = connection.execute(
+                select(rows.c.free_at).where(rows.c.address == address).with_for_update()
+            ).first()
+            if row is not None:
+                free_at = row.free_at - timedelta(seconds=seconds)
+                connection.execute(
+                    update(rows).where(rows.c.address == address).values(free_at=free_at)
+                )
+
+
+class SQLSessionStore:
+    """`authn.store.SessionStore` in the database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, session: Session) -> None:
+        _insert(self._database, tables.sessions, asdict(session), taken="drawn twice")
+
+    def find(self, digest: bytes) -> Session | None:
+        with self._database.reading() as connection:
+            row = connection.execute(
+                select(tables.sessions).where(tables.sessions.c.digest == digest)
+            ).first()
+        return None if row is None else Session(**_fields(row))
+
+    def touch(self, digest: bytes, now: datetime) -> None:
+        with self._database.transaction() as connection:
+            connection.execute(
+                update(tables.sessions)
+                .where(tables.sessions.c.digest == digest)
+                .values(seen_at=now)
+            )
+
+    def remove(self, digest: bytes) -> bool:
+        return _delete(self._database, tables.sessions, tables.sessions.c.digest == digest) == 1
+
+    def remove_of_user(self, user_id: str) -> Sequence[str]:
+        with self._database.transaction() as connection:
+            rows = connection.execute(
+                select(tables.sessions.c.sid)
+                .where(tables.sessions.c.user_id == user_id)
+                .with_for_update()
+            ).all()
+            _delete(self._database, tables.sessions, tables.sessions.c.user_id == user_id)
+        return [str(row.sid) for row in rows]
+
+
+class SQLAPITokenStore:
+    """`authn.store.APITokenStore` in the database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, token: APIToken) -> None:
+        _insert(self._database, tables.api_tokens, asdict(token), taken="drawn twice")
+
+    def find(self, digest: bytes) -> APIToken | None:
+        with self._database.reading() as connection:
+            row = connection.execute(
+                select(tables.api_tokens).where(tables.api_tokens.c.digest == digest)
+            ).first()
+        return None if row is None else APIToken(**_fields(row))
+
+    def list_of_user(self, user_id: str) -> Sequence[APIToken]:
+        tokens = tables.api_tokens
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                select(tokens).where(tokens.c.user_id == user_id).order_by(tokens.c.created_at)
+            ).all()
+        return [APIToken(**_fields(row)) for row in rows]
+
+    def remove(self, token_id: str, user_id: str) -> bool:
+        tokens = tables.api_tokens
+        condition = (tokens.c.id == token_id) & (tokens.c.user_id == user_id)
+        return _delete(self._database, tokens, condition) == 1
+
+
+class SQLCertificateLoginStore:
+    """`authn.store.CertificateLoginStore` in the database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add_challenge(self, challenge: Challenge) -> None:
+        _insert(self._database, tables.login_challenges, asdict(challenge), taken="drawn twice")
+
+    def use_challenge(self, nonce: str, browser: bytes, now: datetime) -> bool:
+        rows = tables.login_challenges
+        with self._database.transaction() as connection:
+            changed = connection.execute(
+                update(rows)
+                .where(
+                    rows.c.nonce == nonce,
+                    rows.c.browser == browser,
+                    rows.c.used_at.is_(None),
+                    rows.c.expires_at > now,
+                )
+                .values(used_at=now)
+            )
+        return changed.rowcount == 1
+
+    def add_binding(self, binding: Binding) -> None:
+        _insert(
+            self._database,
+            tables.certificate_bindings,
+            asdict(binding),
+            taken="this certificate subject is bound to a user already",
+        )
+
+    def find_binding(self, issuer: str, subject_digest: bytes) -> Binding | None:
+        rows = tables.certificate_bindings
+        with self._database.reading() as connection:
+            row = connection.execute(
+                select(rows).where(rows.c.issuer == issuer, rows.c.subject_digest == subject_digest)
+            ).first()
+        return None if row is None else Binding(**_fields(row))
+
+    def list_bindings(self) -> Sequence[Binding]:
+        rows = tables.certificate_bindings
+        with self._database.reading() as connection:
+            found = connection.execute(select(rows).order_by(rows.c.created_at)).all()
+        return [Binding(**_fields(row)) for row in found]
+
+    def remove_binding(self, binding_id: str) -> bool:
+        rows = tables.certificate_bindings
+        return _delete(self._database, rows, rows.c.id == binding_id) == 1
+
+
+def _user(row: Any) -> User:
+    fields = _fields(row)
+    del fields["failed_attempts"], fields["locked_until"]
+    role = fields.pop("role")
+    return User(**fields, role=None if role is None else Role(role))
+
+
+def _fields(row: Any) -> dict[str, Any]:
+    return dict(row._mapping)  # noqa: SLF001 - its public name in SQLAlchemy
+
+
+def _insert(database: Database, table: Table, values: dict[str, Any], *, taken: str) -> None:
+    try:
+        with database.transaction() as connection, connection.begin_nested():
+            connection.execute(insert(table).values(**values))
+    except IntegrityError as error:
+        raise Conflict(taken) from error
+
+
+def _delete(database: Database, table: Table, condition: Any) -> int:
+    with database.transaction() as connection:
+        return connection.execute(delete(table).where(condition)).rowcount

@@ -1,0 +1,193 @@
+"""What authentication remembers, as protocols. `authn.sqlstore` implements them.
+
+Every method joins the open transaction (`core.transaction`) or is durable on its own. Secrets
+arrive here as digests only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from core.identity import Role
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """One person who may log in."""
+
+    id: str
+    """A random UUID; the `sub` of OpenID Connect, never re-used."""
+    name: str
+    """What they type to log in; folded (`authn.users.fold_name`)."""
+    display_name: str
+    email: str | None
+    role: Role | None
+    """At most one: the lines of administration are separate (GM/T 0034)."""
+    password_hash: str | None
+    """PHC string; None until set up."""
+    disabled: bool
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One browser, logged in."""
+
+    digest: bytes
+    sid: str
+    """The public name of the session, in ID tokens and the audit log."""
+    user_id: str
+    auth_time: datetime
+    seen_at: datetime
+    expires_at: datetime
+    """The absolute end, whatever happens before."""
+    amr: str
+    """How they authenticated (RFC 8176), one word."""
+    acr: str
+
+
+@dataclass(frozen=True, slots=True)
+class APIToken:
+    """A token for programs of one administrator."""
+
+    id: str
+    digest: bytes
+    user_id: str
+    name: str
+    created_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """Whoever holds a certificate of `issuer` for this subject is this user."""
+
+    id: str
+    issuer: str
+    """The issuer's name in this service."""
+    subject_digest: bytes
+    """SHA-256 over the DER Name."""
+    user_id: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """A nonce that one browser may answer once."""
+
+    nonce: str
+    browser: bytes
+    """Digest of the cookie of the browser that asked."""
+    expires_at: datetime
+
+
+class UserStore(Protocol):
+    """Users, their attempts and their setup links."""
+
+    def add(self, user: User) -> None:
+        """Raises `Conflict` when the name is taken."""
+        ...
+
+    def find(self, user_id: str) -> User | None: ...
+
+    def find_by_name(self, name: str) -> User | None: ...
+
+    def list_users(self) -> Sequence[User]: ...
+
+    def set_password(self, user_id: str, password_hash: str) -> None:
+        """Also forgets failed attempts."""
+        ...
+
+    def set_disabled(self, user_id: str, disabled: bool) -> None: ...
+
+    def charge_attempt(
+        self, user_id: str, now: datetime, *, limit: int, locked_until: datetime
+    ) -> bool:
+        """Count an attempt before it is judged; the `limit`-th one locks. False: locked already.
+
+        Counting first means that parallel guesses cannot exceed the limit.
+        """
+        ...
+
+    def forgive_attempts(self, user_id: str) -> None:
+        """Forget the attempts after a success."""
+        ...
+
+    def put_setup_link(self, digest: bytes, user_id: str, expires_at: datetime) -> None:
+        """Remember a link; earlier ones of this user stop working."""
+        ...
+
+    def find_setup_link(self, digest: bytes, now: datetime) -> str | None:
+        """Return whose link it is, while it can be used."""
+        ...
+
+    def use_setup_link(self, digest: bytes, now: datetime) -> bool:
+        """Compare and set: True for exactly one caller, and only before the link expires."""
+        ...
+
+
+class AddressStore(Protocol):
+    """How hard each source address has tried."""
+
+    def charge(self, address: str, now: datetime, *, burst: int, seconds: int) -> int:
+        """Count one attempt. Returns 0, or the seconds to wait when the burst is used up."""
+        ...
+
+    def refund(self, address: str, *, seconds: int) -> None:
+        """Take one attempt back, because it succeeded."""
+        ...
+
+
+class SessionStore(Protocol):
+    """Browser sessions."""
+
+    def add(self, session: Session) -> None: ...
+
+    def find(self, digest: bytes) -> Session | None: ...
+
+    def touch(self, digest: bytes, now: datetime) -> None: ...
+
+    def remove(self, digest: bytes) -> bool:
+        """True if it was there."""
+        ...
+
+    def remove_of_user(self, user_id: str) -> Sequence[str]:
+        """Remove all sessions of a user; returns their sids."""
+        ...
+
+
+class APITokenStore(Protocol):
+    """API tokens. What is revoked is removed; the audit log remembers it."""
+
+    def add(self, token: APIToken) -> None: ...
+
+    def find(self, digest: bytes) -> APIToken | None: ...
+
+    def list_of_user(self, user_id: str) -> Sequence[APIToken]: ...
+
+    def remove(self, token_id: str, user_id: str) -> bool:
+        """True if this user had it."""
+        ...
+
+
+class CertificateLoginStore(Protocol):
+    """Challenges, and whose certificates are whose."""
+
+    def add_challenge(self, challenge: Challenge) -> None: ...
+
+    def use_challenge(self, nonce: str, browser: bytes, now: datetime) -> bool:
+        """Compare and set: True for exactly one caller, from the browser it was given to."""
+        ...
+
+    def add_binding(self, binding: Binding) -> None:
+        """Raises `Conflict` when this subject is bound already."""
+        ...
+
+    def find_binding(self, issuer: str, subject_digest: bytes) -> Binding | None: ...
+
+    def list_bindings(self) -> Sequence[Binding]: ...
+
+    def remove_binding(self, binding_id: str) -> bool: ...

@@ -1,0 +1,143 @@
+"""The rows of authentication. Digests are SHA-256 of secrets; no secret has a column."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from core.db import UTCDateTime, metadata
+
+_UUID = String(36)
+_DIGEST = LargeBinary(32)
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", _UUID, primary_key=True),
+    Column("name", String(64), nullable=False, unique=True),
+    Column("display_name", String(200), nullable=False),
+    Column("email", String(254)),
+    Column("role", String(16)),
+    Column("password_hash", String(200)),
+    Column("disabled", Boolean, nullable=False),
+    Column("failed_attempts", Integer, nullable=False),
+    Column("locked_until", UTCDateTime),
+    Column("created_at", UTCDateTime, nullable=False),
+    CheckConstraint("role IN ('system', 'business', 'audit')", name="role"),
+)
+
+setup_links = Table(
+    "setup_links",
+    metadata,
+    Column("digest", _DIGEST, primary_key=True),
+    Column("user_id", _UUID, ForeignKey("users.id"), nullable=False, index=True),
+    Column("expires_at", UTCDateTime, nullable=False, index=True),
+    Column("used_at", UTCDateTime),
+)
+
+login_addresses = Table(
+    "login_addresses",
+    metadata,
+    Column("address", String(64), primary_key=True),
+    Column("free_at", UTCDateTime, nullable=False, index=True),
+)
+
+sessions = Table(
+    "browser_sessions",
+    metadata,
+    Column("digest", _DIGEST, primary_key=True),
+    Column("sid", _UUID, nullable=False, unique=True),
+    Column("user_id", _UUID, ForeignKey("users.id"), nullable=False, index=True),
+    Column("auth_time", UTCDateTime, nullable=False),
+    Column("seen_at", UTCDateTime, nullable=False),
+    Column("expires_at", UTCDateTime, nullable=False, index=True),
+    Column("amr", String(16), nullable=False),
+    Column("acr", String(64), nullable=False),
+)
+
+api_tokens = Table(
+    "api_tokens",
+    metadata,
+    Column("id", _UUID, primary_key=True),
+    Column("digest", _DIGEST, nullable=False, unique=True),
+    Column("user_id", _UUID, ForeignKey("users.id"), nullable=False, index=True),
+    Column("name", String(64), nullable=False),
+    Column("created_at", UTCDateTime, nullable=False),
+    Column("expires_at", UTCDateTime, nullable=False, index=True),
+)
+
+login_challenges = Table(
+    "login_challenges",
+    metadata,
+    Column("nonce", String(64), primary_key=True),
+    Column("browser", _DIGEST, nullable=False),
+    Column("expires_at", UTCDateTime, nullable=False, index=True),
+    Column("used_at", UTCDateTime),
+)
+
+certificate_bindings = Table(
+    "certificate_bindings",
+    metadata,
+    Column("id", _UUID, primary_key=True),
+    Column("issuer", String(64), nullable=False),
+    Column("subject_digest", _DIGEST, nullable=False),
+    Column("user_id", _UUID, ForeignKey("users.id"), nullable=False, index=True),
+    Column("created_at", UTCDateTime, nullable=False),
+    UniqueConstraint("issuer", "subject_digest"),
+)
+
+clients = Table(
+    "oidc_clients",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("name", String(200), nullable=False),
+    Column("secret_digest", _DIGEST),
+    Column("auth_method", String(32), nullable=False),
+    # JSON lists: they are read and written whole, and never searched.
+    Column("redirect_uris", Text, nullable=False),
+    Column("post_logout_redirect_uris", Text, nullable=False),
+    Column("scopes", String(200), nullable=False),
+    Column("id_token_algorithm", String(8), nullable=False),
+    Column("created_at", UTCDateTime, nullable=False),
+)
+
+authorization_codes = Table(
+    "authorization_codes",
+    metadata,
+    Column("digest", _DIGEST, primary_key=True),
+    Column("grant_id", _UUID, nullable=False),
+    Column("client_id", String(64), nullable=False),
+    Column("user_id", _UUID, nullable=False),
+    Column("sid", _UUID, nullable=False),
+    Column("redirect_uri", Text, nullable=False),
+    Column("scope", String(200), nullable=False),
+    Column("nonce", String(512)),
+    Column("code_challenge", String(43), nullable=False),
+    Column("auth_time", UTCDateTime, nullable=False),
+    Column("amr", String(16), nullable=False),
+    Column("acr", String(64), nullable=False),
+    Column("expires_at", UTCDateTime, nullable=False, index=True),
+    Column("used_at", UTCDateTime),
+)
+
+access_tokens = Table(
+    "access_tokens",
+    metadata,
+    Column("digest", _DIGEST, primary_key=True),
+    Column("grant_id", _UUID, nullable=False, index=True),
+    Column("client_id", String(64), nullable=False),
+    Column("user_id", _UUID, nullable=False),
+    Column("sid", _UUID, nullable=False, index=True),
+    Column("scope", String(200), nullable=False),
+    Column("expires_at", UTCDateTime, nullable=False, index=True),
+)

@@ -1,0 +1,148 @@
+"""Users: who may log in, and how they come by their first password."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+import uuid
+from collections.abc import Sequence
+from datetime import timedelta
+
+from authn import opaque
+from authn.config import LoginConfig
+from authn.passwords import PasswordHasher, check_policy
+from authn.sessions import Sessions
+from authn.store import User, UserStore
+from core.audit import AuditLog
+from core.clock import Clock
+from core.errors import Malformed, NotFound
+from core.identity import Role
+from core.transaction import Transactions
+
+_NAME = re.compile(r"\w[\w.@-]{0,63}")
+_EMAIL = re.compile(r"[^\s@]{1,64}@[^\s@]{1,189}")
+
+
+class Users:
+    """Creates users and sets them up. There is no default password anywhere."""
+
+    def __init__(
+        self,
+        store: UserStore,
+        *,
+        config: LoginConfig,
+        hasher: PasswordHasher,
+        sessions: Sessions,
+        transactions: Transactions,
+        audit: AuditLog,
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._config = config
+        self._hasher = hasher
+        self._sessions = sessions
+        self._transactions = transactions
+        self._audit = audit
+        self._clock = clock
+
+    def create_user(
+        self,
+        name: str,
+        *,
+        display_name: str,
+        actor: str,
+        email: str | None = None,
+        role: Role | None = None,
+    ) -> User:
+        """Create a user without a password. Raises `Malformed`, `Conflict`."""
+        if email is not None and _EMAIL.fullmatch(email) is None:
+            raise Malformed("the email is not an address like name@example.cn")
+        if not 1 <= len(display_name.strip()) <= 200:
+            raise Malformed("the display name has 1 to 200 characters")
+        user = User(
+            id=str(uuid.uuid4()),
+            name=fold_name(name),
+            display_name=display_name.strip(),
+            email=email,
+            role=role,
+            password_hash=None,
+            disabled=False,
+            created_at=self._clock.now(),
+        )
+        with self._transactions.transaction():
+            self._store.add(user)
+            detail = {"user": user.name, "id": user.id, "role": role}
+            self._audit.record("user.created", actor=actor, detail=detail)
+        return user
+
+    def create_setup_link(self, user: User, *, actor: str) -> str:
+        """Return a one-time token for ``/setup/{token}``. Earlier ones stop working."""
+        drawn = opaque.draw()
+        expires_at = self._clock.now() + timedelta(hours=self._config.setup_link_hours)
+        with self._transactions.transaction():
+            self._store.put_setup_link(drawn.digest, user.id, expires_at)
+            self._audit.record(
+                "setup.offered",
+                actor=actor,
+                detail={"user": user.name, "expires": expires_at.isoformat()},
+            )
+        return drawn.secret
+
+    def find_by_setup_link(self, token: str) -> User | None:
+        """Return whose link it is, while it can be used."""
+        user_id = self._store.find_setup_link(opaque.digest(token), self._clock.now())
+        user = None if user_id is None else self._store.find(user_id)
+        return None if user is None or user.disabled else user
+
+    def complete_setup(self, token: str, password: str) -> User:
+        """Set the password, once. Raises `Refused` (policy) and `NotFound` (link used or old).
+
+        Sessions of the user end: whoever sets a new password wants the old ones gone.
+        """
+        user = self.find_by_setup_link(token)
+        if user is None:
+            raise NotFound("this setup link has been used or has expired; ask for a new one")
+        check_policy(password, user_name=user.name)
+        hashed = self._hasher.hash(password)
+        with self._transactions.transaction():
+            if not self._store.use_setup_link(opaque.digest(token), self._clock.now()):
+                raise NotFound("this setup link has been used or has expired; ask for a new one")
+            self._store.set_password(user.id, hashed)
+            self._sessions.end_all(user, reason="password")
+            self._audit.record("setup.completed", actor=user.name, detail={"user": user.name})
+        return user
+
+    def set_disabled(self, user: User, *, disabled: bool, actor: str) -> None:
+        """Lock a person out, or let them in again. Their sessions end at once."""
+        with self._transactions.transaction():
+            self._store.set_disabled(user.id, disabled)
+            if disabled:
+                self._sessions.end_all(user, reason="disabled")
+            action = "user.disabled" if disabled else "user.enabled"
+            self._audit.record(action, actor=actor, detail={"user": user.name})
+
+    def get(self, user_id: str) -> User:
+        """Raises `NotFound`."""
+        user = self._store.find(user_id)
+        if user is None:
+            raise NotFound("there is no such user")
+        return user
+
+    def find_by_name(self, name: str) -> User | None:
+        """Return the user of that login name."""
+        try:
+            return self._store.find_by_name(fold_name(name))
+        except Malformed:
+            return None
+
+    def list_users(self) -> Sequence[User]:
+        """Return everyone, by name."""
+        return self._store.list_users()
+
+
+def fold_name(name: str) -> str:
+    """Return the one form of a login name: NFKC, folded case. Raises `Malformed`."""
+    folded = unicodedata.normalize("NFKC", name.strip()).casefold()
+    if _NAME.fullmatch(folded) is None:
+        raise Malformed("a login name has 1 to 64 letters, digits or . _ @ -")
+    return folded

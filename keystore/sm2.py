@@ -186,7 +186,8 @@ class PrivateKey:
         """Open a DER SM2Cipher. Raises `Malformed`, for every reason with the same words."""
         cipher = sm2_forms.decode_cipher(ciphertext)
         opened = _output(self._decrypting, "EVP_PKEY_decrypt", ciphertext)
-        # GB/T 32918.4, 7.1 B4: a key stream of zeros is an error, and shows as C2 = M.
+        # GB/T 32918.4, 7.1 B4: a key stream of zeros is an error, and shows as C2 = M. OpenSSL
+        # 3.0.19 refuses it itself; another libcrypto may be configured.
         if opened is None or opened == cipher.cipher_text:
             raise Malformed("the SM2 ciphertext does not open with this key")
         return opened

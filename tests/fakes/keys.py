@@ -90,6 +90,8 @@ class MemorySigner:
 
     def sign(self, message: bytes) -> bytes:
         self.backend.require_open()
+        if self.backend.find(self.key.ref) is None:
+            raise NotFound(f"there is no key {self.key.ref}")
         self.backend.signed.append((self.key.ref, message))
         return self.private.sign(self.algorithm, message)
 

@@ -231,7 +231,7 @@ def _cipher_for(k: int, octet: bytes) -> bytes:
 def _multiply(k: int, point: tuple[int, int]) -> tuple[int, int]:
     """Textbook double-and-add; for test vectors only."""
     result: tuple[int, int] | None = None
-    for bit in bin(k)[2:]:
+    for bit in f"{k:b}":
         result = _add(result, result) if result else None
         if bit == "1":
             result = _add(result, point) if result else point

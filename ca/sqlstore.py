@@ -1,4 +1,4 @@
-"""`ca.store` in SQL: certificates, their status and events, and issuers."""
+"""`ca.store` in SQL: certificates, their status and its events."""
 
 from __future__ import annotations
 
@@ -15,29 +15,24 @@ from sqlalchemy.exc import IntegrityError
 from ca.issuer import Issued, Prepared, Reserved
 from ca.reasons import RevocationReason
 from ca.serials import from_hex, to_hex
+from ca.sqlissuers import SQLIssuerStore
 from ca.store import (
     CertificateQuery,
     CertificateRecord,
     CertificateState,
     CertificateStatus,
-    IssuerRecord,
     Page,
     RevokedEntry,
     StatusChange,
 )
-from ca.tables import certificates, issuers, revocation_events, revocation_positions
-from core.db import Database
+from ca.tables import certificates, revocation_events, revocation_positions
 from core.errors import Conflict, Malformed
-from keystore.algorithms import SignatureAlgorithm
 
 _C = certificates.c
 
 
-class SQLCertificateStore:
+class SQLCertificateStore(SQLIssuerStore):
     """`CertificateStore`, `StatusSource` and `IssuerStore` on one database."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     # ---- certificates ---------------------------------------------------------------------------
 
@@ -201,36 +196,6 @@ class SQLCertificateStore:
         with self._database.reading() as connection:
             return connection.execute(statement).scalar() or 0
 
-    # ---- issuers --------------------------------------------------------------------------------
-
-    def add_issuer(self, record: IssuerRecord) -> None:
-        try:
-            with self._database.transaction() as connection, connection.begin_nested():
-                connection.execute(
-                    insert(issuers).values(
-                        name=record.name,
-                        parent=record.parent,
-                        key_ref=record.key_ref,
-                        signature_algorithm=record.signature_algorithm,
-                        certificate=record.certificate,
-                        created_at=record.created_at,
-                    )
-                )
-        except IntegrityError as error:
-            raise Conflict(f"there is an issuer named {record.name} already") from error
-
-    def find_issuer(self, name: str) -> IssuerRecord | None:
-        with self._database.reading() as connection:
-            row = connection.execute(select(issuers).where(issuers.c.name == name)).first()
-        return None if row is None else _issuer(row)
-
-    def list_issuers(self) -> Sequence[IssuerRecord]:
-        statement = select(issuers).order_by(
-            issuers.c.parent.is_not(None), issuers.c.created_at, issuers.c.name
-        )
-        with self._database.reading() as connection:
-            return [_issuer(row) for row in connection.execute(statement)]
-
 
 def _is(issuer: str, serial: int) -> Any:
     return (_C.issuer == issuer) & (_C.serial == to_hex(serial))
@@ -295,15 +260,4 @@ def _record(row: Any) -> CertificateRecord:
         issued_at=row.issued_at,
         revoked_at=row.revoked_at,
         reason=_reason(row.reason),
-    )
-
-
-def _issuer(row: Any) -> IssuerRecord:
-    return IssuerRecord(
-        name=row.name,
-        parent=row.parent,
-        key_ref=row.key_ref,
-        signature_algorithm=SignatureAlgorithm(row.signature_algorithm),
-        certificate=bytes(row.certificate),
-        created_at=row.created_at,
     )

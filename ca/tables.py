@@ -88,8 +88,8 @@ revocation_events = Table(
 enrollment_requests = Table(
     "enrollment_requests",
     metadata,
-    Column("id", String(32), primary_key=True),
-    Column("number", Sequence64, nullable=False, autoincrement=False),
+    Column("number", Sequence64, primary_key=True, autoincrement=True),
+    Column("id", String(32), nullable=False),
     Column("state", String(16), nullable=False),
     Column("issuer", String(64), nullable=False),
     Column("profile", String(64), nullable=False),
@@ -100,6 +100,7 @@ enrollment_requests = Table(
     Column("decided_by", String(200), nullable=True),
     Column("decided_at", UTCDateTime, nullable=True),
     Column("comment", Text, nullable=True),
+    UniqueConstraint("id"),
     CheckConstraint("state IN ('pending', 'approved', 'rejected')", name="state_known"),
 )
 Index(None, enrollment_requests.c.state, enrollment_requests.c.created_at)

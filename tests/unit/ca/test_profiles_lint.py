@@ -15,7 +15,7 @@ from tests.unit.ca.conftest import PROFILES, Authority, request
 LINT = Path(sys.executable).parent / "lint_pkix_cert"
 SUBJECT = (("C", "CN"), ("O", "某市大数据局"), ("CN", "www.example.test"))
 NAMES = {
-    "tls-server": ("dns:www.example.test", "dns:*.example.test", "ip:192.0.2.1"),
+    "tls-server": ("dns:www.example.test", "dns:xn--fiqs8s.example.test", "ip:192.0.2.1"),
     "device": ("dns:gw.example.test", "ip:2001:db8::1", "uri:https://gw.example.test/id"),
     "smime": ("email:zhang@example.test",),
 }

@@ -1,0 +1,172 @@
+"""Revoke, hold and release: the three changes of a certificate's status.
+
+Each is one transaction of status, append-only event and audit event. Each may be repeated: the
+same call again changes nothing and answers the same. Nothing undoes a revocation but release
+from hold.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Final
+
+from cryptography import x509
+
+from ca.reasons import RevocationReason
+from ca.serials import to_hex
+from ca.store import CertificateRecord, CertificateState, CertificateStore, StatusChange
+from ca.tbs import extension_value, parse_tbs
+from core import der
+from core.audit import AuditLog
+from core.clock import Clock
+from core.errors import Conflict, NotFound, Refused
+from core.observe import CERTIFICATES_REVOKED
+from core.transaction import Transactions
+
+log = logging.getLogger(__name__)
+
+Listener = Callable[[str], None]
+"""Told the issuer's name after a change is durable."""
+
+_S = CertificateState
+_NOT_REVOKED: Final = (_S.RESERVED, _S.ISSUED, _S.FAILED, _S.HELD)
+
+
+class RevocationService:
+    """Changes the status of certificates, and tells those who publish it."""
+
+    def __init__(
+        self,
+        *,
+        store: CertificateStore,
+        transactions: Transactions,
+        audit: AuditLog,
+        clock: Clock,
+        listeners: Sequence[Listener] = (),
+    ) -> None:
+        self._store = store
+        self._transactions = transactions
+        self._audit = audit
+        self._clock = clock
+        self._listeners = tuple(listeners)
+
+    def revoke(
+        self, issuer: str, serial: int, reason: RevocationReason, *, actor: str
+    ) -> CertificateRecord:
+        """Revoke for good. What is reserved or failed can be revoked too: a signature may exist.
+
+        Raises `NotFound`, `Refused` for a reason that does not fit, and `Conflict` when it is
+        revoked for another reason (only unspecified may become keyCompromise).
+        """
+        record = self._get(issuer, serial)
+        _check_reason(record, reason)
+        if record.state is _S.REVOKED:
+            if record.reason is reason:
+                return record
+            if (record.reason, reason) != (
+                RevocationReason.UNSPECIFIED,
+                RevocationReason.KEY_COMPROMISE,
+            ):
+                raise Conflict(f"it is revoked already, with reason {record.reason}")
+        expected = (record.state,) if record.state is _S.REVOKED else _NOT_REVOKED
+        # The date of a held certificate stays that of the hold (X.509, 8.5.2.2).
+        since = record.revoked_at or self._clock.now()
+        change = self._change(record, _S.REVOKED, expected, actor)
+        return self._apply(replace(change, reason=reason, revoked_at=since), "revoked")
+
+    def hold(self, issuer: str, serial: int, *, actor: str) -> CertificateRecord:
+        """Suspend an issued certificate. Raises `NotFound`, `Refused` or `Conflict`."""
+        record = self._get(issuer, serial)
+        if record.state is _S.HELD:
+            return record
+        if record.state is not _S.ISSUED:
+            raise Conflict(f"only an issued certificate can be held; this one is {record.state}")
+        if _is_authority(record):
+            raise Refused("the certificate of a CA cannot be held, only revoked")
+        change = self._change(record, _S.HELD, (_S.ISSUED,), actor)
+        reason = RevocationReason.CERTIFICATE_HOLD
+        return self._apply(replace(change, reason=reason, revoked_at=change.at), "held")
+
+    def release(self, issuer: str, serial: int, *, actor: str) -> CertificateRecord:
+        """End a hold. Raises `NotFound` or `Conflict`."""
+        record = self._get(issuer, serial)
+        if record.state is _S.ISSUED:
+            return record
+        if record.state is not _S.HELD:
+            raise Conflict(f"only a held certificate can be released; this one is {record.state}")
+        return self._apply(self._change(record, _S.ISSUED, (_S.HELD,), actor), "released")
+
+    def _get(self, issuer: str, serial: int) -> CertificateRecord:
+        record = self._store.find_certificate(issuer, serial)
+        if record is None:
+            raise NotFound(f"{issuer} has no certificate with serial {to_hex(serial)}")
+        return record
+
+    def _change(
+        self,
+        record: CertificateRecord,
+        state: CertificateState,
+        expected: tuple[CertificateState, ...],
+        actor: str,
+    ) -> StatusChange:
+        return StatusChange(
+            issuer=record.issuer,
+            serial=record.serial,
+            expected=expected,
+            state=state,
+            revoked_at=None,
+            reason=None,
+            at=self._clock.now(),
+            actor=actor,
+        )
+
+    def _apply(self, change: StatusChange, participle: str) -> CertificateRecord:
+        with self._transactions.transaction():
+            position = self._store.change_status(change)
+            if position is None:
+                raise Conflict("the status changed at the same moment: look again")
+            self._audit.record(
+                f"certificate.{participle}",
+                actor=change.actor,
+                detail={
+                    "issuer": change.issuer,
+                    "serial": to_hex(change.serial),
+                    "reason": change.reason,
+                    "position": position,
+                },
+            )
+        CERTIFICATES_REVOKED.labels(change.issuer, change.reason or "released").inc()
+        for listener in self._listeners:
+            try:
+                listener(change.issuer)
+            except Exception:
+                # The revocation is durable; a publisher that is late catches up by the position.
+                log.exception("a listener failed", extra={"issuer": change.issuer})
+        return self._get(change.issuer, change.serial)
+
+
+def _check_reason(record: CertificateRecord, reason: RevocationReason) -> None:
+    if reason is RevocationReason.CERTIFICATE_HOLD:
+        raise Refused("certificateHold is not a reason to revoke: use hold")
+    if reason is RevocationReason.AA_COMPROMISE:
+        raise Refused("aACompromise is for attribute authorities, and there is none here")
+    authority = _is_authority(record)
+    if reason is RevocationReason.CA_COMPROMISE and not authority:
+        raise Refused("cACompromise is for CA certificates; use keyCompromise (RFC 5280, 5.3.1)")
+    if _is_self_signed(record):
+        raise Refused(
+            "a root cannot revoke itself: nobody could believe the CRL. Remove it from trust "
+            "stores, and revoke what it issued"
+        )
+
+
+def _is_authority(record: CertificateRecord) -> bool:
+    # End-entity certificates of ours never carry basic constraints (`ca.lint`).
+    return extension_value(parse_tbs(record.tbs), x509.BasicConstraints.oid) is not None
+
+
+def _is_self_signed(record: CertificateRecord) -> bool:
+    tbs = parse_tbs(record.tbs)
+    return der.octets_of(tbs.issuer) == der.octets_of(tbs.subject)

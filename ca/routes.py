@@ -1,0 +1,44 @@
+"""The administrators' API of the authority, under /api/v1."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+
+from ca.config import CAConfig
+from ca.enrollment import EnrollmentService
+from ca.revocation import RevocationService
+from ca.routes_certificates import add_certificate_routes
+from ca.routes_requests import add_request_routes
+from ca.schemas import IssuerView, ProfileView
+from ca.store import CertificateStore
+from core.clock import Clock
+from core.http import require_role
+from core.identity import Principal, Role
+
+Anyone = Annotated[Principal, Depends(require_role(Role.SYSTEM, Role.BUSINESS, Role.AUDIT))]
+
+
+def make_router(
+    enrollment: EnrollmentService,
+    revocation: RevocationService,
+    certificates: CertificateStore,
+    *,
+    config: CAConfig,
+    clock: Clock,
+) -> APIRouter:
+    """Serve requests, certificates, issuers and profiles."""
+    router = APIRouter(prefix="/api/v1")
+    add_request_routes(router, enrollment, accept_empty_sm2_id=config.accept_empty_sm2_id)
+    add_certificate_routes(router, certificates, revocation, enrollment.issuers, clock=clock)
+
+    @router.get("/issuers", tags=["issuers"], summary="List the issuers")
+    def list_issuers(_: Anyone) -> list[IssuerView]:
+        return [IssuerView.of(issuer) for issuer in enrollment.issuers.values()]
+
+    @router.get("/profiles", tags=["issuers"], summary="List the profiles that can be asked for")
+    def list_profiles(_: Anyone) -> list[ProfileView]:
+        return [ProfileView.of(p) for p in enrollment.profiles.values() if p.requestable]
+
+    return router

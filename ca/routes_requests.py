@@ -1,0 +1,104 @@
+"""HTTP for requests: submit, list, approve, reject."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Response
+
+from ca.altnames import parse_alternative_name
+from ca.contents import IssuanceRequest
+from ca.csr import parse_csr
+from ca.enrollment import EnrollmentService, Idempotency
+from ca.requests import RequestState
+from ca.schemas import RejectRequest, RequestList, RequestView, SubmitRequest
+from ca.wire import Cursor, Limit, Reader, Writer, problems
+
+
+def add_request_routes(
+    router: APIRouter, enrollment: EnrollmentService, *, accept_empty_sm2_id: bool
+) -> None:
+    """Add ``/requests`` to `router`."""
+
+    @router.post(
+        "/requests",
+        tags=["requests"],
+        summary="Submit a request for a certificate",
+        description="201 when the certificate is issued, 202 when it waits for approval. With an "
+        "Idempotency-Key the same call can be repeated after any failure and gives the same "
+        "certificate; another body under the same key is refused.",
+        status_code=HTTPStatus.CREATED,
+        responses={
+            202: {"model": RequestView, "description": "It waits for approval."},
+            **problems(404, 409, 413, 422, 503),
+        },
+    )
+    def submit(
+        asking: Writer,
+        body: SubmitRequest,
+        response: Response,
+        idempotency_key: Annotated[str | None, Header(max_length=128)] = None,
+    ) -> RequestView:
+        csr = parse_csr(body.csr.encode(), accept_empty_sm2_id=accept_empty_sm2_id)
+        request = IssuanceRequest(
+            spki=csr.spki,
+            subject=csr.subject
+            if body.subject is None
+            else tuple((attribute.type, attribute.value) for attribute in body.subject),
+            requester=asking.name,
+            alternative_names=csr.alternative_names
+            if body.alternative_names is None
+            else tuple(parse_alternative_name(text) for text in body.alternative_names),
+            identity=tuple(body.identity.items()),
+            validity_days=body.validity_days,
+        )
+        record = enrollment.submit(
+            request,
+            profile=body.profile,
+            issuer=body.issuer,
+            idempotency=None
+            if idempotency_key is None
+            else Idempotency(idempotency_key, body.fingerprint),
+        )
+        if record.state is not RequestState.ISSUED:
+            response.status_code = HTTPStatus.ACCEPTED
+        response.headers["Location"] = f"/api/v1/requests/{record.id}"
+        return RequestView.of(record)
+
+    @router.get("/requests", tags=["requests"], summary="List requests", responses=problems())
+    def list_requests(
+        _: Reader, state: RequestState | None = None, cursor: Cursor = None, limit: Limit = 100
+    ) -> RequestList:
+        page = enrollment.list_requests(state=state, cursor=cursor, limit=limit)
+        return RequestList(
+            items=tuple(RequestView.of(record) for record in page.items),
+            next_cursor=page.next_cursor,
+        )
+
+    @router.get(
+        "/requests/{request_id}",
+        tags=["requests"],
+        summary="Look at a request",
+        responses=problems(404),
+    )
+    def get_request(_: Reader, request_id: str) -> RequestView:
+        return RequestView.of(enrollment.get(request_id))
+
+    @router.post(
+        "/requests/{request_id}/approve",
+        tags=["requests"],
+        summary="Approve a request and issue its certificate",
+        responses=problems(404, 409, 422, 503),
+    )
+    def approve(asking: Writer, request_id: str) -> RequestView:
+        return RequestView.of(enrollment.approve(request_id, actor=asking.name))
+
+    @router.post(
+        "/requests/{request_id}/reject",
+        tags=["requests"],
+        summary="Reject a request",
+        responses=problems(404, 409, 503),
+    )
+    def reject(asking: Writer, request_id: str, body: RejectRequest) -> RequestView:
+        return RequestView.of(enrollment.reject(request_id, actor=asking.name, reason=body.reason))

@@ -1,0 +1,69 @@
+"""What the revocation service can be told."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from keystore.algorithms import KeyAlgorithm
+
+
+class CRLConfig(BaseModel):
+    """How often, and for how long."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    validity_hours: int = Field(default=168, ge=2, le=24 * 366)
+    """From thisUpdate to nextUpdate. Never beyond the issuer's own not_after."""
+    refresh_hours: int = Field(default=6, ge=1)
+    """A CRL is made again at this age, even when nothing was revoked."""
+    max_age_seconds: int = Field(default=300, ge=0)
+    """How long HTTP caches may keep a CRL."""
+
+    @model_validator(mode="after")
+    def _refreshed_in_time(self) -> Self:
+        if 2 * self.refresh_hours > self.validity_hours:
+            raise ValueError(
+                f"crl.refresh_hours ({self.refresh_hours}) must be at most half of "
+                f"crl.validity_hours ({self.validity_hours}), so that one failed run is no outage"
+            )
+        return self
+
+
+class OCSPConfig(BaseModel):
+    """How OCSP answers are made."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    validity_hours: int = Field(default=24, ge=2, le=240)
+    """From thisUpdate to nextUpdate. An answer is signed again at half of it."""
+    backdate_seconds: int = Field(default=60, ge=0, le=300)
+    """thisUpdate lies this long in the past: NSS refuses one 120 s in its future."""
+    clock_skew_seconds: int = Field(default=60, ge=0)
+    """When the clock is further behind the last producedAt than this, nothing is signed."""
+    max_age_seconds: int = Field(default=3600, ge=0)
+    """How long HTTP caches may keep an answer; also ends one hour before nextUpdate."""
+    cache_entries: int = Field(default=10_000, ge=0)
+    """Signed answers kept in memory, about 1 KiB each."""
+    retention_hours: int = Field(default=1, ge=0)
+    """How long after its not_after a certificate is still answered for."""
+    signer_key: str = "software:object={name}"
+    """Where keys of delegated responders are made: a key reference with ``{name}`` in it."""
+    rsa_issuer_signer: KeyAlgorithm = KeyAlgorithm.EC_P256
+    """The delegated responder's key under an RSA issuer. SM2 and EC issuers: their own kind."""
+
+    @model_validator(mode="after")
+    def _signer_key_names_an_object(self) -> Self:
+        if self.signer_key.count("{name}") != 1:
+            raise ValueError("ocsp.signer_key must contain {name} exactly once")
+        return self
+
+
+class RevocationConfig(BaseModel):
+    """The section ``[revocation]`` of the settings."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    crl: CRLConfig = CRLConfig()
+    ocsp: OCSPConfig = OCSPConfig()

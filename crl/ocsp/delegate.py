@@ -1,0 +1,166 @@
+"""Delegated responders: a short-lived key and certificate per issuer (RFC 6960, 4.2.2.2)."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from threading import Lock
+from typing import Final
+
+from cryptography import x509
+
+from ca.contents import IssuanceRequest
+from ca.issuer import Issued, Issuer
+from ca.names import attributes_of
+from ca.store import CertificateState, StatusSource
+from core import der
+from core.audit import AuditLog
+from core.clock import Clock
+from core.errors import Unavailable
+from core.identity import SYSTEM_ACTOR
+from core.transaction import Transactions
+from crl.config import OCSPConfig
+from crl.store import DelegateRecord, DelegateStore
+from keystore import keyref
+from keystore.algorithms import KeyAlgorithm
+from keystore.backend import KeyBackend, Signer
+
+log = logging.getLogger(__name__)
+
+IssueDelegate = Callable[[IssuanceRequest, Issuer], Issued]
+"""`ca.issuance.issue_certificate` with the profile ``ocsp-signer`` and its stores filled in."""
+
+_RELOAD_AFTER: Final = timedelta(seconds=60)
+_OF_THE_ISSUER: Final = frozenset({KeyAlgorithm.SM2, KeyAlgorithm.EC_P256, KeyAlgorithm.EC_P384})
+
+
+@dataclass(frozen=True, slots=True)
+class Delegate:
+    """A delegated responder, ready to sign."""
+
+    certificate: bytes
+    """DER."""
+    signer: Signer
+    usable_until: datetime
+    """No answer holds longer: the end of its certificate or of the issuer's."""
+
+    @property
+    def public_key_bits(self) -> bytes:
+        """What the responder's KeyHash is computed over."""
+        return der.public_key_bits(self.signer.key.public_key)
+
+
+def ensure_delegate(
+    issuer: Issuer,
+    *,
+    store: DelegateStore,
+    source: StatusSource,
+    issue: IssueDelegate,
+    keystore: KeyBackend,
+    config: OCSPConfig,
+    transactions: Transactions,
+    audit: AuditLog,
+    clock: Clock,
+) -> DelegateRecord:
+    """Return a delegated responder in the first half of its life, making one if there is none.
+
+    Each has a new key. The one before it is used no more; the answers it signed carry its
+    certificate and hold until they expire. A crash half way leaves a key and perhaps a
+    certificate that nobody uses. Raises what issuing raises.
+    """
+    now = clock.now()
+    issuer_ends = x509.load_der_x509_certificate(issuer.certificate).not_valid_after_utc
+    for record in store.list_delegates(issuer.name):
+        half = record.not_before + (record.not_after - record.not_before) / 2
+        young = now < half or record.not_after >= issuer_ends
+        if young and _usable(record, source, now):
+            return record
+    name = f"ocsp-{issuer.name}-{now:%Y%m%d}-{secrets.token_hex(4)}"
+    info = keystore.generate(
+        keyref.parse(config.signer_key.format(name=name)), _key_algorithm(issuer, config)
+    )
+    subject = attributes_of(x509.load_der_x509_certificate(issuer.certificate).subject)
+    kept = tuple(pair for pair in subject if pair[0] in {"C", "O"})
+    request = IssuanceRequest(
+        spki=info.public_key,
+        subject=(*kept, ("CN", f"OCSP {issuer.name} {now:%Y%m%d}")),
+        requester=SYSTEM_ACTOR,
+    )
+    issued = issue(request, issuer)
+    certificate = x509.load_der_x509_certificate(issued.der)
+    record = DelegateRecord(
+        issuer=issuer.name,
+        serial=issued.serial,
+        key=info.ref,
+        algorithm=info.algorithm.default_signature,
+        certificate=issued.der,
+        not_before=certificate.not_valid_before_utc,
+        not_after=certificate.not_valid_after_utc,
+    )
+    with transactions.transaction():
+        store.add_delegate(record)
+        audit.record(
+            "delegate.activated",
+            actor=SYSTEM_ACTOR,
+            detail={
+                "issuer": issuer.name,
+                "key": info.ref,
+                "fingerprint": issued.fingerprint,
+                "not_after": record.not_after.isoformat(),
+            },
+        )
+    return record
+
+
+class Delegates:
+    """The delegated responders in use. Safe to share between threads.
+
+    Follows the store, so that a node sees the one that another node made.
+    """
+
+    def __init__(self, store: DelegateStore, source: StatusSource, keystore: KeyBackend) -> None:
+        self._store = store
+        self._source = source
+        self._keystore = keystore
+        self._lock = Lock()
+        self._loaded: dict[str, tuple[datetime, Delegate]] = {}
+
+    def current(self, issuer: Issuer, now: datetime) -> Delegate:
+        """Return the one that signs for `issuer`. Raises `Unavailable` when there is none."""
+        with self._lock:
+            loaded = self._loaded.get(issuer.name)
+        if loaded is not None:
+            at, delegate = loaded
+            if at <= now < at + _RELOAD_AFTER and now < delegate.usable_until:
+                return delegate
+        delegate = self._load(issuer, now)
+        with self._lock:
+            self._loaded[issuer.name] = (now, delegate)
+        return delegate
+
+    def _load(self, issuer: Issuer, now: datetime) -> Delegate:
+        issuer_ends = x509.load_der_x509_certificate(issuer.certificate).not_valid_after_utc
+        for record in self._store.list_delegates(issuer.name):
+            if _usable(record, self._source, now) and now < issuer_ends:
+                return Delegate(
+                    certificate=record.certificate,
+                    signer=self._keystore.signer(record.key, record.algorithm),
+                    usable_until=min(record.not_after, issuer_ends),
+                )
+        log.error("no delegated OCSP responder", extra={"issuer": issuer.name})
+        raise Unavailable(f"{issuer.name} has no delegated OCSP responder at the moment")
+
+
+def _usable(record: DelegateRecord, source: StatusSource, now: datetime) -> bool:
+    # id-pkix-ocsp-nocheck tells clients not to ask whether it is revoked, so we look ourselves.
+    status = source.find_status(record.issuer, record.serial)
+    issued = status is not None and status.state is CertificateState.ISSUED
+    return issued and record.not_before <= now < record.not_after
+
+
+def _key_algorithm(issuer: Issuer, config: OCSPConfig) -> KeyAlgorithm:
+    algorithm = issuer.signer.key.algorithm
+    return algorithm if algorithm in _OF_THE_ISSUER else config.rsa_issuer_signer

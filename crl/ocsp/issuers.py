@@ -1,0 +1,43 @@
+"""Which issuer a CertID means."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+from ca.issuer import Issuer
+from core.errors import Conflict
+from crl.ocsp.request import CertID
+from keystore.algorithms import Digest
+
+
+class IssuerTable:
+    """Finds an issuer by (hash, issuerNameHash, issuerKeyHash), computed once.
+
+    Name and key decide together: a re-keyed issuer keeps its name, and a key may serve two names.
+    """
+
+    def __init__(self, issuers: Iterable[Issuer]) -> None:
+        self._issuers: dict[tuple[Digest | None, bytes, bytes], Issuer] = {}
+        for issuer in issuers:
+            for digest in Digest:
+                key = (
+                    digest,
+                    _hash(digest, issuer.subject),
+                    # The key, not the subject key identifier (RFC 6960, 4.1.1).
+                    _hash(digest, issuer.public_key_bits),
+                )
+                known = self._issuers.setdefault(key, issuer)
+                if known.name != issuer.name:
+                    raise Conflict(
+                        f"{known.name} and {issuer.name} have the same name and key: "
+                        "OCSP cannot tell them apart"
+                    )
+
+    def find(self, cert_id: CertID) -> Issuer | None:
+        """Return the issuer of this service that is meant, or None."""
+        return self._issuers.get((cert_id.digest, cert_id.name_hash, cert_id.key_hash))
+
+
+def _hash(digest: Digest, octets: bytes) -> bytes:
+    return hashlib.new(digest.value, octets, usedforsecurity=False).digest()

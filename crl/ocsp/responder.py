@@ -1,0 +1,156 @@
+"""Answering one OCSP request (RFC 6960, RFC 5019 and RFC 9919). Knows nothing of HTTP."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from threading import Lock
+
+from ca.issuer import Issuer
+from core.clock import Clock
+from core.errors import Malformed, NotFound, TooLarge, TrustError, Unavailable
+from crl.config import OCSPConfig
+from crl.ocsp.cache import Answer, AnswerCache, Signed
+from crl.ocsp.delegate import Delegate, Delegates
+from crl.ocsp.issuers import IssuerTable
+from crl.ocsp.request import CertID, OCSPRequest, parse_request
+from crl.ocsp.response import (
+    Refusal,
+    ResponseContent,
+    Single,
+    encode_response,
+    encode_response_data,
+)
+from crl.status import Status, StatusService
+
+_REFUSAL_OF_ERROR: tuple[tuple[type[TrustError], Refusal], ...] = (
+    (Malformed, Refusal.MALFORMED_REQUEST),
+    (TooLarge, Refusal.MALFORMED_REQUEST),
+    (NotFound, Refusal.UNAUTHORIZED),
+    (Unavailable, Refusal.TRY_LATER),
+)
+
+
+def refusal_of(error: TrustError) -> Refusal:
+    """Return the OCSP status that says `error`, and nothing more."""
+    return next(
+        (refusal for kind, refusal in _REFUSAL_OF_ERROR if isinstance(error, kind)),
+        Refusal.INTERNAL_ERROR,
+    )
+
+
+class Responder:
+    """Answers for the issuers of this service. Safe to share between threads."""
+
+    def __init__(
+        self,
+        issuers: IssuerTable,
+        delegates: Delegates,
+        statuses: StatusService,
+        *,
+        config: OCSPConfig,
+        clock: Clock,
+    ) -> None:
+        self._issuers = issuers
+        self._delegates = delegates
+        self._statuses = statuses
+        self._config = config
+        self._clock = clock
+        self._cache = AnswerCache(config.cache_entries)
+        self._lock = Lock()
+        self._last_produced: datetime | None = None
+
+    def answer(self, octets: bytes) -> Answer:
+        """Return the signed answer to a request.
+
+        Raises `Malformed` and `TooLarge` for what is not a request we take, `NotFound` for an
+        issuer or a serial number that is not ours, and `Unavailable` when nothing can be signed.
+        """
+        request = parse_request(octets)
+        issuer = self._issuer_of(request)
+        now = self._clock.now()
+        delegate = self._delegates.current(issuer, now)
+        singles = [self._single(issuer.name, cert_id) for cert_id in request.cert_ids]
+        if request.nonce is not None or len(singles) != 1:
+            return self._sign(delegate, singles, request.nonce, now)
+        (single,) = singles
+        found = self._cache.find(
+            issuer.name,
+            single.cert_id,
+            standing=single.standing,
+            responder=delegate.certificate,
+            now=now,
+        )
+        if found is not None:
+            return found
+        answer = self._sign(delegate, singles, None, now)
+        stale_at = now + (answer.next_update - now) / 2
+        self._cache.put(
+            issuer.name,
+            single.cert_id,
+            Signed(answer, single.standing, delegate.certificate, stale_at),
+        )
+        return answer
+
+    def _issuer_of(self, request: OCSPRequest) -> Issuer:
+        found = [self._issuers.find(cert_id) for cert_id in request.cert_ids]
+        # One answer has one signer, and a delegated responder speaks for one issuer only
+        # (RFC 6960, 4.2.2.2), so CertIDs of two issuers cannot be answered together.
+        issuer = found[0]
+        if issuer is None or any(other is not issuer for other in found):
+            raise NotFound("the request is not for one issuer of this service")
+        return issuer
+
+    def _single(self, issuer: str, cert_id: CertID) -> Single:
+        standing = self._statuses.standing(issuer, cert_id.serial)
+        if standing.status is Status.UNKNOWN:
+            # docs/decisions/0010: no signature for who guesses serial numbers.
+            raise NotFound("the serial number was not issued by this issuer")
+        return Single(cert_id.der, standing)
+
+    def _sign(
+        self, delegate: Delegate, singles: list[Single], nonce: bytes | None, now: datetime
+    ) -> Answer:
+        self._check_clock(now)
+        this_update = self._this_update(singles, now)
+        content = ResponseContent(
+            responder_key_bits=delegate.public_key_bits,
+            produced_at=now,
+            this_update=this_update,
+            next_update=min(
+                this_update + timedelta(hours=self._config.validity_hours), delegate.usable_until
+            ),
+            singles=singles,
+            nonce=nonce,
+        )
+        tbs = encode_response_data(content)
+        return Answer(
+            der=encode_response(
+                tbs,
+                delegate.signer.algorithm.identifier,
+                delegate.signer.sign(tbs),
+                delegate.certificate,
+            ),
+            produced_at=now,
+            this_update=this_update,
+            next_update=content.next_update,
+            cacheable=nonce is None and len(singles) == 1,
+        )
+
+    def _this_update(self, singles: list[Single], now: datetime) -> datetime:
+        # In the past, for clients whose clock is behind; but an answer must not claim that a
+        # revocation held before it happened.
+        backdated = now - timedelta(seconds=self._config.backdate_seconds)
+        changes = [s.standing.revoked_at for s in singles if s.standing.revoked_at is not None]
+        return min(now, max([backdated, *changes]))
+
+    def _check_clock(self, now: datetime) -> None:
+        # A machine that woke up in its own past would sign answers that say what held then.
+        skew = timedelta(seconds=self._config.clock_skew_seconds)
+        with self._lock:
+            last = self._last_produced
+            if last is not None and now < last - skew:
+                raise Unavailable(
+                    f"the clock says {now.isoformat()}, and an answer was signed at "
+                    f"{last.isoformat()}: nothing is signed until it catches up"
+                )
+            self._last_produced = now if last is None else max(last, now)

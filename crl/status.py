@@ -1,0 +1,67 @@
+"""Good, revoked or unknown: one answer for OCSP, CRL and certificate login."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from ca.reasons import RevocationReason
+from ca.store import CertificateState, StatusSource
+from core.clock import Clock
+
+
+class Status(StrEnum):
+    """RFC 6960, 2.2."""
+
+    GOOD = "good"
+    REVOKED = "revoked"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What we say about one certificate. Equal standings have equal answers."""
+
+    status: Status
+    revoked_at: datetime | None = None
+    reason: RevocationReason | None = None
+    """Both are set when revoked, and only then."""
+
+
+UNKNOWN: Final = Standing(Status.UNKNOWN)
+GOOD: Final = Standing(Status.GOOD)
+
+_LARGEST_SERIAL: Final = (1 << 159) - 1
+"""RFC 5280, 4.1.2.2: 20 octets as a positive INTEGER."""
+
+
+class StatusService:
+    """Reads the authoritative status, every time it is asked."""
+
+    def __init__(self, source: StatusSource, *, retention: timedelta, clock: Clock) -> None:
+        self._source = source
+        self._retention = retention
+        self._clock = clock
+
+    def standing(self, issuer: str, serial: int) -> Standing:
+        """Return what holds now for a serial of the issuer with this name.
+
+        Unknown: we never issued it, the attempt failed, we may not have signed it yet, or it
+        expired longer ago than the retention.
+        """
+        if not 0 < serial <= _LARGEST_SERIAL:
+            return UNKNOWN
+        found = self._source.find_status(issuer, serial)
+        if found is None or found.not_after + self._retention < self._clock.now():
+            return UNKNOWN
+        match found.state:
+            case CertificateState.ISSUED:
+                return GOOD
+            case CertificateState.REVOKED:
+                return Standing(Status.REVOKED, found.revoked_at, found.reason)
+            case CertificateState.HELD:
+                return Standing(Status.REVOKED, found.revoked_at, RevocationReason.CERTIFICATE_HOLD)
+            case CertificateState.RESERVED | CertificateState.FAILED:
+                return UNKNOWN

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -36,6 +37,15 @@ def verify_request(csr: bytes) -> None:
         ca = ("-cacert", certificate, "-key", key, "-pass", "judge")
         out = f"{file['csr']}.cer"
         _ask("reqsign", "-in", file["csr"], "-days", "1", *ca, "-out", out)
+
+
+def make_request(common_name: str) -> bytes:
+    """Let GmSSL make a CSR, for readers of ours; give its DER."""
+    key, _ = _throwaway_ca()
+    with files(csr=b"") as file:
+        name = ("-C", "CN", "-ST", "x", "-L", "x", "-O", "x", "-OU", "x", "-CN", common_name)
+        _ask("reqgen", *name, "-key", key, "-pass", "judge", "-out", file["csr"])
+        return b64decode(Path(file["csr"]).read_bytes().split(b"-----")[2])
 
 
 @cache

@@ -58,7 +58,7 @@ def verify_crl(crl: bytes, *, issuer: bytes) -> None:
         ask(*command, "-CAfile", file["issuer"], says="verify OK")
 
 
-def verify_ocsp(response: bytes, *path: bytes) -> str:
+def verify_ocsp(response: bytes, *path: bytes, digest: str = "sha1") -> str:
     """Judge an RSA or EC answer about the end of `path`; give its word: good or revoked."""
     with files(
         root=pem(CERTIFICATE, path[0]),
@@ -67,7 +67,8 @@ def verify_ocsp(response: bytes, *path: bytes) -> str:
         subject=pem(CERTIFICATE, path[-1]),
         response=response,
     ) as file:
-        question = ("-issuer", file["issuer"], "-cert", file["subject"])
+        # The hash of the CertID, too, must be the one that was asked with.
+        question = (f"-{digest}", "-issuer", file["issuer"], "-cert", file["subject"])
         between = ("-verify_other", file["between"]) if len(path) > 2 else ()
         answer = ("-respin", file["response"], "-no_nonce", "-CAfile", file["root"], *between)
         printed = ask("openssl", "ocsp", *question, *answer, says="Response verify OK")

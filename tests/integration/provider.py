@@ -1,0 +1,190 @@
+"""The whole provider in one application, over a database and keys of the test's choice."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import secrets
+from dataclasses import dataclass
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from authn import routes as authn_routes
+from authn.assembly import Provider
+from authn.certlogin import VerifiedCertificate
+from authn.config import AuthnConfig
+from authn.middleware import Authentication
+from authn.oidc import routes as oidc_routes
+from authn.oidc.store import AuthMethod
+from core.db import Database
+from core.errors import Refused
+from core.http import install_problem_handlers
+from core.identity import Role
+from keystore.algorithms import KeyAlgorithm
+from tests.fakes.audit import MemoryAuditLog
+from tests.fakes.clock import FakeClock
+from tests.fakes.keys import memory_key
+from yinxin.portal.pages import PortalPages
+from yinxin.portal.routes import make_router
+
+ISSUER = "https://ca.example.cn"
+CALLBACK = "https://oa.example.cn/callback"
+PASSWORD = "correct horse battery"
+CONFIG = AuthnConfig(
+    issuer=ISSUER,
+    password={"memory_kibibytes": 19456, "iterations": 2, "lanes": 1},
+)
+
+
+class FakeVerifier:
+    """Knows certificates by their octets; everything else is refused."""
+
+    def __init__(self) -> None:
+        self.known: dict[bytes, VerifiedCertificate] = {}
+
+    def add(self, der: bytes, spki: bytes, *, subject: bytes = b"0\x00") -> None:
+        fingerprint = hashlib.sha256(der).hexdigest()
+        self.known[der] = VerifiedCertificate(subject, "sm2-issuing", 1, spki, fingerprint)
+
+    def verify_login_certificate(self, der, *, intermediates=()):
+        if der not in self.known:
+            raise Refused("the certificate is revoked")
+        return self.known[der]
+
+
+@dataclass
+class House:
+    provider: Provider
+    verifier: FakeVerifier
+    audit: MemoryAuditLog
+    clock: FakeClock
+    app: FastAPI
+
+    def browser(self, *, address: str = "192.0.2.1") -> TestClient:
+        return TestClient(
+            self.app, base_url=ISSUER, follow_redirects=False, client=(address, 50000)
+        )
+
+    def user(self, name="zhang.wei", *, role: Role | None = None, password: str | None = PASSWORD):
+        users = self.provider.administration.users
+        user = users.create_user(
+            name, display_name="张伟", email="zw@example.cn", role=role, actor="t"
+        )
+        if password is not None:
+            users.complete_setup(users.create_setup_link(user, actor="t"), password)
+        return users.get(user.id)
+
+    def client(self, **changes):
+        values = {
+            "redirect_uris": [CALLBACK],
+            "actor": "t",
+            "post_logout_redirect_uris": ["https://oa.example.cn/bye"],
+        }
+        return self.provider.administration.clients.register("OA", **(values | changes))
+
+    def public_client(self, **changes):
+        return self.client(auth_method=AuthMethod.NONE, **changes)[0]
+
+
+def build(database: Database, *, audit: MemoryAuditLog, clock: FakeClock) -> House:
+    verifier = FakeVerifier()
+    provider = Provider.assemble(
+        CONFIG,
+        database,
+        signers=[memory_key(KeyAlgorithm.EC_P256), memory_key(KeyAlgorithm.RSA_3072)],
+        verifier=verifier,
+        audit=audit,
+        clock=clock,
+    )
+    pages = PortalPages()
+    administration = provider.administration
+    app = FastAPI()
+    install_problem_handlers(app)
+    app.include_router(oidc_routes.make_document_router(ISSUER, provider.keys))
+    app.include_router(
+        oidc_routes.make_client_router(provider.tokens, administration.access_tokens)
+    )
+    app.include_router(
+        oidc_routes.make_authorization_router(
+            provider.authorization, administration.sessions, pages
+        )
+    )
+    app.include_router(
+        oidc_routes.make_logout_router(provider.logout, administration.sessions, pages)
+    )
+    app.include_router(authn_routes.make_client_api(administration.clients))
+    app.include_router(authn_routes.make_user_api(administration.users, issuer=ISSUER))
+    app.include_router(authn_routes.make_binding_api(provider.certificates, administration.users))
+    app.include_router(
+        authn_routes.make_certificate_login_api(provider.certificates, administration.sessions)
+    )
+    app.include_router(make_router(provider, pages))
+    app.add_middleware(
+        Authentication,
+        api_tokens=administration.api_tokens,
+        access_tokens=administration.access_tokens,
+        certificates=provider.certificates,
+    )
+    return House(provider, verifier, audit, clock, app)
+
+
+def csrf_of(html: str) -> str:
+    return re.search(r'name="csrf" value="([0-9a-f]{64})"', html)[1]
+
+
+def log_in(browser: TestClient, *, name="zhang.wei", password=PASSWORD, next_path="/"):
+    page = browser.get("/login", params={"next": next_path})
+    fields = {"csrf": csrf_of(page.text), "next": next_path, "name": name, "password": password}
+    return browser.post("/login", data=fields)
+
+
+@dataclass
+class Flow:
+    """One authorization request of a client, with its PKCE verifier."""
+
+    client_id: str | None
+    verifier: str
+    parameters: dict[str, str]
+
+    @property
+    def path(self) -> str:
+        return "/oidc/authorize?" + urlencode(self.parameters)
+
+
+def flow(client_id: str | None, **changes: str | None) -> Flow:
+    verifier = secrets.token_urlsafe(48)
+    digest = hashlib.sha256(verifier.encode()).digest()
+    parameters = {
+        "client_id": client_id,
+        "redirect_uri": CALLBACK,
+        "response_type": "code",
+        "scope": "openid profile email",
+        "state": "s-1",
+        "nonce": "n-1",
+        "code_challenge": base64.urlsafe_b64encode(digest).rstrip(b"=").decode(),
+        "code_challenge_method": "S256",
+    } | changes
+    kept = {name: value for name, value in parameters.items() if value is not None}
+    return Flow(client_id, verifier, kept)
+
+
+def answer_of(response) -> dict[str, str]:
+    """The parameters that came back to the client."""
+    assert response.status_code == 303, response.text
+    location = response.headers["location"]
+    assert location.startswith("https://oa.example.cn/"), location
+    return {name: values[0] for name, values in parse_qs(urlsplit(location).query).items()}
+
+
+def redeem(browser: TestClient, request: Flow, code: str, /, **changes: str):
+    fields = {
+        "grant_type": "authorization_code",
+        "code": code,
+        "redirect_uri": CALLBACK,
+        "client_id": request.client_id,
+        "code_verifier": request.verifier,
+    } | changes
+    return browser.post("/oidc/token", data=fields)

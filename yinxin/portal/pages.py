@@ -1,0 +1,98 @@
+"""Drawing pages: templates, language, cookies and the headers that every page carries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from authn import cookies
+from authn.oidc.errors import OAuthError
+from yinxin.portal.words import LANGUAGES, choose_language, words_of
+
+LANGUAGE: Final = "__Host-yinxin-language"
+_YEAR: Final = 365 * 24 * 3600
+
+_POLICY: Final = "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+_FORMS_STAY: Final = "; form-action 'self'"
+"""Left out where a form may end at a client's redirect URI: Chrome applies form-action to every
+redirect that follows the POST, those inside the client's site included (docs/oidc.md)."""
+
+
+class PortalPages:
+    """Draws every page; also `authn.oidc.pages.Pages`."""
+
+    def __init__(self) -> None:
+        self._templates = Environment(
+            loader=PackageLoader("yinxin.portal"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+
+    def page(
+        self,
+        template: str,
+        request: Request,
+        *,
+        status: HTTPStatus = HTTPStatus.OK,
+        leaves: bool = False,
+        **values: Any,
+    ) -> Response:
+        """Draw a template. `leaves`: a form of it may end at another site."""
+        asked = request.query_params.get("lang")
+        known = request.cookies.get(LANGUAGE)
+        accepted = request.headers.get("accept-language", "")
+        language = choose_language(asked if asked in LANGUAGES else known, accepted)
+        browser = cookies.browser_of(request)
+        text = self._templates.get_template(template).render(
+            words=words_of(language),
+            language=language,
+            other_language="en" if language == "zh" else "zh",
+            csrf=cookies.csrf_token(browser),
+            **values,
+        )
+        response = HTMLResponse(text, status_code=status, headers=_headers(leaves))
+        if request.cookies.get(cookies.BROWSER) != browser:
+            cookies.set_cookie(response, cookies.BROWSER, browser)
+        if asked in LANGUAGES:
+            cookies.set_cookie(response, LANGUAGE, language, max_age=_YEAR)
+        return response
+
+    def message(
+        self,
+        request: Request,
+        word: str,
+        *,
+        status: HTTPStatus = HTTPStatus.OK,
+        detail: str | None = None,
+    ) -> Response:
+        """Draw a page that says one thing; anything but OK is an error."""
+        return self.page("message.html", request, status=status, word=word, detail=detail)
+
+    def oauth_error(self, request: Request, error: OAuthError) -> Response:
+        return self.message(
+            request, "oauth_error", status=HTTPStatus.BAD_REQUEST, detail=str(error)
+        )
+
+    def confirm_logout(self, request: Request, hidden: Mapping[str, str]) -> Response:
+        return self.page("logout.html", request, hidden=hidden, leaves=True)
+
+    def logged_out(self, request: Request) -> Response:
+        return self.message(request, "logged_out")
+
+
+def _headers(leaves: bool) -> dict[str, str]:
+    return {
+        "Content-Security-Policy": _POLICY if leaves else _POLICY + _FORMS_STAY,
+        "X-Frame-Options": "DENY",
+        "X-Content-Type-Options": "nosniff",
+        # The address of a setup page holds a secret.
+        "Referrer-Policy": "no-referrer",
+        "Cache-Control": "no-store",
+    }

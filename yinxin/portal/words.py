@@ -1,0 +1,116 @@
+"""What the pages say, in Chinese first and English second."""
+
+# ruff: noqa: RUF001 - Chinese text has Chinese punctuation.
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+LANGUAGES: Final = ("zh", "en")
+
+_WORDS: Final[Mapping[str, tuple[str, str]]] = {
+    "product": ("印信", "Yinxin"),
+    "tagline": ("电子政务外网统一身份认证", "Sign-in for the government extranet"),
+    "login": ("登录", "Sign in"),
+    "by_password": ("口令登录", "Password"),
+    "by_certificate": ("证书登录", "Certificate"),
+    "name": ("用户名", "User name"),
+    "password": ("口令", "Password"),
+    "logout": ("退出登录", "Sign out"),
+    "continue": ("继续", "Continue"),
+    "certificate_steps": (
+        "请用证书对应的私钥对下面的文本签名（不含换行），再把证书和签名粘贴到表单中。",
+        "Sign the text below, without a line end, then paste the certificate and the signature.",
+    ),
+    "challenge": ("待签名文本", "Text to sign"),
+    "challenge_note": (
+        "文本五分钟内有效，只能使用一次。",
+        "The text is good for a few minutes and for one use.",
+    ),
+    "certificate": ("证书（PEM 或 Base64）", "Certificate (PEM or base64)"),
+    "signature": ("签名（Base64）", "Signature (base64)"),
+    "command_line": ("用命令行签名", "Sign on the command line"),
+    "setup": ("设置口令", "Choose a password"),
+    "setup_note": (
+        "口令为 12 至 128 个字符，长度比花样更重要。此链接只能使用一次。",
+        "12 to 128 characters; length matters more than variety. This link works once.",
+    ),
+    "new_password": ("新口令", "New password"),
+    "repeat": ("再输一次", "Again"),
+    "save": ("保存", "Save"),
+    "different": ("两次输入的口令不一致。", "The two passwords differ."),
+    "setup_done": ("口令已设置，请登录。", "The password is set. Sign in now."),
+    "hello": ("您好", "Hello"),
+    "role": ("角色", "Role"),
+    "role_system": ("系统管理员", "System administrator"),
+    "role_business": ("业务管理员", "Business administrator"),
+    "role_audit": ("审计管理员", "Audit administrator"),
+    "role_none": ("普通用户", "User"),
+    "signed_in_since": ("登录时间", "Signed in since"),
+    "signed_in_by": ("登录方式", "Signed in by"),
+    "amr_pwd": ("口令", "Password"),
+    "amr_pop": ("证书", "Certificate"),
+    "tokens": ("API 令牌", "API tokens"),
+    "tokens_note": (
+        "令牌供程序以您的身份调用管理接口，只显示一次。",
+        "A token lets a program call the API in your name. It is shown once.",
+    ),
+    "token_name": ("用途", "Purpose"),
+    "token_days": ("有效天数", "Days"),
+    "token_create": ("创建令牌", "Create token"),
+    "token_new": ("新令牌（请立即保存）", "New token (keep it now)"),
+    "token_revoke": ("作废", "Revoke"),
+    "token_expires": ("到期", "Expires"),
+    "logged_out": ("您已退出登录。", "You are signed out."),
+    "logout_ask": ("确定要退出登录吗？", "Do you want to sign out?"),
+    "error": ("无法继续", "This did not work"),
+    "back_to_login": ("返回登录页", "Back to sign-in"),
+    "wrong": (
+        "用户名或口令错误，或用户已被锁定。",
+        "The name or the password is wrong, or the user is locked.",
+    ),
+    "throttled": ("尝试过于频繁，请稍后再试。", "Too many attempts. Try again later."),
+    "oauth_error": (
+        "应用发来的登录请求有误，请联系该应用的管理员。",
+        "An application sent you here with a request that is not right. Tell its administrator.",
+    ),
+    "stale_form": (
+        "表单已过期，请重新打开页面。",
+        "The form is too old or was not made by this site. Load the page again.",
+    ),
+    "link_gone": (
+        "此链接已使用或已过期，请向系统管理员索取新的链接。",
+        "This link has been used or has expired. Ask the system administrator for a new one.",
+    ),
+    "login_first": ("请先登录。", "Sign in first."),
+    "busy": ("服务繁忙，请稍后再试。", "The service is busy. Try again in a moment."),
+    "detail": ("详细信息", "Detail"),
+    "language": ("English", "中文"),
+}
+
+
+def words_of(language: str) -> Mapping[str, str]:
+    """Return everything a page may say, in one language."""
+    column = LANGUAGES.index(language)
+    return {key: texts[column] for key, texts in _WORDS.items()}
+
+
+def choose_language(cookie: str | None, accept_language: str) -> str:
+    """Return the language of a page: chosen before, else what the browser prefers, else Chinese."""
+    if cookie in LANGUAGES:
+        return cookie
+    ranked = []
+    for position, item in enumerate(accept_language.split(",")[:10]):
+        tag, _, quality = item.strip().partition(";q=")
+        primary = tag.partition("-")[0].lower()
+        if primary in LANGUAGES:
+            ranked.append((-_quality(quality), position, primary))
+    return min(ranked)[2] if ranked else LANGUAGES[0]
+
+
+def _quality(text: str) -> float:
+    try:
+        return float(text) if text else 1.0
+    except ValueError:
+        return 0.0

@@ -85,7 +85,7 @@ def parse_csr(octets: bytes, *, accept_empty_sm2_id: bool = False) -> CSR:
     return CSR(
         der=octets,
         spki=normalise_spki(spki),
-        subject=_subject(octets),
+        subject=_subject(info, identifier),
         alternative_names=_alternative_names(info),
     )
 
@@ -137,9 +137,16 @@ def _signed_with_empty_id(spki: bytes, message: bytes, signature: bytes) -> bool
     return True
 
 
-def _subject(octets: bytes) -> Attributes:
+def _subject(info: _RequestInfo, identifier: bytes) -> Attributes:
+    # `cryptography` reads a Name inside a request only. Its parser takes no odd attributes, so
+    # it is given a request without any.
+    bare = der.sequence(
+        der.encode(0), der.octets_of(info.subject), der.octets_of(info.spki), _NO_ATTRIBUTES
+    )
     try:
-        return attributes_of(x509.load_der_x509_csr(octets).subject)
+        return attributes_of(
+            x509.load_der_x509_csr(der.signed_object(bare, identifier, b"")).subject
+        )
     except ValueError as error:
         raise Malformed(f"the subject of {_WHAT} is not a Name") from error
 
@@ -161,4 +168,5 @@ def _alternative_names(info: _RequestInfo) -> tuple[AlternativeName, ...]:
     return parse_general_names(values[0]) if values else ()
 
 
+_NO_ATTRIBUTES: Final = bytes.fromhex("a000")
 _EXTENSION_REQUEST: Final = x509.ObjectIdentifier("1.2.840.113549.1.9.14")

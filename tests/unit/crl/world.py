@@ -1,0 +1,183 @@
+"""A small authority with its revocation service, on real stores and keys in memory."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import partial
+
+from ca.bootstrap import NewIssuer, create_root, create_subordinate
+from ca.contents import IssuanceRequest
+from ca.issuance import issue_certificate
+from ca.issuer import Issued, Issuer
+from ca.profiles import load_profiles
+from ca.reasons import RevocationReason
+from ca.revocation import RevocationService
+from ca.sqlstore import SQLCertificateStore
+from core.db import Database
+from crl.config import CRLConfig, OCSPConfig, RevocationConfig
+from crl.generation import generate_crl
+from crl.ocsp.delegate import Delegates, ensure_delegate
+from crl.ocsp.issuers import IssuerTable
+from crl.ocsp.responder import Responder
+from crl.schedule import CRLSchedule
+from crl.sqlstore import SQLCRLStore
+from crl.status import StatusService
+from crl.store import CRLRecord, DelegateRecord
+from keystore import keyref
+from keystore.algorithms import KeyAlgorithm
+from tests.fakes.audit import MemoryAuditLog
+from tests.fakes.clock import FakeClock
+from tests.fakes.keys import MemoryKeyBackend, memory_key
+
+PROFILES = load_profiles()
+ALGORITHMS = {
+    "sm2": KeyAlgorithm.SM2,
+    "rsa": KeyAlgorithm.RSA_3072,
+    "ec": KeyAlgorithm.EC_P256,
+}
+
+
+class World:
+    """Roots and issuing CAs of the wanted families, and everything that speaks for them."""
+
+    def __init__(
+        self,
+        database: Database,
+        *families: str,
+        clock: FakeClock,
+        audit: MemoryAuditLog,
+        config: RevocationConfig | None = None,
+    ) -> None:
+        self.database, self.clock, self.audit = database, clock, audit
+        self.config = config or RevocationConfig(
+            crl=CRLConfig(), ocsp=OCSPConfig(signer_key="memory:object={name}")
+        )
+        self.keystore = MemoryKeyBackend()
+        self.store = SQLCertificateStore(database)
+        self.crl_store = SQLCRLStore(database)
+        self.issuers: dict[str, Issuer] = {}
+        for family in families:
+            self._bootstrap(family)
+        self.revocation = RevocationService(
+            store=self.store, transactions=database, audit=audit, clock=clock
+        )
+        self.schedule = self.make_schedule()
+        self.statuses = StatusService(
+            self.store,
+            retention=timedelta(hours=self.config.ocsp.retention_hours),
+            clock=clock,
+        )
+        self.responder = self.make_responder()
+
+    def make_schedule(self) -> CRLSchedule:
+        return CRLSchedule(
+            self.issuers,
+            source=self.store,
+            store=self.crl_store,
+            config=self.config.crl,
+            transactions=self.database,
+            audit=self.audit,
+            clock=self.clock,
+        )
+
+    def make_responder(self) -> Responder:
+        return Responder(
+            IssuerTable(self.issuers.values()),
+            Delegates(self.crl_store, self.store, self.keystore),
+            self.statuses,
+            config=self.config.ocsp,
+            clock=self.clock,
+        )
+
+    def ensure_delegate(self, issuer: str) -> DelegateRecord:
+        def issue(request: IssuanceRequest, issuer: Issuer) -> Issued:
+            return issue_certificate(
+                request,
+                profile=PROFILES["ocsp-signer"],
+                issuer=issuer,
+                store=self.store,
+                transactions=self.database,
+                audit=self.audit,
+                clock=self.clock,
+            )
+
+        return ensure_delegate(
+            self.issuers[issuer],
+            store=self.crl_store,
+            source=self.store,
+            issue=issue,
+            keystore=self.keystore,
+            config=self.config.ocsp,
+            transactions=self.database,
+            audit=self.audit,
+            clock=self.clock,
+        )
+
+    def issue(self, issuer: str, name: str = "gateway.example.cn", days: int = 365) -> Issued:
+        algorithm = self.issuers[issuer].signer.key.algorithm
+        return issue_certificate(
+            IssuanceRequest(
+                spki=memory_key(algorithm).key.public_key,
+                subject=(("C", "CN"), ("CN", name)),
+                requester="tester",
+                validity_days=days,
+            ),
+            profile=PROFILES["device"],
+            issuer=self.issuers[issuer],
+            store=self.store,
+            transactions=self.database,
+            audit=self.audit,
+            clock=self.clock,
+        )
+
+    def revoke(
+        self, issued: Issued, reason: RevocationReason = RevocationReason.KEY_COMPROMISE
+    ) -> None:
+        self.revocation.revoke(issued.issuer, issued.serial, reason, actor="tester")
+
+    def generate(self, issuer: str) -> CRLRecord:
+        return generate_crl(
+            self.issuers[issuer],
+            source=self.store,
+            store=self.crl_store,
+            config=self.config.crl,
+            transactions=self.database,
+            audit=self.audit,
+            clock=self.clock,
+        )
+
+    def _bootstrap(self, family: str) -> None:
+        algorithm = ALGORITHMS[family]
+        seams = {
+            "keystore": self.keystore,
+            "store": self.store,
+            "transactions": self.database,
+            "audit": self.audit,
+            "clock": self.clock,
+        }
+        new = partial(NewIssuer, algorithm=algorithm)
+        subject = (("C", "CN"), ("O", "Yinxin Test"))
+        root = create_root(
+            new(
+                name=f"{family}-root",
+                subject=(*subject, ("CN", f"{family} root")),
+                key_ref=keyref.make("memory", object=f"{family}-root"),
+            ),
+            profile=PROFILES["root"],
+            revocation_url="http://pki.example.cn",
+            **seams,
+        )
+        issuing = create_subordinate(
+            new(
+                name=f"{family}-issuing",
+                subject=(*subject, ("CN", f"{family} issuing")),
+                key_ref=keyref.make("memory", object=f"{family}-issuing"),
+            ),
+            parent=root,
+            profile=PROFILES["issuing-ca"],
+            **seams,
+        )
+        self.issuers |= {root.name: root, issuing.name: issuing}
+        for issuer in (root, issuing):
+            self.issuers[issuer.name] = issuer
+            self.ensure_delegate(issuer.name)

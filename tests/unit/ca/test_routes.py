@@ -1,0 +1,250 @@
+from __future__ import annotations
+
+import csv
+import subprocess
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from ca.config import CAConfig
+from ca.revocation import RevocationService
+from ca.routes import make_router
+from core.http import install_problem_handlers
+from core.identity import Principal, Role
+from keystore.algorithms import KeyAlgorithm
+from tests.unit.ca.conftest import URL, Authority
+from tests.unit.ca.csrs import make_csr, pem
+from tests.unit.ca.test_enrollment import make_service
+
+BODY = {"csr": pem(make_csr()).decode(), "profile": "device", "issuer": "sm2-issuing"}
+PATHS = [
+    ("GET", "/requests"),
+    ("GET", "/requests/x"),
+    ("POST", "/requests"),
+    ("POST", "/requests/x/approve"),
+    ("POST", "/requests/x/reject"),
+    ("GET", "/certificates"),
+    ("GET", "/certificates/sm2-issuing/01"),
+    ("POST", "/certificates/sm2-issuing/01/revoke"),
+    ("POST", "/certificates/sm2-issuing/01/hold"),
+    ("POST", "/certificates/sm2-issuing/01/release"),
+    ("GET", "/issuers"),
+    ("GET", "/profiles"),
+]
+
+
+class Asker:
+    """Stands where `authn.middleware` stands: sets the principal that the test wants."""
+
+    def __init__(self, app) -> None:
+        self.app = app
+        self.role: Role | None = Role.BUSINESS
+        self.anonymous = False
+
+    async def __call__(self, scope, receive, send) -> None:
+        if not self.anonymous:
+            scope["yinxin.principal"] = Principal("alice", self.role, "token")
+        await self.app(scope, receive, send)
+
+
+@pytest.fixture
+def app(authority: Authority) -> FastAPI:
+    app = FastAPI()
+    install_problem_handlers(app)
+    revocation = RevocationService(**authority.services)
+    app.include_router(
+        make_router(
+            make_service(authority),
+            revocation,
+            authority.store,
+            config=CAConfig(revocation_url=URL),
+            clock=authority.clock,
+        )
+    )
+    return app
+
+
+@pytest.fixture
+def asker(app: FastAPI) -> Asker:
+    return Asker(app)
+
+
+@pytest.fixture
+def client(asker: Asker) -> TestClient:
+    return TestClient(asker, base_url="http://testserver/api/v1")
+
+
+def issued(client: TestClient, **changes) -> str:
+    body = {**BODY, "profile": "direct", **changes}
+    answer = client.post("/requests", json=body)
+    assert answer.status_code == 201, answer.text
+    reference = answer.json()["certificate"]
+    return f"/certificates/{reference['issuer']}/{reference['serial']}"
+
+
+def test_submit_approve_fetch_revoke(client: TestClient) -> None:
+    answer = client.post("/requests", json=BODY)
+    assert (answer.status_code, answer.json()["state"]) == (202, "pending")
+    place = answer.headers["Location"].removeprefix("/api/v1")
+    assert client.get(place).json() == answer.json()
+    approved = client.post(f"{place}/approve").json()
+    reference = approved["certificate"]
+    certificate = f"/certificates/{reference['issuer']}/{reference['serial']}"
+    assert client.get(certificate).json()["state"] == "issued"
+    revoked = client.post(f"{certificate}/revoke", json={"reason": "keyCompromise"})
+    assert revoked.json()["reason"] == "keyCompromise"
+    assert client.post(f"{certificate}/release").status_code == 409
+
+
+def test_reject_says_why(client: TestClient) -> None:
+    place = f"/requests/{client.post('/requests', json=BODY).json()['id']}"
+    answer = client.post(f"{place}/reject", json={"reason": "wrong department"})
+    assert (answer.json()["state"], answer.json()["comment"]) == ("rejected", "wrong department")
+
+
+def test_an_idempotency_key_with_another_body_is_409(client: TestClient) -> None:
+    headers = {"Idempotency-Key": "k"}
+    first = client.post("/requests", json=BODY, headers=headers)
+    again = client.post("/requests", json={**BODY, "validity_days": None}, headers=headers)
+    assert again.json() == first.json()
+    other = client.post("/requests", json={**BODY, "validity_days": 3}, headers=headers)
+    assert other.status_code == 409
+    assert other.headers["content-type"] == "application/problem+json"
+
+
+def test_subject_and_names_can_be_replaced(client: TestClient) -> None:
+    place = issued(
+        client,
+        subject=[{"type": "CN", "value": "其他"}],
+        alternative_names=["dns:other.test"],
+        validity_days=7,
+    )
+    assert client.get(place).json()["subject"] == "CN=其他"
+    assert b"other.test" in client.get(place, params={"format": "der"}).content
+
+
+@pytest.mark.parametrize(
+    ("form", "accept"),
+    [
+        ("pem", "application/x-pem-file"),
+        ("der", "application/pkix-cert"),
+        ("chain", "application/pem-certificate-chain"),
+        ("p7c", "application/pkcs7-mime"),
+    ],
+)
+def test_a_certificate_comes_in_every_form(client: TestClient, form: str, accept: str) -> None:
+    place = issued(client)
+    by_query = client.get(place, params={"format": form})
+    by_header = client.get(place, headers={"Accept": f"{accept};q=0.9, */*"})
+    assert by_query.content == by_header.content
+    assert by_query.headers["content-type"] == accept
+
+
+@pytest.mark.openssl
+def test_openssl_reads_chain_and_pkcs7(client: TestClient, tmp_path: Path) -> None:
+    csr = pem(make_csr(KeyAlgorithm.RSA_2048)).decode()
+    place = issued(client, csr=csr, issuer="rsa-issuing")
+    chain = client.get(place, params={"format": "chain"}).text
+    assert chain.count("BEGIN CERTIFICATE") == 2
+    (tmp_path / "c.p7c").write_bytes(client.get(place, params={"format": "p7c"}).content)
+    shown = subprocess.run(
+        ["openssl", "pkcs7", "-inform", "DER", "-in", "c.p7c", "-print_certs", "-noout"],
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    assert shown.count("subject=") == 3
+
+
+def test_search_pages_and_filters(client: TestClient) -> None:
+    places = [issued(client, subject=[{"type": "CN", "value": f"设备{n}"}]) for n in range(3)]
+    page = client.get("/certificates", params={"limit": 2, "issuer": "sm2-issuing"}).json()
+    assert [item["subject"] for item in page["items"]] == ["CN=设备2", "CN=设备1"]
+    rest = client.get(
+        "/certificates",
+        params={"limit": 2, "issuer": "sm2-issuing", "cursor": page["next_cursor"]},
+    ).json()
+    assert [item["serial"] for item in rest["items"]] == [places[0].rpartition("/")[2]]
+    soon = client.get("/certificates", params={"expires_within_days": 1}).json()
+    assert soon["items"] == []
+
+
+def test_the_table_is_complete_and_no_formula(client: TestClient, asker: Asker) -> None:
+    issued(client, subject=[{"type": "CN", "value": "a,b"}])
+    text = client.get("/certificates", params={"format": "csv"}).text
+    rows = list(csv.DictReader(text.splitlines()))
+    assert len(rows) == 5
+    assert rows[0]["subject"] == "CN=a\\,b"
+
+
+def test_issuers_and_profiles_are_listed(client: TestClient, asker: Asker) -> None:
+    asker.role = Role.SYSTEM
+    issuers = {item["name"]: item for item in client.get("/issuers").json()}
+    assert issuers["rsa-issuing"]["crl_url"] == f"{URL}/crl/rsa-issuing.crl"
+    assert issuers["sm2-root"]["kind"] == "root"
+    names = {item["name"] for item in client.get("/profiles").json()}
+    assert {"device", "smime"} <= names
+    assert not names & {"root", "issuing-ca", "ocsp-signer"}
+
+
+@pytest.mark.parametrize(("method", "path"), PATHS)
+def test_nobody_comes_in_without_authentication(
+    client: TestClient, asker: Asker, method: str, path: str
+) -> None:
+    asker.anonymous = True
+    assert client.request(method, path).status_code == 401
+
+
+@pytest.mark.parametrize(("method", "path"), PATHS)
+def test_the_auditor_reads_and_changes_nothing(
+    client: TestClient, asker: Asker, method: str, path: str
+) -> None:
+    asker.role = Role.AUDIT
+    status = client.request(method, path).status_code
+    assert status in ((403,) if method == "POST" else (200, 404))
+
+
+@pytest.mark.parametrize(("method", "path"), PATHS)
+def test_a_person_without_a_role_does_nothing(
+    client: TestClient, asker: Asker, method: str, path: str
+) -> None:
+    asker.role = None
+    assert client.request(method, path).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "words"),
+    [
+        ({"csr": "x"}, 400, "not valid DER"),
+        ({"csr": "x" * 90_001}, 400, "at most 90000"),
+        ({"profile": "nothing"}, 404, "no profile"),
+        ({"issuer": "sm2-root"}, 422, "is root"),
+        ({"extra": 1}, 400, "Extra inputs"),
+        ({"subject": []}, 422, "requires CN"),
+        ({"alternative_names": ["dns:*"]}, 422, "not a DNS name"),
+        ({"validity_days": 4000}, 422, "1 to 1095"),
+    ],
+)
+def test_a_bad_submission_is_a_problem_that_says_what(
+    client: TestClient, changes, status: int, words: str
+) -> None:
+    answer = client.post("/requests", json={**BODY, **changes})
+    assert answer.status_code == status
+    assert words in answer.json()["detail"]
+
+
+def test_a_serial_that_is_no_serial_is_malformed(client: TestClient) -> None:
+    assert client.get("/certificates/sm2-issuing/xyz").status_code == 400
+    assert client.get("/certificates/sm2-issuing/00").status_code == 404
+
+
+def test_the_description_has_examples_and_problems(client: TestClient) -> None:
+    paths = client.get("http://testserver/openapi.json").json()["paths"]
+    for path, operations in paths.items():
+        for operation in operations.values():
+            assert operation["summary"], path
+    submit = paths["/api/v1/requests"]["post"]
+    assert "application/problem+json" in submit["responses"]["409"]["content"]

@@ -34,9 +34,13 @@ def clear_cookie(response: Response, name: str) -> None:
 
 
 def browser_of(request: Request) -> str:
-    """Return the browser's cookie, or a fresh value that the answer has to set."""
+    """Return the browser's cookie, or a fresh value that the answer has to set.
+
+    The same value however often one request asks.
+    """
     known = request.cookies.get(BROWSER, "")
-    return known if len(known) == 43 else secrets.token_urlsafe(32)
+    fresh = request.scope.setdefault("yinxin.browser", secrets.token_urlsafe(32))
+    return known if len(known) == 43 else str(fresh)
 
 
 def csrf_token(browser: str) -> str:

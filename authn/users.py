@@ -142,7 +142,8 @@ class Users:
 
 def fold_name(name: str) -> str:
     """Return the one form of a login name: NFKC, folded case. Raises `Malformed`."""
-    folded = unicodedata.normalize("NFKC", name.strip()).casefold()
+    # Normalised again, because folding can undo it (Unicode, 3.13, D147).
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name.strip()).casefold())
     if _NAME.fullmatch(folded) is None:
         raise Malformed("a login name has 1 to 64 letters, digits or . _ @ -")
     return folded

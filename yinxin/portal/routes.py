@@ -151,7 +151,7 @@ def _add_setup(router: APIRouter, provider: Provider, pages: PortalPages) -> Non
         try:
             users.complete_setup(token, field(fields, "password"))
         except Refused as error:
-            return draw(token, request, detail=str(error))
+            return draw(token, request, "password_refused", str(error))
         except NotFound:
             return gone(request)
         return pages.message(request, "setup_done")
@@ -162,8 +162,7 @@ def _add_setup(router: APIRouter, provider: Provider, pages: PortalPages) -> Non
         user = users.find_by_setup_link(token)
         if user is None:
             return gone(request)
-        bad = fault is not None or detail is not None
-        status = HTTPStatus.UNPROCESSABLE_ENTITY if bad else HTTPStatus.OK
+        status = HTTPStatus.OK if fault is None else HTTPStatus.UNPROCESSABLE_ENTITY
         return pages.page(
             "setup.html", request, status=status, user=user, fault=fault, detail=detail
         )

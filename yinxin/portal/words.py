@@ -25,7 +25,7 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "challenge": ("待签名文本", "Text to sign"),
     "challenge_note": (
-        "文本五分钟内有效，只能使用一次。",
+        "文本仅在几分钟内有效，只能使用一次。",
         "The text is good for a few minutes and for one use.",
     ),
     "certificate": ("证书（PEM 或 Base64）", "Certificate (PEM or base64)"),
@@ -70,6 +70,8 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
         "用户名或口令错误，或用户已被锁定。",
         "The name or the password is wrong, or the user is locked.",
     ),
+    "certificate_wrong": ("证书登录未成功", "The certificate login did not succeed"),
+    "password_refused": ("口令不符合要求", "The password was refused"),
     "throttled": ("尝试过于频繁，请稍后再试。", "Too many attempts. Try again later."),
     "oauth_error": (
         "应用发来的登录请求有误，请联系该应用的管理员。",

@@ -1,0 +1,292 @@
+"""What `authn.store` and `authn.oidc.store` promise, on every database."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from datetime import timedelta
+
+import pytest
+
+from authn.oidc.sqlstore import SQLClientStore, SQLGrantStore
+from authn.oidc.store import AccessToken, AuthMethod, AuthorizationCode, Client, IDTokenAlgorithm
+from authn.purge import purge_expired
+from authn.sqlstore import (
+    SQLAddressStore,
+    SQLAPITokenStore,
+    SQLCertificateLoginStore,
+    SQLSessionStore,
+    SQLUserStore,
+)
+from authn.store import APIToken, Binding, Challenge, Session, User
+from core.errors import Conflict
+from core.identity import Role
+
+
+def new_user(clock, name="zhang.wei", **changes) -> User:
+    values = {
+        "id": str(uuid.uuid4()),
+        "name": name,
+        "display_name": "张伟",
+        "email": None,
+        "role": Role.AUDIT,
+        "password_hash": None,
+        "disabled": False,
+        "created_at": clock.now(),
+    }
+    return User(**(values | changes))
+
+
+@pytest.fixture
+def user(database, clock) -> User:
+    made = new_user(clock)
+    SQLUserStore(database).add(made)
+    return made
+
+
+def new_session(user, clock, digest: bytes = b"s" * 32) -> Session:
+    now = clock.now()
+    return Session(
+        digest, str(uuid.uuid4()), user.id, now, now, now + timedelta(hours=12), "pwd", "acr"
+    )
+
+
+def new_code(clock, digest: bytes = b"c" * 32, *, sid: str = "sid", client: str = "oa-1"):
+    return AuthorizationCode(
+        digest=digest,
+        grant_id="grant",
+        client_id=client,
+        user_id="user",
+        sid=sid,
+        redirect_uri="https://oa.example.cn/cb",
+        scope="openid",
+        nonce=None,
+        code_challenge="x" * 43,
+        auth_time=clock.now(),
+        amr="pwd",
+        acr="acr",
+        expires_at=clock.now() + timedelta(seconds=60),
+    )
+
+
+def new_token(clock, digest: bytes = b"t" * 32, *, sid: str = "sid", client: str = "oa-1"):
+    expires_at = clock.now() + timedelta(minutes=10)
+    return AccessToken(digest, "grant", client, "user", sid, "openid", expires_at)
+
+
+def at_once(times: int, act) -> list[object]:
+    """Call `act` in that many threads at the same moment; return what each call gave."""
+    together, results = threading.Barrier(times), []
+
+    def call() -> None:
+        together.wait()
+        results.append(act())
+
+    threads = [threading.Thread(target=call) for _ in range(times)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
+
+
+def test_users_come_back_as_they_went_in(database, clock, user):
+    store = SQLUserStore(database)
+    assert store.find(user.id) == user
+    assert store.find_by_name(user.name) == user
+    assert store.find_by_name("nobody") is None
+    nobody_special = new_user(clock, "aa", role=None)
+    store.add(nobody_special)
+    assert list(store.list_users()) == [nobody_special, user]
+    store.set_password(user.id, "phc")
+    store.set_disabled(user.id, disabled=True)
+    changed = store.find(user.id)
+    assert changed is not None
+    assert (changed.password_hash, changed.disabled) == ("phc", True)
+
+
+def test_a_name_is_taken_once(database, clock, user):
+    with pytest.raises(Conflict):
+        SQLUserStore(database).add(new_user(clock))
+
+
+def test_parallel_attempts_cannot_exceed_the_limit(database, clock, user):
+    store = SQLUserStore(database)
+
+    def attempt() -> bool:
+        until = clock.now() + timedelta(minutes=15)
+        return store.charge_attempt(user.id, clock.now(), limit=5, locked_until=until)
+
+    assert sorted(at_once(12, attempt)) == [False] * 7 + [True] * 5
+    clock.advance(minutes=15)
+    assert attempt()
+    store.forgive_attempts(user.id)
+    assert [attempt() for _ in range(6)] == [True] * 5 + [False]
+
+
+def test_a_setup_link_is_used_by_one(database, clock, user):
+    store, digest = SQLUserStore(database), b"l" * 32
+    store.put_setup_link(b"o" * 32, user.id, clock.now() + timedelta(hours=1))
+    store.put_setup_link(digest, user.id, clock.now() + timedelta(hours=1))
+    assert store.find_setup_link(b"o" * 32, clock.now()) is None
+    assert store.find_setup_link(digest, clock.now()) == user.id
+    assert sum(at_once(6, lambda: store.use_setup_link(digest, clock.now()))) == 1
+    assert store.find_setup_link(digest, clock.now()) is None
+
+
+def test_a_setup_link_does_not_outlive_its_time(database, clock, user):
+    store = SQLUserStore(database)
+    store.put_setup_link(b"l" * 32, user.id, clock.now())
+    assert store.find_setup_link(b"l" * 32, clock.now()) is None
+    assert not store.use_setup_link(b"l" * 32, clock.now())
+
+
+def test_an_address_has_a_burst_and_then_a_rate(database, clock):
+    store = SQLAddressStore(database)
+
+    def charge() -> int:
+        return store.charge("192.0.2.1", clock.now(), burst=3, seconds=10)
+
+    assert [charge() for _ in range(4)] == [0, 0, 0, 10]
+    clock.advance(seconds=9)
+    assert charge() == 1
+    clock.advance(seconds=1)
+    assert charge() == 0
+    store.refund("192.0.2.1", seconds=10)
+    assert charge() == 0
+    assert charge() > 0
+
+
+def test_parallel_charges_of_a_new_address_are_all_counted(database, clock):
+    store = SQLAddressStore(database)
+    charges = at_once(8, lambda: store.charge("192.0.2.9", clock.now(), burst=5, seconds=10))
+    assert sum(1 for wait in charges if wait == 0) == 5
+
+
+def test_sessions_are_found_touched_and_removed_once(database, clock, user):
+    store, session = SQLSessionStore(database), new_session(user, clock)
+    store.add(session)
+    assert store.find(session.digest) == session
+    later = clock.now() + timedelta(minutes=5)
+    store.touch(session.digest, later)
+    touched = store.find(session.digest)
+    assert touched is not None
+    assert touched.seen_at == later
+    assert store.remove(session.digest)
+    assert not store.remove(session.digest)
+
+
+def test_all_sessions_of_a_user_go_together(database, clock, user):
+    users, store = SQLUserStore(database), SQLSessionStore(database)
+    other = new_user(clock, "li.na")
+    users.add(other)
+    mine = [new_session(user, clock, bytes([i]) * 32) for i in range(3)]
+    for session in [*mine, new_session(other, clock)]:
+        store.add(session)
+    assert set(store.remove_of_user(user.id)) == {session.sid for session in mine}
+    assert store.find(mine[0].digest) is None
+    assert store.find(b"s" * 32) is not None
+
+
+def test_an_api_token_is_removed_by_its_own_user_only(database, clock, user):
+    store = SQLAPITokenStore(database)
+    token = APIToken("id-1", b"a" * 32, user.id, "ci", clock.now(), clock.now())
+    store.add(token)
+    assert store.find(b"a" * 32) == token
+    assert list(store.list_of_user(user.id)) == [token]
+    assert not store.remove("id-1", "someone else")
+    assert store.remove("id-1", user.id)
+    assert store.find(b"a" * 32) is None
+
+
+def test_a_challenge_is_answered_once_by_its_browser_in_time(database, clock):
+    store = SQLCertificateLoginStore(database)
+    store.add_challenge(Challenge("n1", b"b" * 32, clock.now() + timedelta(minutes=5)))
+    assert not store.use_challenge("n1", b"x" * 32, clock.now())
+    assert not store.use_challenge("n1", b"b" * 32, clock.now() + timedelta(minutes=5))
+    assert sum(at_once(6, lambda: store.use_challenge("n1", b"b" * 32, clock.now()))) == 1
+
+
+def test_a_subject_is_bound_to_one_user(database, clock, user):
+    store = SQLCertificateLoginStore(database)
+    binding = Binding("b1", "sm2-issuing", b"d" * 32, user.id, clock.now())
+    store.add_binding(binding)
+    with pytest.raises(Conflict):
+        store.add_binding(Binding("b2", "sm2-issuing", b"d" * 32, user.id, clock.now()))
+    assert store.find_binding("sm2-issuing", b"d" * 32) == binding
+    assert store.find_binding("rsa-issuing", b"d" * 32) is None
+    assert list(store.list_bindings()) == [binding]
+    assert store.remove_binding("b1")
+    assert not store.remove_binding("b1")
+
+
+def test_clients_come_back_as_they_went_in(database, clock):
+    store = SQLClientStore(database)
+    client = Client(
+        id="oa-1",
+        name="办公",
+        secret_digest=b"s" * 32,
+        auth_method=AuthMethod.BASIC,
+        redirect_uris=("https://oa.example.cn/cb", "https://oa.example.cn/cb2"),
+        post_logout_redirect_uris=(),
+        scopes=frozenset({"openid", "email"}),
+        id_token_algorithm=IDTokenAlgorithm.RS256,
+        created_at=clock.now(),
+    )
+    store.add(client)
+    assert store.find("oa-1") == client
+    assert list(store.list_clients()) == [client]
+    with pytest.raises(Conflict):
+        store.add(client)
+    assert store.remove("oa-1")
+    assert store.find("oa-1") is None
+
+
+def test_a_code_is_used_by_one_of_twenty(database, clock):
+    store, code = SQLGrantStore(database), new_code(clock)
+    store.add_code(code)
+    assert store.find_code(code.digest) == code
+    assert sum(at_once(20, lambda: store.use_code(code.digest, clock.now()))) == 1
+    used = store.find_code(code.digest)
+    assert used is not None
+    assert used.used_at == clock.now()
+
+
+def test_the_tokens_of_a_grant_go_together(database, clock):
+    store = SQLGrantStore(database)
+    store.add_token(new_token(clock))
+    store.add_token(new_token(clock, b"u" * 32))
+    assert store.find_token(b"t" * 32) == new_token(clock)
+    assert store.remove_tokens_of_grant("grant") == 2
+    assert store.find_token(b"t" * 32) is None
+
+
+@pytest.mark.parametrize("what", ["session", "client"])
+def test_what_a_session_or_a_client_had_goes_with_it(database, clock, what):
+    store = SQLGrantStore(database)
+    gone = {"sid": "old"} if what == "session" else {"client": "old"}
+    store.add_token(new_token(clock, **gone))
+    store.add_token(new_token(clock, b"u" * 32))
+    store.add_code(new_code(clock, **gone))
+    store.add_code(new_code(clock, b"u" * 32, **gone))
+    store.use_code(b"u" * 32, clock.now())
+    (store.remove_session if what == "session" else store.remove_client)("old")
+    assert store.find_token(b"t" * 32) is None
+    assert store.find_token(b"u" * 32) is not None
+    assert store.find_code(b"c" * 32) is None
+    assert store.find_code(b"u" * 32) is not None  # so that a second use is still recognised
+
+
+def test_what_has_expired_is_removed_in_batches(database, clock, user):
+    grants, sessions = SQLGrantStore(database), SQLSessionStore(database)
+    for number in range(5):
+        grants.add_code(new_code(clock, bytes([number]) * 32))
+    sessions.add(new_session(user, clock))
+    clock.advance(hours=2)
+    grants.add_code(new_code(clock))
+    removed = [purge_expired(database, now=clock.now(), batch=3) for _ in range(3)]
+    assert removed == [3, 2, 0]
+    assert grants.find_code(b"c" * 32) is not None
+    assert sessions.find(b"s" * 32) is not None
+    clock.advance(hours=24)
+    assert purge_expired(database, now=clock.now()) == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,22 +12,21 @@ from cryptography import exceptions
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat import asn1
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from core import der
 from core.errors import InvalidSignature, Malformed, Refused
-from keystore import sm2, sm2_forms
-from keystore.algorithms import Digest, KeyAlgorithm, SignatureAlgorithm
+from keystore import rsa_schemes, sm2, sm2_forms
+from keystore.algorithms import KeyAlgorithm, SignatureAlgorithm
 
 Check = Callable[[SignatureAlgorithm, bytes, bytes], None]
 
 _S = SignatureAlgorithm
-HASHES: Final[dict[Digest, hashes.HashAlgorithm]] = {
-    Digest.SHA256: hashes.SHA256(),
-    Digest.SHA384: hashes.SHA384(),
-    Digest.SM3: hashes.SM3(),
+ECDSA: Final = {
+    _S.ECDSA_SHA256: ec.ECDSA(hashes.SHA256()),
+    _S.ECDSA_SHA384: ec.ECDSA(hashes.SHA384()),
 }
-"""Digests as `cryptography` names them, for the signature algorithms that have one."""
+"""ECDSA as `cryptography` takes it."""
 
 _RSA: Final = bytes.fromhex("300d06092a864886f70d0101010500")
 _P256: Final = bytes.fromhex("301306072a8648ce3d020106082a8648ce3d030107")
@@ -141,38 +141,25 @@ def _sm2_key(spki: bytes) -> PublicKey:
 
 def _rsa_check(key: rsa.RSAPublicKey) -> Check:
     def check(algorithm: SignatureAlgorithm, message: bytes, signature: bytes) -> None:
-        scheme = rsa_scheme(algorithm)
-        if scheme is None:
+        forms = rsa_schemes.accepted(algorithm, message)
+        if not forms:
             raise _wrong_key(algorithm, "RSA")
-        try:
-            key.verify(signature, message, *scheme)
-        except exceptions.InvalidSignature as error:
-            raise _invalid(algorithm) from error
+        for form in forms:
+            with contextlib.suppress(exceptions.InvalidSignature):
+                key.verify(signature, form.data, form.padding, form.algorithm)
+                return
+        raise _invalid(algorithm)
 
     return check
-
-
-def rsa_scheme(
-    algorithm: SignatureAlgorithm,
-) -> tuple[padding.AsymmetricPadding, hashes.HashAlgorithm] | None:
-    """Return padding and hash of an RSA signature algorithm; None for those of other keys."""
-    digest = algorithm.digest
-    if digest is None or algorithm not in KeyAlgorithm.RSA_2048.signatures:
-        return None
-    chosen = HASHES[digest]
-    if algorithm in (_S.RSA_PSS_SHA256, _S.RSA_PSS_SHA384):
-        # The salt is as long as the hash: our identifiers say so (RFC 4055, 3.1).
-        return padding.PSS(padding.MGF1(chosen), chosen.digest_size), chosen
-    return padding.PKCS1v15(), chosen
 
 
 def _ecdsa_check(key: ec.EllipticCurvePublicKey) -> Check:
     def check(algorithm: SignatureAlgorithm, message: bytes, signature: bytes) -> None:
         # Either hash with either curve: others sign so, and the identifier names the hash.
-        if algorithm not in (_S.ECDSA_SHA256, _S.ECDSA_SHA384) or algorithm.digest is None:
+        if algorithm not in ECDSA:
             raise _wrong_key(algorithm, "EC")
         try:
-            key.verify(signature, message, ec.ECDSA(HASHES[algorithm.digest]))
+            key.verify(signature, message, ECDSA[algorithm])
         except exceptions.InvalidSignature as error:
             raise _invalid(algorithm) from error
 

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from typing_extensions import override
 
 from core.errors import Malformed, Refused
-from keystore import sm2, verify
+from keystore import rsa_schemes, sm2, verify
 from keystore.algorithms import KeyAlgorithm, SignatureAlgorithm
 
 _RSA_BITS: Final = {
@@ -51,12 +51,12 @@ class SoftKey:
             case ed25519.Ed25519PrivateKey():
                 return private.sign(message)
             case rsa.RSAPrivateKey():
-                scheme = verify.rsa_scheme(algorithm)
-                if scheme is not None:
-                    return private.sign(message, *scheme)
+                form = rsa_schemes.scheme(algorithm, message)
+                if form is not None:
+                    return private.sign(form.data, form.padding, form.algorithm)
             case ec.EllipticCurvePrivateKey():
-                if algorithm.digest is not None:
-                    return private.sign(message, ec.ECDSA(verify.HASHES[algorithm.digest]))
+                if algorithm in verify.ECDSA:
+                    return private.sign(message, verify.ECDSA[algorithm])
         raise Refused(f"a key of {self.algorithm} does not sign {algorithm}")
 
     def decrypt_sm2(self, ciphertext: bytes) -> bytes:

@@ -13,12 +13,17 @@ from core.errors import BackendUnavailable, Conflict, InvalidSignature, NotFound
 from keystore import keyref, pin
 from keystore.algorithms import KeyAlgorithm, SignatureAlgorithm
 from keystore.backend import DestroysKeys, KeyBackend
+from keystore.backends.pkcs11 import open_token
 from keystore.backends.software import SoftwareKeyBackend
 from keystore.keyref import KeyRef
 from keystore.registry import KeyStore
 from keystore.verify import key_algorithm, normalise_spki, verify_signature
 from keystore.wrap import Argon2idParameters
+from tests import keystore_softhsm as softhsm
+from tests.fakes import keystore_vendor as vendor
 from tests.fakes.keys import MemoryKeyBackend
+
+softhsm_token = softhsm.softhsm_token  # a fixture
 
 MESSAGE = b"the whole message, not its digest" * 10
 ALL = tuple(KeyAlgorithm)
@@ -51,7 +56,23 @@ def _registry(request: pytest.FixtureRequest) -> Subject:
     return Subject(KeyStore({"memory": MemoryKeyBackend()}), "memory", ALL, {})
 
 
-@pytest.fixture(params=[_memory, _software, _registry], ids=lambda make: make.__name__)
+def _softhsm(request: pytest.FixtureRequest) -> Subject:
+    token: softhsm.Token = request.getfixturevalue("softhsm_token")
+    backend = open_token(token.config, pin.from_value(softhsm.PIN))
+    makes = tuple(algorithm for algorithm in ALL if algorithm is not KeyAlgorithm.SM2)
+    return Subject(backend, "pkcs11", makes, {"token": token.config.token})
+
+
+def _vendor(request: pytest.FixtureRequest) -> Subject:
+    token = vendor.VendorToken(vendor.SANSEC)
+    makes = (KeyAlgorithm.SM2,)
+    return Subject(token.backend(), "pkcs11", makes, {"token": token.config.token})
+
+
+MAKERS = [_memory, _software, _registry, pytest.param(_softhsm, marks=pytest.mark.hsm), _vendor]
+
+
+@pytest.fixture(params=MAKERS, ids=["memory", "software", "registry", "softhsm", "vendor"])
 def subject(request: pytest.FixtureRequest) -> Iterator[Subject]:
     make: Callable[[pytest.FixtureRequest], Subject] = request.param
     made = make(request)

@@ -37,11 +37,22 @@ class Job:
 
 
 class JobRunner:
-    """Runs jobs in one background thread; a job whose lease another node holds waits its turn."""
+    """Runs jobs in one background thread; a job whose lease another node holds waits its turn.
 
-    def __init__(self, database: Database, jobs: tuple[Job, ...], *, clock: Clock) -> None:
+    `local` jobs need no lease: every node does them for itself, first after one period.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        jobs: tuple[Job, ...],
+        local: tuple[Job, ...] = (),
+        *,
+        clock: Clock,
+    ) -> None:
         self._database = database
         self._jobs = jobs
+        self._local = {job: clock.now() + timedelta(seconds=job.every_seconds) for job in local}
         self._clock = clock
         self._holder = secrets.token_hex(16)
         self._stop = threading.Event()
@@ -54,23 +65,34 @@ class JobRunner:
     def stop(self) -> None:
         """Ask the thread to end, and wait for the job that runs."""
         self._stop.set()
-        self._thread.join(timeout=30)
+        if self._thread.is_alive():
+            self._thread.join(timeout=30)
 
     def run_due(self) -> None:
         """Run every job whose lease we can take now."""
-        for job in self._jobs:
+        for job in (*self._jobs, *self._local):
             if self._stop.is_set():
                 return
             try:
-                if self._lease(job):
+                if self._is_due(job):
                     job.run()
             except Exception:  # recorded; one failing job must not stop the others
                 log.exception("job failed", extra={"job": job.name})
 
     def _loop(self) -> None:
-        pause = min((job.every_seconds for job in self._jobs), default=60.0)
+        pause = min((job.every_seconds for job in (*self._jobs, *self._local)), default=60.0)
         while not self._stop.wait(pause):
             self.run_due()
+
+    def _is_due(self, job: Job) -> bool:
+        due = self._local.get(job)
+        if due is None:
+            return self._lease(job)
+        now = self._clock.now()
+        if now < due:
+            return False
+        self._local[job] = now + timedelta(seconds=job.every_seconds)
+        return True
 
     def _lease(self, job: Job) -> bool:
         """Take the right to run `job` until it is due again."""

@@ -63,3 +63,5 @@ def configure_logging(level: str, *, clock: Clock) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    # uvicorn speaks of its own processes at every start; ours says what people need.
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)

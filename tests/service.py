@@ -25,7 +25,9 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-def yinxin(*words: str | Path, environment: dict[str, str] | None = None, check: bool = True, **how):
+def yinxin(
+    *words: str | Path, environment: dict[str, str] | None = None, check: bool = True, **how
+):
     """Run the command line to its end."""
     return subprocess.run(
         [sys.executable, "-m", "yinxin", *map(str, words)],

@@ -1,0 +1,65 @@
+"""The history of the database ends exactly where the tables of the code are."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+import yinxin.wiring  # noqa: F401  (brings every table into the metadata)
+from core.db import Database, metadata, open_database
+from core.errors import Misconfigured
+from tests import postgres
+from yinxin.schema import upgrade
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/empty.sqlite3"
+    server = request.getfixturevalue("postgres_url")
+    return postgres.fresh_database(server, f"m{secrets.token_hex(8)}")
+
+
+@pytest.fixture
+def empty(url: str) -> Iterator[Database]:
+    opened = open_database(url)
+    yield opened
+    opened.close()
+
+
+def test_migrations_make_exactly_the_tables_of_the_code(empty: Database) -> None:
+    upgrade(empty)
+    with empty.reading() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+
+
+def test_upgrading_twice_changes_nothing(empty: Database) -> None:
+    upgrade(empty)
+    upgrade(empty)
+    with empty.reading() as connection:
+        assert MigrationContext.configure(connection).get_current_revision() is not None
+
+
+def test_two_nodes_may_start_on_one_empty_database(url: str) -> None:
+    nodes = [open_database(url) for _ in range(2)]
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(upgrade, nodes))
+    for node in nodes:
+        node.close()
+
+
+def test_a_database_from_a_newer_release_is_refused_and_untouched(empty: Database) -> None:
+    upgrade(empty)
+    with empty.transaction() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(Misconfigured, match="newer release"):
+        upgrade(empty)
+    with empty.reading() as connection:
+        assert MigrationContext.configure(connection).get_current_revision() == "9999"

@@ -1,0 +1,53 @@
+"""The command line: ``yinxin``.
+
+Commands that open the state directory (serve, config, audit, crl, user, client, token, key) act
+for whoever owns that directory. Commands on certificates (request, certificate, issuer, profile)
+call the API of a running service and have the rights of the token they are given.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+from typing_extensions import override
+
+from core.errors import TrustError
+from yinxin.cli.context import Invocation
+from yinxin.cli.local import LOCAL_COMMANDS
+from yinxin.cli.remote import REMOTE_COMMANDS
+
+
+class _Sentences(click.Group):
+    """Says every refusal in one sentence, with a non-zero exit code."""
+
+    @override
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except TrustError as error:
+            click.echo(f"yinxin: {error}", err=True)
+            sys.exit(1)
+
+
+@click.group(cls=_Sentences, help=(__doc__ or "").partition("\n\n")[2])
+@click.version_option(package_name="yinxin")
+@click.option(
+    "--state", envvar="YINXIN_STATE", default="var", show_default=True, help="The state directory."
+)
+@click.option(
+    "--config",
+    "config_file",
+    envvar="YINXIN_CONFIG",
+    type=click.Path(dir_okay=False),
+    help="A TOML file of settings; STATE/yinxin.toml is used when it exists.",
+)
+@click.pass_context
+def main(context: click.Context, state: str, config_file: str | None) -> None:
+    """Hold what every command needs."""
+    context.obj = Invocation(state=state, config_file=config_file)
+
+
+for command in (*LOCAL_COMMANDS, *REMOTE_COMMANDS):
+    main.add_command(command)

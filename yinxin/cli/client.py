@@ -1,0 +1,95 @@
+"""A small HTTPS client for the command line, from the standard library."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import urllib.error
+import urllib.parse
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from core.errors import Forbidden, NotFound, Refused, TrustError, Unauthenticated, Unavailable
+
+_TIMEOUT_SECONDS = 30
+_MAX_ANSWER_OCTETS = 64 * 1024 * 1024
+_ERRORS: dict[int, type[TrustError]] = {
+    401: Unauthenticated,
+    403: Forbidden,
+    404: NotFound,
+    503: Unavailable,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Calls the API of a running service, as one administrator."""
+
+    server: str
+    """https://host:port"""
+    token: str | None
+    trust: Path | None
+    """PEM of the root to trust; None: the system's roots."""
+    certificate: Path | None = None
+    """PEM of a client certificate and its key, instead of a token."""
+
+    def get(self, path: str, **query: str | int | None) -> bytes:
+        """Return the body of a GET. Raises the error that the problem document says."""
+        given = {key: value for key, value in query.items() if value is not None}
+        suffix = f"?{urllib.parse.urlencode(given)}" if given else ""
+        return self._call("GET", f"/api/v1{path}{suffix}", None, {})
+
+    def get_json(self, path: str, **query: str | int | None) -> Any:
+        """Return the parsed body of a GET."""
+        return json.loads(self.get(path, **query))
+
+    def post(self, path: str, body: object, **headers: str) -> Any:
+        """Return the parsed answer to a POST of JSON."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        answer = self._call("POST", f"/api/v1{path}", json.dumps(body).encode(), named)
+        return json.loads(answer) if answer else None
+
+    def delete(self, path: str) -> None:
+        """Send a DELETE."""
+        self._call("DELETE", f"/api/v1{path}", None, {})
+
+    def _call(self, method: str, target: str, body: bytes | None, headers: dict[str, str]) -> bytes:
+        if not self.server.startswith("https://"):
+            raise Refused("the server must be an https:// address")
+        request = urllib.request.Request(  # noqa: S310  (https is checked above)
+            self.server.rstrip("/") + target, data=body, method=method, headers=headers
+        )
+        if body is not None:
+            request.add_header("Content-Type", "application/json")
+        if self.token is not None:
+            request.add_header("Authorization", f"Bearer {self.token}")
+        try:
+            with urllib.request.urlopen(  # noqa: S310
+                request, timeout=_TIMEOUT_SECONDS, context=self._context()
+            ) as answer:
+                octets: bytes = answer.read(_MAX_ANSWER_OCTETS)
+                return octets
+        except urllib.error.HTTPError as error:
+            raise _problem(error) from error
+        except (urllib.error.URLError, TimeoutError, ssl.SSLError) as error:
+            reason = getattr(error, "reason", error)
+            raise Unavailable(f"cannot reach {self.server}: {reason}") from error
+
+    def _context(self) -> ssl.SSLContext:
+        try:
+            context = ssl.create_default_context(cafile=self.trust)
+            if self.certificate is not None:
+                context.load_cert_chain(self.certificate)
+        except (OSError, ssl.SSLError) as error:
+            raise Refused(f"cannot read the certificates given: {error}") from error
+        return context
+
+
+def _problem(error: urllib.error.HTTPError) -> TrustError:
+    try:
+        detail = str(json.loads(error.read(65_536))["detail"])
+    except (ValueError, KeyError, TypeError):
+        detail = f"the server answered {error.code}"
+    return _ERRORS.get(error.code, Refused)(detail)

@@ -1,0 +1,58 @@
+"""What every command gets: where the state is, and the settings, read once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from core.errors import Misconfigured
+from yinxin.settings import Settings, load_settings
+from yinxin.state import State
+from yinxin.wiring import Ground, Service, open_ground, open_service
+
+
+@dataclass
+class Invocation:
+    """One call of the command line."""
+
+    state: str
+    config_file: str | None
+
+    @property
+    def directory(self) -> Path:
+        """The state directory, as given."""
+        return Path(self.state)
+
+    @cached_property
+    def settings(self) -> Settings:
+        """File and environment."""
+        if self.config_file is not None:
+            return load_settings(Path(self.config_file))
+        beside = self.directory / "yinxin.toml"
+        return load_settings(beside if beside.is_file() else None)
+
+    @contextmanager
+    def ground(self) -> Iterator[Ground]:
+        """Open an initialised state directory for a command that needs no private key."""
+        if not (self.directory / "keystore").is_dir():
+            raise Misconfigured(
+                f"{self.directory} holds no state yet; `yinxin serve` makes it on first start"
+            )
+        ground = open_ground(self.settings, State(self.directory.absolute()))
+        try:
+            yield ground
+        finally:
+            ground.close()
+
+    @contextmanager
+    def service(self) -> Iterator[Service]:
+        """Open an initialised state directory for a command that needs the keys."""
+        with self.ground() as ground:
+            service = open_service(ground)
+            try:
+                yield service
+            finally:
+                service.keystore.close()

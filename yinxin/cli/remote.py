@@ -1,0 +1,337 @@
+"""Commands on certificates, over the API of a running service, with the caller's own rights."""
+
+from __future__ import annotations
+
+import functools
+import json
+import secrets
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from ca.reasons import RevocationReason
+from core.errors import Refused
+from yinxin.cli.client import Client
+from yinxin.cli.context import Invocation
+
+PathTo = click.Path(exists=True, dir_okay=False, path_type=Path)
+_PAGE: Final = 100
+
+
+def remote(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command a client as its first argument, and the options that make one."""
+
+    @click.pass_context
+    @functools.wraps(command)
+    def connected(
+        context: click.Context,
+        /,
+        *arguments: Any,
+        server: str | None,
+        token_file: Path | None,
+        client_certificate: Path | None,
+        trust: Path | None,
+        **rest: Any,
+    ) -> None:
+        client = _client(context, server, token_file, client_certificate, trust)
+        command(client, *arguments, **rest)
+
+    options = (
+        click.option(
+            "--server",
+            envvar="YINXIN_SERVER_URL",
+            help="https://host:port; default: the one of the state directory's settings.",
+        ),
+        click.option(
+            "--token-file",
+            envvar="YINXIN_TOKEN_FILE",
+            type=PathTo,
+            help="A file with an API token.",
+        ),
+        click.option(
+            "--client-certificate",
+            type=PathTo,
+            help="PEM with a certificate and its key, instead of a token.",
+        ),
+        click.option(
+            "--trust",
+            type=PathTo,
+            help="PEM of the root to trust; default: rsa-root of the state directory, or the "
+            "system's.",
+        ),
+    )
+    for option in reversed(options):
+        connected = option(connected)
+    return connected
+
+
+def _client(
+    context: click.Context,
+    server: str | None,
+    token_file: Path | None,
+    client_certificate: Path | None,
+    trust: Path | None,
+) -> Client:
+    invocation = context.find_object(Invocation)
+    assert invocation is not None  # noqa: S101  (the group sets it)
+    if token_file is None and client_certificate is None:
+        raise Refused(
+            "say who asks: --token-file (see `yinxin token create`) or --client-certificate"
+        )
+    ours = invocation.directory / "trust" / "rsa-root.pem"
+    client = Client(
+        server=server or invocation.settings.authn.issuer,
+        token=None,
+        trust=trust or (ours if ours.is_file() else None),
+        certificate=client_certificate,
+    )
+    if token_file is None:
+        return client
+    return replace(client, token=token_file.read_text(encoding="ascii").strip())
+
+
+def _show(value: object) -> None:
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def _where(issuer: str, serial: str) -> str:
+    return f"/certificates/{issuer}/{serial.lower().replace(':', '')}"
+
+
+# ---- requests ------------------------------------------------------------------------------------
+
+
+@click.group()
+def request() -> None:
+    """Requests for certificates: submit, approve, reject."""
+
+
+@request.command("submit")
+@click.argument("csr", type=PathTo)
+@click.option("--profile", required=True)
+@click.option("--issuer", required=True)
+@click.option(
+    "--alternative-name",
+    "names",
+    multiple=True,
+    help="dns:…, ip:…, email:… or uri:…; replaces those of the CSR.",
+)
+@click.option(
+    "--identity",
+    "identity",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="An identity extension of the profile.",
+)
+@click.option("--days", type=int, help="Validity; default: the profile's.")
+@click.option("--idempotency-key", help="Default: a random one, so that a retry is safe.")
+@remote
+def request_submit(
+    client: Client,
+    csr: Path,
+    *,
+    profile: str,
+    issuer: str,
+    names: tuple[str, ...],
+    identity: tuple[str, ...],
+    days: int | None,
+    idempotency_key: str | None,
+) -> None:
+    """Submit a PKCS#10 request (PEM)."""
+    body: dict[str, Any] = {
+        "csr": csr.read_text(encoding="ascii"),
+        "profile": profile,
+        "issuer": issuer,
+    }
+    if names:
+        body["alternative_names"] = names
+    if identity:
+        body["identity"] = dict(_pair(item) for item in identity)
+    if days is not None:
+        body["validity_days"] = days
+    key = idempotency_key or secrets.token_hex(16)
+    _show(client.post("/requests", body, Idempotency_Key=key))
+
+
+def _pair(item: str) -> tuple[str, str]:
+    name, equals, value = item.partition("=")
+    if not equals:
+        raise Refused(f"{item!r} is not NAME=VALUE")
+    return name, value
+
+
+@request.command("list")
+@click.option("--state", help="pending, approved, issued, rejected or failed.")
+@click.option("--limit", default=_PAGE, show_default=True)
+@click.option("--cursor", help="Where the last page ended.")
+@remote
+def request_list(
+    client: Client,
+    *,
+    state: str | None,
+    limit: int,
+    cursor: str | None,
+) -> None:
+    """List requests, newest first."""
+    _show(client.get_json("/requests", state=state, limit=limit, cursor=cursor))
+
+
+@request.command("show")
+@click.argument("request_id")
+@remote
+def request_show(client: Client, request_id: str) -> None:
+    """Look at a request."""
+    _show(client.get_json(f"/requests/{request_id}"))
+
+
+@request.command("approve")
+@click.argument("request_id")
+@remote
+def request_approve(client: Client, request_id: str) -> None:
+    """Approve a request and issue its certificate. May be repeated."""
+    _show(client.post(f"/requests/{request_id}/approve", {}))
+
+
+@request.command("reject")
+@click.argument("request_id")
+@click.option("--reason", required=True)
+@remote
+def request_reject(client: Client, request_id: str, *, reason: str) -> None:
+    """Reject a request."""
+    _show(client.post(f"/requests/{request_id}/reject", {"reason": reason}))
+
+
+# ---- certificates --------------------------------------------------------------------------------
+
+
+@click.group()
+def certificate() -> None:
+    """Certificates: search, fetch, revoke, hold, release."""
+
+
+@certificate.command("list")
+@click.option("--issuer")
+@click.option("--state", help="reserved, issued, failed, held or revoked.")
+@click.option("--profile")
+@click.option("--text", help="Anywhere in the subject.")
+@click.option("--expires-before", help="ISO 8601, like 2027-01-31T00:00:00Z.")
+@click.option("--limit", default=_PAGE, show_default=True)
+@click.option("--cursor", help="Where the last page ended.")
+@click.option("--csv", "as_csv", is_flag=True, help="Every match, as a table.")
+@remote
+def certificate_list(
+    client: Client,
+    *,
+    issuer: str | None,
+    state: str | None,
+    profile: str | None,
+    text: str | None,
+    expires_before: str | None,
+    limit: int,
+    cursor: str | None,
+    as_csv: bool,
+) -> None:
+    """Search certificates, newest first."""
+    query = {"issuer": issuer, "state": state, "profile": profile, "text": text}
+    query["expires_before"] = expires_before
+    if as_csv:
+        click.echo(client.get("/certificates", format="csv", **query), nl=False)
+    else:
+        _show(client.get_json("/certificates", limit=limit, cursor=cursor, **query))
+
+
+@certificate.command("show")
+@click.argument("issuer")
+@click.argument("serial")
+@remote
+def certificate_show(client: Client, issuer: str, serial: str) -> None:
+    """Look at a certificate's record."""
+    _show(client.get_json(_where(issuer, serial)))
+
+
+@certificate.command("fetch")
+@click.argument("issuer")
+@click.argument("serial")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["pem", "der", "chain", "p7c"]),
+    default="pem",
+    show_default=True,
+)
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Default: print.")
+@remote
+def certificate_fetch(
+    client: Client,
+    issuer: str,
+    serial: str,
+    *,
+    form: str,
+    out: Path | None,
+) -> None:
+    """Fetch a certificate."""
+    octets = client.get(_where(issuer, serial), format=form)
+    if out is not None:
+        out.write_bytes(octets)
+    else:
+        click.get_binary_stream("stdout").write(octets)
+
+
+@certificate.command("revoke")
+@click.argument("issuer")
+@click.argument("serial")
+@click.option(
+    "--reason",
+    required=True,
+    type=click.Choice(
+        [item.value for item in RevocationReason if item is not RevocationReason.CERTIFICATE_HOLD]
+    ),
+)
+@remote
+def certificate_revoke(
+    client: Client,
+    issuer: str,
+    serial: str,
+    *,
+    reason: str,
+) -> None:
+    """Revoke a certificate for good. May be repeated."""
+    _show(client.post(f"{_where(issuer, serial)}/revoke", {"reason": reason}))
+
+
+@certificate.command("hold")
+@click.argument("issuer")
+@click.argument("serial")
+@remote
+def certificate_hold(client: Client, issuer: str, serial: str) -> None:
+    """Suspend a certificate, until it is released or revoked."""
+    _show(client.post(f"{_where(issuer, serial)}/hold", {}))
+
+
+@certificate.command("release")
+@click.argument("issuer")
+@click.argument("serial")
+@remote
+def certificate_release(client: Client, issuer: str, serial: str) -> None:
+    """End a suspension."""
+    _show(client.post(f"{_where(issuer, serial)}/release", {}))
+
+
+@click.command()
+@remote
+def issuer(client: Client) -> None:
+    """List the issuers."""
+    _show(client.get_json("/issuers"))
+
+
+@click.command()
+@remote
+def profile(client: Client) -> None:
+    """List the profiles that can be asked for."""
+    _show(client.get_json("/profiles"))
+
+
+REMOTE_COMMANDS: Final = (request, certificate, issuer, profile)

@@ -1,0 +1,119 @@
+"""What the first start makes: two hierarchies, the OIDC keys, three administrators.
+
+Every step looks first and makes only what is missing, so that a first start that was killed is
+finished by the second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from authn.assembly import Administration
+from ca.bootstrap import NewIssuer, create_root, create_subordinate
+from ca.profiles import CertificateProfile
+from ca.sqlstore import SQLCertificateStore
+from core.audit import AuditLog
+from core.clock import Clock
+from core.errors import Misconfigured
+from core.identity import SYSTEM_ACTOR, Role
+from core.transaction import Transactions
+from keystore import keyref
+from keystore.algorithms import KeyAlgorithm
+from keystore.backend import KeyBackend, Signer
+from keystore.registry import KeyStore
+from yinxin.config import FirstStartConfig
+
+_OIDC_KEYS: Final = (
+    (keyref.make("software", object="oidc-es256-1"), KeyAlgorithm.EC_P256),
+    (keyref.make("software", object="oidc-rs256-1"), KeyAlgorithm.RSA_3072),
+)
+
+ADMINISTRATORS: Final = (
+    ("system", "系统管理员", Role.SYSTEM),
+    ("business", "业务管理员", Role.BUSINESS),
+    ("audit", "审计管理员", Role.AUDIT),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """What issuing needs, in one hand."""
+
+    keystore: KeyStore
+    store: SQLCertificateStore
+    profiles: Mapping[str, CertificateProfile]
+    revocation_url: str
+    transactions: Transactions
+    audit: AuditLog
+    clock: Clock
+
+
+def ensure_authority(authority: Authority, config: FirstStartConfig) -> None:
+    """Make an SM2 and an RSA-3072 hierarchy, root and issuing CA, where they are missing."""
+    hierarchies = (
+        ("sm2", "SM2", KeyAlgorithm.SM2, config.sm2_key),
+        ("rsa", "RSA", KeyAlgorithm.RSA_3072, config.rsa_key),
+    )
+    for name, word, algorithm, template in hierarchies:
+        if template.count("{name}") != 1:
+            raise Misconfigured(f"first_start.{name}_key must contain {{name}} exactly once")
+
+        def new(kind: str, title: str) -> NewIssuer:
+            full = f"{name}-{kind}"  # noqa: B023  (called in this turn of the loop only)
+            return NewIssuer(
+                name=full,
+                subject=(
+                    ("C", config.country),
+                    ("O", config.organization),
+                    ("CN", f"{config.organization} {word} {title}"),  # noqa: B023
+                ),
+                algorithm=algorithm,  # noqa: B023
+                key_ref=keyref.parse(template.format(name=full)),  # noqa: B023
+            )
+
+        root = create_root(
+            new("root", "Root CA"),
+            profile=authority.profiles["root"],
+            revocation_url=authority.revocation_url,
+            keystore=authority.keystore,
+            store=authority.store,
+            transactions=authority.transactions,
+            audit=authority.audit,
+            clock=authority.clock,
+        )
+        create_subordinate(
+            new("issuing", "Issuing CA"),
+            parent=root,
+            profile=authority.profiles["issuing-ca"],
+            keystore=authority.keystore,
+            store=authority.store,
+            transactions=authority.transactions,
+            audit=authority.audit,
+            clock=authority.clock,
+        )
+
+
+def ensure_signing_keys(keystore: KeyBackend) -> tuple[Signer, ...]:
+    """Return the keys of the OpenID provider, ES256 first; made when missing."""
+    signers = []
+    for ref, algorithm in _OIDC_KEYS:
+        if keystore.find(ref) is None:
+            keystore.generate(ref, algorithm)
+        signers.append(keystore.signer(ref))
+    return tuple(signers)
+
+
+def ensure_administrators(administration: Administration) -> Mapping[str, str]:
+    """Make the three administrators that are missing; return (name, one-time set-up token) pairs.
+
+    The tokens are shown once, by the caller. `yinxin user setup-link` makes another.
+    """
+    users = administration.users
+    links = {}
+    for name, display_name, role in ADMINISTRATORS:
+        if users.find_by_name(name) is None:
+            user = users.create_user(name, display_name=display_name, role=role, actor=SYSTEM_ACTOR)
+            links[name] = users.create_setup_link(user, actor=SYSTEM_ACTOR)
+    return links

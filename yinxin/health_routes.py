@@ -1,0 +1,65 @@
+"""What load balancers and monitoring ask."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from core.errors import TrustError
+from core.http import require_role
+from core.identity import Principal, Role
+from yinxin.wiring import Service
+
+_Operator = Annotated[Principal, Depends(require_role(Role.SYSTEM, Role.AUDIT))]
+
+
+def make_health_router(service: Service) -> APIRouter:
+    """Serve /healthz (the process lives) and /readyz (it can answer)."""
+    router = APIRouter(tags=["health"])
+
+    @router.get("/healthz", summary="The process lives")
+    def healthz() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @router.get("/readyz", summary="The service can answer")
+    def readyz() -> JSONResponse:
+        faults = {name: fault for name, fault in _checks(service) if fault is not None}
+        status = HTTPStatus.SERVICE_UNAVAILABLE if faults else HTTPStatus.OK
+        body = {"status": "not ready" if faults else "ready", "faults": faults}
+        return JSONResponse(body, status_code=status, headers={"Cache-Control": "no-store"})
+
+    return router
+
+
+def make_metrics_router() -> APIRouter:
+    """Serve /api/v1/metrics, to an operator's token: counts say much about an administration."""
+    router = APIRouter(prefix="/api/v1", tags=["health"])
+
+    @router.get("/metrics", summary="Metrics in the Prometheus text format")
+    def metrics(_: _Operator) -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    return router
+
+
+def _checks(service: Service) -> list[tuple[str, str | None]]:
+    checks: list[tuple[str, str | None]] = []
+    try:
+        service.ground.audit.list_events(limit=1)
+        checks.append(("database", None))
+    except TrustError:
+        return [("database", "cannot be read")]
+    now = service.ground.clock.now()
+    for name in service.issuers:
+        try:
+            record = service.crls.current(name)
+        except TrustError:
+            checks.append((f"crl/{name}", "cannot be made"))
+            continue
+        stale = record.next_update <= now
+        checks.append((f"crl/{name}", "nextUpdate has passed" if stale else None))
+    return checks

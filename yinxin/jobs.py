@@ -1,0 +1,28 @@
+"""What runs by itself, and how often."""
+
+from __future__ import annotations
+
+from authn.purge import purge_expired
+from core.jobs import Job
+from yinxin.tls import ServerTLS
+from yinxin.wiring import Service
+
+
+def periodic_jobs(service: Service) -> tuple[Job, ...]:
+    """Return the jobs of which one node of a cluster does each."""
+    ground = service.ground
+    return (
+        Job("crl-refresh", 15, service.crls.refresh),
+        Job(
+            "audit-checkpoint",
+            ground.settings.audit.checkpoint_seconds,
+            lambda: ground.audit.checkpoint(service.audit_key),
+        ),
+        Job("ocsp-delegates", 3600, service.ensure_delegates),
+        Job("purge", 60, lambda: purge_expired(ground.database, now=ground.clock.now())),
+    )
+
+
+def local_jobs(tls: ServerTLS) -> tuple[Job, ...]:
+    """Return the jobs that every node does for itself."""
+    return (Job("tls-renewal", 3600, tls.renew),)

@@ -1,0 +1,147 @@
+"""Listening: three sockets, one event loop, one clean stop.
+
+Sockets are bound before anything else happens, so that a busy port is one sentence and not a
+half-started service.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import ssl
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import uvicorn
+from typing_extensions import override
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from core.errors import Misconfigured
+from core.http import App, Receive, Scope, Send
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """One socket and the application behind it; `tls` None means plain http."""
+
+    sock: socket.socket
+    app: Any
+    tls: ssl.SSLContext | None
+
+
+def bind(address: str, port: int) -> socket.socket:
+    """Open a listening socket. Raises `Misconfigured` when the port is taken or not allowed."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((address, port))
+    except OSError as error:
+        sock.close()
+        raise Misconfigured(
+            f"cannot listen on {address} port {port}: {error.strerror or error}; "
+            "stop what uses it, or choose another port in [server]"
+        ) from error
+    return sock
+
+
+def server_context() -> ssl.SSLContext:
+    """TLS 1.2 and 1.3 with the defaults of the system; the certificate is loaded by the caller."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+def require_client_certificates(context: ssl.SSLContext, roots_pem: str) -> None:
+    """Ask every caller for a certificate under these roots; the application checks it again."""
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(cadata=roots_pem)
+    # Any of our CA certificates may anchor: a device need not send the issuing CA's.
+    context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
+
+
+class _CertificateProtocol(H11Protocol):
+    """Puts the caller's TLS certificate (DER) into the scope; no header can forge it."""
+
+    @override
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        tls = transport.get_extra_info("ssl_object")
+        certificate = tls.getpeercert(binary_form=True) if tls is not None else None
+        if certificate:
+            self.app = _with_certificate(self.app, certificate)
+
+
+def _with_certificate(app: Any, certificate: bytes) -> App:
+    async def inner(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["yinxin.client_certificate"] = certificate
+        await app(scope, receive, send)
+
+    return inner
+
+
+class _Server(uvicorn.Server):
+    """One of several servers in the loop: signals are handled once, for all of them."""
+
+    @override
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def run(listeners: tuple[Listener, ...], *, started: Any) -> None:
+    """Serve until SIGINT or SIGTERM, then finish open requests (at most ten seconds).
+
+    Calls `started` once every listener accepts.
+    """
+    asyncio.run(_run(listeners, started))
+
+
+async def _run(listeners: tuple[Listener, ...], started: Any) -> None:
+    servers = [_Server(_config(listener)) for listener in listeners]
+
+    def stop() -> None:
+        for server in servers:
+            server.should_exit = True
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)
+    tasks = [
+        asyncio.create_task(server.serve(sockets=[listener.sock]))
+        for server, listener in zip(servers, listeners, strict=True)
+    ]
+    while not all(server.started for server in servers):
+        if any(task.done() for task in tasks):
+            stop()
+            break
+        await asyncio.sleep(0.02)
+    else:
+        started()
+    await asyncio.gather(*tasks)
+
+
+def _config(listener: Listener) -> uvicorn.Config:
+    tls = listener.tls
+    return uvicorn.Config(
+        listener.app,
+        http=_CertificateProtocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,  # nobody outside may tell us who asks
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=10,
+        h11_max_incomplete_event_size=16_384,
+        limit_concurrency=1000,
+        ssl_context_factory=None if tls is None else lambda _config, _default: tls,
+    )

@@ -1,0 +1,129 @@
+"""The only module that reads the environment. One TOML file plus ``YINXIN_*`` variables.
+
+A variable names a key by its path: ``YINXIN_SERVER__HTTPS_PORT=9443``. The environment wins over
+the file; a value is read as TOML and, failing that, as text. Unknown keys are refused wherever they
+come from.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from authn.config import AuthnConfig
+from ca.config import CAConfig
+from core.errors import Misconfigured
+from crl.config import RevocationConfig
+from keystore import pin
+from keystore.config import KeystoreConfig
+from keystore.pin import SecretSource
+from yinxin.config import AuditConfig, DatabaseConfig, FirstStartConfig, LogConfig, ServerConfig
+
+PREFIX = "YINXIN_"
+PASSPHRASE_VARIABLE = "YINXIN_PASSPHRASE"
+PIN_VARIABLE = "YINXIN_PKCS11_PIN"
+"""Secrets that open the keystore. Not settings: never shown, and never in a file of settings."""
+
+_NOT_SETTINGS = frozenset(
+    {
+        PASSPHRASE_VARIABLE,
+        PIN_VARIABLE,
+        "YINXIN_STATE",
+        "YINXIN_CONFIG",
+        "YINXIN_TOKEN_FILE",
+        "YINXIN_SERVER_URL",
+    }
+)
+"""Read by `secret_from_environment` and by the command line."""
+
+
+class Settings(BaseModel):
+    """Every setting of one installation."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    server: ServerConfig = ServerConfig()
+    database: DatabaseConfig = DatabaseConfig()
+    keystore: KeystoreConfig = KeystoreConfig()
+    ca: CAConfig
+    revocation: RevocationConfig = RevocationConfig()
+    authn: AuthnConfig
+    audit: AuditConfig = AuditConfig()
+    first_start: FirstStartConfig = FirstStartConfig()
+    log: LogConfig = LogConfig()
+
+
+def load_settings(path: Path | None) -> Settings:
+    """Read file and environment once. Raises `Misconfigured` with the key and what is wrong."""
+    tree: dict[str, Any] = {}
+    if path is not None:
+        try:
+            tree = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise Misconfigured(f"cannot read {path}: {error.strerror}") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise Misconfigured(f"{path} is not TOML: {error}") from error
+    for name in sorted(os.environ):
+        if name.startswith(PREFIX) and name not in _NOT_SETTINGS:
+            _put(tree, name, os.environ[name])
+    try:
+        _derive(tree)
+        return Settings.model_validate(tree)
+    except ValidationError as error:
+        # Never the input itself: it may be a password.
+        faults = "; ".join(
+            f"{'.'.join(str(step) for step in item['loc'])}: {item['msg']}"
+            for item in error.errors(include_input=False, include_url=False)
+        )
+        raise Misconfigured(f"the settings are wrong: {faults}") from error
+
+
+def _put(tree: dict[str, Any], variable: str, text: str) -> None:
+    steps = variable.removeprefix(PREFIX).lower().split("__")
+    node = tree
+    for step in steps[:-1]:
+        child = node.setdefault(step, {})
+        if not isinstance(child, dict):
+            raise Misconfigured(f"{variable} does not name a setting")
+        node = child
+    try:
+        node[steps[-1]] = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        node[steps[-1]] = text
+
+
+def _derive(tree: dict[str, Any]) -> None:
+    """Fill in the addresses that follow from [server]; a proxy in front makes them differ."""
+    try:
+        server = ServerConfig.model_validate(tree.get("server", {}))
+    except ValidationError:
+        server = ServerConfig()  # the whole tree is validated next, and that names the key
+    derived = {
+        "authn": ("issuer", f"https://{server.public_host}:{server.https_port}"),
+        "ca": ("revocation_url", f"http://{server.public_host}:{server.http_port}"),
+    }
+    for section, (key, address) in derived.items():
+        node = tree.setdefault(section, {})
+        if isinstance(node, dict):
+            node.setdefault(key, address)
+
+
+def secret_from_environment(variable: str) -> SecretSource | None:
+    """Return where to fetch a secret that the environment holds, or None if it does not."""
+    text = os.environ.get(variable)
+    return None if text is None else pin.from_value(text)
+
+
+def effective(settings: Settings) -> dict[str, Any]:
+    """Return every value that is in force, for people. Passwords in URLs are masked."""
+    tree: dict[str, Any] = settings.model_dump(mode="json")
+    url = settings.database.url
+    if url is not None and "@" in url:
+        scheme, _, rest = url.partition("://")
+        user, _, place = rest.rpartition("@")
+        tree["database"]["url"] = f"{scheme}://{user.partition(':')[0]}:***@{place}"
+    return tree

@@ -1,0 +1,100 @@
+"""The state directory: made 0700, held by one process, understood or refused."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.errors import Misconfigured
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Where one installation keeps what must survive a restart."""
+
+    directory: Path
+
+    @property
+    def database_url(self) -> str:
+        """The embedded default database."""
+        return f"sqlite:///{self.directory / 'yinxin.sqlite3'}"
+
+    @property
+    def keystore_directory(self) -> Path:
+        """Where the software keystore lives."""
+        return self.directory / "keystore"
+
+    @property
+    def passphrase_file(self) -> Path:
+        """Where the first start writes a passphrase when it is given none."""
+        return self.directory / "passphrase"
+
+    @property
+    def trust_directory(self) -> Path:
+        """The CA certificates in PEM, for people to copy."""
+        return self.directory / "trust"
+
+
+def prepare_state(directory: Path) -> State:
+    """Make the directory (0700) or check it. Raises `Misconfigured`."""
+    directory = directory.absolute()
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        mode = stat.S_IMODE(directory.stat().st_mode)
+        if mode & 0o077:
+            raise Misconfigured(
+                f"{directory} can be read by others (mode {mode:04o}); run: chmod 700 {directory}"
+            )
+        probe = directory / f".probe-{secrets.token_hex(4)}"
+        probe.touch(mode=0o600)
+        probe.unlink()
+    except OSError as error:
+        raise Misconfigured(
+            f"the state directory {directory} cannot be used: {error.strerror}"
+        ) from error
+    return State(directory)
+
+
+@contextmanager
+def hold(state: State) -> Iterator[None]:
+    """Hold the directory for this process. Raises `Misconfigured` when another one has it."""
+    descriptor = os.open(state.directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        raise Misconfigured(
+            f"another yinxin serves from {state.directory}; stop it, or use another --state"
+        ) from error
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def write_passphrase(state: State) -> None:
+    """Write a random passphrase (256 bits, 0600) for the embedded default, never over another."""
+    path = state.passphrase_file
+    if path.exists():
+        return
+    temporary = path.with_name(f".passphrase-{secrets.token_hex(4)}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(secrets.token_urlsafe(32) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        pass
+    finally:
+        temporary.unlink()
+    parent = os.open(state.directory, os.O_RDONLY)
+    os.fsync(parent)
+    os.close(parent)

@@ -1,0 +1,121 @@
+"""The service's own TLS certificate: issued by its RSA hierarchy, renewed by itself."""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import secrets
+import ssl
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Final
+
+from cryptography import x509
+
+from ca.altnames import AlternativeName, AlternativeNameKind, make_alternative_name
+from ca.contents import IssuanceRequest
+from ca.issuance import issue_certificate
+from ca.store import CertificateQuery, CertificateState
+from core.clock import Clock
+from core.identity import SYSTEM_ACTOR
+from keystore import keyref
+from keystore.algorithms import KeyAlgorithm
+from keystore.keyref import KeyRef
+from yinxin.first_start import Authority
+from yinxin.wiring import Service
+
+_ISSUER: Final = "rsa-issuing"
+"""Ordinary clients verify RSA; the SM2 hierarchy would lock them out."""
+_PREFIX: Final = "software:object=tls-"
+
+
+class ServerTLS:
+    """Keeps the certificate in `contexts` young. New connections see a renewal at once."""
+
+    def __init__(self, service: Service, contexts: tuple[ssl.SSLContext, ...]) -> None:
+        self._authority: Authority = service.authority
+        self._issuer = service.issuers[_ISSUER]
+        self._host = service.ground.settings.server.public_host
+        self._clock: Clock = service.ground.clock
+        self._contexts = contexts
+        self._loaded: bytes | None = None
+
+    def renew(self) -> None:
+        """Load the certificate in force, issuing the next one at half its life."""
+        now = self._clock.now()
+        young = [pair for pair in self._ours() if now < _half_life(pair[1])]
+        ref, certificate = max(young, key=_end_of, default=None) or self._issue(now)
+        if certificate == self._loaded:
+            return
+        chain = "".join(map(ssl.DER_cert_to_PEM_cert, (certificate, self._issuer.certificate)))
+        for context in self._contexts:
+            self._authority.keystore.load_into(context, ref, chain.encode())
+        self._loaded = certificate
+
+    def _ours(self) -> Iterator[tuple[KeyRef, bytes]]:
+        """Pair each of our TLS keys with the certificate that holds for it and for our name."""
+        for info in self._authority.keystore.list_keys():
+            if not info.ref.startswith(_PREFIX):
+                continue
+            query = CertificateQuery(
+                issuer=_ISSUER,
+                state=CertificateState.ISSUED,
+                spki_fingerprint=hashlib.sha256(info.public_key).hexdigest(),
+            )
+            for record in self._authority.store.search_certificates(query).items:
+                if record.der is not None and _names(self._host) <= _names_in(record.der):
+                    yield info.ref, record.der
+
+    def _issue(self, now: datetime) -> tuple[KeyRef, bytes]:
+        authority = self._authority
+        ref = keyref.parse(f"{_PREFIX}{now:%Y%m%d}-{secrets.token_hex(4)}")
+        info = authority.keystore.generate(ref, KeyAlgorithm.EC_P256)
+        issued = issue_certificate(
+            IssuanceRequest(
+                spki=info.public_key,
+                subject=(("CN", self._host),),
+                requester=SYSTEM_ACTOR,
+                alternative_names=tuple(sorted(_names(self._host), key=str)),
+            ),
+            profile=authority.profiles["tls-server"],
+            issuer=self._issuer,
+            store=authority.store,
+            transactions=authority.transactions,
+            audit=authority.audit,
+            clock=authority.clock,
+        )
+        return ref, issued.der
+
+
+def _names(host: str) -> frozenset[AlternativeName]:
+    """Return our public name, and the names by which this machine reaches itself."""
+    texts = {host, "localhost", "127.0.0.1"}
+    return frozenset(make_alternative_name(_kind(text), text) for text in texts)
+
+
+def _names_in(certificate: bytes) -> frozenset[AlternativeName]:
+    parsed = x509.load_der_x509_certificate(certificate)
+    value = parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    addresses = value.get_values_for_type(x509.IPAddress)
+    return frozenset(
+        make_alternative_name(_kind(str(text)), str(text))
+        for text in (*value.get_values_for_type(x509.DNSName), *addresses)
+    )
+
+
+def _kind(text: str) -> AlternativeNameKind:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return AlternativeNameKind.DNS
+    return AlternativeNameKind.IP
+
+
+def _half_life(certificate: bytes) -> datetime:
+    parsed = x509.load_der_x509_certificate(certificate)
+    begin, end = parsed.not_valid_before_utc, parsed.not_valid_after_utc
+    return begin + (end - begin) / 2
+
+
+def _end_of(pair: tuple[KeyRef, bytes]) -> datetime:
+    return x509.load_der_x509_certificate(pair[1]).not_valid_after_utc

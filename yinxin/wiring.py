@@ -1,0 +1,213 @@
+"""Putting the service together: the only module that knows every concrete class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypedDict
+
+from authn.assembly import Administration, Provider
+from ca.bootstrap import load_issuers
+from ca.enrollment import EnrollmentService
+from ca.issuance import find_interrupted, issue_certificate
+from ca.issuer import Issuer
+from ca.profiles import load_profiles
+from ca.revocation import RevocationService
+from ca.sqlrequests import SQLRequestStore
+from ca.sqlstore import SQLCertificateStore
+from core.audit_sql import SQLAuditLog
+from core.clock import Clock, SystemClock
+from core.db import Database, open_database
+from core.errors import Misconfigured
+from crl.ocsp.delegate import Delegates, ensure_delegate
+from crl.ocsp.issuers import IssuerTable
+from crl.ocsp.responder import Responder
+from crl.schedule import CRLSchedule
+from crl.sqlstore import SQLCRLStore
+from crl.status import StatusService
+from keystore import pin
+from keystore.registry import KeyStore, open_keystore
+from yinxin.audit_key import AuditKey
+from yinxin.first_start import Authority, ensure_authority, ensure_signing_keys
+from yinxin.login_certificates import OurCertificates
+from yinxin.schema import upgrade
+from yinxin.settings import PASSPHRASE_VARIABLE, PIN_VARIABLE, Settings, secret_from_environment
+from yinxin.state import State, write_passphrase
+
+
+class _Common(TypedDict):
+    """What every service of the domain takes."""
+
+    transactions: Database
+    audit: SQLAuditLog
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What needs no private key: rows, audit, users, clients, tokens."""
+
+    settings: Settings
+    state: State
+    clock: Clock
+    database: Database
+    audit: SQLAuditLog
+    administration: Administration
+
+    def close(self) -> None:
+        """Close the database."""
+        self.database.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Everything."""
+
+    ground: Ground
+    keystore: KeyStore
+    audit_key: AuditKey
+    authority: Authority
+    issuers: Mapping[str, Issuer]
+    enrollment: EnrollmentService
+    revocation: RevocationService
+    statuses: StatusService
+    crls: CRLSchedule
+    responder: Responder
+    provider: Provider
+
+    def ensure_delegates(self) -> None:
+        """Give every issuer a delegated OCSP responder in the first half of its life."""
+        revocation, authority = self.ground.settings.revocation, self.authority
+        profile = authority.profiles["ocsp-signer"]
+        for issuer in self.issuers.values():
+            ensure_delegate(
+                issuer,
+                store=SQLCRLStore(self.ground.database),
+                source=authority.store,
+                issue=lambda request, by: issue_certificate(
+                    request,
+                    profile=profile,
+                    issuer=by,
+                    store=authority.store,
+                    transactions=authority.transactions,
+                    audit=authority.audit,
+                    clock=authority.clock,
+                ),
+                keystore=self.keystore,
+                config=revocation.ocsp,
+                transactions=self.ground.database,
+                audit=self.ground.audit,
+                clock=self.ground.clock,
+            )
+
+    def find_interrupted(self) -> int:
+        """Audit what a crash left reserved. To be called when nothing is being issued."""
+        authority = self.authority
+        return len(
+            find_interrupted(
+                store=authority.store,
+                transactions=authority.transactions,
+                audit=authority.audit,
+                clock=authority.clock,
+            )
+        )
+
+    def close(self) -> None:
+        """Release the keys, then the database."""
+        self.keystore.close()
+        self.ground.close()
+
+
+def open_ground(settings: Settings, state: State, *, clock: Clock | None = None) -> Ground:
+    """Open the database and bring it to this release's tables. Raises `Misconfigured`."""
+    clock = clock or SystemClock()
+    database = open_database(settings.database.url or state.database_url)
+    upgrade(database)
+    audit = SQLAuditLog(database, clock=clock)
+    audit.initialise()
+    administration = Administration.assemble(settings.authn, database, audit=audit, clock=clock)
+    return Ground(settings, state, clock, database, audit, administration)
+
+
+def open_keys(settings: Settings, state: State) -> KeyStore:
+    """Open the keystore; an embedded default that is given no passphrase makes one.
+
+    Raises `Misconfigured` for a wrong passphrase or a damaged keystore, and touches nothing then.
+    """
+    passphrase = secret_from_environment(PASSPHRASE_VARIABLE)
+    if settings.keystore.passphrase_file is None and passphrase is None:
+        directory = settings.keystore.directory or state.keystore_directory
+        if not directory.exists():
+            write_passphrase(state)
+        if not state.passphrase_file.exists():
+            raise Misconfigured(
+                f"the keystore needs its passphrase: set {PASSPHRASE_VARIABLE}, or name a file "
+                "in keystore.passphrase_file"
+            )
+        passphrase = pin.from_file(state.passphrase_file)
+    return open_keystore(
+        settings.keystore,
+        directory=state.keystore_directory,
+        passphrase=passphrase,
+        pkcs11_pin=secret_from_environment(PIN_VARIABLE),
+    )
+
+
+def open_service(ground: Ground) -> Service:
+    """Open the keys, make what the first start makes, and put everything together."""
+    settings, database = ground.settings, ground.database
+    keystore = open_keys(settings, ground.state)
+    common: _Common = {"transactions": database, "audit": ground.audit, "clock": ground.clock}
+    authority = Authority(
+        keystore=keystore,
+        store=SQLCertificateStore(database),
+        profiles=load_profiles(settings.ca.profiles_directory),
+        revocation_url=settings.ca.revocation_url,
+        **common,
+    )
+    ensure_authority(authority, settings.first_start)
+    issuers = load_issuers(authority.store, keystore, revocation_url=settings.ca.revocation_url)
+    crl_store = SQLCRLStore(database)
+    statuses = StatusService(
+        authority.store,
+        retention=timedelta(hours=settings.revocation.ocsp.retention_hours),
+        clock=ground.clock,
+    )
+    crls = CRLSchedule(
+        issuers, source=authority.store, store=crl_store, config=settings.revocation.crl, **common
+    )
+    return Service(
+        ground=ground,
+        keystore=keystore,
+        audit_key=AuditKey.open(keystore),
+        authority=authority,
+        issuers=issuers,
+        enrollment=EnrollmentService(
+            profiles=authority.profiles,
+            issuers=issuers,
+            certificates=authority.store,
+            requests=SQLRequestStore(database),
+            separate_approver=settings.ca.separate_approver,
+            blocked_keys=frozenset(settings.ca.blocked_keys),
+            **common,
+        ),
+        revocation=RevocationService(store=authority.store, **common),
+        statuses=statuses,
+        crls=crls,
+        responder=Responder(
+            IssuerTable(issuers.values()),
+            Delegates(crl_store, authority.store, keystore),
+            statuses,
+            config=settings.revocation.ocsp,
+            clock=ground.clock,
+        ),
+        provider=Provider.assemble(
+            settings.authn,
+            database,
+            signers=ensure_signing_keys(keystore),
+            verifier=OurCertificates(issuers, statuses, clock=ground.clock),
+            audit=ground.audit,
+            clock=ground.clock,
+        ),
+    )

@@ -135,6 +135,7 @@ def open_database(url: str) -> Database:
                 pool_size=20,
                 max_overflow=20,
                 pool_pre_ping=True,
+                hide_parameters=True,  # values must not reach a log through an error
             )
         )
     raise Misconfigured(
@@ -146,7 +147,11 @@ def _sqlite(url: str, path: Path) -> Engine:
     if not path.parent.is_dir():
         raise Misconfigured(f"the directory of the database does not exist: {path.parent}")
     engine = create_engine(
-        url, connect_args={"timeout": 30, "check_same_thread": False}, pool_size=20, max_overflow=20
+        url,
+        connect_args={"timeout": 30, "check_same_thread": False},
+        pool_size=20,
+        max_overflow=20,
+        hide_parameters=True,
     )
 
     @event.listens_for(engine, "connect")

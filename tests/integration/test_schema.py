@@ -11,7 +11,6 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-import yinxin.wiring  # noqa: F401  (brings every table into the metadata)
 from core.db import Database, metadata, open_database
 from core.errors import Misconfigured
 from tests import postgres

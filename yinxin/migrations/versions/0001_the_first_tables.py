@@ -217,6 +217,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name", name=op.f("pk_issuers")),
     )
     op.create_table(
+        "job_leases",
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("holder", sa.String(length=32), nullable=False),
+        sa.Column("until", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_job_leases")),
+    )
+    op.create_table(
         "login_addresses",
         sa.Column("address", sa.String(length=64), nullable=False),
         sa.Column("free_at", sa.DateTime(timezone=True), nullable=False),
@@ -395,6 +402,7 @@ def downgrade() -> None:
     op.drop_table("login_challenges")
     op.drop_index(op.f("ix_login_addresses_free_at"), table_name="login_addresses")
     op.drop_table("login_addresses")
+    op.drop_table("job_leases")
     op.drop_table("issuers")
     op.drop_table("idempotency_keys")
     op.drop_index(op.f("ix_enrollment_requests_state_created_at"), table_name="enrollment_requests")

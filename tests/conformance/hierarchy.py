@@ -28,6 +28,7 @@ from crl.sqlstore import SQLCRLStore
 from crl.status import StatusService
 from keystore import keyref
 from keystore.algorithms import KeyAlgorithm
+from keystore.backend import KeyBackend
 from tests.fakes.audit import MemoryAuditLog
 from tests.fakes.keys import MemoryKeyBackend, memory_key
 from tests.judges.octets import CERTIFICATE, files, pem
@@ -65,13 +66,20 @@ _FAMILIES = {
 class Hierarchy:
     """root -> issuing -> one end entity for each profile and one revoked, all of one family."""
 
-    def __init__(self, directory: Path, family: str) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        family: str,
+        *,
+        keys: KeyBackend | None = None,
+        reference: str = "memory:object={name}",
+    ) -> None:
         self.family = family
         self.sm2 = family == "sm2"
         self._authority_key, self._entity_key = _FAMILIES[family]
         database = open_database(f"sqlite:///{directory}/{family}.sqlite3")
         metadata.create_all(database.engine)
-        self._keys = MemoryKeyBackend()
+        self._keys, self._reference = keys or MemoryKeyBackend(), reference
         self._store, self._crls = SQLCertificateStore(database), SQLCRLStore(database)
         clock = SystemClock()
         self._transacting = {"transactions": database, "audit": MemoryAuditLog(), "clock": clock}
@@ -124,7 +132,8 @@ class Hierarchy:
     def _new(self, level: str) -> NewIssuer:
         name = f"{self.family}-{level}"
         subject = (("C", "CN"), ("O", "示例省政务服务和数据管理局"), ("CN", f"示例 {name}"))
-        return NewIssuer(name, subject, self._authority_key, keyref.make("memory", object=name))
+        ref = keyref.parse(self._reference.format(name=name))
+        return NewIssuer(name, subject, self._authority_key, ref)
 
     def _issue(self, profile: CertificateProfile) -> bytes:
         request = IssuanceRequest(
@@ -165,7 +174,7 @@ class Hierarchy:
         ).der
 
     def _make_responder(self) -> Responder:
-        config = OCSPConfig(signer_key="memory:object={name}")
+        config = OCSPConfig(signer_key=self._reference)
         for issuer in (self._root, self._issuing):
             ensure_delegate(
                 issuer,

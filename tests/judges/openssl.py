@@ -8,6 +8,7 @@ others.
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 
 from tests.judges import SM2_ID, JudgeSaysNo
 from tests.judges.command import ask
@@ -90,6 +91,23 @@ def ask_ocsp(url: str, *path: bytes, digest: str = "sha1", nonce: bool = True) -
     if nonce and "WARNING: no nonce in response" in printed:
         raise JudgeSaysNo(printed)
     return _word(printed, file["subject"])
+
+
+def fetch_ocsp(url: str, *, issuer: bytes, subject: bytes, digest: str) -> bytes:
+    """Ask the responder at `url` and give its answer unjudged: for SM2, others judge it."""
+    with files(
+        issuer=pem(CERTIFICATE, issuer), subject=pem(CERTIFICATE, subject), response=b""
+    ) as file:
+        question = (f"-{digest}", "-issuer", file["issuer"], "-cert", file["subject"])
+        peer = ("-url", url, "-no_nonce", "-noverify", "-respout", file["response"])
+        ask("openssl", "ocsp", *question, *peer)
+        return Path(file["response"]).read_bytes()
+
+
+def connect(name: str, port: int, *, trust: Path) -> None:
+    """Judge the TLS certificate of a server on this machine for the host `name`."""
+    peer = ("-connect", f"127.0.0.1:{port}", "-servername", name, "-verify_hostname", name)
+    ask("openssl", "s_client", *peer, "-CAfile", str(trust), "-verify_return_error", "-brief")
 
 
 def _word(printed: str, subject: str) -> str:

@@ -63,9 +63,12 @@ def jwcrypto(token: str, *, jwks: Any, issuer: str, audience: str) -> dict[str, 
 def python_jose_library(token: str, *, jwks: Any, issuer: str, audience: str) -> dict[str, Any]:
     """Judge with python-jose."""
     options = {"verify_at_hash": False}  # it wants the access token, which is not judged here
+    # Given a whole set it tries every key, and stumbles over one of another type.
+    kid = python_jose.get_unverified_header(token)["kid"]
+    key = next(item for item in jwks["keys"] if item["kid"] == kid)
     try:
         claims: dict[str, Any] = python_jose.decode(
-            token, jwks, ALGORITHMS, options, audience=audience, issuer=issuer
+            token, key, ALGORITHMS, options, audience=audience, issuer=issuer
         )
     except python_jose_errors.JOSEError as error:
         raise JudgeSaysNo(f"python-jose: {error!r}") from error

@@ -1,0 +1,100 @@
+"""A CA whose keys are in SoftHSM2: what `pkcs11-tool` says of them, and that the CA works."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from keystore import pin
+from keystore.backends.pkcs11 import open_token
+from keystore.registry import KeyStore
+from tests import keystore_softhsm as softhsm
+from tests.conformance.administrator import Administrator
+from tests.conformance.hierarchy import Hierarchy
+from tests.conformance.openssl_hierarchy import OpenSSLHierarchy
+from tests.judges import openssl
+from tests.service import Service
+
+pytestmark = [pytest.mark.judge, pytest.mark.hsm]
+
+softhsm_token = softhsm.softhsm_token  # a fixture
+
+_NEVER_OUT = "sensitive, always sensitive, never extractable, local"
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service that made its RSA hierarchy on a new token at its first start."""
+    directory = tmp_path_factory.mktemp("hsm")
+    tokens, configuration = directory / "tokens", directory / "softhsm2.conf"
+    tokens.mkdir()
+    configuration.write_text(f"directories.tokendir = {tokens}\nlog.level = ERROR\n")
+    environment = {
+        "SOFTHSM2_CONF": str(configuration),
+        "YINXIN_PKCS11_PIN": softhsm.PIN,
+        "YINXIN_KEYSTORE__PKCS11__MODULE": f'"{softhsm.module()}"',
+        "YINXIN_KEYSTORE__PKCS11__TOKEN": f'"{softhsm.LABEL}"',
+        "YINXIN_FIRST_START__RSA_KEY": f'"pkcs11:token={softhsm.LABEL};object={{name}}"',
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SOFTHSM2_CONF", str(configuration))
+        softhsm.initialise()
+    running = Service(directory / "state", environment).start()
+    yield running
+    running.stop()
+
+
+def test_pkcs11_tool_shows_the_ca_keys_as_never_extractable(service: Service) -> None:
+    shown = _private_keys(service.environment["SOFTHSM2_CONF"])
+    assert {"rsa-root", "rsa-issuing"} <= set(shown)
+    assert set(shown.values()) == {_NEVER_OUT}
+
+
+def test_issuing_and_ocsp_work_with_the_ca_key_in_the_token(
+    service: Service, tmp_path: Path
+) -> None:
+    administrator, ocsp = Administrator(service), f"{service.revocation_url}/ocsp"
+    certified = administrator.issue(OpenSSLHierarchy(tmp_path, "rsa").csr, hierarchy="rsa")
+    openssl.verify_path(*certified.path, sm2=False)
+    assert openssl.ask_ocsp(ocsp, *certified.path) == "good"
+    administrator.revoke(certified)
+    assert openssl.ask_ocsp(ocsp, *certified.path) == "revoked"
+    crl = administrator.download("/crl/rsa-issuing.crl")
+    openssl.verify_crl(crl, issuer=certified.path[1])
+
+
+@pytest.mark.parametrize("family", ["rsa", "ec"])
+def test_delegated_responders_sign_in_the_token_too(
+    family: str, softhsm_token: softhsm.Token, tmp_path: Path
+) -> None:
+    backend = open_token(softhsm_token.config, pin.from_value(softhsm.PIN))
+    keys = KeyStore({"pkcs11": backend})
+    reference = f"pkcs11:token={softhsm.LABEL};object={{name}}"
+    ours = Hierarchy(tmp_path, family, keys=keys, reference=reference)
+    for path, word in ((ours.path("device"), "good"), (ours.revoked_path, "revoked")):
+        openssl.verify_path(*path, sm2=False)
+        assert openssl.verify_ocsp(ours.answer(path[-2], path[-1]), *path) == word
+    openssl.verify_crl(ours.crl, issuer=ours.issuing)
+    shown = _private_keys(os.environ["SOFTHSM2_CONF"])
+    assert len(shown) == 4  # root, issuing, and a delegated responder of each
+    assert set(shown.values()) == {_NEVER_OUT}
+    keys.close()
+
+
+def _private_keys(configuration: str) -> dict[str, str]:
+    """Label and access of every private key in the token, in pkcs11-tool's words."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SOFTHSM2_CONF", configuration)
+        printed = softhsm.tool("--list-objects", "--type", "privkey")
+    blocks = re.split(r"^Private Key Object", printed, flags=re.MULTILINE)[1:]
+    return {_field(block, "label"): _field(block, "Access") for block in blocks}
+
+
+def _field(block: str, name: str) -> str:
+    found = re.search(rf"^\s*{name}:\s*(.*)$", block, re.MULTILINE)
+    assert found is not None, block
+    return found[1].strip()

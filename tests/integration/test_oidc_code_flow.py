@@ -100,6 +100,8 @@ def test_four_libraries_verify_the_id_token(sqlite_database, audit, algorithm):
     key = next(key for key in jwt.PyJWKSet.from_dict(keys).keys if key.algorithm_name == name)
     claims = jwt.decode(token, key, algorithms=[name], audience=client.id, issuer=ISSUER)
     assert (claims["nonce"], claims["amr"]) == ("n-1", ["pwd"])
+    action, _, detail = house.audit.events[-1]
+    assert (action, detail["grant"]) == ("token.issued", claims["jti"])
 
     key_set = joserfc_jwk.KeySet.import_key_set(keys)
     assert joserfc_jwt.decode(token, key_set, algorithms=[name]).claims == claims

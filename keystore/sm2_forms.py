@@ -105,7 +105,9 @@ def signature_from_raw(raw: bytes) -> bytes:
     """Turn ``r || s`` of 64 octets (tokens, JOSE) into DER. Raises `Malformed`."""
     if len(raw) != 64:
         raise Malformed(f"a raw SM2 signature has 64 octets, this one {len(raw)}")
-    return encode_signature(int.from_bytes(raw[:32], "big"), int.from_bytes(raw[32:], "big"))
+    signature = encode_signature(int.from_bytes(raw[:32], "big"), int.from_bytes(raw[32:], "big"))
+    decode_signature(signature)
+    return signature
 
 
 def decode_cipher(ciphertext: bytes) -> Cipher:

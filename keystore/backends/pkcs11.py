@@ -7,11 +7,13 @@ that a process may fork until then.
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from dataclasses import dataclass
 from typing import Any, Final
 
 from pkcs11.constants import Attribute, ObjectClass
+from pkcs11.exceptions import FunctionNotSupported, RandomNoRNG
 
 from core.errors import BackendUnavailable, Conflict, Malformed, Misconfigured, NotFound, Refused
 from keystore import keyref, verify
@@ -101,6 +103,7 @@ class PKCS11KeyBackend:
         label = self._label(ref)
 
         def work(session: Session) -> None:
+            self._session.handles.pop(label, None)
             _one(session, ObjectClass.PRIVATE_KEY, label).destroy()
             for public in _objects(session, ObjectClass.PUBLIC_KEY, label):
                 public.destroy()
@@ -125,7 +128,7 @@ class PKCS11KeyBackend:
 
 @dataclass(frozen=True, slots=True)
 class PKCS11Signer:
-    """Signs on the token. The key is looked up every time: handles die with their session."""
+    """Signs on the token."""
 
     key: KeyInfo
     algorithm: SignatureAlgorithm
@@ -137,8 +140,7 @@ class PKCS11Signer:
         data = self._operation.prepare(message)
 
         def work(session: Session) -> bytes:
-            private = _one(session, ObjectClass.PRIVATE_KEY, self._label)
-            signature: bytes = private.sign(
+            signature: bytes = self._private(session).sign(
                 data,
                 mechanism=self._operation.mechanism,
                 mechanism_param=self._operation.parameter,
@@ -153,6 +155,17 @@ class PKCS11Signer:
                 f"what the token gave for {self.key.ref} is no {self.algorithm} signature"
             ) from error
 
+    def _private(self, session: Session) -> Any:
+        """Return the handle of the key; the session forgets it when it is lost itself."""
+        handles = self._session.handles
+        if self._label not in handles:
+            private = _one(session, ObjectClass.PRIVATE_KEY, self._label)
+            public = _one(session, ObjectClass.PUBLIC_KEY, self._label)
+            if pkcs11_forms.public_key(public) != self.key.public_key:
+                raise BackendUnavailable(f"the token now has another key named {self.key.ref}")
+            handles[self._label] = private
+        return handles[self._label]
+
 
 def _one(session: Session, kind: ObjectClass, label: str) -> Any:
     found = _objects(session, kind, label)
@@ -163,10 +176,14 @@ def _one(session: Session, kind: ObjectClass, label: str) -> Any:
     return found[0]
 
 
-def _objects(session: Session, kind: ObjectClass, label: str) -> list[Any]:
-    return list(session.get_objects({Attribute.CLASS: kind, Attribute.LABEL: label}))
+def _objects(session: Session, kind: ObjectClass, label: str | None = None) -> list[Any]:
+    # python-pkcs11 leaves a search that could not start to its destructor, which can only complain
+    # on standard error. This call says that the session is lost by raising.
+    with contextlib.suppress(RandomNoRNG, FunctionNotSupported):
+        session.generate_random(64)
+    named = {} if label is None else {Attribute.LABEL: label}
+    return list(session.get_objects({Attribute.CLASS: kind, **named}))
 
 
 def _labels(session: Session) -> list[str]:
-    keys = session.get_objects({Attribute.CLASS: ObjectClass.PRIVATE_KEY})
-    return sorted({key[Attribute.LABEL] for key in keys})
+    return sorted({key[Attribute.LABEL] for key in _objects(session, ObjectClass.PRIVATE_KEY)})

@@ -80,6 +80,9 @@ class TokenSession:
     def __init__(
         self, config: PKCS11Config, pin: SecretSource, *, connect: Connect = connect
     ) -> None:
+        self.handles: dict[str, Any] = {}
+        """Private keys found in the present session, by label; forgotten with it. Only for `work`,
+        which runs under the lock."""
         self._config = config
         self._pin = pin
         self._connect = connect
@@ -168,6 +171,7 @@ class TokenSession:
 
     def _drop(self) -> None:
         session, self._session = self._session, None
+        self.handles.clear()
         if session is not None and self._process == os.getpid():
             with contextlib.suppress(PKCS11Error):
                 session.close()

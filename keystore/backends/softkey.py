@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from typing_extensions import override
@@ -103,7 +104,7 @@ def load(algorithm: KeyAlgorithm, pkcs8: bytes) -> SoftKey:
         return _soft(sm2.PrivateKey(pkcs8))
     try:
         private = serialization.load_der_private_key(pkcs8, password=None)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise Malformed(f"this is no private key of {algorithm}") from error
     if not isinstance(
         private, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey

@@ -70,6 +70,9 @@ class VendorToken:
     def close(self) -> None:
         pass
 
+    def generate_random(self, nbits: int) -> bytes:
+        raise exceptions.RandomNoRNG
+
     def get_objects(self, attributes: dict[Attribute, Any]) -> Iterator[VendorObject]:
         wanted = attributes.items()
         return iter([o for o in self.objects if all(o[name] == value for name, value in wanted)])

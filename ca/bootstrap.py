@@ -21,7 +21,7 @@ from core.errors import Malformed, Misconfigured, NotFound
 from core.identity import SYSTEM_ACTOR
 from core.transaction import Transactions
 from keystore import keyref
-from keystore.algorithms import KeyAlgorithm
+from keystore.algorithms import KeyAlgorithm, SignatureAlgorithm
 from keystore.backend import KeyBackend, Signer
 from keystore.keyref import KeyRef
 
@@ -42,6 +42,8 @@ class NewIssuer:
     algorithm: KeyAlgorithm
     key_ref: KeyRef | None = None
     """None: ``software:object=<name>``. A key that exists already is used."""
+    signature: SignatureAlgorithm | None = None
+    """How it signs; None: the default of its key algorithm."""
 
 
 def create_root(
@@ -172,7 +174,7 @@ def _signer(new: NewIssuer, keystore: KeyBackend) -> Signer:
     # A key without a certificate was left by a crash, or made in a ceremony: it is the one.
     if keystore.find(ref) is None:
         keystore.generate(ref, new.algorithm)
-    return keystore.signer(ref)
+    return keystore.signer(ref, new.signature)
 
 
 def _request(new: NewIssuer, signer: Signer, actor: str) -> IssuanceRequest:

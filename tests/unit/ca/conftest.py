@@ -14,7 +14,7 @@ from ca.profiles import CertificateProfile, load_profiles
 from ca.sqlstore import SQLCertificateStore
 from core.db import Database
 from keystore import keyref
-from keystore.algorithms import KeyAlgorithm
+from keystore.algorithms import KeyAlgorithm, SignatureAlgorithm
 from tests.fakes.audit import MemoryAuditLog
 from tests.fakes.clock import FakeClock
 from tests.fakes.keys import MemoryKeyBackend, memory_key
@@ -35,13 +35,16 @@ class Authority:
     def __post_init__(self) -> None:
         self.store = SQLCertificateStore(self.database)
         for family, algorithm in (("sm2", KeyAlgorithm.SM2), ("rsa", KeyAlgorithm.RSA_3072)):
-            self._hierarchy(family, algorithm)
+            self.add_hierarchy(family, algorithm)
 
-    def _hierarchy(self, family: str, algorithm: KeyAlgorithm) -> None:
+    def add_hierarchy(
+        self, family: str, algorithm: KeyAlgorithm, signature: SignatureAlgorithm | None = None
+    ) -> None:
         def new(level: str) -> NewIssuer:
             name = f"{family}-{level}"
             subject = (("C", "CN"), ("O", "测试机构"), ("CN", name))
-            return NewIssuer(name, subject, algorithm, keyref.make("memory", object=name))
+            ref = keyref.make("memory", object=name)
+            return NewIssuer(name, subject, algorithm, ref, signature)
 
         root = create_root(
             new("root"),

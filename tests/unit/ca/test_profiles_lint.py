@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from ca.altnames import parse_alternative_name
-from keystore.algorithms import KeyAlgorithm
+from core import der
+from keystore.algorithms import KeyAlgorithm, SignatureAlgorithm
 from tests.unit.ca.conftest import PROFILES, Authority, request
 
 LINT = Path(sys.executable).parent / "lint_pkix_cert"
@@ -67,6 +68,34 @@ def test_pkilint_finds_nothing_in_an_issuer(
     authority: Authority, tmp_path: Path, name: str
 ) -> None:
     assert findings(authority.issuers[name].certificate, tmp_path) == []
+
+
+@pytest.mark.judge
+@pytest.mark.parametrize(
+    ("algorithm", "signature"),
+    [
+        (KeyAlgorithm.EC_P256, SignatureAlgorithm.ECDSA_SHA256),
+        (KeyAlgorithm.EC_P384, SignatureAlgorithm.ECDSA_SHA384),
+        (KeyAlgorithm.RSA_3072, SignatureAlgorithm.RSA_SHA384),
+        (KeyAlgorithm.RSA_3072, SignatureAlgorithm.RSA_PSS_SHA256),
+        (KeyAlgorithm.RSA_3072, SignatureAlgorithm.RSA_SM3),
+    ],
+)
+def test_pkilint_finds_nothing_under_other_signature_algorithms(
+    authority: Authority,
+    tmp_path: Path,
+    algorithm: KeyAlgorithm,
+    signature: SignatureAlgorithm,
+) -> None:
+    authority.add_hierarchy("other", algorithm, signature)
+    issued = authority.issue(request(KeyAlgorithm.EC_P256), issuer="other-issuing")
+    for octets in (
+        authority.issuers["other-root"].certificate,
+        authority.issuers["other-issuing"].certificate,
+        issued.der,
+    ):
+        assert der.split_signed(octets, what="certificate")[1] == signature.identifier
+        assert findings(octets, tmp_path) == []
 
 
 @pytest.mark.judge

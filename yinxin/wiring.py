@@ -20,7 +20,7 @@ from core.audit_sql import SQLAuditLog
 from core.clock import Clock, SystemClock
 from core.db import Database, open_database
 from core.errors import Misconfigured
-from crl.ocsp.delegate import Delegates, ensure_delegate
+from crl.ocsp.delegate import Delegates, ensure_delegate, ensure_delegates
 from crl.ocsp.issuers import IssuerTable
 from crl.ocsp.responder import Responder
 from crl.schedule import CRLSchedule
@@ -80,26 +80,25 @@ class Service:
         """Give every issuer a delegated OCSP responder in the first half of its life."""
         revocation, authority = self.ground.settings.revocation, self.authority
         profile = authority.profiles["ocsp-signer"]
-        for issuer in self.issuers.values():
-            ensure_delegate(
+        common: _Common = {
+            "transactions": self.ground.database,
+            "audit": self.ground.audit,
+            "clock": self.ground.clock,
+        }
+        ensure_delegates(
+            self.issuers.values(),
+            lambda issuer: ensure_delegate(
                 issuer,
                 store=SQLCRLStore(self.ground.database),
                 source=authority.store,
                 issue=lambda request, by: issue_certificate(
-                    request,
-                    profile=profile,
-                    issuer=by,
-                    store=authority.store,
-                    transactions=authority.transactions,
-                    audit=authority.audit,
-                    clock=authority.clock,
+                    request, profile=profile, issuer=by, store=authority.store, **common
                 ),
                 keystore=self.keystore,
                 config=revocation.ocsp,
-                transactions=self.ground.database,
-                audit=self.ground.audit,
-                clock=self.ground.clock,
-            )
+                **common,
+            ),
+        )
 
     def find_interrupted(self) -> int:
         """Audit what a crash left reserved. To be called when nothing is being issued."""

@@ -115,14 +115,20 @@ def ensure_delegate(
     return record
 
 
-def renew_delegates(issuers: Iterable[Issuer], ensure: Callable[[Issuer], object]) -> None:
-    """Call `ensure` (`ensure_delegate` with its seams filled in) for every issuer. For a job."""
+def ensure_delegates(issuers: Iterable[Issuer], ensure: Callable[[Issuer], object]) -> None:
+    """Call `ensure` (`ensure_delegate` with its seams filled in) for every issuer.
+
+    One whose key is away does not stop the others. Raises the first error, after all were tried.
+    """
+    errors = []
     for issuer in issuers:
         try:
             ensure(issuer)
-        except TrustError:
-            # Recorded here: one issuer whose key is away must not stop the others.
-            log.exception("no delegated OCSP responder was made", extra={"issuer": issuer.name})
+        except TrustError as error:
+            log.exception("no OCSP responder was made", extra={"issuer": issuer.name})
+            errors.append(error)
+    if errors:
+        raise errors[0]
 
 
 class Delegates:

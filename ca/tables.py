@@ -51,6 +51,10 @@ certificates = Table(
 )
 Index(None, certificates.c.issuer, certificates.c.state, certificates.c.revoked_at)
 Index(None, certificates.c.state, certificates.c.not_after)
+# Lists are read newest first, a page at a time: each filter has an index that ends in the id.
+Index(None, certificates.c.issuer, certificates.c.id)
+Index(None, certificates.c.issuer, certificates.c.state, certificates.c.id)
+Index(None, certificates.c.state, certificates.c.id)
 Index(None, certificates.c.profile, certificates.c.id)
 Index(None, certificates.c.fingerprint)
 Index(None, certificates.c.spki_fingerprint)

@@ -16,7 +16,6 @@ from authn.oidc.store import AuthMethod, IDTokenAlgorithm
 from authn.store import User
 from core.errors import NotFound, Refused
 from core.identity import Role
-from yinxin import serve as serving
 from yinxin.cli.context import Invocation
 from yinxin.describe import describe_settings
 from yinxin.settings import effective
@@ -32,6 +31,9 @@ def _actor() -> str:
 @local
 def serve(invocation: Invocation) -> None:
     """Initialise on first start, and serve until Ctrl-C."""
+    # The web framework takes a third of a second to import, and no other command needs it.
+    from yinxin import serve as serving  # noqa: PLC0415
+
     serving.serve(invocation.settings, invocation.directory)
 
 

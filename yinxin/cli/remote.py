@@ -19,6 +19,7 @@ from yinxin.cli.context import Invocation
 
 PathTo = click.Path(exists=True, dir_okay=False, path_type=Path)
 _PAGE: Final = 100
+_REASONS: Final = [str(reason) for reason in RevocationReason if reason != "certificateHold"]
 
 
 def remote(command: Callable[..., None]) -> Callable[..., None]:
@@ -286,9 +287,7 @@ def certificate_fetch(
 @click.option(
     "--reason",
     required=True,
-    type=click.Choice(
-        [item.value for item in RevocationReason if item is not RevocationReason.CERTIFICATE_HOLD]
-    ),
+    type=click.Choice(_REASONS),
 )
 @remote
 def certificate_revoke(

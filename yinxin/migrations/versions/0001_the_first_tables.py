@@ -131,6 +131,15 @@ def upgrade() -> None:
         op.f("ix_certificates_fingerprint"), "certificates", ["fingerprint"], unique=False
     )
     op.create_index(
+        op.f("ix_certificates_issuer_id"), "certificates", ["issuer", "id"], unique=False
+    )
+    op.create_index(
+        op.f("ix_certificates_issuer_state_id"),
+        "certificates",
+        ["issuer", "state", "id"],
+        unique=False,
+    )
+    op.create_index(
         op.f("ix_certificates_issuer_state_revoked_at"),
         "certificates",
         ["issuer", "state", "revoked_at"],
@@ -142,6 +151,7 @@ def upgrade() -> None:
     op.create_index(
         op.f("ix_certificates_spki_fingerprint"), "certificates", ["spki_fingerprint"], unique=False
     )
+    op.create_index(op.f("ix_certificates_state_id"), "certificates", ["state", "id"], unique=False)
     op.create_index(
         op.f("ix_certificates_state_not_after"),
         "certificates",
@@ -410,9 +420,12 @@ def downgrade() -> None:
     op.drop_table("crls")
     op.drop_table("crl_numbers")
     op.drop_index(op.f("ix_certificates_state_not_after"), table_name="certificates")
+    op.drop_index(op.f("ix_certificates_state_id"), table_name="certificates")
     op.drop_index(op.f("ix_certificates_spki_fingerprint"), table_name="certificates")
     op.drop_index(op.f("ix_certificates_profile_id"), table_name="certificates")
     op.drop_index(op.f("ix_certificates_issuer_state_revoked_at"), table_name="certificates")
+    op.drop_index(op.f("ix_certificates_issuer_state_id"), table_name="certificates")
+    op.drop_index(op.f("ix_certificates_issuer_id"), table_name="certificates")
     op.drop_index(op.f("ix_certificates_fingerprint"), table_name="certificates")
     op.drop_table("certificates")
     op.drop_index(op.f("ix_authorization_codes_expires_at"), table_name="authorization_codes")

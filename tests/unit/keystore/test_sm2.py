@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core import der
-from core.errors import InvalidSignature, Malformed, Misconfigured
+from core.errors import InvalidSignature, Malformed, Misconfigured, Refused
 from keystore import libcrypto, sm2, sm2_forms
 from keystore.sm2_forms import N
 
@@ -44,6 +44,15 @@ def key() -> sm2.PrivateKey:
 
 def test_sm2_is_there() -> None:
     sm2.require_sm2()
+
+
+def test_a_libcrypto_without_sm2_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none() -> sm2.PrivateKey:
+        raise Refused("libcrypto makes no SM2 keys")
+
+    monkeypatch.setattr(sm2.PrivateKey, "generate", none)
+    with pytest.raises(Misconfigured, match=r"OpenSSL .* has no working SM2/SM3: set keystore\."):
+        sm2.require_sm2()
 
 
 def test_the_standards_key_has_the_standards_public_key(key: sm2.PrivateKey) -> None:

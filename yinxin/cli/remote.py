@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import functools
 import json
 import secrets
@@ -141,9 +142,9 @@ def request_submit(
     days: int | None,
     idempotency_key: str | None,
 ) -> None:
-    """Submit a PKCS#10 request (PEM)."""
+    """Submit a PKCS#10 request (PEM or DER)."""
     body: dict[str, Any] = {
-        "csr": csr.read_text(encoding="ascii"),
+        "csr": _pem(csr.read_bytes()),
         "profile": profile,
         "issuer": issuer,
     }
@@ -155,6 +156,13 @@ def request_submit(
         body["validity_days"] = days
     key = idempotency_key or secrets.token_hex(16)
     _show(client.post("/requests", body, Idempotency_Key=key))
+
+
+def _pem(octets: bytes) -> str:
+    if octets.startswith(b"\x30"):
+        body = base64.encodebytes(octets).decode()
+        return f"-----BEGIN CERTIFICATE REQUEST-----\n{body}-----END CERTIFICATE REQUEST-----\n"
+    return octets.decode("ascii", errors="replace")
 
 
 def _pair(item: str) -> tuple[str, str]:
@@ -278,7 +286,7 @@ def certificate_fetch(
     if out is not None:
         out.write_bytes(octets)
     else:
-        click.get_binary_stream("stdout").write(octets)
+        click.echo(octets, nl=False)
 
 
 @certificate.command("revoke")

@@ -27,7 +27,7 @@ from ca.profiles import CertificateProfile, IssuerKind
 from ca.serials import SerialNumber
 from ca.tbs import Fields, encode_tbs
 from core import der
-from core.errors import InvalidSignature, ProfileViolation
+from core.errors import BackendUnavailable, InvalidSignature, ProfileViolation
 from keystore.algorithms import SignatureAlgorithm
 from keystore.backend import Signer
 from keystore.verify import key_algorithm, verify_signature
@@ -177,16 +177,19 @@ class Issuer:
     def sign(self, reserved: Reserved) -> Issued:
         """Sign, and prove the result before it leaves.
 
-        Raises `InvalidSignature` when our own signature does not verify (a broken key or device),
-        and what the signer raises.
+        Raises `BackendUnavailable` when our own signature does not verify (a broken key or
+        device; nothing is wrong with the request then), and what the signer raises.
         """
         if reserved.issuer != self.name:
             raise ValueError(f"{self.name} was asked to sign what {reserved.issuer} reserved")
         signature = self.signer.sign(reserved.tbs)
-        verify_signature(self.spki, self.signer.algorithm, reserved.tbs, signature)
+        try:
+            verify_signature(self.spki, self.signer.algorithm, reserved.tbs, signature)
+        except InvalidSignature as error:
+            raise BackendUnavailable(f"the key of {self.name} signs wrongly") from error
         octets = der.signed_object(reserved.tbs, reserved.signature_algorithm, signature)
         if der.split_signed(octets, what="the certificate")[0] != reserved.tbs:
-            raise InvalidSignature("the signed certificate does not hold what was reserved")
+            raise BackendUnavailable("the signed certificate does not hold what was reserved")
         return Issued(self.name, reserved.serial, octets)
 
     def _identifier(self, profile: CertificateProfile) -> bytes:

@@ -26,10 +26,11 @@ from sqlalchemy import (
     event,
     make_url,
 )
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from typing_extensions import override
 
-from core.errors import Misconfigured, Unavailable
+from core.errors import Malformed, Misconfigured, Unavailable
 
 metadata = MetaData(
     naming_convention={
@@ -43,6 +44,8 @@ metadata = MetaData(
 
 Sequence64 = BigInteger().with_variant(Integer, "sqlite")
 """A 64-bit integer that SQLite can count up as a primary key."""
+
+_INTEGERS = 1 << 63
 
 
 class UTCDateTime(TypeDecorator[datetime]):
@@ -116,8 +119,40 @@ class Database:
 def _translated() -> Iterator[None]:
     try:
         yield
-    except OperationalError as error:
+    except (OperationalError, InterfaceError, PoolTimeoutError) as error:
         raise Unavailable("the database cannot be used at the moment; try again later") from error
+    except DBAPIError as error:
+        # A connection lost in the middle of a statement can come as any of them.
+        if error.connection_invalidated:
+            raise Unavailable("the database was lost; try again later") from error
+        raise
+
+
+def _check_values(
+    _connection: Connection,
+    _cursor: object,
+    _statement: str,
+    parameters: Any,
+    _context: object,
+    many: bool,
+) -> None:
+    """Refuse what one of the databases cannot hold, alike on both. Raises `Malformed`."""
+    for row in parameters if many else (parameters,):
+        for value in row.values() if isinstance(row, dict) else row:
+            if isinstance(value, str):
+                _check_text(value)
+            elif isinstance(value, int) and not -_INTEGERS <= value < _INTEGERS:
+                raise Malformed("a number is larger than 64 bits")
+
+
+def _check_text(value: str) -> None:
+    # PostgreSQL has no NUL in text; SQLite's functions take it for the end.
+    if "\0" in value:
+        raise Malformed("a text holds a NUL character")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise Malformed("a text holds half a surrogate pair") from error
 
 
 def open_database(url: str) -> Database:
@@ -127,20 +162,21 @@ def open_database(url: str) -> Database:
     except ArgumentError as error:
         raise Misconfigured("the database url cannot be read (database.url)") from error
     if parsed.get_backend_name() == "sqlite":
-        return Database(_sqlite(url, Path(parsed.database or "")))
-    if parsed.get_backend_name() == "postgresql":
-        return Database(
-            create_engine(
-                parsed.set(drivername="postgresql+psycopg"),
-                pool_size=20,
-                max_overflow=20,
-                pool_pre_ping=True,
-                hide_parameters=True,  # values must not reach a log through an error
-            )
+        engine = _sqlite(url, Path(parsed.database or ""))
+    elif parsed.get_backend_name() == "postgresql":
+        engine = create_engine(
+            parsed.set(drivername="postgresql+psycopg"),
+            pool_size=20,
+            max_overflow=20,
+            pool_pre_ping=True,
+            hide_parameters=True,  # values must not reach a log through an error
         )
-    raise Misconfigured(
-        f"the database must be sqlite or postgresql, not {parsed.get_backend_name()!r}"
-    )
+    else:
+        raise Misconfigured(
+            f"the database must be sqlite or postgresql, not {parsed.get_backend_name()!r}"
+        )
+    event.listen(engine, "before_cursor_execute", _check_values)
+    return Database(engine)
 
 
 def _sqlite(url: str, path: Path) -> Engine:

@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from core.errors import (
     Conflict,
     Forbidden,
+    InvalidSignature,
     Malformed,
     NotFound,
     Refused,
@@ -45,6 +46,7 @@ _STATUS: tuple[tuple[type[TrustError], HTTPStatus], ...] = (
     (Conflict, HTTPStatus.CONFLICT),
     (TooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (Refused, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (InvalidSignature, HTTPStatus.UNPROCESSABLE_ENTITY),
     (Throttled, HTTPStatus.TOO_MANY_REQUESTS),
     (Unavailable, HTTPStatus.SERVICE_UNAVAILABLE),
 )

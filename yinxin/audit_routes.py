@@ -62,7 +62,7 @@ def make_router(audit: SQLAuditLog, key: AuditKey) -> APIRouter:
     @router.get("/events", summary="List audit events, oldest first")
     def list_events(
         _: Auditor,
-        after: Annotated[int, Query(ge=0, description="The last sequence already seen.")] = 0,
+        after: Annotated[int, Query(ge=0, lt=1 << 63, description="The last sequence seen.")] = 0,
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
         action: Annotated[str | None, Query(max_length=64)] = None,
         actor: Annotated[str | None, Query(max_length=200)] = None,

@@ -19,6 +19,8 @@ from tests.unit.ca.csrs import make_csr, pem
 from tests.unit.ca.test_enrollment import make_service
 
 BODY = {"csr": pem(make_csr()).decode(), "profile": "device", "issuer": "sm2-issuing"}
+_OCTETS = make_csr()
+FORGED = pem(_OCTETS[:-1] + bytes((_OCTETS[-1] ^ 1,))).decode()
 PATHS = [
     ("GET", "/requests"),
     ("GET", "/requests/x"),
@@ -180,6 +182,12 @@ def test_the_table_is_complete_and_no_formula(client: TestClient, asker: Asker) 
     assert rows[0]["subject"] == "CN=a\\,b"
 
 
+def test_a_table_that_cannot_be_made_is_an_error_and_not_half_a_table(client: TestClient) -> None:
+    answer = client.get("/certificates", params={"format": "csv", "text": "\0"})
+    assert answer.status_code == 400
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
 def test_issuers_and_profiles_are_listed(client: TestClient, asker: Asker) -> None:
     asker.role = Role.SYSTEM
     issuers = {item["name"]: item for item in client.get("/issuers").json()}
@@ -219,6 +227,7 @@ def test_a_person_without_a_role_does_nothing(
     ("changes", "status", "words"),
     [
         ({"csr": "x"}, 400, "not valid DER"),
+        ({"csr": FORGED}, 422, "does not verify under its own public key"),
         ({"csr": "x" * 90_001}, 400, "at most 90000"),
         ({"profile": "nothing"}, 404, "no profile"),
         ({"issuer": "sm2-root"}, 422, "is root"),

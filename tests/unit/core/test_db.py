@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import create_engine, insert, literal, select
 
 from core.db import Database, open_database
-from core.errors import Misconfigured
+from core.errors import Malformed, Misconfigured, Unavailable
 from core.jobs import Job, JobRunner, job_leases
 from tests.fakes.clock import FakeClock
 
@@ -48,6 +48,37 @@ def test_sqlite_is_durable_and_in_wal_mode(sqlite_database: Database) -> None:
     with sqlite_database.reading() as connection:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
+
+
+@pytest.mark.parametrize("value", ["a\0b", "\ud800", 1 << 63, -(1 << 63) - 1])
+def test_what_one_database_cannot_hold_is_refused_on_both(database: Database, value) -> None:
+    with pytest.raises(Malformed), database.reading() as connection:
+        connection.execute(select(literal(value)))
+    with pytest.raises(Malformed), database.transaction() as connection:
+        connection.execute(select(literal(value)))
+    assert _names(database) == []
+
+
+def test_a_pool_without_a_free_connection_is_unavailable(tmp_path: Path) -> None:
+    engine = create_engine(
+        f"sqlite:///{tmp_path}/t.sqlite3", pool_size=1, max_overflow=0, pool_timeout=0
+    )
+    database = Database(engine)
+    with engine.connect(), pytest.raises(Unavailable), database.reading():
+        pass
+    database.close()
+
+
+@pytest.mark.postgres
+def test_a_connection_that_the_server_ended_is_unavailable_and_the_next_one_works(
+    postgres_url: str,
+) -> None:
+    database = open_database(postgres_url)
+    with pytest.raises(Unavailable), database.transaction() as connection:
+        connection.exec_driver_sql("SELECT pg_terminate_backend(pg_backend_pid())")
+    with database.reading() as connection:
+        assert connection.exec_driver_sql("SELECT 1").scalar() == 1
+    database.close()
 
 
 @pytest.mark.parametrize("url", ["nonsense", "mysql://x/y", "sqlite:////nowhere/at/all/x.db"])

@@ -68,6 +68,7 @@ def make_app(asking: Principal | None = None) -> TestClient:
         ("Conflict", 409),
         ("TooLarge", 413),
         ("ProfileViolation", 422),
+        ("InvalidSignature", 422),
         ("Throttled", 429),
         ("AuditUnavailable", 503),
         ("Misconfigured", 500),

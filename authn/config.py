@@ -14,8 +14,11 @@ class PasswordConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     memory_kibibytes: int = Field(default=65536, ge=19456, le=1048576)
+    """Memory of one Argon2id hash."""
     iterations: int = Field(default=3, ge=2, le=20)
+    """Passes of one Argon2id hash."""
     lanes: int = Field(default=4, ge=1, le=16)
+    """Lanes (parallelism) of one Argon2id hash."""
     concurrent_hashes: int = Field(default=4, ge=1, le=64)
     """So many at once; each takes `memory_kibibytes`, and the others wait."""
 
@@ -26,12 +29,19 @@ class LoginConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     failures_before_lock: int = Field(default=5, ge=3, le=100)
+    """So many wrong passwords in a row lock a user's password login."""
     lock_minutes: int = Field(default=15, ge=1, le=1440)
+    """How long it stays locked."""
     failures_per_address_per_minute: int = Field(default=20, ge=1, le=10000)
+    """So many failures from one address in a minute, and it has to wait."""
     session_idle_minutes: int = Field(default=30, ge=1, le=1440)
+    """A browser session ends when it is not used for so long."""
     session_hours: int = Field(default=12, ge=1, le=168)
+    """A browser session ends after so long, used or not."""
     challenge_minutes: int = Field(default=5, ge=1, le=30)
+    """How long a certificate login has to answer its challenge."""
     setup_link_hours: int = Field(default=72, ge=1, le=720)
+    """How long a one-time set-up link works."""
 
 
 class OIDCConfig(BaseModel):
@@ -42,7 +52,9 @@ class OIDCConfig(BaseModel):
     code_seconds: int = Field(default=60, ge=10, le=600)
     """RFC 6749, 4.1.2 recommends at most 600; a redirect needs few."""
     access_token_minutes: int = Field(default=10, ge=1, le=60)
+    """How long an access token works."""
     id_token_minutes: int = Field(default=10, ge=1, le=60)
+    """From iat to exp of an ID token."""
 
 
 class AuthnConfig(BaseModel):

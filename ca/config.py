@@ -17,7 +17,6 @@ class CAConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     revocation_url: str = Field(
-        default="http://127.0.0.1:8080",
         description="Where relying parties find OCSP, CRLs and CA certificates. It is written "
         "into certificates. Plain http: a relying party that needs revocation to "
         "trust https would go in circles (RFC 5280, 8).",

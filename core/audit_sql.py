@@ -15,7 +15,18 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol
 
-from sqlalchemy import Column, Connection, Integer, LargeBinary, String, Table, Text, insert, select
+from sqlalchemy import (
+    Column,
+    Connection,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+    bindparam,
+    insert,
+    select,
+)
 from sqlalchemy import update as sql_update
 from sqlalchemy.exc import DBAPIError
 
@@ -58,6 +69,20 @@ GENESIS = bytes(32)
 
 _HEAD = 1
 _PAGE = 1000
+
+# Built once: every act of the service appends an event, and building a statement costs as much
+# as running it.
+_LOCK_HEAD = (
+    select(audit_head.c.sequence, audit_head.c.hash)
+    .where(audit_head.c.id == _HEAD)
+    .with_for_update()
+)
+_ADD_EVENT = insert(audit_events)
+_MOVE_HEAD = (
+    sql_update(audit_head)
+    .where(audit_head.c.id == _HEAD)
+    .values(sequence=bindparam("to_sequence"), hash=bindparam("to_hash"))
+)
 
 
 class CheckpointSigner(Protocol):
@@ -137,11 +162,7 @@ class SQLAuditLog:
 
     def _append(self, connection: Connection, action: str, actor: str, detail: str) -> None:
         # The head row is the lock: events queue here, and their order is the order of commits.
-        head = connection.execute(
-            select(audit_head.c.sequence, audit_head.c.hash)
-            .where(audit_head.c.id == _HEAD)
-            .with_for_update()
-        ).first()
+        head = connection.execute(_LOCK_HEAD).first()
         if head is None:
             raise AuditUnavailable("the head of the audit chain is missing; see audit verify")
         event = StoredEvent(
@@ -154,12 +175,8 @@ class SQLAuditLog:
             hash=b"",
         )
         event = replace(event, hash=event_hash(event))
-        connection.execute(insert(audit_events).values(asdict(event)))
-        connection.execute(
-            sql_update(audit_head)
-            .where(audit_head.c.id == _HEAD)
-            .values(sequence=event.sequence, hash=event.hash)
-        )
+        connection.execute(_ADD_EVENT, asdict(event))
+        connection.execute(_MOVE_HEAD, {"to_sequence": event.sequence, "to_hash": event.hash})
 
     def list_events(
         self,

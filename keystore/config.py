@@ -17,8 +17,11 @@ class VendorSM2Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     key_type: Number
+    """CKK_… of an SM2 key."""
     key_generation_mechanism: Number
+    """CKM_… that makes an SM2 key pair."""
     sign_mechanism: Number
+    """CKM_… that signs."""
     sign_mode: Literal["digest-e", "hash-inside"] = "digest-e"
     """``digest-e``: the mechanism signs the 32 octets e, and we compute Z. ``hash-inside``: it
     takes the message, and hashes it with the default identity."""

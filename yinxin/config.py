@@ -17,6 +17,7 @@ class ServerConfig(BaseModel):
     public_host: str = Field(default="localhost", pattern=r"^[A-Za-z0-9.-]{1,253}$")
     """The name in every URL and in the TLS certificate; also the relying party's issuer."""
     listen_address: str = "127.0.0.1"
+    """The address to bind; 0.0.0.0 and :: mean every interface."""
     https_port: Port = 8443
     """Control plane, OpenID provider, pages."""
     mutual_tls_port: Port = 8444
@@ -24,6 +25,7 @@ class ServerConfig(BaseModel):
     http_port: Port = 8080
     """OCSP, CRLs and CA certificates: plain http, as the standards expect (RFC 5280, 8)."""
     max_request_octets: int = Field(default=262_144, ge=16_384, le=16_777_216)
+    """The longest request body that is read, in octets."""
 
 
 class DatabaseConfig(BaseModel):
@@ -42,6 +44,7 @@ class AuditConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     checkpoint_seconds: int = Field(default=60, ge=1, le=86_400)
+    """The head of the chain is signed this often, when it has moved."""
 
 
 class FirstStartConfig(BaseModel):
@@ -50,6 +53,7 @@ class FirstStartConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     country: str = Field(default="CN", pattern=r"^[A-Z]{2}$")
+    """The C of the CA certificates."""
     organization: str = Field(default="Yinxin", min_length=1, max_length=64)
     """The O of the CA certificates."""
     sm2_key: str = "software:object={name}"
@@ -65,3 +69,4 @@ class LogConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     level: Literal["debug", "info", "warning", "error"] = "info"
+    """Lines below this level are not written."""

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from yinxin.settings import Settings
+from yinxin.settings import DERIVED, Settings
 
 _HEAD: Final = """\
 # Configuration
@@ -43,9 +43,8 @@ def _describe(parts: list[str], path: str, model: type[BaseModel]) -> None:
         if child is not None:
             nested.append((f"{path}.{name}", child))
             continue
-        rows.append(
-            f"| `{name}` | {_kind(info)} | {_default(info)} | {_meaning(model, name, info)} |"
-        )
+        cells = (_kind(info), _default(path, name, info), _meaning(model, name, info))
+        rows.append(f"| `{name}` | {' | '.join(cells)} |")
     parts.append(f"## [{path}]\n")
     parts.append(
         inspect.cleandoc(model.__doc__ or "").partition("\n\n")[0].replace("\n", " ") + "\n"
@@ -87,9 +86,9 @@ def _kind(info: FieldInfo) -> str:
     return f"`{cleaned}`".replace("|", "\\|") + (f" {' '.join(limits)}" if limits else "")
 
 
-def _default(info: FieldInfo) -> str:
+def _default(path: str, name: str, info: FieldInfo) -> str:
     if info.default is PydanticUndefined:
-        return "from `[server]`"
+        return "from `[server]`" if (path, name) in DERIVED else "required"
     value = info.default
     return "none" if value is None else f"`{value}`".replace("|", "\\|")
 

@@ -41,6 +41,10 @@ _NOT_SETTINGS = frozenset(
 """Read by `secret_from_environment` and by the command line."""
 
 
+DERIVED = (("authn", "issuer"), ("ca", "revocation_url"))
+"""Required settings that follow from [server] when they are not given."""
+
+
 class Settings(BaseModel):
     """Every setting of one installation."""
 
@@ -102,11 +106,11 @@ def _derive(tree: dict[str, Any]) -> None:
         server = ServerConfig.model_validate(tree.get("server", {}))
     except ValidationError:
         server = ServerConfig()  # the whole tree is validated next, and that names the key
-    derived = {
-        "authn": ("issuer", f"https://{server.public_host}:{server.https_port}"),
-        "ca": ("revocation_url", f"http://{server.public_host}:{server.http_port}"),
-    }
-    for section, (key, address) in derived.items():
+    addresses = (
+        f"https://{server.public_host}:{server.https_port}",
+        f"http://{server.public_host}:{server.http_port}",
+    )
+    for (section, key), address in zip(DERIVED, addresses, strict=True):
         node = tree.setdefault(section, {})
         if isinstance(node, dict):
             node.setdefault(key, address)

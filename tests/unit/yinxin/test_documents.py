@@ -1,0 +1,59 @@
+"""What the documents say is what the code does."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from yinxin.cli import main
+from yinxin.describe import describe_settings
+
+ROOT = Path(__file__).parents[3]
+DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
+
+
+def test_the_reference_of_settings_is_up_to_date() -> None:
+    written = (ROOT / "docs/configuration.md").read_text(encoding="utf-8")
+    assert written == describe_settings(), "run: yinxin config --describe > docs/configuration.md"
+
+
+def test_every_setting_says_what_it_means() -> None:
+    rows = re.findall(r"^\| `(\w+)` \|.*\| ([^|]*) \|$", describe_settings(), re.MULTILINE)
+    assert len(rows) > 40
+    assert [name for name, meaning in rows if not meaning.strip()] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_link_leads_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", document.read_text(encoding="utf-8")):
+        if "://" not in target:
+            assert (document.parent / target).exists(), target
+
+
+def test_every_file_that_a_document_names_exists() -> None:
+    named = re.compile(r"`((?:docs|scripts|tests|benchmarks)/[\w./-]+\w)`")
+    missing = {
+        f"{document.name}: {path}"
+        for document in DOCUMENTS
+        for path in named.findall(document.read_text(encoding="utf-8"))
+        if not (ROOT / path).exists()
+    }
+    assert missing == set()
+
+
+def test_every_command_that_a_document_shows_exists() -> None:
+    shown = {
+        command
+        for document in DOCUMENTS
+        for command in re.findall(
+            r"yinxin ((?:--\w+ \S+ )?[a-z]+(?: [a-z-]+)?)", document.read_text(encoding="utf-8")
+        )
+    }
+    assert "audit verify" in shown
+    for group in (item for item in main.commands.values() if hasattr(item, "commands")):
+        for command in shown:
+            first, _, second = command.partition(" ")
+            if first == group.name and second:
+                assert second in group.commands, command

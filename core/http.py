@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from http import HTTPStatus
 from typing import Any
 
@@ -160,31 +161,36 @@ class RequestId:
 
 
 class BodyLimit:
-    """Refuses request bodies over `octets`, counted as they arrive and not only as announced."""
+    """Reads the whole body before anything else happens: at most `octets`, within `seconds`.
 
-    def __init__(self, app: App, *, octets: int) -> None:
+    The octets are counted as they arrive and not only as announced.
+    """
+
+    def __init__(self, app: App, *, octets: int, seconds: float = 30) -> None:
         self._app = app
         self._octets = octets
+        self._seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        announced = dict(scope["headers"]).get(b"content-length", b"0")
-        if not announced.isdigit() or len(announced) > 18 or int(announced) > self._octets:
-            await self._refuse(scope, receive, send)
+        try:
+            async with asyncio.timeout(self._seconds):
+                body = await self._read(dict(scope["headers"]), receive)
+        except TimeoutError:
+            detail = f"the request body did not arrive within {self._seconds:g} seconds"
+            await _refuse(HTTPStatus.REQUEST_TIMEOUT, detail, "too-slow")(scope, receive, send)
             return
-        body = bytearray()
-        more = True
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-            if len(body) > self._octets:
-                await self._refuse(scope, receive, send)
-                return
+        except Malformed as error:
+            await _refuse(HTTPStatus.BAD_REQUEST, str(error), "malformed")(scope, receive, send)
+            return
+        except TooLarge as error:
+            status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+            await _refuse(status, str(error), "too-large")(scope, receive, send)
+            return
+        if body is None:
+            return
         replayed = False
 
         async def replay() -> Message:
@@ -192,19 +198,44 @@ class BodyLimit:
             if replayed:
                 return await receive()
             replayed = True
-            return {"type": "http.request", "body": bytes(body), "more_body": False}
+            return {"type": "http.request", "body": body, "more_body": False}
 
         await self._app(scope, replay, send)
 
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _read(self, headers: Mapping[bytes, bytes], receive: Receive) -> bytes | None:
+        """Return the body; None if the caller left. Raises `Malformed`, `TooLarge`."""
+        announced = headers.get(b"content-length")
+        if announced is not None and b"transfer-encoding" in headers:
+            # RFC 9112, 6.1: two lengths are how requests are smuggled past a proxy.
+            raise Malformed("the request has both Content-Length and Transfer-Encoding")
+        too_large = TooLarge(f"the request body is longer than {self._octets} octets")
+        if announced is not None and (
+            not announced.isdigit() or len(announced) > 18 or int(announced) > self._octets
+        ):
+            raise too_large
+        body = bytearray()
+        more = True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return None
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+            if len(body) > self._octets:
+                raise too_large
+        return bytes(body)
+
+
+def _refuse(status: HTTPStatus, detail: str, kind: str) -> App:
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         request_id = scope.get("yinxin.request_id")
-        answer = problem(
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-            f"the request body is longer than {self._octets} octets",
-            kind="too-large",
-            request_id=request_id if isinstance(request_id, str) else None,
-        )
-        await answer(scope, receive, send)
+        known = request_id if isinstance(request_id, str) else None
+        response = problem(status, detail, kind=kind, request_id=known)
+        # What follows on this connection is the rest of a body that nobody reads.
+        response.headers["Connection"] = "close"
+        await response(scope, receive, send)
+
+    return answer
 
 
 def principal(request: Request) -> Principal:

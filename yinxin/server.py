@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import h11
 import uvicorn
 from typing_extensions import override
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -24,6 +25,9 @@ from core.errors import Misconfigured
 from core.http import App, Receive, Scope, Send
 
 log = logging.getLogger(__name__)
+
+HEAD_SECONDS = 30
+"""How long a caller may take for the head of a request, and be silent between two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +71,50 @@ def require_client_certificates(context: ssl.SSLContext, roots_pem: str) -> None
     context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
 
 
-class _CertificateProtocol(H11Protocol):
-    """Puts the caller's TLS certificate (DER) into the scope; no header can forge it."""
+class _Protocol(H11Protocol):
+    """HTTP/1.1 with the caller's TLS certificate in the scope, and with an end to waiting.
+
+    The certificate (DER) comes from TLS: no header can forge it. A caller who does not finish the
+    head of a request within `HEAD_SECONDS` is cut off; uvicorn would wait for ever, and a thousand
+    silent connections would be all that are served. (The body: `core.http.BodyLimit`.)
+    """
+
+    _deadline: asyncio.TimerHandle | None = None
 
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._watch()
         tls = transport.get_extra_info("ssl_object")
         certificate = tls.getpeercert(binary_form=True) if tls is not None else None
         if certificate:
             self.app = _with_certificate(self.app, certificate)
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._watch()
+
+    @override
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._watch()
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._forget()
+
+    def _watch(self) -> None:
+        if self.conn.their_state is not h11.IDLE or self.transport.is_closing():
+            self._forget()
+        elif self._deadline is None:
+            self._deadline = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
+
+    def _forget(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
 
 
 def _with_certificate(app: Any, certificate: bytes) -> App:
@@ -132,14 +170,14 @@ def _config(listener: Listener) -> uvicorn.Config:
     tls = listener.tls
     return uvicorn.Config(
         listener.app,
-        http=_CertificateProtocol,
+        http=_Protocol,
         ws="none",
         lifespan="off",
         log_config=None,
         access_log=False,
         server_header=False,
         proxy_headers=False,  # nobody outside may tell us who asks
-        timeout_keep_alive=30,
+        timeout_keep_alive=HEAD_SECONDS,
         timeout_graceful_shutdown=10,
         h11_max_incomplete_event_size=16_384,
         limit_concurrency=1000,

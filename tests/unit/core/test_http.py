@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from fastapi import Depends, FastAPI
 from pydantic import BaseModel
@@ -109,6 +111,30 @@ def test_a_body_is_counted_as_announced_and_as_it_arrives() -> None:
     assert client.post("/echo", content=b"x" * 101).status_code == 413
     assert client.post("/echo", content=iter([b"x" * 60, b"x" * 60])).status_code == 413
     assert client.post("/echo", json={"password": 5}).json() == 5
+
+
+def test_a_body_with_two_lengths_is_refused_and_the_connection_ends() -> None:
+    both = {"Content-Length": "4", "Transfer-Encoding": "chunked"}
+    answer = make_app().post("/echo", content=b"x" * 4, headers=both)
+    assert answer.status_code == 400
+    assert answer.headers["connection"] == "close"
+
+
+def test_a_body_that_does_not_arrive_is_not_waited_for() -> None:
+    sent = []
+
+    async def app(_scope, _receive, _send) -> None:
+        raise AssertionError("the body is not there yet")
+
+    async def receive():
+        await asyncio.Event().wait()
+
+    async def send(message) -> None:
+        sent.append(message)
+
+    limited = BodyLimit(app, octets=100, seconds=0.01)
+    asyncio.run(limited({"type": "http", "headers": []}, receive, send))
+    assert sent[0]["status"] == 408
 
 
 def test_an_unknown_page_is_a_problem_document_too() -> None:

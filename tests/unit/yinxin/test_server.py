@@ -1,0 +1,60 @@
+"""Callers who connect and do not speak are cut off."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import pytest
+
+from core.http import Receive, Scope, Send
+from yinxin import server
+
+
+async def _app(scope: Scope, receive: Receive, send: Send) -> None:
+    await send({"type": "http.response.start", "status": 204, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _talk(*said: bytes) -> bytes:
+    """Say something, then nothing; return what came until the server closed the connection."""
+    with socket.socket() as unused:
+        config = server._config(server.Listener(unused, _app, None))
+    config.load()
+    running = server._Server(config)
+    running.servers = []
+    listening = await asyncio.get_running_loop().create_server(
+        lambda: config.http_protocol_class(
+            config=config, server_state=running.server_state, app_state={}
+        ),
+        "127.0.0.1",
+    )
+    async with listening:
+        reader, writer = await asyncio.open_connection(*listening.sockets[0].getsockname())
+        for words in said:
+            writer.write(words)
+            await writer.drain()
+        heard = bytearray()
+        try:
+            async with asyncio.timeout(5):
+                while octets := await reader.read(1000):
+                    heard += octets
+        except ConnectionResetError:
+            pass
+        writer.close()
+    return bytes(heard)
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "HEAD_SECONDS", 0.05)
+
+
+@pytest.mark.parametrize("said", [b"", b"G", b"GET / HTTP/1.1\r\nHost: x\r\n"])
+def test_a_head_that_never_ends_is_not_waited_for(said: bytes) -> None:
+    assert asyncio.run(_talk(said)) == b""
+
+
+def test_a_second_head_on_the_same_connection_has_its_own_time() -> None:
+    heard = asyncio.run(_talk(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"GET"))
+    assert heard.startswith(b"HTTP/1.1 204")

@@ -6,7 +6,9 @@ SQLite (WAL, the embedded default) and PostgreSQL. Tables are declared in `<pack
 
 from __future__ import annotations
 
+import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -46,6 +48,10 @@ Sequence64 = BigInteger().with_variant(Integer, "sqlite")
 """A 64-bit integer that SQLite can count up as a primary key."""
 
 _INTEGERS = 1 << 63
+
+
+_WAL_ATTEMPTS = 100
+_WAL_PAUSE_SECONDS = 0.01
 
 
 class UTCDateTime(TypeDecorator[datetime]):
@@ -194,7 +200,7 @@ def _sqlite(url: str, path: Path) -> Engine:
     def configure(connection: Any, _record: object) -> None:
         connection.isolation_level = None  # we say BEGIN ourselves, below
         cursor = connection.cursor()
-        cursor.execute("PRAGMA journal_mode=WAL")
+        _switch_to_wal(cursor)
         # FULL: a commit is on the disk when it returns; NORMAL could forget the last ones
         # after a power cut, and nothing issued may be forgotten.
         cursor.execute("PRAGMA synchronous=FULL")
@@ -207,3 +213,15 @@ def _sqlite(url: str, path: Path) -> Engine:
         connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
     return engine
+
+
+def _switch_to_wal(cursor: Any) -> None:
+    """Two processes that open a new file at once: the switch does not wait for the busy timeout."""
+    for _ in range(_WAL_ATTEMPTS):
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError:
+            time.sleep(_WAL_PAUSE_SECONDS)
+        else:
+            return
+    cursor.execute("PRAGMA journal_mode=WAL")

@@ -50,13 +50,16 @@ class OCSPConfig(BaseModel):
     """How long after its not_after a certificate is still answered for."""
     signer_key: str = "software:object={name}"
     """Where keys of delegated responders are made: a key reference with ``{name}`` in it."""
+    signer_key_of: dict[str, str] = Field(default_factory=dict)
+    """Exceptions to `signer_key` by issuer name: one hierarchy may live on a token alone."""
     rsa_issuer_signer: KeyAlgorithm = KeyAlgorithm.EC_P256
     """The delegated responder's key under an RSA issuer. SM2 and EC issuers: their own kind."""
 
     @model_validator(mode="after")
     def _signer_key_names_an_object(self) -> Self:
-        if self.signer_key.count("{name}") != 1:
-            raise ValueError("ocsp.signer_key must contain {name} exactly once")
+        for template in (self.signer_key, *self.signer_key_of.values()):
+            if template.count("{name}") != 1:
+                raise ValueError(f"ocsp.signer_key must contain {{name}} exactly once: {template}")
         return self
 
 

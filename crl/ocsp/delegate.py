@@ -79,8 +79,9 @@ def ensure_delegate(
         if young and _usable(record, source, now):
             return record
     name = f"ocsp-{issuer.name}-{now:%Y%m%d}-{secrets.token_hex(4)}"
+    template = config.signer_key_of.get(issuer.name, config.signer_key)
     info = keystore.generate(
-        keyref.parse(config.signer_key.format(name=name)), _key_algorithm(issuer, config)
+        keyref.parse(template.format(name=name)), _key_algorithm(issuer, config)
     )
     subject = attributes_of(x509.load_der_x509_certificate(issuer.certificate).subject)
     kept = tuple(pair for pair in subject if pair[0] in {"C", "O"})

@@ -33,12 +33,17 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     tokens, configuration = directory / "tokens", directory / "softhsm2.conf"
     tokens.mkdir()
     configuration.write_text(f"directories.tokendir = {tokens}\nlog.level = ERROR\n")
+    reference = f"pkcs11:token={softhsm.LABEL};object={{name}}"
     environment = {
         "SOFTHSM2_CONF": str(configuration),
         "YINXIN_PKCS11_PIN": softhsm.PIN,
         "YINXIN_KEYSTORE__PKCS11__MODULE": f'"{softhsm.module()}"',
         "YINXIN_KEYSTORE__PKCS11__TOKEN": f'"{softhsm.LABEL}"',
-        "YINXIN_FIRST_START__RSA_KEY": f'"pkcs11:token={softhsm.LABEL};object={{name}}"',
+        "YINXIN_FIRST_START__RSA_KEY": f'"{reference}"',
+        # SoftHSM has no SM2, so only the RSA hierarchy's responders can live in the token.
+        "YINXIN_REVOCATION__OCSP__SIGNER_KEY_OF": (
+            f'{{rsa-root = "{reference}", rsa-issuing = "{reference}"}}'
+        ),
     }
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SOFTHSM2_CONF", str(configuration))
@@ -51,6 +56,10 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 def test_pkcs11_tool_shows_the_ca_keys_as_never_extractable(service: Service) -> None:
     shown = _private_keys(service.environment["SOFTHSM2_CONF"])
     assert {"rsa-root", "rsa-issuing"} <= set(shown)
+    assert {label.rsplit("-", 2)[0] for label in shown if label.startswith("ocsp-")} == {
+        "ocsp-rsa-root",
+        "ocsp-rsa-issuing",
+    }
     assert set(shown.values()) == {_NEVER_OUT}
 
 

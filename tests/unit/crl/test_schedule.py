@@ -122,3 +122,5 @@ def test_a_refresh_after_half_of_the_validity_is_refused_with_the_numbers():
 def test_a_signer_key_without_a_place_for_the_name_is_refused():
     with pytest.raises(ValidationError, match="exactly once"):
         OCSPConfig(signer_key="software:object=fixed")
+    with pytest.raises(ValidationError, match="exactly once"):
+        OCSPConfig(signer_key_of={"rsa-issuing": "software:object=fixed"})

@@ -1,6 +1,7 @@
 # One process, not root, state in a volume. The system libcrypto of the base image has SM2.
 FROM python:3.11-slim-bookworm
-RUN useradd --system --uid 10001 --create-home --home-dir /srv/yinxin yinxin
+RUN useradd --uid 10001 --create-home --home-dir /srv/yinxin yinxin \
+ && install -d -m 700 -o yinxin -g yinxin /srv/yinxin/state
 WORKDIR /opt/yinxin
 COPY requirements.lock pyproject.toml README.md LICENSE ./
 RUN python -m venv /opt/yinxin/venv \

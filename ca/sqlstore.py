@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
@@ -29,10 +29,12 @@ from ca.tables import certificates, revocation_events, revocation_positions
 from core.errors import Conflict, Malformed
 
 _C = certificates.c
+# Built once: it is asked several times a second.
+_POSITIONS = select(revocation_positions.c.issuer, revocation_positions.c.position)
 
 
 class SQLCertificateStore(SQLIssuerStore):
-    """`CertificateStore`, `StatusSource` and `IssuerStore` on one database."""
+    """`CertificateStore`, `StatusSource`, `StatusLog` and `IssuerStore` on one database."""
 
     # ---- certificates ---------------------------------------------------------------------------
 
@@ -195,6 +197,22 @@ class SQLCertificateStore(SQLIssuerStore):
         )
         with self._database.reading() as connection:
             return connection.execute(statement).scalar() or 0
+
+    def revocation_positions(self) -> Mapping[str, int]:
+        with self._database.reading() as connection:
+            return {row.issuer: int(row.position) for row in connection.execute(_POSITIONS)}
+
+    def list_changes(self, issuer: str, *, after: int, limit: int) -> Sequence[tuple[int, int]]:
+        columns = revocation_events.c
+        statement = (
+            select(columns.position, columns.serial)
+            .where(columns.issuer == issuer, columns.position > after)
+            .order_by(columns.position)
+            .limit(limit)
+        )
+        with self._database.reading() as connection:
+            rows = connection.execute(statement).all()
+        return [(int(row.position), from_hex(row.serial)) for row in rows]
 
 
 def _is(issuer: str, serial: int) -> Any:

@@ -5,7 +5,7 @@ Every method joins the open transaction (`core.transaction`) or is durable on it
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -191,4 +191,19 @@ class StatusSource(Protocol):
 
     def revocation_position(self, issuer: str) -> int:
         """Return a number that grows with every revoke, hold and release of this issuer."""
+        ...
+
+
+class StatusLog(Protocol):
+    """The append-only log of revoke, hold and release, for who keeps a copy of the status."""
+
+    def revocation_positions(self) -> Mapping[str, int]:
+        """Return `StatusSource.revocation_position` of every issuer that has one, in one query."""
+        ...
+
+    def list_changes(self, issuer: str, *, after: int, limit: int) -> Sequence[tuple[int, int]]:
+        """Return (position, serial) of at most `limit` changes after this position, in order.
+
+        Whoever has seen a position has seen every one before it.
+        """
         ...

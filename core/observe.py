@@ -26,6 +26,12 @@ CRL_NEXT_UPDATE: Final = Gauge(
     "yinxin_crl_next_update_timestamp_seconds", "nextUpdate of the newest CRL.", ["issuer"]
 )
 OCSP_ANSWERS: Final = Counter("yinxin_ocsp_answers", "OCSP answers by status.", ["status"])
+OCSP_READY_ANSWERS: Final = Counter(
+    "yinxin_ocsp_ready_answers", "Successful OCSP answers given from memory."
+)
+OCSP_STATUS_AGE: Final = Gauge(
+    "yinxin_ocsp_status_age_seconds", "Since the status log was last read to its end."
+)
 LOGINS: Final = Counter("yinxin_logins", "Login attempts.", ["method", "result"])
 TOKENS_ISSUED: Final = Counter("yinxin_tokens_issued", "Tokens issued.", ["grant_type"])
 SIGNATURES: Final = Histogram(

@@ -19,20 +19,26 @@ def cached_response(
     max_age: int,
 ) -> Response:
     """Answer with `octets`, or 304 when the client has them. They are public and immutable."""
-    etag = f'"{sha256(octets).hexdigest()}"'
-    headers = {
-        # RFC 9919, 5 (and RFC 5019, 6.2): never no-cache or no-store on a good answer.
-        "Cache-Control": f"max-age={max(0, max_age)}, public, no-transform, must-revalidate",
-        "Last-Modified": format_datetime(last_modified, usegmt=True),
-        "Expires": format_datetime(expires, usegmt=True),
-        "ETag": etag,
-    }
-    if _has_already(request, etag):
+    headers = cache_headers(octets, last_modified=last_modified, expires=expires, max_age=max_age)
+    if has_already(request.headers.get("if-none-match", ""), headers["ETag"]):
         return Response(status_code=304, headers=headers)
     return Response(octets, media_type=media_type, headers=headers)
 
 
-def _has_already(request: Request, etag: str) -> bool:
+def cache_headers(
+    octets: bytes, *, last_modified: datetime, expires: datetime, max_age: int
+) -> dict[str, str]:
+    """Return the validators and cache headers of `octets`."""
+    return {
+        # RFC 9919, 5 (and RFC 5019, 6.2): never no-cache or no-store on a good answer.
+        "Cache-Control": f"max-age={max(0, max_age)}, public, no-transform, must-revalidate",
+        "Last-Modified": format_datetime(last_modified, usegmt=True),
+        "Expires": format_datetime(expires, usegmt=True),
+        "ETag": f'"{sha256(octets).hexdigest()}"',
+    }
+
+
+def has_already(known: str, etag: str) -> bool:
+    """Whether ``If-None-Match: known`` names `etag`."""
     # RFC 9110, 13.1.2: a list, weak comparison; If-Modified-Since is not needed with it.
-    known = request.headers.get("if-none-match", "")
     return any(tag.strip().removeprefix("W/") in {etag, "*"} for tag in known.split(","))

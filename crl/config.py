@@ -44,6 +44,10 @@ class OCSPConfig(BaseModel):
     """When the clock is further behind the last producedAt than this, nothing is signed."""
     max_age_seconds: int = Field(default=3600, ge=0)
     """How long HTTP caches may keep an answer; also ends one hour before nextUpdate."""
+    status_lag_seconds: int = Field(default=1, ge=1, le=86_400)
+    """A revocation made by another process is missed at most this long: answers in memory are given
+    without asking the database while its status log was read this recently. More keeps them in use
+    while the database is away."""
     cache_entries: int = Field(default=10_000, ge=0)
     """Signed answers kept in memory, about 1 KiB each."""
     retention_hours: int = Field(default=1, ge=0)

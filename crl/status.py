@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
 from ca.reasons import RevocationReason
-from ca.store import CertificateState, StatusSource
+from ca.store import CertificateState, CertificateStatus, StatusSource
 from core.clock import Clock
 
 
@@ -28,6 +28,8 @@ class Standing:
     revoked_at: datetime | None = None
     reason: RevocationReason | None = None
     """Both are set when revoked, and only then."""
+    until: datetime | None = field(default=None, compare=False)
+    """When it ends by itself, because the certificate is no longer answered for."""
 
 
 UNKNOWN: Final = Standing(Status.UNKNOWN)
@@ -54,14 +56,22 @@ class StatusService:
         if not 0 < serial <= _LARGEST_SERIAL:
             return UNKNOWN
         found = self._source.find_status(issuer, serial)
-        if found is None or found.not_after + self._retention < self._clock.now():
+        if found is None:
             return UNKNOWN
-        match found.state:
-            case CertificateState.ISSUED:
-                return GOOD
-            case CertificateState.REVOKED:
-                return Standing(Status.REVOKED, found.revoked_at, found.reason)
-            case CertificateState.HELD:
-                return Standing(Status.REVOKED, found.revoked_at, RevocationReason.CERTIFICATE_HOLD)
-            case CertificateState.RESERVED | CertificateState.FAILED:
-                return UNKNOWN
+        until = found.not_after + self._retention
+        if until < self._clock.now():
+            return UNKNOWN
+        return _standing_of(found, until)
+
+
+def _standing_of(found: CertificateStatus, until: datetime) -> Standing:
+    match found.state:
+        case CertificateState.ISSUED:
+            return Standing(Status.GOOD, until=until)
+        case CertificateState.REVOKED:
+            return Standing(Status.REVOKED, found.revoked_at, found.reason, until)
+        case CertificateState.HELD:
+            hold = RevocationReason.CERTIFICATE_HOLD
+            return Standing(Status.REVOKED, found.revoked_at, hold, until)
+        case CertificateState.RESERVED | CertificateState.FAILED:
+            return UNKNOWN

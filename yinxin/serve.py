@@ -10,6 +10,7 @@ from pathlib import Path
 
 from core.jobs import JobRunner
 from core.observe import configure_logging
+from crl.ocsp.server import OCSPListener
 from yinxin import app, server
 from yinxin.first_start import ensure_administrators
 from yinxin.jobs import local_jobs, periodic_jobs
@@ -47,15 +48,22 @@ def serve(settings: Settings, directory: Path) -> None:
         tls = ServerTLS(service, contexts)
         tls.renew()
         links = ensure_administrators(ground.administration)
+        service.follower.start()
+        stack.callback(service.follower.stop)
+        stack.callback(service.ocsp.close)
 
         jobs = JobRunner(
             ground.database, periodic_jobs(service), local_jobs(tls), clock=ground.clock
         )
         stack.callback(jobs.stop)
         listeners = (
-            server.Listener(sockets[0], app.make_control_app(service), contexts[0]),
-            server.Listener(sockets[1], app.make_machine_app(service), contexts[1]),
-            server.Listener(sockets[2], app.make_revocation_app(service), None),
+            server.Listener(sockets[0], app.make_control_app(service), tls=contexts[0]),
+            server.Listener(sockets[1], app.make_machine_app(service), tls=contexts[1]),
+            server.Listener(
+                sockets[2],
+                app.make_revocation_app(service),
+                ocsp=OCSPListener(service.ocsp, wait_seconds=server.HEAD_SECONDS),
+            ),
         )
 
         def started() -> None:

@@ -9,20 +9,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import resource
 import signal
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import h11
 import uvicorn
+import uvloop
 from typing_extensions import override
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from core.errors import Misconfigured
 from core.http import App, Receive, Scope, Send
+from crl.ocsp.server import MAX_CONNECTIONS, OCSPConnection, OCSPListener
 
 log = logging.getLogger(__name__)
 
@@ -32,11 +35,14 @@ HEAD_SECONDS = 30
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """One socket and the application behind it; `tls` None means plain http."""
+    """One socket and the application behind it."""
 
     sock: socket.socket
     app: Any
-    tls: ssl.SSLContext | None
+    tls: ssl.SSLContext | None = None
+    """None means plain http."""
+    ocsp: OCSPListener | None = None
+    """What answers OCSP before the application is asked. For plain http only."""
 
 
 def bind(address: str, port: int) -> socket.socket:
@@ -125,8 +131,11 @@ def _with_certificate(app: Any, certificate: bytes) -> App:
     return inner
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
     """One of several servers in the loop: signals are handled once, for all of them."""
+
+    def __init__(self, listener: Listener) -> None:
+        super().__init__(_config(listener))
 
     @override
     @contextlib.contextmanager
@@ -139,11 +148,19 @@ def run(listeners: tuple[Listener, ...], *, started: Any) -> None:
 
     Calls `started` once every listener accepts.
     """
-    asyncio.run(_run(listeners, started))
+    _raise_descriptor_limit()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_run(listeners, started))
+
+
+def _raise_descriptor_limit() -> None:
+    # The usual 1024 would end before the limits of connections do.
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 async def _run(listeners: tuple[Listener, ...], started: Any) -> None:
-    servers = [_Server(_config(listener)) for listener in listeners]
+    servers = [Server(listener) for listener in listeners]
 
     def stop() -> None:
         for server in servers:
@@ -170,7 +187,7 @@ def _config(listener: Listener) -> uvicorn.Config:
     tls = listener.tls
     return uvicorn.Config(
         listener.app,
-        http=_Protocol,
+        http=_Protocol if listener.ocsp is None else _ocsp_first(listener.ocsp),  # type: ignore[arg-type]  # called, never subclassed
         ws="none",
         lifespan="off",
         log_config=None,
@@ -180,6 +197,15 @@ def _config(listener: Listener) -> uvicorn.Config:
         timeout_keep_alive=HEAD_SECONDS,
         timeout_graceful_shutdown=10,
         h11_max_incomplete_event_size=16_384,
-        limit_concurrency=1000,
+        limit_concurrency=1000 if listener.ocsp is None else MAX_CONNECTIONS,
         ssl_context_factory=None if tls is None else lambda _config, _default: tls,
     )
+
+
+def _ocsp_first(ocsp: OCSPListener) -> Callable[..., asyncio.Protocol]:
+    """Make uvicorn begin each connection with ours; it gives the way to its own protocol."""
+
+    def make(**how: Any) -> asyncio.Protocol:
+        return OCSPConnection(ocsp, lambda: _Protocol(**how), how["server_state"].connections)
+
+    return make

@@ -21,7 +21,10 @@ from core.clock import Clock, SystemClock
 from core.db import Database, open_database
 from core.errors import Misconfigured
 from crl.ocsp.delegate import Delegates, ensure_delegate, ensure_delegates
+from crl.ocsp.follow import StatusFollower
 from crl.ocsp.issuers import IssuerTable
+from crl.ocsp.plane import OCSPPlane
+from crl.ocsp.ready import ReadyAnswers
 from crl.ocsp.responder import Responder
 from crl.schedule import CRLSchedule
 from crl.sqlstore import SQLCRLStore
@@ -74,6 +77,8 @@ class Service:
     statuses: StatusService
     crls: CRLSchedule
     responder: Responder
+    ocsp: OCSPPlane
+    follower: StatusFollower
     provider: Provider
 
     def ensure_delegates(self) -> None:
@@ -176,6 +181,18 @@ def open_service(ground: Ground) -> Service:
     crls = CRLSchedule(
         issuers, source=authority.store, store=crl_store, config=settings.revocation.crl, **common
     )
+    ready = ReadyAnswers(
+        settings.revocation.ocsp.cache_entries,
+        status_lag_seconds=settings.revocation.ocsp.status_lag_seconds,
+    )
+    follower = StatusFollower(issuers, status_log=authority.store, ready=ready)
+    responder = Responder(
+        IssuerTable(issuers.values()),
+        Delegates(crl_store, authority.store, keystore),
+        statuses,
+        config=settings.revocation.ocsp,
+        clock=ground.clock,
+    )
     return Service(
         ground=ground,
         keystore=keystore,
@@ -191,16 +208,14 @@ def open_service(ground: Ground) -> Service:
             blocked_keys=frozenset(settings.ca.blocked_keys),
             **common,
         ),
-        revocation=RevocationService(store=authority.store, **common),
+        revocation=RevocationService(
+            store=authority.store, listeners=(follower.after_change,), **common
+        ),
         statuses=statuses,
         crls=crls,
-        responder=Responder(
-            IssuerTable(issuers.values()),
-            Delegates(crl_store, authority.store, keystore),
-            statuses,
-            config=settings.revocation.ocsp,
-            clock=ground.clock,
-        ),
+        responder=responder,
+        ocsp=OCSPPlane(responder, ready, config=settings.revocation.ocsp, clock=ground.clock),
+        follower=follower,
         provider=Provider.assemble(
             settings.authn,
             database,

@@ -18,6 +18,8 @@ class Answer:
     produced_at: datetime
     this_update: datetime
     next_update: datetime
+    until: datetime
+    """When it must not be given any more: its nextUpdate, or the end of what it says."""
     cacheable: bool
     """False when it answers a nonce or several CertIDs: nobody else will ask the same."""
 

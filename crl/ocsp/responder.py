@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from threading import Lock
+from typing import Final
 
 from ca.issuer import Issuer
 from core.clock import Clock
@@ -28,6 +29,9 @@ _REFUSAL_OF_ERROR: tuple[tuple[type[TrustError], Refusal], ...] = (
     (NotFound, Refusal.UNAUTHORIZED),
     (Unavailable, Refusal.TRY_LATER),
 )
+
+QUIET: Final = frozenset({Refusal.MALFORMED_REQUEST, Refusal.UNAUTHORIZED})
+"""What the one who asks is the reason of; strangers must not be able to fill the log."""
 
 
 def refusal_of(error: TrustError) -> Refusal:
@@ -66,7 +70,10 @@ class Responder:
         issuer or a serial number that is not ours, and `Unavailable` when nothing can be signed.
         """
         request = parse_request(octets)
-        issuer = self._issuer_of(request)
+        return self.answer_for(self.issuer_of(request), request)
+
+    def answer_for(self, issuer: Issuer, request: OCSPRequest) -> Answer:
+        """Return the signed answer to a request whose issuer `issuer_of` found."""
         now = self._clock.now()
         delegate = self._delegates.current(issuer, now)
         singles = [self._single(issuer.name, cert_id) for cert_id in request.cert_ids]
@@ -91,7 +98,8 @@ class Responder:
         )
         return answer
 
-    def _issuer_of(self, request: OCSPRequest) -> Issuer:
+    def issuer_of(self, request: OCSPRequest) -> Issuer:
+        """Return the one issuer that is asked. Raises `NotFound`. Reads no database."""
         found = [self._issuers.find(cert_id) for cert_id in request.cert_ids]
         # One answer has one signer, and a delegated responder speaks for one issuer only
         # (RFC 6960, 4.2.2.2), so CertIDs of two issuers cannot be answered together.
@@ -133,6 +141,10 @@ class Responder:
             produced_at=now,
             this_update=this_update,
             next_update=content.next_update,
+            until=min(
+                [content.next_update]
+                + [s.standing.until for s in singles if s.standing.until is not None]
+            ),
             cacheable=nonce is None and len(singles) == 1,
         )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
 
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
@@ -16,17 +15,13 @@ from crl.config import OCSPConfig
 from crl.ocsp.cache import Answer
 from crl.ocsp.path import decode_path
 from crl.ocsp.request import MAX_REQUEST_OCTETS
-from crl.ocsp.responder import Responder, refusal_of
+from crl.ocsp.responder import QUIET, Responder, refusal_of
 from crl.ocsp.response import Refusal, encode_refusal
+from crl.ocsp.wire import MEDIA_TYPE, RETRY_AFTER_SECONDS, max_age
 
 log = logging.getLogger(__name__)
 
-_MEDIA_TYPE = "application/ocsp-response"
 _NO_STORE = {"Cache-Control": "no-store"}
-_MARGIN = timedelta(hours=1)
-"""HTTP caches let go of an answer this long before its nextUpdate."""
-_QUIET = frozenset({Refusal.MALFORMED_REQUEST, Refusal.UNAUTHORIZED})
-"""What the one who asks is the reason of; strangers must not be able to fill the log."""
 
 
 def make_ocsp_router(responder: Responder, *, config: OCSPConfig, clock: Clock) -> APIRouter:
@@ -42,7 +37,7 @@ def make_ocsp_router(responder: Responder, *, config: OCSPConfig, clock: Clock) 
             log.exception("unexpected error in the OCSP responder")
             OCSP_ANSWERS.labels(Refusal.INTERNAL_ERROR.name.lower()).inc()
             octets = encode_refusal(Refusal.INTERNAL_ERROR)
-            return Response(octets, status_code=500, media_type=_MEDIA_TYPE, headers=_NO_STORE)
+            return Response(octets, status_code=500, media_type=MEDIA_TYPE, headers=_NO_STORE)
         OCSP_ANSWERS.labels("successful").inc()
         return _accept(request, found, config, clock)
 
@@ -76,24 +71,25 @@ def make_ocsp_router(responder: Responder, *, config: OCSPConfig, clock: Clock) 
 
 def _accept(request: Request, answer: Answer, config: OCSPConfig, clock: Clock) -> Response:
     if not answer.cacheable:
-        return Response(answer.der, media_type=_MEDIA_TYPE, headers=_NO_STORE)
-    left = answer.next_update - clock.now() - _MARGIN
+        return Response(answer.der, media_type=MEDIA_TYPE, headers=_NO_STORE)
     return cached_response(
         request,
         answer.der,
-        media_type=_MEDIA_TYPE,
+        media_type=MEDIA_TYPE,
         last_modified=answer.this_update,
         expires=answer.next_update,
-        max_age=min(config.max_age_seconds, int(left.total_seconds())),
+        max_age=max_age(answer, config, clock.now()),
     )
 
 
 def _refuse(error: TrustError) -> Response:
     refusal = refusal_of(error)
     OCSP_ANSWERS.labels(refusal.name.lower()).inc()
-    if refusal not in _QUIET:
+    if refusal not in QUIET:
         log.error("OCSP refused", exc_info=error, extra={"refusal": refusal.name.lower()})
-    headers = _NO_STORE | ({"Retry-After": "5"} if refusal is Refusal.TRY_LATER else {})
+    headers = _NO_STORE | (
+        {"Retry-After": str(RETRY_AFTER_SECONDS)} if refusal is Refusal.TRY_LATER else {}
+    )
     # HTTP 200 even for a refusal (docs/decisions/0007): the OCSP status is in the body, and some
     # clients do not look at a body that comes with 4xx.
-    return Response(encode_refusal(refusal), media_type=_MEDIA_TYPE, headers=headers)
+    return Response(encode_refusal(refusal), media_type=MEDIA_TYPE, headers=headers)

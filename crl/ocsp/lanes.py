@@ -1,0 +1,58 @@
+"""Threads that look up and sign, apart from the event loop and apart for every issuer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, TypeVar
+
+from core.errors import Unavailable
+
+T = TypeVar("T")
+
+_THREADS: Final = 2
+QUEUE: Final = 256
+"""So many wait or run in one lane; what comes on top is told to try later."""
+_ANSWER_SECONDS: Final = 5.0
+
+
+class Lane:
+    """The threads of one issuer. A token that stalls holds up its own issuer and nobody else.
+
+    To be used from one event loop.
+    """
+
+    def __init__(self, issuer: str) -> None:
+        self._issuer = issuer
+        self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix=f"ocsp-{issuer}")
+        self._waiting = 0
+
+    def start(self, act: Callable[[], T], *, share: float = 1.0) -> asyncio.Future[T] | None:
+        """Run `act` in a thread, unless this share of the queue is taken: then None."""
+        if self._waiting >= QUEUE * share:
+            return None
+        self._waiting += 1
+        future = asyncio.get_running_loop().run_in_executor(self._executor, act)
+        future.add_done_callback(self._finish)
+        return future
+
+    async def run(self, act: Callable[[], T], *, share: float = 1.0) -> T:
+        """Run `act` and return what it returns. Raises `Unavailable` if it takes too long."""
+        future = self.start(act, share=share)
+        if future is None:
+            raise Unavailable(f"{self._issuer}: too many answers wait for a signature")
+        try:
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                return await asyncio.shield(future)
+        except TimeoutError as error:
+            raise Unavailable(f"{self._issuer}: no signature in {_ANSWER_SECONDS:g} s") from error
+
+    def close(self) -> None:
+        """Drop what waits; what runs, runs to its end."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+    def _finish(self, future: asyncio.Future[T]) -> None:
+        self._waiting -= 1
+        if not future.cancelled():
+            future.exception()  # seen here: the one who asked may have stopped waiting

@@ -1,0 +1,441 @@
+"""The data plane under what happens to it: revocations, stalled signers, odd connections."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from base64 import b64encode
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from urllib.parse import quote
+
+import httpx2
+import pytest
+from cryptography import x509
+from cryptography.x509 import ocsp
+
+from ca.reasons import RevocationReason
+from ca.revocation import RevocationService
+from core.db import Database
+from core.observe import OCSP_READY_ANSWERS
+from crl.ocsp import lanes
+from tests.fakes.audit import MemoryAuditLog
+from tests.fakes.clock import FakeClock
+from tests.fakes.keys import MemorySigner
+from tests.integration.plane import RunningPlane, read_to_end, running_plane
+from tests.unit.crl.requests import cert_id, nonce, request
+from tests.unit.crl.world import World
+
+GOOD, REVOKED = ocsp.OCSPCertStatus.GOOD, ocsp.OCSPCertStatus.REVOKED
+TRY_LATER = "30030a0103"
+UNAUTHORIZED = "30030a0106"
+
+
+@pytest.fixture
+def world(database: Database, clock: FakeClock, audit: MemoryAuditLog) -> World:
+    return World(database, "ec", clock=clock, audit=audit)
+
+
+@pytest.fixture
+def plane(world: World) -> Iterator[RunningPlane]:
+    with running_plane(world) as running:
+        yield running
+
+
+@pytest.fixture
+def client(plane: RunningPlane) -> Iterator[httpx2.Client]:
+    with httpx2.Client(base_url=plane.url, timeout=20) as opened:
+        yield opened
+
+
+def question(world: World, issued, **options) -> bytes:
+    return request(cert_id(world.issuers[issued.issuer], issued.serial), **options)
+
+
+def post(client: httpx2.Client, octets: bytes) -> bytes:
+    return client.post("/ocsp", content=octets).content
+
+
+def status(octets: bytes) -> ocsp.OCSPCertStatus:
+    return ocsp.load_der_ocsp_response(octets).certificate_status
+
+
+def wire_get(octets: bytes, version: str = "1.1", more: str = "") -> bytes:
+    path = quote(b64encode(octets).decode(), safe="")
+    return f"GET /ocsp/{path} HTTP/{version}\r\nHost: x\r\n{more}\r\n".encode()
+
+
+def elsewhere(world: World) -> RevocationService:
+    """The same database, changed by a process that this one does not hear of."""
+    return RevocationService(
+        store=world.store, transactions=world.database, audit=world.audit, clock=world.clock
+    )
+
+
+@contextmanager
+def stalled(monkeypatch) -> Iterator[threading.Semaphore]:
+    """No signature ends before the block does; the semaphore counts those that began."""
+    release, begun = threading.Event(), threading.Semaphore(0)
+    sign = MemorySigner.sign
+
+    def wait(signer: MemorySigner, message: bytes) -> bytes:
+        begun.release()
+        release.wait(60)
+        return sign(signer, message)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(MemorySigner, "sign", wait)
+        try:
+            yield begun
+        finally:
+            release.set()
+
+
+# ---- truth --------------------------------------------------------------------------------------
+
+
+def test_the_same_question_is_answered_from_memory_without_the_database(world, client, monkeypatch):
+    asked = question(world, world.issue("ec-issuing"))
+    first = post(client, asked)
+    given = OCSP_READY_ANSWERS._value.get()
+    monkeypatch.setattr(world.statuses, "standing", None)
+    assert post(client, asked) == first
+    path = "/ocsp/" + quote(b64encode(asked).decode(), safe="")
+    assert client.get(path).content == first
+    assert OCSP_READY_ANSWERS._value.get() == given + 2
+
+
+@pytest.mark.parametrize("digest", ["sha1", "sha256", "sha384", "sha512", "sm3"])
+def test_the_very_next_answer_after_a_revocation_says_revoked(world, client, digest):
+    issued = world.issue("ec-issuing")
+    asked = request(cert_id(world.issuers["ec-issuing"], issued.serial, digest))
+    for _ in range(3):
+        assert status(post(client, asked)) is GOOD
+    world.revocation.hold("ec-issuing", issued.serial, actor="tester")
+    assert status(post(client, asked)) is REVOKED
+    world.revocation.release("ec-issuing", issued.serial, actor="tester")
+    assert status(post(client, asked)) is GOOD
+    world.revoke(issued)
+    assert status(post(client, asked)) is REVOKED
+
+
+def test_under_load_no_question_asked_after_a_revocation_hears_good(world, plane):
+    certificates = [world.issue("ec-issuing") for _ in range(10)]
+    asked = {one.serial: question(world, one) for one in certificates}
+    revoked: set[int] = set()
+    wrong: list[int] = []
+    done = threading.Event()
+
+    def hammer() -> None:
+        with httpx2.Client(base_url=plane.url, timeout=20) as client:
+            while not done.is_set():
+                for one in certificates:
+                    before = one.serial in revoked
+                    found = status(post(client, asked[one.serial]))
+                    if before and found is not REVOKED:
+                        wrong.append(one.serial)
+
+    with ThreadPoolExecutor(3) as pool:
+        running = [pool.submit(hammer) for _ in range(3)]
+        for one in certificates:
+            world.revoke(one)
+            revoked.add(one.serial)
+            with httpx2.Client(base_url=plane.url, timeout=20) as client:
+                assert status(post(client, asked[one.serial])) is REVOKED
+        done.set()
+        for future in running:
+            future.result()
+    assert wrong == []
+
+
+def test_a_revocation_by_another_process_shows_within_a_second(world, client):
+    issued = world.issue("ec-issuing")
+    asked = question(world, issued)
+    post(client, asked)
+    elsewhere(world).revoke(
+        "ec-issuing", issued.serial, RevocationReason.KEY_COMPROMISE, actor="tester"
+    )
+    revoked_at = time.monotonic()
+    while status(post(client, asked)) is not REVOKED:
+        assert time.monotonic() - revoked_at < 1.5
+
+
+def test_without_a_look_at_the_log_for_a_second_the_database_is_asked(world):
+    with running_plane(world, follow=False) as plane, httpx2.Client(base_url=plane.url) as client:
+        issued = world.issue("ec-issuing")
+        asked = question(world, issued)
+        post(client, asked)
+        elsewhere(world).revoke(
+            "ec-issuing", issued.serial, RevocationReason.KEY_COMPROMISE, actor="tester"
+        )
+        plane.ready.confirm(plane.ready.elapsed() - 1.1)
+        assert status(post(client, asked)) is REVOKED
+
+
+def test_a_good_that_was_being_signed_during_the_revocation_is_not_kept(world, client, monkeypatch):
+    issued = world.issue("ec-issuing")
+    asked = question(world, issued)
+    with ThreadPoolExecutor(1) as pool:
+        with stalled(monkeypatch) as begun:
+            early = pool.submit(post, client, asked)
+            assert begun.acquire(timeout=10)
+            # Its status has been read: it is about to sign "good".
+            world.revoke(issued)
+        assert status(early.result()) is GOOD
+    for _ in range(3):
+        assert status(post(client, asked)) is REVOKED
+
+
+def test_an_answer_in_use_is_compared_with_the_database_every_minute(world, client, clock):
+    issued = world.issue("ec-issuing")
+    asked = question(world, issued)
+    first = post(client, asked)
+    clock.advance(hours=12)
+    # Half of its validity is over: it still serves, and a new one is made behind it.
+    assert post(client, asked) == first
+    until = time.monotonic() + 10
+    while post(client, asked) == first:
+        assert time.monotonic() < until
+
+
+# ---- budgets ------------------------------------------------------------------------------------
+
+
+def test_a_stalled_signer_leaves_cached_answers_as_fast_as_before(world, client, monkeypatch):
+    known, fresh = world.issue("ec-issuing"), world.issue("ec-issuing")
+    asked = question(world, known)
+    first = post(client, asked)
+    monkeypatch.setattr(lanes, "_ANSWER_SECONDS", 0.3)
+    with stalled(monkeypatch):
+        began = time.monotonic()
+        for _ in range(100):
+            assert post(client, asked) == first
+        assert time.monotonic() - began < 5
+        # Who wants a nonce gets the answer without; who asks what nobody asked has to wait.
+        assert post(client, question(world, known, extensions=(nonce(b"n" * 16),))) == first
+        assert post(client, question(world, fresh)).hex() == TRY_LATER
+        assert post(client, asked) == first
+
+
+def test_what_is_over_the_budget_is_refused_at_once_and_the_rest_is_served(
+    world, client, monkeypatch
+):
+    monkeypatch.setattr(lanes, "QUEUE", 4)
+    known, fresh = world.issue("ec-issuing"), world.issue("ec-issuing")
+    first = post(client, question(world, known))
+    root = world.issuers["ec-root"]
+    of_the_root = request(
+        cert_id(
+            root,
+            x509.load_der_x509_certificate(world.issuers["ec-issuing"].certificate).serial_number,
+        )
+    )
+    answered = post(client, of_the_root)
+
+    def with_nonce(number: int) -> bytes:
+        value = nonce(bytes([number]) * 16)
+        with httpx2.Client(base_url=client.base_url, timeout=20) as own:
+            return post(own, question(world, known, extensions=(value,)))
+
+    with ThreadPoolExecutor(2) as pool:
+        with stalled(monkeypatch) as begun:
+            waiting = [pool.submit(with_nonce, number) for number in range(2)]
+            assert begun.acquire(timeout=10)
+            assert begun.acquire(timeout=10)
+            # Half of the queue is taken: the next nonce is left out, at once.
+            assert with_nonce(3) == first
+            assert post(client, of_the_root) == answered
+        signed = [ocsp.load_der_ocsp_response(one.result()) for one in waiting]
+        assert all(len(one.extensions) == 1 for one in signed)
+    assert status(post(client, question(world, fresh))) is GOOD
+
+
+def test_serials_never_issued_cost_no_signature_and_starve_nobody(world, client):
+    known = world.issue("ec-issuing")
+    first = post(client, question(world, known))
+    signed = len(world.keystore.signed)
+    issuer = world.issuers["ec-issuing"]
+    stop = threading.Event()
+
+    def guess(start: int) -> set[str]:
+        seen = set()
+        with httpx2.Client(base_url=client.base_url, timeout=20) as own:
+            number = start
+            while not stop.is_set():
+                number += 1
+                seen.add(post(own, request(cert_id(issuer, number))).hex())
+        return seen
+
+    with ThreadPoolExecutor(3) as pool:
+        guessing = [pool.submit(guess, start << 32) for start in range(1, 4)]
+        for _ in range(200):
+            assert post(client, question(world, known)) == first
+        assert status(post(client, question(world, world.issue("ec-issuing")))) is GOOD
+        stop.set()
+        assert set().union(*(one.result() for one in guessing)) == {UNAUTHORIZED}
+    # The new certificate, and its answer.
+    assert len(world.keystore.signed) == signed + 2
+
+
+# ---- connections --------------------------------------------------------------------------------
+
+
+def bodies(received: bytes) -> list[bytes]:
+    found = []
+    while received:
+        head, _, rest = received.partition(b"\r\n\r\n")
+        length = next(
+            int(line.partition(b":")[2])
+            for line in head.lower().split(b"\r\n")
+            if line.startswith(b"content-length")
+        )
+        found.append(rest[:length])
+        received = rest[length:]
+    return found
+
+
+def test_http_1_0_is_closed_by_the_service(world, plane):
+    asked = question(world, world.issue("ec-issuing"))
+    for _ in range(2):
+        received = plane.send(wire_get(asked, "1.0"))
+        assert received.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert b"\r\nconnection: close\r\n" in received
+        assert status(bodies(received)[0]) is GOOD
+
+
+def test_pipelined_requests_are_answered_in_their_order(world, plane):
+    one, two = world.issue("ec-issuing"), world.issue("ec-issuing")
+    world.revoke(two)
+    head = b"HEAD" + wire_get(question(world, one))[3:]
+    received = plane.send(
+        wire_get(question(world, one))
+        + wire_get(question(world, two, extensions=(nonce(b"n" * 16),)))
+        + wire_get(question(world, one))
+        + b"POST /ocsp HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc"
+        + wire_get(question(world, two), more="Connection: close\r\n")
+        + head
+    )
+    answers = bodies(received)
+    assert [status(answer) for answer in (*answers[:3], answers[4])] == [
+        GOOD, REVOKED, GOOD, REVOKED,
+    ]  # fmt: skip
+    assert answers[3].hex() == "30030a0101"
+    assert len(answers) == 5  # what follows a close is not answered
+
+
+def test_octets_may_come_one_by_one(world, plane):
+    asked = question(world, world.issue("ec-issuing"))
+    octets = wire_get(asked) + (
+        b"POST /ocsp HTTP/1.0\r\nContent-Length: %d\r\n\r\n" % len(asked) + asked
+    )
+    with socket.create_connection(plane.address, timeout=10) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for octet in octets:
+            connection.sendall(bytes((octet,)))
+        first, second = bodies(read_to_end(connection))
+    assert first == second
+
+
+def test_a_connection_may_mix_ocsp_with_everything_else(world, client):
+    asked = question(world, world.issue("ec-issuing"))
+    first = post(client, asked)
+    assert client.get("/crl/ec-issuing.crl").status_code == 200
+    assert post(client, asked) == first
+    assert client.get("/ca/ec-issuing.cer").content == world.issuers["ec-issuing"].certificate
+
+
+def test_expect_100_continue_is_answered_before_the_body(world, plane):
+    asked = question(world, world.issue("ec-issuing"))
+    head = (
+        b"POST /ocsp HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+        b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(asked)
+    )
+    with socket.create_connection(plane.address, timeout=10) as connection:
+        connection.sendall(head)
+        assert connection.recv(4096).startswith(b"HTTP/1.1 100 ")
+        connection.sendall(asked)
+        assert status(bodies(read_to_end(connection))[0]) is GOOD
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        b"\x16\x03\x01\x02\x00\x01" + b"\x00" * 300 + b"\r\n\r\n",
+        b"GET /ocsp/MA HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 100_000,
+        b"POST /ocsp HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nabc",
+        b"GET /ocsp/MA HTTP/1.1\r\n\r\n",
+    ],
+)
+def test_what_is_no_http_is_refused_and_closed(plane, octets: bytes):
+    received = plane.send(octets)
+    assert received.startswith(b"HTTP/1.1 400 ")
+
+
+def test_who_is_slow_or_silent_is_cut_off_and_harms_nobody(world):
+    with running_plane(world, wait_seconds=0.2) as plane:
+        asked = question(world, world.issue("ec-issuing"))
+        silent = socket.create_connection(plane.address, timeout=10)
+        halfway = socket.create_connection(plane.address, timeout=10)
+        halfway.sendall(wire_get(asked)[:-1])
+        short = socket.create_connection(plane.address, timeout=10)
+        short.sendall(b"POST /ocsp HTTP/1.1\r\nHost: x\r\nContent-Length: 83\r\n\r\n0")
+        assert status(bodies(plane.send(wire_get(asked, "1.0")))[0]) is GOOD
+        for connection in (silent, halfway, short):
+            with connection:
+                assert ended(connection)
+
+
+def ended(connection: socket.socket) -> bool:
+    try:
+        return connection.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
+def test_who_does_not_read_gets_no_more(world):
+    with running_plane(world, wait_seconds=0.2) as plane:
+        octets = wire_get(question(world, world.issue("ec-issuing")))
+        plane.send(octets[:-2] + b"Connection: close\r\n\r\n")
+        with socket.create_connection(plane.address, timeout=0.5) as connection:
+            sent = 0
+            with pytest.raises(OSError, match=r"timed out|reset|Broken pipe"):
+                while sent < 1 << 28:
+                    sent += connection.send(octets * 100)
+
+
+def test_too_many_connections_are_not_taken_and_the_others_go_on(world, plane, monkeypatch):
+    from crl.ocsp import server
+
+    asked = question(world, world.issue("ec-issuing"))
+    with socket.create_connection(plane.address, timeout=10) as first:
+        first.sendall(wire_get(asked))
+        assert first.recv(65536).startswith(b"HTTP/1.1 200")
+        monkeypatch.setattr(server, "MAX_CONNECTIONS", 1)
+        with socket.create_connection(plane.address, timeout=10) as second:
+            assert ended(second)
+        first.sendall(wire_get(asked, more="Connection: close\r\n"))
+        assert status(bodies(read_to_end(first))[0]) is GOOD
+
+
+def test_a_client_that_leaves_while_its_answer_is_signed_harms_nobody(
+    world, plane, client, monkeypatch
+):
+    asked = question(world, world.issue("ec-issuing"))
+    with stalled(monkeypatch) as begun:
+        connection = socket.create_connection(plane.address, timeout=10)
+        connection.sendall(wire_get(asked))
+        assert begun.acquire(timeout=10)
+        connection.close()
+    assert status(post(client, asked)) is GOOD
+
+
+def test_a_stop_lets_the_answer_that_is_being_signed_out(world, monkeypatch):
+    asked = question(world, world.issue("ec-issuing"))
+    with ThreadPoolExecutor(1) as pool, running_plane(world) as plane:
+        with stalled(monkeypatch) as begun:
+            waiting = pool.submit(plane.send, wire_get(asked))
+            assert begun.acquire(timeout=10)
+            plane.stop()
+        assert status(bodies(waiting.result())[0]) is GOOD

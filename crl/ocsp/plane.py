@@ -164,7 +164,8 @@ class OCSPPlane:
             refusal = refusal_of(error)
         OCSP_ANSWERS.labels(refusal.name.lower()).inc()
         # An outage is one line a second, and not one for each who asks.
-        if refusal not in QUIET and (self._logged is None or now - self._logged >= _LOG_EVERY):
+        quiet = self._logged is not None and abs(now - self._logged) < _LOG_EVERY
+        if refusal not in QUIET and not quiet:
             self._logged = now
             log.error("OCSP refused", exc_info=error, extra={"refusal": refusal.name.lower()})
         return self._writer.refusal(head, refusal)

@@ -20,7 +20,7 @@ MAX_HEAD_OCTETS: Final = 8192
 MAX_CONNECTIONS: Final = 10_000
 _MAX_UNREAD_OCTETS: Final = 65_536
 _SWEEP_SECONDS: Final = 1.0
-_REMEMBERED_HEADS: Final = 4096
+_REMEMBERED_HEADS: Final = 16_384
 _REMEMBERED_OCTETS: Final = 1024
 
 MakeProtocol = Callable[[], asyncio.Protocol]
@@ -55,7 +55,7 @@ class OCSPListener:
             head = parse_head(octets)
             if head is not None and len(octets) <= _REMEMBERED_OCTETS:
                 if len(self._heads) >= _REMEMBERED_HEADS:
-                    self._heads.clear()
+                    del self._heads[next(iter(self._heads))]
                 self._heads[octets] = head
         return head
 

@@ -131,11 +131,8 @@ def _with_certificate(app: Any, certificate: bytes) -> App:
     return inner
 
 
-class Server(uvicorn.Server):
+class _Server(uvicorn.Server):
     """One of several servers in the loop: signals are handled once, for all of them."""
-
-    def __init__(self, listener: Listener) -> None:
-        super().__init__(_config(listener))
 
     @override
     @contextlib.contextmanager
@@ -160,7 +157,7 @@ def _raise_descriptor_limit() -> None:
 
 
 async def _run(listeners: tuple[Listener, ...], started: Any) -> None:
-    servers = [Server(listener) for listener in listeners]
+    servers = [_Server(_config(listener)) for listener in listeners]
 
     def stop() -> None:
         for server in servers:

@@ -29,7 +29,7 @@ class RunningPlane:
     address: tuple[str, int]
     ready: ReadyAnswers
     follower: StatusFollower
-    server: server.Server
+    server: server._Server
 
     @property
     def url(self) -> str:
@@ -78,9 +78,8 @@ def running_plane(
     )
     sock = server.bind("127.0.0.1", 0)
     sock.listen()  # who comes before the loop runs waits
-    running = server.Server(
-        server.Listener(sock, app, ocsp=OCSPListener(plane, wait_seconds=wait_seconds))
-    )
+    listener = server.Listener(sock, app, ocsp=OCSPListener(plane, wait_seconds=wait_seconds))
+    running = server._Server(server._config(listener))
     address = sock.getsockname()
 
     def run() -> None:

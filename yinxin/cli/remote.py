@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import functools
 import json
+import re
 import secrets
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,9 +18,11 @@ from ca.reasons import RevocationReason
 from core.errors import Refused
 from yinxin.cli.client import Client
 from yinxin.cli.context import Invocation
+from yinxin.cli.login import log_in
 
 PathTo = click.Path(exists=True, dir_okay=False, path_type=Path)
 _PAGE: Final = 100
+_TOKEN: Final = re.compile(r"[A-Za-z0-9_.~+/=-]{20,200}")
 _REASONS: Final = [str(reason) for reason in RevocationReason if reason != "certificateHold"]
 
 
@@ -83,16 +86,28 @@ def _client(
         raise Refused(
             "say who asks: --token-file (see `yinxin token create`) or --client-certificate"
         )
-    ours = invocation.directory / "trust" / "rsa-root.pem"
     client = Client(
         server=server or invocation.settings.authn.issuer,
         token=None,
-        trust=trust or (ours if ours.is_file() else None),
+        trust=trust or _our_root(invocation),
         certificate=client_certificate,
     )
-    if token_file is None:
-        return client
-    return replace(client, token=token_file.read_text(encoding="ascii").strip())
+    return client if token_file is None else replace(client, token=_token(token_file))
+
+
+def _token(path: Path) -> str:
+    try:
+        text = path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Refused(f"cannot read a token from {path}") from error
+    if _TOKEN.fullmatch(text) is None:
+        raise Refused(f"{path} does not hold a token (see `yinxin token create`)")
+    return text
+
+
+def _our_root(invocation: Invocation) -> Path | None:
+    ours = invocation.directory / "trust" / "rsa-root.pem"
+    return ours if ours.is_file() else None
 
 
 def _show(value: object) -> None:
@@ -101,6 +116,28 @@ def _show(value: object) -> None:
 
 def _where(issuer: str, serial: str) -> str:
     return f"/certificates/{issuer}/{serial.lower().replace(':', '')}"
+
+
+@click.command()
+@click.option("--server", envvar="YINXIN_SERVER_URL", help="https://host:port")
+@click.option("--trust", type=PathTo, help="PEM of the root to trust.")
+@click.option(
+    "--token-file",
+    envvar="YINXIN_TOKEN_FILE",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where to write the token.",
+)
+@click.make_pass_decorator(Invocation)
+def login(
+    invocation: Invocation, *, server: str | None, trust: Path | None, token_file: Path
+) -> None:
+    """Sign in as an administrator through the browser; the token lasts some minutes."""
+    log_in(
+        server or invocation.settings.authn.issuer,
+        trust=trust or _our_root(invocation),
+        token_file=token_file,
+    )
 
 
 # ---- requests ------------------------------------------------------------------------------------
@@ -341,4 +378,4 @@ def profile(client: Client) -> None:
     _show(client.get_json("/profiles"))
 
 
-REMOTE_COMMANDS: Final = (request, certificate, issuer, profile)
+REMOTE_COMMANDS: Final = (login, request, certificate, issuer, profile)

@@ -101,7 +101,7 @@ def test_nothing_but_the_open_pages_answers_without_a_token(service: Service) ->
     open_paths = {"/healthz", "/readyz"} | {path for path in paths if "/login/certificate" in path}
     asked = 0
     for path, methods in paths.items():
-        if not path.startswith("/api/") or path in open_paths:
+        if not path.startswith(("/api/", "/metrics")) or path in open_paths:
             continue
         for method in methods:
             filled = re.sub(r"\{[^}]*\}", "0", path)
@@ -130,7 +130,7 @@ def test_roles_open_their_own_doors_only(service: Service) -> None:
         "GET /api/v1/profiles": {s, b, a},
         "GET /api/v1/audit/events": {a},
         "GET /api/v1/audit/verification": {a},
-        "GET /api/v1/metrics": {s, a},
+        "GET /metrics": {s, a},
         "POST /api/v1/clients": {s},
         "GET /api/v1/clients": {s},
         "GET /api/v1/clients/{client_id}": {s},
@@ -150,7 +150,7 @@ def test_roles_open_their_own_doors_only(service: Service) -> None:
         f"{method.upper()} {path}"
         for path, methods in paths.items()
         for method in methods
-        if path.startswith("/api/") and "/login/certificate" not in path
+        if path.startswith(("/api/", "/metrics")) and "/login/certificate" not in path
     }
     assert published == set(allowed)
     tokens = {role: service.token(role) for role in (s, b, a)}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
 import socket
 import ssl
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from http.client import HTTPSConnection
@@ -377,3 +380,25 @@ def test_an_unusable_directory_is_one_sentence(tmp_path: Path) -> None:
 
 def test_an_unknown_setting_is_one_sentence(stopped: Service) -> None:
     refuse(stopped, "server.colour", YINXIN_SERVER__COLOUR="red")
+
+
+def test_a_first_start_that_is_killed_is_finished_by_the_next(tmp_path: Path) -> None:
+    service = Service(tmp_path / "var")
+    for seconds in (1.2, 1.6, 2.0, 2.4, 2.8):
+        with service.log.open("a") as log, subprocess.Popen(
+            [sys.executable, "-m", "yinxin", "--state", service.state, "serve"],
+            env=os.environ | service.environment, stdout=log, stderr=log,
+        ) as process:  # fmt: skip
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=seconds)
+            process.kill()
+    service.start()
+    try:
+        assert service.yinxin("audit", "verify").startswith("whole: ")
+        users = {line.split("\t")[0] for line in service.yinxin("user", "list").splitlines()}
+        assert users == {"system", "business", "audit"}
+        assert service.yinxin("user", "setup-link", "audit").startswith(f"{service.url}/setup/")
+        for name in ("sm2-issuing", "rsa-issuing"):
+            x509.load_der_x509_crl(plain(service, f"/crl/{name}.crl"))
+    finally:
+        assert service.stop() == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 
 import pytest
+from sqlalchemy import event
 
 from authn import cookies
 from core.identity import Role
@@ -50,6 +51,18 @@ def test_every_failure_looks_the_same(house, case):
     assert "用户名或口令错误" in response.text
     assert cookies.SESSION + "=" not in response.headers.get("set-cookie", "")
     assert house.audit.actions[-1] == "login.failed"
+
+
+def test_an_unknown_name_costs_as_many_writes_as_a_known_one(house, sqlite_database):
+    house.user()
+    commits = []
+    event.listen(sqlite_database.engine, "commit", commits.append)
+    browser, seen = house.browser(), []
+    for name in ("zhang.wei", "nobody", "a b\x00"):
+        commits.clear()
+        assert log_in(browser, name=name, password="wrong").status_code == 401
+        seen.append(len(commits))
+    assert len(set(seen)) == 1
 
 
 def test_five_failures_lock_for_fifteen_minutes_even_across_a_restart(house, sqlite_database):

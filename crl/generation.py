@@ -11,7 +11,7 @@ from ca.store import StatusSource
 from core import der
 from core.audit import AuditLog
 from core.clock import Clock
-from core.errors import Conflict, Refused
+from core.errors import BackendUnavailable, Conflict, InvalidSignature, Refused
 from core.identity import SYSTEM_ACTOR
 from core.observe import CRL_NEXT_UPDATE, CRL_NUMBER
 from core.transaction import Transactions
@@ -101,7 +101,10 @@ def _sign(
     )
     tbs = encode_tbs(content)
     signature = issuer.signer.sign(tbs)
-    verify_signature(issuer.spki, issuer.signer.algorithm, tbs, signature)
+    try:
+        verify_signature(issuer.spki, issuer.signer.algorithm, tbs, signature)
+    except InvalidSignature as error:
+        raise BackendUnavailable(f"the key of {issuer.name} makes wrong signatures") from error
     return CRLRecord(
         issuer=issuer.name,
         number=content.number,

@@ -209,10 +209,10 @@ def test_a_challenge_is_answered_once_by_its_browser_in_time(database, clock):
 
 def test_a_subject_is_bound_to_one_user(database, clock, user):
     store = SQLCertificateLoginStore(database)
-    binding = Binding("b1", "sm2-issuing", b"d" * 32, user.id, clock.now())
+    binding = Binding("b1", "sm2-issuing", b"d" * 32, user.id, clock.now(), b"k" * 32)
     store.add_binding(binding)
     with pytest.raises(Conflict):
-        store.add_binding(Binding("b2", "sm2-issuing", b"d" * 32, user.id, clock.now()))
+        store.add_binding(Binding("b2", "sm2-issuing", b"d" * 32, user.id, clock.now(), None))
     assert store.find_binding("sm2-issuing", b"d" * 32) == binding
     assert store.find_binding("rsa-issuing", b"d" * 32) is None
     assert list(store.list_bindings()) == [binding]

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import event
 
 from authn import cookies
+from core.errors import NotFound
 from core.identity import Role
 from keystore import sm2_forms
 from keystore.algorithms import KeyAlgorithm
@@ -397,3 +398,18 @@ def test_what_people_type_is_escaped(house):
     assert "<script>" not in house.browser().get(f"/setup/{link}").text
     attack = house.browser().get("/login", params={"next": '/"><script>'})
     assert "<script>" not in attack.text
+
+
+def test_an_administrator_is_bound_to_the_key_and_others_to_the_subject(house):
+    first, second = memory_key(KeyAlgorithm.SM2), memory_key(KeyAlgorithm.EC_P256)
+    certificates = house.provider.certificates
+    for name, role, subject in (("li", None, b"0\x00"), ("chief", Role.SYSTEM, b"1\x00")):
+        old, new = name.encode(), f"new {name}".encode()
+        house.verifier.add(old, first.key.public_key, subject=subject)
+        house.verifier.add(new, second.key.public_key, subject=subject)
+        user = house.user(name, role=role, password=None)
+        certificates.bind_presented(user, [old], actor="t")
+        assert certificates.user_of_certificate(old).name == name
+    assert certificates.user_of_certificate(b"new li").name == "li"
+    with pytest.raises(NotFound, match="bound with its key"):
+        certificates.user_of_certificate(b"new chief")

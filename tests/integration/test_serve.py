@@ -81,6 +81,7 @@ def test_three_set_up_links_are_printed_once_and_no_password_exists(service: Ser
 
 def test_the_state_is_private(service: Service) -> None:
     assert service.state.stat().st_mode & 0o777 == 0o700
+    assert (service.state / "yinxin.sqlite3").stat().st_mode & 0o777 == 0o600
     for key in (service.state / "keystore").iterdir():
         assert key.stat().st_mode & 0o777 == 0o600
     passphrase = (service.state / "passphrase").read_text().strip()

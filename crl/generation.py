@@ -13,7 +13,6 @@ from core.audit import AuditLog
 from core.clock import Clock
 from core.errors import BackendUnavailable, Conflict, InvalidSignature, Refused
 from core.identity import SYSTEM_ACTOR
-from core.observe import CRL_NEXT_UPDATE, CRL_NUMBER
 from core.transaction import Transactions
 from crl.config import CRLConfig
 from crl.store import CRLRecord, CRLStore
@@ -59,8 +58,6 @@ def generate_crl(
                 return current
             before = current
             continue
-        CRL_NUMBER.labels(name).set(record.number)
-        CRL_NEXT_UPDATE.labels(name).set(record.next_update.timestamp())
         return record
     raise Conflict(f"the CRL of {name} cannot be published: the published one is always newer")
 

@@ -38,7 +38,8 @@ def upgrade() -> None:
         sa.Column("assigned_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("retired_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint(
-            "(state = 'standby') = (request_id IS NULL) AND (state = 'standby') = (assigned_at IS NULL)"
+            "(state = 'standby') = (request_id IS NULL)"
+            " AND (state = 'standby') = (assigned_at IS NULL)"
             " AND (state = 'history') = (retired_at IS NOT NULL)",
             name=op.f("ck_escrow_keys_state_fits"),
         ),

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 import pytest
 
 from ca.altnames import parse_alternative_name
+from core.clock import SystemClock
 from core.db import Database
 from tests.fakes.audit import MemoryAuditLog
 from tests.fakes.clock import FakeClock
 from tests.judges import JudgeSaysNo, bouncycastle, gmssl, openssl
+from tests.judges.octets import flipped
 from tests.unit.ca.conftest import Authority
 from tests.unit.ca.test_dual import World
 
@@ -41,8 +43,6 @@ class Judged:
 
 @pytest.fixture
 def world(sqlite_database: Database, audit: MemoryAuditLog) -> World:
-    from core.clock import SystemClock
-
     now: FakeClock = FakeClock(SystemClock().now())  # judges look at their own clock
     return World(Authority(sqlite_database, now, audit))
 
@@ -59,15 +59,14 @@ def test_openssl_gmssl_and_bouncy_castle_accept_both_certificates(
         bouncycastle.verify_path(*path)
 
 
-def test_gmssl_accepts_the_tlcp_pair_and_no_other_two(world: World) -> None:
+def test_gmssl_accepts_the_tlcp_pair_and_not_a_damaged_one(world: World) -> None:
     judged = Judged(world, "device-dual-signing")
     signing, encryption = judged.signing, judged.encryption
     gmssl.verify_pair(*judged.authorities, signing=signing, encryption=encryption)
-    other = Judged(world, "person-dual-signing")
+    # 3.1.1 looks at both signatures and at no key usage: `tests/unit/ca/test_dual` does.
     for bad in (
-        {"signing": encryption, "encryption": signing},
-        {"signing": signing, "encryption": signing},
-        {"signing": signing, "encryption": other.encryption},
+        {"signing": flipped(signing), "encryption": encryption},
+        {"signing": signing, "encryption": flipped(encryption)},
     ):
         with pytest.raises(JudgeSaysNo):
             gmssl.verify_pair(*judged.authorities, **bad)

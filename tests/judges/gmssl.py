@@ -25,7 +25,7 @@ def verify_path(*path: bytes, distinguishing_id: str | None = None) -> None:
 
 
 def verify_pair(root: bytes, issuing: bytes, *, signing: bytes, encryption: bytes) -> None:
-    """Judge a TLCP pair: what the two certificates share, and their key usages (GB/T 38636)."""
+    """Judge both certificates of a TLCP pair under their authorities. Says nothing of usages."""
     with files(
         root=pem(CERTIFICATE, root),
         path="".join(pem(CERTIFICATE, der) for der in (signing, encryption, issuing)),

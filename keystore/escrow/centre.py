@@ -10,6 +10,7 @@ import hashlib
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from core.audit import AuditLog
 from core.clock import Clock
@@ -21,6 +22,8 @@ from keystore.envelope import encode_enveloped_key, envelop
 from keystore.escrow.config import KeyManagementConfig
 from keystore.escrow.store import Assignment, EscrowedKey, EscrowStore, KeyState
 from keystore.escrow.vault import Vault
+
+_BATCH: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +70,14 @@ class KeyManagementCentre:
         waiting = self.count_keys()[KeyState.STANDBY]
         if waiting >= self._config.standby_minimum:
             return 0
-        made = [self._make() for _ in range(self._config.standby_target - waiting)]
-        with self._transactions.transaction():
-            for key in made:
-                self._add(key)
-        return len(made)
+        wanted = self._config.standby_target - waiting
+        for start in range(0, wanted, _BATCH):
+            # Made outside of the transaction, and few in each: others write, too.
+            made = [self._make() for _ in range(min(_BATCH, wanted - start))]
+            with self._transactions.transaction():
+                for key in made:
+                    self._add(key)
+        return wanted
 
     def assign(self, request_id: str, *, signing_key: bytes, actor: str) -> Assigned:
         """Give the request its key: always the same one, enveloped anew.

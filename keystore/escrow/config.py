@@ -18,9 +18,9 @@ class KeyManagementConfig(BaseModel):
     storage_key: str = "software:object=km-storage-1"
     """The SM2 key under which escrowed keys are kept; made on first start. After a change, keys
     sealed before still need the old one."""
-    standby_minimum: int = Field(default=10, ge=0, le=100_000)
+    standby_minimum: int = Field(default=10, ge=0, le=2_000)
     """Below this many keys that wait, the pool is filled up."""
-    standby_target: int = Field(default=50, ge=1, le=100_000)
+    standby_target: int = Field(default=50, ge=1, le=2_000)
     """The pool is filled up to this many keys."""
     refill_seconds: int = Field(default=30, ge=1, le=86_400)
     """How often the pool is looked at, and ended certificates' keys move to history."""

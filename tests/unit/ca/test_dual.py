@@ -85,7 +85,7 @@ def test_one_request_gives_two_certificates_that_differ_in_three_things(world: W
         if one != other
     ]
     assert differ == [x509.SubjectKeyIdentifier.oid, x509.KeyUsage.oid]
-    # gm.md: 03 02 06 C0 and 03 02 03 38
+    # GB/T 20518: what signs does not encrypt, and the other way round
     assert signing.extensions[2].value.public_bytes().hex() == "030206c0"
     assert encryption.extensions[2].value.public_bytes().hex() == "03020338"
 

@@ -79,6 +79,20 @@ def test_the_pool_is_filled_to_its_target_when_it_is_below_its_minimum(world: Wo
     assert world.audit.actions.count("escrow-key.generated") == 9
 
 
+def test_a_large_pool_is_filled_in_several_transactions(world: World) -> None:
+    large = KeyManagementConfig(standby_minimum=60, standby_target=60)
+    centre = KeyManagementCentre(
+        world.store,
+        world.vault,
+        config=large,
+        transactions=world.database,
+        audit=world.audit,
+        clock=world.clock,
+    )
+    assert centre.refill() == 60
+    assert centre.count_keys()[KeyState.STANDBY] == 60
+
+
 def test_an_empty_pool_makes_nobody_wait(world: World) -> None:
     world.assign()
     assert world.audit.actions == [

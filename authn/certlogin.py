@@ -149,26 +149,37 @@ class CertificateLogin:
         digest = hashlib.sha256(certificate.subject).digest()
         binding = self._store.find_binding(certificate.issuer, digest)
         user = None if binding is None else self._users.find(binding.user_id)
-        if user is None or user.disabled:
+        if binding is None or user is None or user.disabled:
             raise NotFound("the certificate holds, but it is not bound to a user of this service")
+        if binding.key_digest not in (None, _key_digest(certificate)):
+            raise NotFound("an administrator's certificate is bound with its key: bind the new one")
         return user
 
-    def bind_certificate(self, user: User, *, issuer: str, subject: bytes, actor: str) -> Binding:
-        """Bind a subject (DER Name) under an issuer to a user. Raises `Conflict`."""
-        digest = hashlib.sha256(subject).digest()
-        binding = Binding(str(uuid.uuid4()), issuer, digest, user.id, self._clock.now())
+    def bind_presented(self, user: User, chain: Sequence[bytes], *, actor: str) -> Binding:
+        """Bind the subject of a certificate that is shown. Raises `Conflict`, and as the verifier.
+
+        An administrator is bound to the key too: else whoever approves certificates could issue
+        one for the same subject, and take over a line of administration that is not theirs.
+        """
+        certificate = self._verifier.verify_login_certificate(chain[0], intermediates=chain[1:])
+        binding = Binding(
+            id=str(uuid.uuid4()),
+            issuer=certificate.issuer,
+            subject_digest=hashlib.sha256(certificate.subject).digest(),
+            user_id=user.id,
+            created_at=self._clock.now(),
+            key_digest=None if user.role is None else _key_digest(certificate),
+        )
         with self._transactions.transaction():
             self._store.add_binding(binding)
-            detail = {"user": user.name, "issuer": issuer, "subject": subject.hex()}
+            detail = {
+                "user": user.name,
+                "issuer": certificate.issuer,
+                "subject": certificate.subject.hex(),
+                "fingerprint": certificate.fingerprint,
+            }
             self._audit.record("binding.created", actor=actor, detail=detail)
         return binding
-
-    def bind_presented(self, user: User, chain: Sequence[bytes], *, actor: str) -> Binding:
-        """Bind the subject of a certificate that is shown. Raises as the verifier does."""
-        certificate = self._verifier.verify_login_certificate(chain[0], intermediates=chain[1:])
-        return self.bind_certificate(
-            user, issuer=certificate.issuer, subject=certificate.subject, actor=actor
-        )
 
     def list_bindings(self) -> Sequence[Binding]:
         """Return every binding, oldest first."""
@@ -180,6 +191,10 @@ class CertificateLogin:
             if not self._store.remove_binding(binding_id):
                 raise NotFound("there is no such binding")
             self._audit.record("binding.removed", actor=actor, detail={"id": binding_id})
+
+
+def _key_digest(certificate: VerifiedCertificate) -> bytes:
+    return hashlib.sha256(certificate.spki).digest()
 
 
 def verify_answer(spki: bytes, message: bytes, signature: bytes) -> None:

@@ -68,18 +68,21 @@ class PasswordLogin:
 
         Unknown, disabled, not set up, locked and wrong all look and last the same.
         """
-        self._throttle.charge(address)
-        user = self._find(name)
-        usable = user is not None and not user.disabled and user.password_hash is not None
-        judged = user if user is not None and usable and self._charge(user) else None
+        # Address and user are charged in one transaction: one write to the disk whether the user
+        # exists or not, because a second one can be seen in the time of the answer.
+        with self._transactions.transaction():
+            self._throttle.charge(address)
+            user = self._find(name)
+            usable = user is not None and not user.disabled and user.password_hash is not None
+            judged = user if user is not None and usable and self._charge(user) else None
         # The hash is computed outside any transaction: it takes long, and writers would queue.
         right = self._hasher.matches(password, None if judged is None else judged.password_hash)
         if judged is None or not right:
             self._record_failure(user, address)
             raise Unauthenticated("the name or the password is wrong, or the user is locked")
         with self._transactions.transaction():
+            self._throttle.refund(address)  # first, as it is charged first: rows in one order
             self._store.forgive_attempts(judged.id)
-            self._throttle.refund(address)
             detail = {"user": judged.name, "method": "password", "address": address}
             self._audit.record("login.succeeded", actor=judged.name, detail=detail)
         observe.LOGINS.labels(method="password", result="succeeded").inc()

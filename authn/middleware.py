@@ -28,7 +28,7 @@ CLIENT_CERTIFICATE = "yinxin.client_certificate"
 
 
 class Authentication:
-    """Sets the principal of requests below `prefix` from a bearer token or a certificate.
+    """Sets the principal of requests below `prefixes` from a bearer token or a certificate.
 
     Browser sessions do not count here: a cookie that administers would need CSRF protection on
     every route of the API.
@@ -41,16 +41,16 @@ class Authentication:
         api_tokens: APITokens,
         access_tokens: AccessTokens,
         certificates: CertificateLogin,
-        prefix: str = "/api/",
+        prefixes: tuple[str, ...] = ("/api/", "/metrics"),
     ) -> None:
         self._app = app
         self._api_tokens = api_tokens
         self._access_tokens = access_tokens
         self._certificates = certificates
-        self._prefix = prefix
+        self._prefixes = prefixes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and str(scope["path"]).startswith(self._prefix):
+        if scope["type"] == "http" and str(scope["path"]).startswith(self._prefixes):
             scope.pop(PRINCIPAL, None)
             try:
                 found = await run_in_threadpool(self._authenticate, scope)

@@ -98,15 +98,20 @@ class Sessions:
         name = session.user_id if user is None else user.name
         with self._transactions.transaction():
             if self._store.remove(session.digest):
-                self._ended(session.sid, name, reason)
+                self._listener.session_ended(session.sid)
+                self._record_end(session.sid, name, reason)
 
     def end_all(self, user: User, *, reason: str) -> None:
         """End every session of a user."""
         with self._transactions.transaction():
-            for sid in self._store.remove_of_user(user.id):
-                self._ended(sid, user.name, reason)
+            sids = self._store.remove_of_user(user.id)
+            # Every row first, and the audit log last: its head is locked from the first event to
+            # the end, and the token endpoint locks rows before it too.
+            for sid in sids:
+                self._listener.session_ended(sid)
+            for sid in sids:
+                self._record_end(sid, user.name, reason)
 
-    def _ended(self, sid: str, name: str, reason: str) -> None:
-        self._listener.session_ended(sid)
+    def _record_end(self, sid: str, name: str, reason: str) -> None:
         detail = {"sid": sid, "user": name, "reason": reason}
         self._audit.record("session.ended", actor=name, detail=detail)

@@ -72,6 +72,8 @@ class Binding:
     """SHA-256 over the DER Name."""
     user_id: str
     created_at: datetime
+    key_digest: bytes | None
+    """SHA-256 over the SubjectPublicKeyInfo; None: any key under that subject will do."""
 
 
 @dataclass(frozen=True, slots=True)

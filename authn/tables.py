@@ -96,6 +96,7 @@ certificate_bindings = Table(
     Column("subject_digest", _DIGEST, nullable=False),
     Column("user_id", _UUID, ForeignKey("users.id"), nullable=False, index=True),
     Column("created_at", UTCDateTime, nullable=False),
+    Column("key_digest", _DIGEST),
     UniqueConstraint("issuer", "subject_digest"),
 )
 

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import re
 import unicodedata
+import warnings
 from typing import Final
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from core.errors import Malformed, Refused
+
+# `cryptography` counts octets of UTF-8: for it 22 Chinese characters are longer than 64.
+warnings.filterwarnings("ignore", message="Attribute's length must be")
 
 Attributes = tuple[tuple[str, str], ...]
 """``(("C", "CN"), ("O", "某市政务服务数据管理局"), ("CN", "..."))``, in the order of encoding."""
@@ -59,9 +63,7 @@ def check_attributes(attributes: Attributes) -> Attributes:
 
 def encode_name(attributes: Attributes) -> bytes:
     """Return the DER Name of checked attributes, each in an RDN of its own."""
-    return x509.Name(
-        [x509.NameAttribute(_TYPES[short][0], value) for short, value in attributes]
-    ).public_bytes()
+    return _name(attributes).public_bytes()
 
 
 def attributes_of(name: x509.Name) -> Attributes:
@@ -85,9 +87,17 @@ def attributes_of(name: x509.Name) -> Attributes:
 
 def text_of(attributes: Attributes) -> str:
     """Return the RFC 4514 text: last attribute first, as that standard wants it."""
+    return _name(attributes).rfc4514_string(_SHORT)
+
+
+def _name(attributes: Attributes) -> x509.Name:
+    # `check_attributes` has counted characters, as RFC 5280, A.1 does.
     return x509.Name(
-        [x509.NameAttribute(_TYPES[short][0], value) for short, value in attributes]
-    ).rfc4514_string(_SHORT)
+        [
+            x509.NameAttribute(_TYPES[short][0], value, _validate=False)
+            for short, value in attributes
+        ]
+    )
 
 
 def _check_value(short: str, value: str) -> None:

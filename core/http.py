@@ -180,14 +180,17 @@ class BodyLimit:
                 body = await self._read(dict(scope["headers"]), receive)
         except TimeoutError:
             detail = f"the request body did not arrive within {self._seconds:g} seconds"
-            await _refuse(HTTPStatus.REQUEST_TIMEOUT, detail, "too-slow")(scope, receive, send)
+            refuse = _refuse(HTTPStatus.REQUEST_TIMEOUT, detail, "too-slow", closes=True)
+            await refuse(scope, receive, send)
             return
         except Malformed as error:
-            await _refuse(HTTPStatus.BAD_REQUEST, str(error), "malformed")(scope, receive, send)
+            refuse = _refuse(HTTPStatus.BAD_REQUEST, str(error), "malformed", closes=True)
+            await refuse(scope, receive, send)
             return
         except TooLarge as error:
             status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-            await _refuse(status, str(error), "too-large")(scope, receive, send)
+            # Not closed at once: a caller who still sends would see a reset and not the reason.
+            await _refuse(status, str(error), "too-large", closes=False)(scope, receive, send)
             return
         if body is None:
             return
@@ -226,13 +229,14 @@ class BodyLimit:
         return bytes(body)
 
 
-def _refuse(status: HTTPStatus, detail: str, kind: str) -> App:
+def _refuse(status: HTTPStatus, detail: str, kind: str, *, closes: bool) -> App:
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         request_id = scope.get("yinxin.request_id")
         known = request_id if isinstance(request_id, str) else None
         response = problem(status, detail, kind=kind, request_id=known)
-        # What follows on this connection is the rest of a body that nobody reads.
-        response.headers["Connection"] = "close"
+        if closes:
+            # What follows on this connection is the rest of a body that nobody reads.
+            response.headers["Connection"] = "close"
         await response(scope, receive, send)
 
     return answer

@@ -7,7 +7,7 @@ import logging
 import sys
 from typing import Any, Final
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge
 from typing_extensions import override
 
 from core.clock import Clock
@@ -28,10 +28,6 @@ CRL_NEXT_UPDATE: Final = Gauge(
 OCSP_ANSWERS: Final = Counter("yinxin_ocsp_answers", "OCSP answers by status.", ["status"])
 LOGINS: Final = Counter("yinxin_logins", "Login attempts.", ["method", "result"])
 TOKENS_ISSUED: Final = Counter("yinxin_tokens_issued", "Tokens issued.", ["grant_type"])
-SIGNATURES: Final = Histogram(
-    "yinxin_signature_seconds", "Time to sign in the keystore.", ["scheme", "algorithm"]
-)
-
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 
 

@@ -11,9 +11,8 @@ from ca.store import StatusSource
 from core import der
 from core.audit import AuditLog
 from core.clock import Clock
-from core.errors import Conflict, Refused
+from core.errors import BackendUnavailable, Conflict, InvalidSignature, Refused
 from core.identity import SYSTEM_ACTOR
-from core.observe import CRL_NEXT_UPDATE, CRL_NUMBER
 from core.transaction import Transactions
 from crl.config import CRLConfig
 from crl.store import CRLRecord, CRLStore
@@ -59,8 +58,6 @@ def generate_crl(
                 return current
             before = current
             continue
-        CRL_NUMBER.labels(name).set(record.number)
-        CRL_NEXT_UPDATE.labels(name).set(record.next_update.timestamp())
         return record
     raise Conflict(f"the CRL of {name} cannot be published: the published one is always newer")
 
@@ -101,7 +98,10 @@ def _sign(
     )
     tbs = encode_tbs(content)
     signature = issuer.signer.sign(tbs)
-    verify_signature(issuer.spki, issuer.signer.algorithm, tbs, signature)
+    try:
+        verify_signature(issuer.spki, issuer.signer.algorithm, tbs, signature)
+    except InvalidSignature as error:
+        raise BackendUnavailable(f"the key of {issuer.name} makes wrong signatures") from error
     return CRLRecord(
         issuer=issuer.name,
         number=content.number,

@@ -17,6 +17,7 @@ from ca.store import StatusSource
 from core.audit import AuditLog
 from core.clock import Clock
 from core.errors import NotFound, Refused, TrustError
+from core.observe import CRL_NEXT_UPDATE, CRL_NUMBER
 from core.transaction import Transactions
 from crl.config import CRLConfig
 from crl.generation import generate_crl
@@ -57,6 +58,13 @@ class CRLSchedule:
         """
         if issuer not in self._issuers:
             raise NotFound(f"there is no issuer {issuer!r}")
+        record = self._current(issuer)
+        # Here and not where it is made: gauges must be right after a restart, and on every node.
+        CRL_NUMBER.labels(issuer).set(record.number)
+        CRL_NEXT_UPDATE.labels(issuer).set(record.next_update.timestamp())
+        return record
+
+    def _current(self, issuer: str) -> CRLRecord:
         found = self._store.find_current(issuer)
         if found is not None and not self._due(found):
             return found

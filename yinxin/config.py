@@ -54,8 +54,8 @@ class FirstStartConfig(BaseModel):
 
     country: str = Field(default="CN", pattern=r"^[A-Z]{2}$")
     """The C of the CA certificates."""
-    organization: str = Field(default="Yinxin", min_length=1, max_length=64)
-    """The O of the CA certificates."""
+    organization: str = Field(default="Yinxin", min_length=1, max_length=48)
+    """The O of the CA certificates, and the beginning of their CN (64 characters at most)."""
     sm2_key: str = "software:object={name}"
     """Where the keys of the SM2 hierarchy are made: a key reference with ``{name}`` in it."""
     rsa_key: str = "software:object={name}"

@@ -30,6 +30,9 @@ _OIDC_KEYS: Final = (
     (keyref.make("software", object="oidc-rs256-1"), KeyAlgorithm.RSA_3072),
 )
 
+CONSOLE_REDIRECT_URI: Final = "http://127.0.0.1:8765/callback"
+"""Where ``yinxin login`` waits for the browser (RFC 8252, 7.3)."""
+
 ADMINISTRATORS: Final = (
     ("system", "系统管理员", Role.SYSTEM),
     ("business", "业务管理员", Role.BUSINESS),
@@ -106,10 +109,13 @@ def ensure_signing_keys(keystore: KeyBackend) -> tuple[Signer, ...]:
 
 
 def ensure_administrators(administration: Administration) -> Mapping[str, str]:
-    """Make the three administrators that are missing; return (name, one-time set-up token) pairs.
+    """Make the three administrators that are missing; return their one-time set-up tokens.
+
+    Also registers the built-in client with which they sign in from the command line.
 
     The tokens are shown once, by the caller. `yinxin user setup-link` makes another.
     """
+    administration.clients.ensure_console((CONSOLE_REDIRECT_URI,), actor=SYSTEM_ACTOR)
     users = administration.users
     links = {}
     for name, display_name, role in ADMINISTRATORS:

@@ -36,8 +36,8 @@ def make_health_router(service: Service) -> APIRouter:
 
 
 def make_metrics_router() -> APIRouter:
-    """Serve /api/v1/metrics, to an operator's token: counts say much about an administration."""
-    router = APIRouter(prefix="/api/v1", tags=["health"])
+    """Serve /metrics, to an operator's token: counts say much about an administration."""
+    router = APIRouter(tags=["health"])
 
     @router.get("/metrics", summary="Metrics in the Prometheus text format")
     def metrics(_: _Operator) -> Response:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from authn.purge import purge_expired
+from authn.purge import purge_all_expired
 from core.jobs import Job
 from yinxin.tls import ServerTLS
 from yinxin.wiring import Service
@@ -29,7 +29,7 @@ def periodic_jobs(service: Service) -> tuple[Job, ...]:
             ground.settings.key_management.refill_seconds,
             service.key_management.pairs.retire_ended,
         ),
-        Job("purge", 60, lambda: purge_expired(ground.database, now=ground.clock.now())),
+        Job("purge", 60, lambda: purge_all_expired(ground.database, now=ground.clock.now())),
     )
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from cryptography import x509
-from cryptography.x509.oid import ExtensionOID
+from cryptography.hazmat import asn1
+from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 from typing_extensions import override
 
 from authn.certlogin import CertificateVerifier, VerifiedCertificate
@@ -21,13 +23,29 @@ from keystore.verify import verify_signature
 
 MAX_CERTIFICATE_OCTETS = 16_384
 
+_LOGIN_PURPOSES: Final = frozenset(
+    {
+        ExtendedKeyUsageOID.CLIENT_AUTH,
+        ExtendedKeyUsageOID.SMARTCARD_LOGON,
+        ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE,
+    }
+)
+
+
+@asn1.sequence
+class _Purposes:
+    """A SEQUENCE OF cannot be decoded at the top, so it is put into a SEQUENCE of one field."""
+
+    items: list[x509.ObjectIdentifier]
+
 
 class OurCertificates(CertificateVerifier):
     """Accepts end-entity certificates of our own issuers that hold at this moment.
 
     The chain is known here, so intermediates sent along are not looked at. Checked: the issuer's
-    signature, validity of the certificate and of every certificate above it, digitalSignature, not
-    a CA, and our own revocation status on every level (not a CRL: the authoritative one).
+    signature, validity of the certificate and of every certificate above it, digitalSignature, an
+    extended key usage that is for logging in, not a CA, and our own revocation status on every
+    level below the root (not a CRL: the authoritative one).
     """
 
     def __init__(
@@ -46,9 +64,11 @@ class OurCertificates(CertificateVerifier):
             raise Malformed(f"the certificate is longer than {MAX_CERTIFICATE_OCTETS} octets")
         issuer, tbs = self._issued_by_us(der)
         self._require_standing(issuer, der, tbs)
-        for name, certificate in self._above(issuer):
-            self._require_standing(name, certificate, _tbs_of(certificate))
+        for parent, certificate in self._above(issuer):
+            self._require_standing(parent, certificate, _tbs_of(certificate))
+        self._require_valid((issuer.certificate, *issuer.chain)[-1])
         _require_signing_end_entity(tbs)
+        _require_login_purpose(tbs)
         return VerifiedCertificate(
             subject=_octets(tbs.subject),
             issuer=issuer.name,
@@ -86,16 +106,19 @@ class OurCertificates(CertificateVerifier):
         return path
 
     def _require_standing(self, issuer: Issuer, certificate: bytes, tbs: TBSCertificate) -> None:
+        self._require_valid(certificate)
+        standing = self._status.standing(issuer.name, tbs.serial)
+        if standing.status is not Status.GOOD:
+            reason = f": {standing.reason}" if standing.reason else ""
+            raise Refused(f"the certificate is {standing.status}{reason}")
+
+    def _require_valid(self, certificate: bytes) -> None:
         parsed = x509.load_der_x509_certificate(certificate)
         now = self._clock.now()
         if now < parsed.not_valid_before_utc:
             raise Refused(f"the certificate is not valid before {parsed.not_valid_before_utc}")
         if now > parsed.not_valid_after_utc:
             raise Refused(f"the certificate expired at {parsed.not_valid_after_utc}")
-        standing = self._status.standing(issuer.name, tbs.serial)
-        if standing.status is not Status.GOOD:
-            reason = f": {standing.reason}" if standing.reason else ""
-            raise Refused(f"the certificate is {standing.status}{reason}")
 
 
 def _require_signing_end_entity(tbs: TBSCertificate) -> None:
@@ -106,6 +129,17 @@ def _require_signing_end_entity(tbs: TBSCertificate) -> None:
     # KeyUsage ::= BIT STRING, digitalSignature is bit 0 (RFC 5280, 4.2.1.3).
     if usage is None or len(usage) < 4 or not usage[3] & 0x80:
         raise Refused("the certificate is not for signing (key usage digitalSignature)")
+
+
+def _require_login_purpose(tbs: TBSCertificate) -> None:
+    value = extension_value(tbs, ExtensionOID.EXTENDED_KEY_USAGE)
+    if value is None:
+        return  # RFC 5280, 4.2.1.12: absent means no restriction
+    purposes = der.decode(_Purposes, der.sequence(value), what="extendedKeyUsage").items
+    # A web server's key must not open its owner's account, and a key for signing documents must
+    # not be made to sign a challenge as one of them.
+    if _LOGIN_PURPOSES.isdisjoint(purposes):
+        raise Refused("the certificate is not for logging in (extended key usage clientAuth)")
 
 
 def _tbs_of(certificate: bytes) -> TBSCertificate:

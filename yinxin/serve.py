@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import ssl
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
+from core.errors import TrustError
 from core.jobs import JobRunner
 from core.observe import configure_logging
 from yinxin import app, server
@@ -18,9 +21,12 @@ from yinxin.state import State, hold, prepare_state
 from yinxin.tls import ServerTLS
 from yinxin.wiring import Service, open_ground, open_service
 
+log = logging.getLogger(__name__)
+
 
 def serve(settings: Settings, directory: Path) -> None:
     """Serve until told to stop. Raises `Misconfigured` before anything listens."""
+    os.umask(0o077)  # SQLite makes its files with the mode of the process
     with ExitStack() as stack:
         state = prepare_state(directory)
         stack.enter_context(hold(state))
@@ -64,7 +70,10 @@ def serve(settings: Settings, directory: Path) -> None:
 
         server.run(listeners, started=started)
         # One last signature over the chain, so that what happened since the last one is covered.
-        ground.audit.checkpoint(service.audit_key)
+        try:
+            ground.audit.checkpoint(service.audit_key)
+        except TrustError:
+            log.exception("the last checkpoint of the audit log could not be made")
     _say("Stopped.")
 
 

@@ -106,7 +106,9 @@ class _Protocol(H11Protocol):
         self._forget()
 
     def _watch(self) -> None:
-        if self.conn.their_state is not h11.IDLE or self.transport.is_closing():
+        # Nothing is under way, or the answer is out and the rest of a refused body is thrown away.
+        waiting = self.conn.their_state is h11.IDLE or self.conn.our_state is h11.DONE
+        if not waiting or self.transport.is_closing():
             self._forget()
         elif self._deadline is None:
             self._deadline = self.loop.call_later(HEAD_SECONDS, self.transport.abort)

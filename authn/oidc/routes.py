@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -23,7 +24,9 @@ from authn.oidc.logout import LogoutEndpoint
 from authn.oidc.pages import Pages
 from authn.oidc.token import TokenEndpoint
 from authn.sessions import Sessions
-from core.errors import Malformed
+from core.errors import Malformed, Unavailable
+
+log = logging.getLogger(__name__)
 
 _NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 _PUBLIC = {"Cache-Control": "public, max-age=300", "Access-Control-Allow-Origin": "*"}
@@ -46,8 +49,33 @@ class OAuthRoute(APIRoute):
                 return _oauth_answer(error)
             except Malformed as error:
                 return _oauth_answer(InvalidRequest(str(error)))
+            except Unavailable as error:
+                # The word of the authorization endpoint (RFC 6749, 4.1.2.1); 5.2 has none for it.
+                log.exception("an OAuth request failed")
+                return _oauth_answer(OAuthError("temporarily_unavailable", str(error)))
 
         return translated
+
+
+def _page_route(pages: Pages) -> type[APIRoute]:
+    class PageRoute(APIRoute):
+        """Tells a person, and not a program, what is wrong with the request they came with."""
+
+        @override
+        def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]  # FastAPI says Coroutine
+            handler = super().get_route_handler()
+
+            async def translated(request: Request) -> Response:
+                try:
+                    return await handler(request)
+                except OAuthError as error:
+                    return pages.oauth_error(request, error)
+                except Malformed as error:
+                    return pages.oauth_error(request, InvalidRequest(str(error)))
+
+            return translated
+
+    return PageRoute
 
 
 def make_document_router(issuer: str, keys: SigningKeys) -> APIRouter:
@@ -94,16 +122,13 @@ def make_authorization_router(
     authorization: AuthorizationEndpoint, sessions: Sessions, pages: Pages
 ) -> APIRouter:
     """Serve where browsers are sent to log in."""
-    router = APIRouter(tags=["oidc"])
+    router = APIRouter(tags=["oidc"], route_class=_page_route(pages))
 
     @router.get(PATH)
     def authorize(request: Request, fields: QueryFields) -> Response:
         """Answer an authorization request (OIDC Core, 3.1.2)."""
-        try:
-            session = sessions.find(request.cookies.get(cookies.SESSION))
-            outcome = authorization.decide(fields, session)
-        except OAuthError as error:
-            return pages.oauth_error(request, error)
+        session = sessions.find(request.cookies.get(cookies.SESSION))
+        outcome = authorization.decide(fields, session)
         if isinstance(outcome, SendBack):
             return _see_other(outcome.uri)
         return _see_other("/login?" + urlencode({"next": outcome.next_path}))
@@ -118,16 +143,13 @@ def make_authorization_router(
 
 def make_logout_router(logout: LogoutEndpoint, sessions: Sessions, pages: Pages) -> APIRouter:
     """Serve where browsers are sent to log out."""
-    router = APIRouter(tags=["oidc"])
+    router = APIRouter(tags=["oidc"], route_class=_page_route(pages))
 
     @router.get("/oidc/logout")
     def end_session(request: Request, fields: QueryFields) -> Response:
         """Log out at the wish of a client (RP-Initiated Logout 1.0, 2)."""
         found = sessions.find(request.cookies.get(cookies.SESSION))
-        try:
-            plan = logout.plan(fields, None if found is None else found[0])
-        except OAuthError as error:
-            return pages.oauth_error(request, error)
+        plan = logout.plan(fields, None if found is None else found[0])
         if plan.needs_confirmation:
             return pages.confirm_logout(request, dict(fields))
         return finish(request, plan.redirect)
@@ -142,11 +164,7 @@ def make_logout_router(logout: LogoutEndpoint, sessions: Sessions, pages: Pages)
         """The person said yes."""
         asked = [(name, value) for name, value in fields if name != "csrf"]
         cookies.require_csrf(request, dict(fields).get("csrf", ""))
-        try:
-            plan = logout.plan(asked, None)
-        except OAuthError as error:
-            return pages.oauth_error(request, error)
-        return finish(request, plan.redirect)
+        return finish(request, logout.plan(asked, None).redirect)
 
     def finish(request: Request, redirect: str | None) -> Response:
         sessions.end(request.cookies.get(cookies.SESSION, ""))
@@ -169,6 +187,8 @@ def _oauth_answer(error: OAuthError) -> JSONResponse:
     status, headers = HTTPStatus.BAD_REQUEST, dict(_NO_STORE)
     if isinstance(error, InvalidClient):
         status, headers["WWW-Authenticate"] = HTTPStatus.UNAUTHORIZED, 'Basic realm="yinxin"'
+    if error.code == "temporarily_unavailable":
+        status, headers["Retry-After"] = HTTPStatus.SERVICE_UNAVAILABLE, "5"
     if error.code == "invalid_token":
         status = HTTPStatus.UNAUTHORIZED
         headers["WWW-Authenticate"] = 'Bearer realm="yinxin", error="invalid_token"'

@@ -10,7 +10,7 @@ import pytest
 
 from authn.oidc.sqlstore import SQLClientStore, SQLGrantStore
 from authn.oidc.store import AccessToken, AuthMethod, AuthorizationCode, Client, IDTokenAlgorithm
-from authn.purge import purge_expired
+from authn.purge import purge_all_expired, purge_expired
 from authn.sqlstore import (
     SQLAddressStore,
     SQLAPITokenStore,
@@ -209,10 +209,10 @@ def test_a_challenge_is_answered_once_by_its_browser_in_time(database, clock):
 
 def test_a_subject_is_bound_to_one_user(database, clock, user):
     store = SQLCertificateLoginStore(database)
-    binding = Binding("b1", "sm2-issuing", b"d" * 32, user.id, clock.now())
+    binding = Binding("b1", "sm2-issuing", b"d" * 32, user.id, clock.now(), b"k" * 32)
     store.add_binding(binding)
     with pytest.raises(Conflict):
-        store.add_binding(Binding("b2", "sm2-issuing", b"d" * 32, user.id, clock.now()))
+        store.add_binding(Binding("b2", "sm2-issuing", b"d" * 32, user.id, clock.now(), None))
     assert store.find_binding("sm2-issuing", b"d" * 32) == binding
     assert store.find_binding("rsa-issuing", b"d" * 32) is None
     assert list(store.list_bindings()) == [binding]
@@ -290,3 +290,13 @@ def test_what_has_expired_is_removed_in_batches(database, clock, user):
     assert sessions.find(b"s" * 32) is not None
     clock.advance(hours=24)
     assert purge_expired(database, now=clock.now()) == 2
+
+
+def test_challenges_that_strangers_asked_for_all_go_when_they_expire(database, clock):
+    store = SQLCertificateLoginStore(database)
+    for number in range(7):
+        store.add_challenge(Challenge(f"n{number}", b"b" * 32, clock.now()))
+    clock.advance(seconds=1)
+    store.add_challenge(Challenge("young", b"b" * 32, clock.now() + timedelta(minutes=5)))
+    assert purge_all_expired(database, now=clock.now(), batch=3) == 7
+    assert store.use_challenge("young", b"b" * 32, clock.now())

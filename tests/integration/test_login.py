@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 
 import pytest
+from sqlalchemy import event
 
 from authn import cookies
+from core.errors import NotFound
 from core.identity import Role
 from keystore import sm2_forms
 from keystore.algorithms import KeyAlgorithm
@@ -50,6 +52,18 @@ def test_every_failure_looks_the_same(house, case):
     assert "用户名或口令错误" in response.text
     assert cookies.SESSION + "=" not in response.headers.get("set-cookie", "")
     assert house.audit.actions[-1] == "login.failed"
+
+
+def test_an_unknown_name_costs_as_many_writes_as_a_known_one(house, sqlite_database):
+    house.user()
+    commits = []
+    event.listen(sqlite_database.engine, "commit", commits.append)
+    browser, seen = house.browser(), []
+    for name in ("zhang.wei", "nobody", "a b\x00"):
+        commits.clear()
+        assert log_in(browser, name=name, password="wrong").status_code == 401
+        seen.append(len(commits))
+    assert len(set(seen)) == 1
 
 
 def test_five_failures_lock_for_fifteen_minutes_even_across_a_restart(house, sqlite_database):
@@ -384,3 +398,18 @@ def test_what_people_type_is_escaped(house):
     assert "<script>" not in house.browser().get(f"/setup/{link}").text
     attack = house.browser().get("/login", params={"next": '/"><script>'})
     assert "<script>" not in attack.text
+
+
+def test_an_administrator_is_bound_to_the_key_and_others_to_the_subject(house):
+    first, second = memory_key(KeyAlgorithm.SM2), memory_key(KeyAlgorithm.EC_P256)
+    certificates = house.provider.certificates
+    for name, role, subject in (("li", None, b"0\x00"), ("chief", Role.SYSTEM, b"1\x00")):
+        old, new = name.encode(), f"new {name}".encode()
+        house.verifier.add(old, first.key.public_key, subject=subject)
+        house.verifier.add(new, second.key.public_key, subject=subject)
+        user = house.user(name, role=role, password=None)
+        certificates.bind_presented(user, [old], actor="t")
+        assert certificates.user_of_certificate(old).name == name
+    assert certificates.user_of_certificate(b"new li").name == "li"
+    with pytest.raises(NotFound, match="bound with its key"):
+        certificates.user_of_certificate(b"new chief")

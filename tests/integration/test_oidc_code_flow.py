@@ -441,3 +441,31 @@ def test_nothing_secret_is_audited(house, signed_in):
     written = json.dumps(house.audit.events)
     for value in (secret, code, tokens["access_token"], tokens["id_token"], "correct horse"):
         assert value not in written
+
+
+@pytest.mark.parametrize("path", ["/oidc/authorize", "/oidc/logout"])
+def test_what_cannot_be_read_is_told_to_the_person_on_a_page(house, path):
+    browser = house.browser()
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    for answer in (
+        browser.get(f"{path}?client_id=%FF"),
+        browser.get(f"{path}?{'a=1&' * 65}"),
+        browser.post(path, content=b"\xff", headers=form),
+        browser.post(path, json={}),
+    ):
+        assert answer.status_code == 400
+        assert answer.headers["content-type"].startswith("text/html")
+        assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+
+
+def test_a_token_endpoint_that_cannot_write_says_so_in_oauth_words(house, signed_in):
+    client = house.public_client()
+    request = flow(client.id)
+    code = code_of(signed_in, request)
+    house.audit.broken = True
+    answer = redeem(signed_in, request, code)
+    assert answer.status_code == 503
+    assert answer.json()["error"] == "temporarily_unavailable"
+    assert answer.headers["retry-after"] == "5"
+    house.audit.broken = False
+    assert redeem(signed_in, request, code).status_code == 200

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
 import socket
 import ssl
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from http.client import HTTPSConnection
@@ -78,6 +81,7 @@ def test_three_set_up_links_are_printed_once_and_no_password_exists(service: Ser
 
 def test_the_state_is_private(service: Service) -> None:
     assert service.state.stat().st_mode & 0o777 == 0o700
+    assert (service.state / "yinxin.sqlite3").stat().st_mode & 0o777 == 0o600
     for key in (service.state / "keystore").iterdir():
         assert key.stat().st_mode & 0o777 == 0o600
     passphrase = (service.state / "passphrase").read_text().strip()
@@ -101,7 +105,7 @@ def test_nothing_but_the_open_pages_answers_without_a_token(service: Service) ->
     open_paths = {"/healthz", "/readyz"} | {path for path in paths if "/login/certificate" in path}
     asked = 0
     for path, methods in paths.items():
-        if not path.startswith("/api/") or path in open_paths:
+        if not path.startswith(("/api/", "/metrics")) or path in open_paths:
             continue
         for method in methods:
             filled = re.sub(r"\{[^}]*\}", "0", path)
@@ -141,7 +145,7 @@ def test_roles_open_their_own_doors_only(service: Service) -> None:
         "GET /api/v1/profiles": {s, b, a},
         "GET /api/v1/audit/events": {a},
         "GET /api/v1/audit/verification": {a},
-        "GET /api/v1/metrics": {s, a},
+        "GET /metrics": {s, a},
         "POST /api/v1/clients": {s},
         "GET /api/v1/clients": {s},
         "GET /api/v1/clients/{client_id}": {s},
@@ -161,7 +165,7 @@ def test_roles_open_their_own_doors_only(service: Service) -> None:
         f"{method.upper()} {path}"
         for path, methods in paths.items()
         for method in methods
-        if path.startswith("/api/") and "/login/certificate" not in path
+        if path.startswith(("/api/", "/metrics")) and "/login/certificate" not in path
     }
     assert published == set(allowed)
     tokens = {role: service.token(role) for role in (s, b, a, k, j)}
@@ -388,3 +392,25 @@ def test_an_unusable_directory_is_one_sentence(tmp_path: Path) -> None:
 
 def test_an_unknown_setting_is_one_sentence(stopped: Service) -> None:
     refuse(stopped, "server.colour", YINXIN_SERVER__COLOUR="red")
+
+
+def test_a_first_start_that_is_killed_is_finished_by_the_next(tmp_path: Path) -> None:
+    service = Service(tmp_path / "var")
+    for seconds in (1.2, 1.6, 2.0, 2.4, 2.8):
+        with service.log.open("a") as log, subprocess.Popen(
+            [sys.executable, "-m", "yinxin", "--state", service.state, "serve"],
+            env=os.environ | service.environment, stdout=log, stderr=log,
+        ) as process:  # fmt: skip
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=seconds)
+            process.kill()
+    service.start()
+    try:
+        assert service.yinxin("audit", "verify").startswith("whole: ")
+        users = {line.split("\t")[0] for line in service.yinxin("user", "list").splitlines()}
+        assert users == {"system", "business", "audit"}
+        assert service.yinxin("user", "setup-link", "audit").startswith(f"{service.url}/setup/")
+        for name in ("sm2-issuing", "rsa-issuing"):
+            x509.load_der_x509_crl(plain(service, f"/crl/{name}.crl"))
+    finally:
+        assert service.stop() == 0

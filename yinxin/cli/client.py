@@ -8,6 +8,8 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from dataclasses import dataclass
+from http import HTTPStatus
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -43,21 +45,20 @@ class Client:
 
     def get_json(self, path: str, **query: str | int | None) -> Any:
         """Return the parsed body of a GET."""
-        return json.loads(self.get(path, **query))
+        return self._parsed(self.get(path, **query))
 
     def post(self, path: str, body: object, **headers: str) -> Any:
         """Return the parsed answer to a POST of JSON."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         answer = self._call("POST", f"/api/v1{path}", json.dumps(body).encode(), named)
-        return json.loads(answer) if answer else None
+        return self._parsed(answer) if answer else None
 
     def delete(self, path: str) -> None:
         """Send a DELETE."""
         self._call("DELETE", f"/api/v1{path}", None, {})
 
     def _call(self, method: str, target: str, body: bytes | None, headers: dict[str, str]) -> bytes:
-        if not self.server.startswith("https://"):
-            raise Refused("the server must be an https:// address")
+        _check_server(self.server)
         request = urllib.request.Request(  # noqa: S310  (https is checked above)
             self.server.rstrip("/") + target, data=body, method=method, headers=headers
         )
@@ -73,9 +74,15 @@ class Client:
                 return octets
         except urllib.error.HTTPError as error:
             raise _problem(error) from error
-        except (urllib.error.URLError, TimeoutError, ssl.SSLError) as error:
+        except (OSError, HTTPException) as error:
             reason = getattr(error, "reason", error)
             raise Unavailable(f"cannot reach {self.server}: {reason}") from error
+
+    def _parsed(self, answer: bytes) -> Any:
+        try:
+            return json.loads(answer)
+        except ValueError as error:
+            raise Refused(f"{self.server} is not a yinxin: its answer is not JSON") from error
 
     def _context(self) -> ssl.SSLContext:
         try:
@@ -87,9 +94,23 @@ class Client:
         return context
 
 
+def _check_server(server: str) -> None:
+    try:
+        parts = urllib.parse.urlsplit(server)
+        port = parts.port
+    except ValueError:
+        parts, port = urllib.parse.urlsplit(""), None
+    plain = server.isascii() and server.isprintable() and " " not in server
+    if parts.scheme != "https" or not parts.hostname or port == 0 or not plain:
+        raise Refused(f"the server must be an address like https://host:port, not {server!r}")
+
+
 def _problem(error: urllib.error.HTTPError) -> TrustError:
     try:
         detail = str(json.loads(error.read(65_536))["detail"])
     except (ValueError, KeyError, TypeError):
         detail = f"the server answered {error.code}"
+    if error.code == HTTPStatus.UNAUTHORIZED:
+        # The server does not tell strangers why. Here somebody did show something.
+        detail = "the server does not accept the token or certificate: unknown, revoked or expired"
     return _ERRORS.get(error.code, Refused)(detail)

@@ -13,6 +13,7 @@ from core.errors import Malformed, Refused, TrustError
 from keystore.envelope_opening import open_for_holder
 from keystore.files import write_new
 from yinxin.cli.client import Client
+from yinxin.cli.files import read_ascii, read_octets, write_octets
 from yinxin.cli.remote import PathTo, remote, request
 
 _NewFile = click.Path(dir_okay=False, path_type=Path)
@@ -40,7 +41,7 @@ def request_pair(client: Client, request_id: str, *, form: str, out: Path | None
         return
     if out is None:
         raise Refused("say where the octets go: --out")
-    out.write_bytes(client.get(f"/requests/{request_id}/pair", format=form))
+    write_octets(out, client.get(f"/requests/{request_id}/pair", format=form))
 
 
 @click.command("pool")
@@ -80,7 +81,7 @@ def recovery_judicial(
     """Ask for the key of an encryption certificate, for an authority entitled to it."""
     body = {
         "spki_fingerprint": spki_fingerprint,
-        "recipient": recipient.read_text(encoding="ascii", errors="replace"),
+        "recipient": read_ascii(recipient),
         "reason": reason,
     }
     _show(client.post("/key-management/recoveries", body))
@@ -136,7 +137,7 @@ def recovery_deliver(client: Client, recovery_id: str, *, out: Path, form: str) 
     except TrustError:
         out.unlink()
         raise
-    out.write_bytes(base64.b64decode(given[form.replace("-", "_")]))
+    write_octets(out, base64.b64decode(given[form.replace("-", "_")]))
 
 
 @click.command("open-envelope")
@@ -147,8 +148,8 @@ def recovery_deliver(client: Client, recovery_id: str, *, out: Path, form: str) 
 @click.option("--out", type=_NewFile, required=True, help="A new file for the encryption key.")
 def open_envelope(envelope: Path, *, signing_key: Path, out: Path) -> None:
     """Open a key envelope (enveloped-key, csrresponse or skf) with a signing key in a file."""
-    text = signing_key.read_text(encoding="ascii", errors="replace")
-    _new(out, open_for_holder(envelope.read_bytes(), signing_key=text))
+    text = read_ascii(signing_key)
+    _new(out, open_for_holder(read_octets(envelope), signing_key=text))
 
 
 def _new(path: Path, octets: bytes) -> None:

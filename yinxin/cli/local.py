@@ -17,6 +17,7 @@ from authn.store import User
 from core.errors import NotFound, Refused
 from core.identity import Role
 from yinxin.cli.context import Invocation
+from yinxin.cli.files import read_ascii, write_octets
 from yinxin.describe import describe_settings
 from yinxin.settings import effective
 
@@ -193,7 +194,7 @@ def user_bind(invocation: Invocation, name: str, certificate: Path) -> None:
     """Let the holder of a certificate of ours log in as NAME (every certificate of its subject)."""
     with invocation.service() as service:
         found = _known(name, service.provider.administration.users.find_by_name(name))
-        chain = parse_certificates(certificate.read_text(encoding="ascii"))
+        chain = parse_certificates(read_ascii(certificate))
         binding = service.provider.certificates.bind_presented(found, chain, actor=_actor())
     click.echo(f"bound to {found.name}: subjects of {binding.issuer} with this name")
 
@@ -353,7 +354,7 @@ def crl_show(invocation: Invocation, issuer: str, out: Path | None) -> None:
     with invocation.service() as service:
         record = service.crls.current(issuer)
     if out is not None:
-        out.write_bytes(record.der)
+        write_octets(out, record.der)
     click.echo(
         f"{issuer}: number {record.number}, {record.entries} entries, "
         f"next update {record.next_update.isoformat().replace('+00:00', 'Z')}"

@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import functools
 import json
+import re
 import secrets
+import urllib.parse
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,12 +16,17 @@ from typing import Any, Final
 import click
 
 from ca.reasons import RevocationReason
+from ca.requests import RequestState
+from ca.store import CertificateState
 from core.errors import Refused
 from yinxin.cli.client import Client
 from yinxin.cli.context import Invocation
+from yinxin.cli.files import read_ascii, read_octets, write_octets
+from yinxin.cli.login import log_in
 
 PathTo = click.Path(exists=True, dir_okay=False, path_type=Path)
 _PAGE: Final = 100
+_TOKEN: Final = re.compile(r"[A-Za-z0-9_.~+/=-]{20,200}")
 _REASONS: Final = [str(reason) for reason in RevocationReason if reason != "certificateHold"]
 
 
@@ -83,16 +90,25 @@ def _client(
         raise Refused(
             "say who asks: --token-file (see `yinxin token create`) or --client-certificate"
         )
-    ours = invocation.directory / "trust" / "rsa-root.pem"
     client = Client(
         server=server or invocation.settings.authn.issuer,
         token=None,
-        trust=trust or (ours if ours.is_file() else None),
+        trust=trust or _our_root(invocation),
         certificate=client_certificate,
     )
-    if token_file is None:
-        return client
-    return replace(client, token=token_file.read_text(encoding="ascii").strip())
+    return client if token_file is None else replace(client, token=_token(token_file))
+
+
+def _token(path: Path) -> str:
+    text = read_ascii(path).strip()
+    if _TOKEN.fullmatch(text) is None:
+        raise Refused(f"{path} does not hold a token (see `yinxin token create`)")
+    return text
+
+
+def _our_root(invocation: Invocation) -> Path | None:
+    ours = invocation.directory / "trust" / "rsa-root.pem"
+    return ours if ours.is_file() else None
 
 
 def _show(value: object) -> None:
@@ -100,7 +116,34 @@ def _show(value: object) -> None:
 
 
 def _where(issuer: str, serial: str) -> str:
-    return f"/certificates/{issuer}/{serial.lower().replace(':', '')}"
+    return f"/certificates/{_step(issuer)}/{_step(serial.lower().replace(':', ''))}"
+
+
+def _step(text: str) -> str:
+    """Return one step of a path; without it, ``../x`` or ``a?b`` would name something else."""
+    return urllib.parse.quote(text, safe="")
+
+
+@click.command()
+@click.option("--server", envvar="YINXIN_SERVER_URL", help="https://host:port")
+@click.option("--trust", type=PathTo, help="PEM of the root to trust.")
+@click.option(
+    "--token-file",
+    envvar="YINXIN_TOKEN_FILE",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where to write the token.",
+)
+@click.make_pass_decorator(Invocation)
+def login(
+    invocation: Invocation, *, server: str | None, trust: Path | None, token_file: Path
+) -> None:
+    """Sign in as an administrator through the browser; the token lasts some minutes."""
+    log_in(
+        server or invocation.settings.authn.issuer,
+        trust=trust or _our_root(invocation),
+        token_file=token_file,
+    )
 
 
 # ---- requests ------------------------------------------------------------------------------------
@@ -144,7 +187,7 @@ def request_submit(
 ) -> None:
     """Submit a PKCS#10 request (PEM or DER)."""
     body: dict[str, Any] = {
-        "csr": _pem(csr.read_bytes()),
+        "csr": _pem(read_octets(csr)),
         "profile": profile,
         "issuer": issuer,
     }
@@ -155,6 +198,8 @@ def request_submit(
     if days is not None:
         body["validity_days"] = days
     key = idempotency_key or secrets.token_hex(16)
+    if not key.isascii() or not key.isprintable():
+        raise Refused("an idempotency key is printable ASCII")
     _show(client.post("/requests", body, Idempotency_Key=key))
 
 
@@ -173,7 +218,7 @@ def _pair(item: str) -> tuple[str, str]:
 
 
 @request.command("list")
-@click.option("--state", help="pending, approved, issued, rejected or failed.")
+@click.option("--state", type=click.Choice([str(state) for state in RequestState]))
 @click.option("--limit", default=_PAGE, show_default=True)
 @click.option("--cursor", help="Where the last page ended.")
 @remote
@@ -193,7 +238,7 @@ def request_list(
 @remote
 def request_show(client: Client, request_id: str) -> None:
     """Look at a request."""
-    _show(client.get_json(f"/requests/{request_id}"))
+    _show(client.get_json(f"/requests/{_step(request_id)}"))
 
 
 @request.command("approve")
@@ -201,7 +246,7 @@ def request_show(client: Client, request_id: str) -> None:
 @remote
 def request_approve(client: Client, request_id: str) -> None:
     """Approve a request and issue its certificate. May be repeated."""
-    _show(client.post(f"/requests/{request_id}/approve", {}))
+    _show(client.post(f"/requests/{_step(request_id)}/approve", {}))
 
 
 @request.command("reject")
@@ -210,7 +255,7 @@ def request_approve(client: Client, request_id: str) -> None:
 @remote
 def request_reject(client: Client, request_id: str, *, reason: str) -> None:
     """Reject a request."""
-    _show(client.post(f"/requests/{request_id}/reject", {"reason": reason}))
+    _show(client.post(f"/requests/{_step(request_id)}/reject", {"reason": reason}))
 
 
 # ---- certificates --------------------------------------------------------------------------------
@@ -223,10 +268,10 @@ def certificate() -> None:
 
 @certificate.command("list")
 @click.option("--issuer")
-@click.option("--state", help="reserved, issued, failed, held or revoked.")
+@click.option("--state", type=click.Choice([str(state) for state in CertificateState]))
 @click.option("--profile")
 @click.option("--text", help="Anywhere in the subject.")
-@click.option("--expires-before", help="ISO 8601, like 2027-01-31T00:00:00Z.")
+@click.option("--expires-within-days", type=click.IntRange(0, 36_600))
 @click.option("--limit", default=_PAGE, show_default=True)
 @click.option("--cursor", help="Where the last page ended.")
 @click.option("--csv", "as_csv", is_flag=True, help="Every match, as a table.")
@@ -238,14 +283,14 @@ def certificate_list(
     state: str | None,
     profile: str | None,
     text: str | None,
-    expires_before: str | None,
+    expires_within_days: int | None,
     limit: int,
     cursor: str | None,
     as_csv: bool,
 ) -> None:
     """Search certificates, newest first."""
-    query = {"issuer": issuer, "state": state, "profile": profile, "text": text}
-    query["expires_before"] = expires_before
+    query: dict[str, str | int | None] = {"issuer": issuer, "state": state, "profile": profile}
+    query |= {"text": text, "expires_within_days": expires_within_days}
     if as_csv:
         click.echo(client.get("/certificates", format="csv", **query), nl=False)
     else:
@@ -284,7 +329,7 @@ def certificate_fetch(
     """Fetch a certificate."""
     octets = client.get(_where(issuer, serial), format=form)
     if out is not None:
-        out.write_bytes(octets)
+        write_octets(out, octets)
     else:
         click.echo(octets, nl=False)
 
@@ -341,4 +386,4 @@ def profile(client: Client) -> None:
     _show(client.get_json("/profiles"))
 
 
-REMOTE_COMMANDS: Final = (request, certificate, issuer, profile)
+REMOTE_COMMANDS: Final = (login, request, certificate, issuer, profile)

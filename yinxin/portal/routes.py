@@ -70,16 +70,17 @@ def _add_login(router: APIRouter, provider: Provider, pages: PortalPages) -> Non
     def log_in(request: Request, fields: Form) -> Response:
         cookies.require_csrf(request, field(fields, "csrf"))
         next_path = own_path(field(fields, "next"))
+        name = field(fields, "name")
         try:
             user = provider.passwords.authenticate(
-                field(fields, "name"),
+                name,
                 field(fields, "password"),
                 address=cookies.address_of(request),
             )
         except Unauthenticated:
-            return draw(request, next_path, "wrong", HTTPStatus.UNAUTHORIZED)
+            return draw(request, next_path, name, "wrong", HTTPStatus.UNAUTHORIZED)
         except Throttled as error:
-            response = draw(request, next_path, "throttled", HTTPStatus.TOO_MANY_REQUESTS)
+            response = draw(request, next_path, name, "throttled", HTTPStatus.TOO_MANY_REQUESTS)
             response.headers["Retry-After"] = str(error.retry_after)
             return response
         return _enter(request, provider, user, (login.AMR, login.ACR), next_path)
@@ -87,11 +88,18 @@ def _add_login(router: APIRouter, provider: Provider, pages: PortalPages) -> Non
     def draw(
         request: Request,
         next_path: str,
+        name: str = "",
         fault: str | None = None,
         status: HTTPStatus = HTTPStatus.OK,
     ) -> Response:
         return pages.page(
-            "login.html", request, status=status, leaves=True, next_path=next_path, fault=fault
+            "login.html",
+            request,
+            status=status,
+            leaves=True,
+            next_path=next_path,
+            name=name,
+            fault=fault,
         )
 
 

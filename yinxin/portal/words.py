@@ -12,6 +12,8 @@ LANGUAGES: Final = ("zh", "en")
 _WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "product": ("印信", "Yinxin"),
     "tagline": ("电子政务外网统一身份认证", "Sign-in for the government extranet"),
+    "colon": ("：", ": "),
+    "comma": ("，", ", "),
     "login": ("登录", "Sign in"),
     "by_password": ("口令登录", "Password"),
     "by_certificate": ("证书登录", "Certificate"),

@@ -9,6 +9,7 @@ from ca.altnames import parse_alternative_name
 from ca.bootstrap import NewIssuer, create_root, load_issuers
 from ca.issuance import find_interrupted, issue_certificate
 from ca.issuer import Issued, Prepared, Reserved
+from ca.names import attributes_of
 from ca.sqlstore import SQLCertificateStore
 from ca.store import CertificateState
 from core import der
@@ -17,6 +18,7 @@ from core.errors import (
     BackendUnavailable,
     Misconfigured,
     ProfileViolation,
+    Refused,
 )
 from keystore import keyref
 from keystore.algorithms import KeyAlgorithm, SignatureAlgorithm
@@ -117,6 +119,19 @@ def test_end_entities_say_where_revocation_is_asked(authority: Authority) -> Non
     assert [n.value for p in points for n in p.full_name or ()] == [f"{URL}/crl/sm2-issuing.crl"]
     with pytest.raises(x509.ExtensionNotFound):
         certificate.extensions.get_extension_for_class(x509.BasicConstraints)
+
+
+@pytest.mark.parametrize("issuer", ["sm2-issuing", "rsa-issuing"])
+def test_sixty_four_chinese_characters_fit_into_a_name(authority: Authority, issuer: str) -> None:
+    long = "局" * 64
+    subject = (("C", "CN"), ("O", long), ("OU", long), ("CN", long))
+    issued = authority.issue(request(subject=subject), issuer=issuer)
+    assert attributes_of(x509.load_der_x509_certificate(issued.der).subject) == subject
+    record = authority.store.find_certificate(issuer, issued.serial)
+    assert record is not None
+    assert record.subject == f"CN={long},OU={long},O={long},C=CN"
+    with pytest.raises(Refused, match="65 characters, at most 64"):
+        authority.issue(request(subject=(("CN", long + "局"),)), issuer=issuer)
 
 
 def test_a_wrong_signature_never_leaves_and_burns_the_serial(authority: Authority) -> None:

@@ -57,3 +57,31 @@ def test_every_command_that_a_document_shows_exists() -> None:
             first, _, second = command.partition(" ")
             if first == group.name and second:
                 assert second in group.commands, command
+
+
+def test_every_audit_event_is_described_and_none_that_is_not_written() -> None:
+    written = _constants(r'"([a-z]+\.[a-z]+)",?\s*(?:actor=|if |else )') | _constants(
+        r'else "([a-z]+\.[a-z]+)"'
+    )
+    # Two names are made of a state; both sets of states are closed.
+    written |= {"request.approved", "request.rejected"}
+    written |= {"certificate.revoked", "certificate.held", "certificate.released"}
+    assert _first_column("audit-events.md") == written
+
+
+def test_every_metric_is_described_and_none_that_is_not_counted() -> None:
+    declared = (ROOT / "core/observe.py").read_text(encoding="utf-8")
+    assert _first_column("metrics.md") == set(re.findall(r'"(yinxin_\w+)"', declared))
+
+
+def _constants(pattern: str) -> set[str]:
+    packages = ("core", "keystore", "ca", "crl", "authn")
+    sources = [path for package in packages for path in (ROOT / package).rglob("*.py")]
+    return {
+        name for path in sources for name in re.findall(pattern, path.read_text(encoding="utf-8"))
+    }
+
+
+def _first_column(document: str) -> set[str]:
+    text = (ROOT / "docs" / document).read_text(encoding="utf-8")
+    return set(re.findall(r"^\| `([\w.]+)` \|", text, re.MULTILINE))

@@ -58,3 +58,8 @@ def test_a_head_that_never_ends_is_not_waited_for(said: bytes) -> None:
 def test_a_second_head_on_the_same_connection_has_its_own_time() -> None:
     heard = asyncio.run(_talk(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"GET"))
     assert heard.startswith(b"HTTP/1.1 204")
+
+
+def test_the_rest_of_a_body_that_was_refused_is_not_waited_for() -> None:
+    heard = asyncio.run(_talk(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n", b"1"))
+    assert heard.startswith(b"HTTP/1.1 204")

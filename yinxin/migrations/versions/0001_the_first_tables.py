@@ -365,6 +365,7 @@ def upgrade() -> None:
         sa.Column("subject_digest", sa.LargeBinary(length=32), nullable=False),
         sa.Column("user_id", sa.String(length=36), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("key_digest", sa.LargeBinary(length=32), nullable=True),
         sa.ForeignKeyConstraint(
             ["user_id"], ["users.id"], name=op.f("fk_certificate_bindings_user_id_users")
         ),

@@ -33,7 +33,10 @@ users = Table(
     Column("failed_attempts", Integer, nullable=False),
     Column("locked_until", UTCDateTime),
     Column("created_at", UTCDateTime, nullable=False),
-    CheckConstraint("role IN ('system', 'business', 'audit')", name="role"),
+    CheckConstraint(
+        "role IN ('system', 'business', 'audit', 'key', 'judicial')",
+        name="role",
+    ),
 )
 
 setup_links = Table(

@@ -15,6 +15,7 @@ from datetime import timedelta
 from typing import Final
 
 from ca.contents import IssuanceRequest
+from ca.dual import PairService
 from ca.issuance import issue_certificate
 from ca.issuer import Issuer
 from ca.keycheck import check_key
@@ -32,7 +33,7 @@ from ca.serials import random_serial
 from ca.store import CertificateStore
 from core.audit import AuditLog
 from core.clock import Clock
-from core.errors import Conflict, Forbidden, Malformed, NotFound, ProfileViolation
+from core.errors import Conflict, Forbidden, Malformed, NotFound, ProfileViolation, Unavailable
 from core.transaction import Transactions
 
 _KEY: Final = re.compile(r"[!-~]{1,128}")
@@ -64,6 +65,7 @@ class EnrollmentService:
         transactions: Transactions,
         audit: AuditLog,
         clock: Clock,
+        pairs: PairService | None = None,
         separate_approver: bool = False,
         blocked_keys: Container[str] = frozenset(),
         wait: Callable[[float], object] = time.sleep,
@@ -75,6 +77,7 @@ class EnrollmentService:
         self._transactions = transactions
         self._audit = audit
         self._clock = clock
+        self._pairs = pairs
         self._separate_approver = separate_approver
         self._blocked_keys = blocked_keys
         self._wait = wait
@@ -155,6 +158,8 @@ class EnrollmentService:
         self.issuers[issuer].prepare(
             request, profile=chosen, serial=random_serial(), now=self._clock.now()
         )
+        if chosen.encryption_profile is not None:
+            self._pair_service().check(request, profile=chosen, issuer=self.issuers[issuer])
         now = self._clock.now()
         direct = not chosen.needs_approval
         return EnrollmentRecord(
@@ -220,21 +225,31 @@ class EnrollmentService:
         return decided
 
     def _issue(self, record: EnrollmentRecord) -> EnrollmentRecord:
+        request, profile = request_of(record), self.profiles[record.profile]
+        issuer = self.issuers[record.issuer]
         try:
-            issue_certificate(
-                request_of(record),
-                profile=self.profiles[record.profile],
-                issuer=self.issuers[record.issuer],
-                store=self._certificates,
-                transactions=self._transactions,
-                audit=self._audit,
-                clock=self._clock,
-            )
+            if profile.encryption_profile is not None:
+                self._pair_service().issue(request, profile=profile, issuer=issuer)
+            else:
+                issue_certificate(
+                    request,
+                    profile=profile,
+                    issuer=issuer,
+                    store=self._certificates,
+                    transactions=self._transactions,
+                    audit=self._audit,
+                    clock=self._clock,
+                )
         except Exception:
             # It failed and said so; a crash does not come here and is found by its age.
             self._requests.reopen(record.id)
             raise
         return self.get(record.id)
+
+    def _pair_service(self) -> PairService:
+        if self._pairs is None:
+            raise Unavailable("this service has no key management centre: ask for one certificate")
+        return self._pairs
 
 
 def _undecidable(record: EnrollmentRecord) -> str:

@@ -137,6 +137,9 @@ class CertificateProfile(_Model):
     requestable: bool = True
     """False: only this service itself issues it."""
     needs_approval: bool = True
+    encryption_profile: str | None = None
+    """The other half of a pair: a request for this profile gives two certificates, and the key of
+    the second comes from the key management centre (docs/key-management.md)."""
     issued_by: tuple[IssuerKind, ...] = (IssuerKind.ISSUING,)
     key_algorithms: tuple[KeyAlgorithm, ...] = Field(min_length=1)
     validity_days: int = Field(ge=1, le=36600)
@@ -211,6 +214,8 @@ def load_profiles(directory: Path | None = None) -> dict[str, CertificateProfile
         for path in sorted(directory.glob("*.toml")):
             profile = parse_profile(path.read_text(encoding="utf-8"), source=str(path))
             found[profile.name] = profile
+    for profile in found.values():
+        _check_pair(profile, found)
     return found
 
 
@@ -224,6 +229,23 @@ def parse_profile(text: str, *, source: str) -> CertificateProfile:
         first = error.errors()[0]
         where = ".".join(str(step) for step in first["loc"]) or "profile"
         raise Misconfigured(f"{source}: {where}: {first['msg']}") from error
+
+
+def _check_pair(signing: CertificateProfile, profiles: dict[str, CertificateProfile]) -> None:
+    """Refuse a pair whose certificates could differ in more than key, usage and serial number."""
+    if signing.encryption_profile is None:
+        return
+    where = f"profile {signing.name}: encryption_profile"
+    half = profiles.get(signing.encryption_profile)
+    if half is None:
+        raise Misconfigured(f"{where} names no profile")
+    if half.requestable or half.encryption_profile is not None or half.authority:
+        raise Misconfigured(f"{where}: {half.name} must not be requestable, or a pair or a CA")
+    if (*signing.key_algorithms, *half.key_algorithms) != (KeyAlgorithm.SM2, KeyAlgorithm.SM2):
+        raise Misconfigured(f"{where}: both halves take sm2 keys and no others")
+    for field in ("subject", "alternative_names", "identity_extensions", "issued_by"):
+        if getattr(signing, field) != getattr(half, field):
+            raise Misconfigured(f"{where}: {half.name} differs in {field}")
 
 
 def _compile(pattern: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from ca.altnames import parse_alternative_name
 from ca.contents import IssuanceRequest
@@ -98,6 +98,21 @@ class RequestStore(Protocol):
     def reopen(self, request_id: str) -> None:
         """Move APPROVED back to PENDING: issuing failed, and said so."""
         ...
+
+
+_ENCRYPTION: Final = ".encryption"
+
+
+def encryption_request_id(request_id: str) -> str:
+    """Return what the encryption certificate of a pair carries where the signing one has its id."""
+    return request_id + _ENCRYPTION
+
+
+def partner_request_id(request_id: str) -> str:
+    """Return the id that the other certificate carries, if there is a pair."""
+    if request_id.endswith(_ENCRYPTION):
+        return request_id.removesuffix(_ENCRYPTION)
+    return encryption_request_id(request_id)
 
 
 def content_of(request: IssuanceRequest) -> str:

@@ -2,7 +2,7 @@
 
 Each is one transaction of status, append-only event and audit event. Each may be repeated: the
 same call again changes nothing and answers the same. Nothing undoes a revocation but release
-from hold.
+from hold. What is done to one certificate of a pair is done to the other in the same transaction.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Final
 from cryptography import x509
 
 from ca.reasons import RevocationReason
+from ca.requests import partner_request_id
 from ca.serials import to_hex
 from ca.store import CertificateRecord, CertificateState, CertificateStore, StatusChange
 from ca.tbs import extension_value, parse_tbs
@@ -74,7 +75,12 @@ class RevocationService:
         # The date of a held certificate stays that of the hold (X.509, 8.5.2.2).
         since = record.revoked_at or self._clock.now()
         change = self._change(record, _S.REVOKED, expected, actor)
-        return self._apply(replace(change, reason=reason, revoked_at=since), "revoked")
+        changes = [replace(change, reason=reason, revoked_at=since)]
+        for other in self._partners(record, *_NOT_REVOKED):
+            also = self._change(other, _S.REVOKED, _NOT_REVOKED, actor)
+            held_since = other.revoked_at or also.at
+            changes.append(replace(also, reason=reason, revoked_at=held_since))
+        return self._apply(changes, "revoked")
 
     def hold(self, issuer: str, serial: int, *, actor: str) -> CertificateRecord:
         """Suspend an issued certificate. Raises `NotFound`, `Refused` or `Conflict`."""
@@ -85,9 +91,15 @@ class RevocationService:
             raise Conflict(f"only an issued certificate can be held; this one is {record.state}")
         if _is_authority(record):
             raise Refused("the certificate of a CA cannot be held, only revoked")
-        change = self._change(record, _S.HELD, (_S.ISSUED,), actor)
         reason = RevocationReason.CERTIFICATE_HOLD
-        return self._apply(replace(change, reason=reason, revoked_at=change.at), "held")
+        changes = [
+            replace(change, reason=reason, revoked_at=change.at)
+            for change in (
+                self._change(one, _S.HELD, (_S.ISSUED,), actor)
+                for one in (record, *self._partners(record, _S.ISSUED))
+            )
+        ]
+        return self._apply(changes, "held")
 
     def release(self, issuer: str, serial: int, *, actor: str) -> CertificateRecord:
         """End a hold. Raises `NotFound` or `Conflict`."""
@@ -96,13 +108,24 @@ class RevocationService:
             return record
         if record.state is not _S.HELD:
             raise Conflict(f"only a held certificate can be released; this one is {record.state}")
-        return self._apply(self._change(record, _S.ISSUED, (_S.HELD,), actor), "released")
+        both = (record, *self._partners(record, _S.HELD))
+        changes = [self._change(one, _S.ISSUED, (_S.HELD,), actor) for one in both]
+        return self._apply(changes, "released")
 
     def _get(self, issuer: str, serial: int) -> CertificateRecord:
         record = self._store.find_certificate(issuer, serial)
         if record is None:
             raise NotFound(f"{issuer} has no certificate with serial {to_hex(serial)}")
         return record
+
+    def _partners(
+        self, record: CertificateRecord, *states: CertificateState
+    ) -> Sequence[CertificateRecord]:
+        """Return the other certificate of a pair, if there is one and it is in one of `states`."""
+        if record.request_id is None:
+            return ()
+        other = self._store.find_by_request(partner_request_id(record.request_id))
+        return () if other is None or other.state not in states else (other,)
 
     def _change(
         self,
@@ -122,29 +145,32 @@ class RevocationService:
             actor=actor,
         )
 
-    def _apply(self, change: StatusChange, participle: str) -> CertificateRecord:
+    def _apply(self, changes: Sequence[StatusChange], participle: str) -> CertificateRecord:
         with self._transactions.transaction():
-            position = self._store.change_status(change)
-            if position is None:
+            positions = [self._store.change_status(change) for change in changes]
+            if None in positions:
                 raise Conflict("the status changed at the same moment: look again")
-            self._audit.record(
-                f"certificate.{participle}",
-                actor=change.actor,
-                detail={
-                    "issuer": change.issuer,
-                    "serial": to_hex(change.serial),
-                    "reason": change.reason,
-                    "position": position,
-                },
-            )
-        CERTIFICATES_REVOKED.labels(change.issuer, change.reason or "released").inc()
+            for change, position in zip(changes, positions, strict=True):
+                self._audit.record(
+                    f"certificate.{participle}",
+                    actor=change.actor,
+                    detail={
+                        "issuer": change.issuer,
+                        "serial": to_hex(change.serial),
+                        "reason": change.reason,
+                        "position": position,
+                    },
+                )
+        for change in changes:
+            CERTIFICATES_REVOKED.labels(change.issuer, change.reason or "released").inc()
+        first = changes[0]
         for listener in self._listeners:
             try:
-                listener(change.issuer)
+                listener(first.issuer)
             except Exception:
                 # The revocation is durable; a publisher that is late catches up by the position.
-                log.exception("a listener failed", extra={"issuer": change.issuer})
-        return self._get(change.issuer, change.serial)
+                log.exception("a listener failed", extra={"issuer": first.issuer})
+        return self._get(first.issuer, first.serial)
 
 
 def _check_reason(record: CertificateRecord, reason: RevocationReason) -> None:

@@ -7,9 +7,11 @@ from typing import Annotated
 from fastapi import APIRouter, Depends
 
 from ca.config import CAConfig
+from ca.dual import PairService
 from ca.enrollment import EnrollmentService
 from ca.revocation import RevocationService
 from ca.routes_certificates import add_certificate_routes
+from ca.routes_pairs import add_pair_routes
 from ca.routes_requests import add_request_routes
 from ca.schemas import IssuerView, ProfileView
 from ca.store import CertificateStore
@@ -24,13 +26,15 @@ def make_router(
     enrollment: EnrollmentService,
     revocation: RevocationService,
     certificates: CertificateStore,
+    pairs: PairService,
     *,
     config: CAConfig,
     clock: Clock,
 ) -> APIRouter:
-    """Serve requests, certificates, issuers and profiles."""
+    """Serve requests, pairs, certificates, issuers and profiles."""
     router = APIRouter(prefix="/api/v1")
     add_request_routes(router, enrollment, accept_empty_sm2_id=config.accept_empty_sm2_id)
+    add_pair_routes(router, pairs)
     add_certificate_routes(router, certificates, revocation, enrollment.issuers, clock=clock)
 
     @router.get("/issuers", tags=["issuers"], summary="List the issuers")

@@ -205,6 +205,8 @@ class ProfileView(_Wire):
     name: Annotated[str, Field(examples=["device"])]
     title: str
     needs_approval: bool
+    encryption_profile: str | None
+    """Of the second certificate; None: a request gives one certificate."""
     key_algorithms: tuple[str, ...]
     validity_days: int
     maximum_validity_days: int
@@ -220,6 +222,7 @@ class ProfileView(_Wire):
             name=profile.name,
             title=profile.title,
             needs_approval=profile.needs_approval,
+            encryption_profile=profile.encryption_profile,
             key_algorithms=profile.key_algorithms,
             validity_days=profile.validity_days,
             maximum_validity_days=profile.maximum_validity_days,

@@ -118,3 +118,16 @@ idempotency_keys = Table(
     Column("request_id", String(32), nullable=False),
     Column("created_at", UTCDateTime, nullable=False),
 )
+
+key_pairs = Table(
+    "key_pairs",
+    metadata,
+    # Of the enrollment request; both certificates name it (`ca.requests.partner_request_id`).
+    Column("request_id", String(32), primary_key=True),
+    Column("key_id", String(32), nullable=False),
+    Column("enveloped", LargeBinary, nullable=False),
+    Column("created_at", UTCDateTime, nullable=False),
+    Column("retired_at", UTCDateTime, nullable=True),
+    UniqueConstraint("key_id"),
+)
+Index(None, key_pairs.c.retired_at)

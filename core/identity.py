@@ -15,6 +15,10 @@ class Role(StrEnum):
     """业务管理员: certificates."""
     AUDIT = "audit"
     """审计管理员: reads the audit log, changes nothing."""
+    KEY = "key"
+    """密钥管理员: officers of the key management centre; they decide about recoveries."""
+    JUDICIAL = "judicial"
+    """司法取证员: asks for judicial recoveries, and nothing else."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import authn.oidc.routes
 import authn.routes
 import ca.routes
 import crl.routes
+import keystore.escrow.routes
 from authn.middleware import Authentication
 from core.http import BodyLimit, RequestId, install_problem_handlers
 from yinxin import audit_routes
@@ -97,8 +98,14 @@ def _add_api(app: FastAPI, service: Service) -> None:
             service.enrollment,
             service.revocation,
             service.authority.store,
+            service.key_management.pairs,
             config=ground.settings.ca,
             clock=ground.clock,
+        )
+    )
+    app.include_router(
+        keystore.escrow.routes.make_router(
+            service.key_management.centre, service.key_management.recoveries
         )
     )
     app.include_router(authn.routes.make_client_api(administration.clients))

@@ -19,6 +19,16 @@ def periodic_jobs(service: Service) -> tuple[Job, ...]:
             lambda: ground.audit.checkpoint(service.audit_key),
         ),
         Job("ocsp-delegates", 3600, service.ensure_delegates),
+        Job(
+            "km-refill",
+            ground.settings.key_management.refill_seconds,
+            service.key_management.centre.refill,
+        ),
+        Job(
+            "km-retire",
+            ground.settings.key_management.refill_seconds,
+            service.key_management.pairs.retire_ended,
+        ),
         Job("purge", 60, lambda: purge_all_expired(ground.database, now=ground.clock.now())),
     )
 

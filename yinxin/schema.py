@@ -14,10 +14,18 @@ import ca.tables
 import core.audit_sql
 import core.jobs
 import crl.tables
+import keystore.escrow.tables
 from core.db import Database
 from core.errors import Misconfigured
 
-DECLARED_IN = (core.audit_sql, core.jobs, ca.tables, crl.tables, authn.tables)
+DECLARED_IN = (
+    core.audit_sql,
+    core.jobs,
+    keystore.escrow.tables,
+    ca.tables,
+    crl.tables,
+    authn.tables,
+)
 """Every module with tables: importing them is what puts these into `core.db.metadata`."""
 
 

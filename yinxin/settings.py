@@ -20,6 +20,7 @@ from core.errors import Misconfigured
 from crl.config import RevocationConfig
 from keystore import pin
 from keystore.config import KeystoreConfig
+from keystore.escrow.config import KeyManagementConfig
 from keystore.pin import SecretSource
 from yinxin.config import AuditConfig, DatabaseConfig, FirstStartConfig, LogConfig, ServerConfig
 
@@ -53,6 +54,7 @@ class Settings(BaseModel):
     server: ServerConfig = ServerConfig()
     database: DatabaseConfig = DatabaseConfig()
     keystore: KeystoreConfig = KeystoreConfig()
+    key_management: KeyManagementConfig = KeyManagementConfig()
     ca: CAConfig
     revocation: RevocationConfig = RevocationConfig()
     authn: AuthnConfig

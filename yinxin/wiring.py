@@ -33,6 +33,7 @@ from keystore import pin
 from keystore.registry import KeyStore, open_keystore
 from yinxin.audit_key import AuditKey
 from yinxin.first_start import Authority, ensure_authority, ensure_signing_keys
+from yinxin.key_management import KeyManagement
 from yinxin.login_certificates import OurCertificates
 from yinxin.schema import upgrade
 from yinxin.settings import PASSPHRASE_VARIABLE, PIN_VARIABLE, Settings, secret_from_environment
@@ -72,6 +73,7 @@ class Service:
     audit_key: AuditKey
     authority: Authority
     issuers: Mapping[str, Issuer]
+    key_management: KeyManagement
     enrollment: EnrollmentService
     revocation: RevocationService
     statuses: StatusService
@@ -172,6 +174,15 @@ def open_service(ground: Ground) -> Service:
     )
     ensure_authority(authority, settings.first_start)
     issuers = load_issuers(authority.store, keystore, revocation_url=settings.ca.revocation_url)
+    key_management = KeyManagement.assemble(
+        settings.key_management,
+        database,
+        keystore=keystore,
+        profiles=authority.profiles,
+        certificates=authority.store,
+        audit=ground.audit,
+        clock=ground.clock,
+    )
     crl_store = SQLCRLStore(database)
     statuses = StatusService(
         authority.store,
@@ -199,11 +210,13 @@ def open_service(ground: Ground) -> Service:
         audit_key=AuditKey.open(keystore),
         authority=authority,
         issuers=issuers,
+        key_management=key_management,
         enrollment=EnrollmentService(
             profiles=authority.profiles,
             issuers=issuers,
             certificates=authority.store,
             requests=SQLRequestStore(database),
+            pairs=key_management.pairs,
             separate_approver=settings.ca.separate_approver,
             blocked_keys=frozenset(settings.ca.blocked_keys),
             **common,

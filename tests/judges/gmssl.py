@@ -24,6 +24,16 @@ def verify_path(*path: bytes, distinguishing_id: str | None = None) -> None:
         _ask("certverify", "-in", file["path"], *trust, *told, says="Verification success")
 
 
+def verify_pair(root: bytes, issuing: bytes, *, signing: bytes, encryption: bytes) -> None:
+    """Judge both certificates of a TLCP pair under their authorities. Says nothing of usages."""
+    with files(
+        root=pem(CERTIFICATE, root),
+        path="".join(pem(CERTIFICATE, der) for der in (signing, encryption, issuing)),
+    ) as file:
+        chain = ("-in", file["path"], "-cacert", file["root"], "-double_certs")
+        _ask("certverify", *chain, says="Verification success")
+
+
 def verify_crl(crl: bytes, *, issuer: bytes) -> None:
     """Judge a CRL's signature."""
     with files(crl=crl, issuer=pem(CERTIFICATE, issuer)) as file:

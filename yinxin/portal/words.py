@@ -48,6 +48,8 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "role_system": ("系统管理员", "System administrator"),
     "role_business": ("业务管理员", "Business administrator"),
     "role_audit": ("审计管理员", "Audit administrator"),
+    "role_key": ("密钥管理员", "Key management officer"),
+    "role_judicial": ("司法取证员", "Judicial officer"),
     "role_none": ("普通用户", "User"),
     "signed_in_since": ("登录时间", "Signed in since"),
     "signed_in_by": ("登录方式", "Signed in by"),

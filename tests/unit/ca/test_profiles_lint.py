@@ -25,6 +25,7 @@ CASES = [
     for name, profile in PROFILES.items()
     if not profile.authority
     for algorithm in (KeyAlgorithm.SM2, KeyAlgorithm.RSA_3072, KeyAlgorithm.EC_P256)
+    if algorithm in profile.key_algorithms
 ] + [("device", KeyAlgorithm.ED25519)]
 
 
@@ -59,7 +60,11 @@ def test_pkilint_finds_nothing(
     )
     issuer = "rsa-issuing" if algorithm is KeyAlgorithm.RSA_3072 else "sm2-issuing"
     issued = authority.issue(wanted, profile=profile, issuer=issuer)
-    assert findings(issued.der, tmp_path) == []
+    found = findings(issued.der, tmp_path)
+    if "keyEncipherment" in authority.profiles[profile].key_usage.default:
+        # docs/divergences.md: GB/T 20518 wants what RFC 8813 forbids to other EC keys.
+        found = [line for line in found if "pkix.key_usage_value_prohibited_for_ec" not in line]
+    assert found == []
 
 
 @pytest.mark.judge

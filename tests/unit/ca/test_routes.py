@@ -16,6 +16,7 @@ from core.identity import Principal, Role
 from keystore.algorithms import KeyAlgorithm
 from tests.unit.ca.conftest import URL, Authority
 from tests.unit.ca.csrs import make_csr, pem
+from tests.unit.ca.pairs import key_management
 from tests.unit.ca.test_enrollment import make_service
 
 BODY = {"csr": pem(make_csr()).decode(), "profile": "device", "issuer": "sm2-issuing"}
@@ -61,6 +62,7 @@ def app(authority: Authority) -> FastAPI:
             make_service(authority),
             revocation,
             authority.store,
+            key_management(authority).pairs,
             config=CAConfig(revocation_url=URL),
             clock=authority.clock,
         )

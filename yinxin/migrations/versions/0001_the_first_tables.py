@@ -208,6 +208,41 @@ def upgrade() -> None:
         unique=False,
     )
     op.create_table(
+        "escrow_keys",
+        sa.Column(
+            "number",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=True,
+            nullable=False,
+        ),
+        sa.Column("id", sa.String(length=32), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("public_key", sa.LargeBinary(), nullable=False),
+        sa.Column("spki_fingerprint", sa.String(length=64), nullable=False),
+        sa.Column("storage_key", sa.String(length=300), nullable=False),
+        sa.Column("wrapped_key", sa.LargeBinary(), nullable=False),
+        sa.Column("ciphertext", sa.LargeBinary(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("request_id", sa.String(length=64), nullable=True),
+        sa.Column("signing_key", sa.String(length=64), nullable=True),
+        sa.Column("assigned_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("retired_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint(
+            "(state = 'standby') = (request_id IS NULL) AND (state = 'standby') = (assigned_at IS NULL) AND (state = 'history') = (retired_at IS NOT NULL)",
+            name=op.f("ck_escrow_keys_state_fits"),
+        ),
+        sa.CheckConstraint(
+            "state IN ('standby', 'in-use', 'history')", name=op.f("ck_escrow_keys_state_known")
+        ),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_escrow_keys")),
+        sa.UniqueConstraint("id", name=op.f("uq_escrow_keys_id")),
+        sa.UniqueConstraint("request_id", name=op.f("uq_escrow_keys_request_id")),
+        sa.UniqueConstraint("spki_fingerprint", name=op.f("uq_escrow_keys_spki_fingerprint")),
+    )
+    op.create_index(
+        op.f("ix_escrow_keys_state_number"), "escrow_keys", ["state", "number"], unique=False
+    )
+    op.create_table(
         "idempotency_keys",
         sa.Column("caller", sa.String(length=200), nullable=False),
         sa.Column("key", sa.String(length=128), nullable=False),
@@ -233,6 +268,17 @@ def upgrade() -> None:
         sa.Column("until", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_job_leases")),
     )
+    op.create_table(
+        "key_pairs",
+        sa.Column("request_id", sa.String(length=32), nullable=False),
+        sa.Column("key_id", sa.String(length=32), nullable=False),
+        sa.Column("enveloped", sa.LargeBinary(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("retired_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("request_id", name=op.f("pk_key_pairs")),
+        sa.UniqueConstraint("key_id", name=op.f("uq_key_pairs_key_id")),
+    )
+    op.create_index(op.f("ix_key_pairs_retired_at"), "key_pairs", ["retired_at"], unique=False)
     op.create_table(
         "login_addresses",
         sa.Column("address", sa.String(length=64), nullable=False),
@@ -316,7 +362,9 @@ def upgrade() -> None:
         sa.Column("failed_attempts", sa.Integer(), nullable=False),
         sa.Column("locked_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.CheckConstraint("role IN ('system', 'business', 'audit')", name=op.f("ck_users_role")),
+        sa.CheckConstraint(
+            "role IN ('system', 'business', 'audit', 'key', 'judicial')", name=op.f("ck_users_role")
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_users")),
         sa.UniqueConstraint("name", name=op.f("uq_users_name")),
     )
@@ -378,6 +426,41 @@ def upgrade() -> None:
         op.f("ix_certificate_bindings_user_id"), "certificate_bindings", ["user_id"], unique=False
     )
     op.create_table(
+        "escrow_recoveries",
+        sa.Column(
+            "number",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=True,
+            nullable=False,
+        ),
+        sa.Column("id", sa.String(length=32), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("key_id", sa.String(length=32), nullable=False),
+        sa.Column("recipient", sa.LargeBinary(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("requester", sa.String(length=200), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("rejected_by", sa.String(length=200), nullable=True),
+        sa.Column("delivered_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint(
+            "kind IN ('user', 'judicial')", name=op.f("ck_escrow_recoveries_kind_known")
+        ),
+        sa.CheckConstraint(
+            "state IN ('requested', 'approved', 'delivered', 'rejected')",
+            name=op.f("ck_escrow_recoveries_state_known"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["key_id"], ["escrow_keys.id"], name=op.f("fk_escrow_recoveries_key_id_escrow_keys")
+        ),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_escrow_recoveries")),
+        sa.UniqueConstraint("id", name=op.f("uq_escrow_recoveries_id")),
+    )
+    op.create_index(
+        op.f("ix_escrow_recoveries_key_id"), "escrow_recoveries", ["key_id"], unique=False
+    )
+    op.create_table(
         "setup_links",
         sa.Column("digest", sa.LargeBinary(length=32), nullable=False),
         sa.Column("user_id", sa.String(length=36), nullable=False),
@@ -390,12 +473,27 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_setup_links_expires_at"), "setup_links", ["expires_at"], unique=False)
     op.create_index(op.f("ix_setup_links_user_id"), "setup_links", ["user_id"], unique=False)
+    op.create_table(
+        "escrow_approvals",
+        sa.Column("recovery_id", sa.String(length=32), nullable=False),
+        sa.Column("officer", sa.String(length=200), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["recovery_id"],
+            ["escrow_recoveries.id"],
+            name=op.f("fk_escrow_approvals_recovery_id_escrow_recoveries"),
+        ),
+        sa.PrimaryKeyConstraint("recovery_id", "officer", name=op.f("pk_escrow_approvals")),
+    )
 
 
 def downgrade() -> None:
+    op.drop_table("escrow_approvals")
     op.drop_index(op.f("ix_setup_links_user_id"), table_name="setup_links")
     op.drop_index(op.f("ix_setup_links_expires_at"), table_name="setup_links")
     op.drop_table("setup_links")
+    op.drop_index(op.f("ix_escrow_recoveries_key_id"), table_name="escrow_recoveries")
+    op.drop_table("escrow_recoveries")
     op.drop_index(op.f("ix_certificate_bindings_user_id"), table_name="certificate_bindings")
     op.drop_table("certificate_bindings")
     op.drop_index(op.f("ix_browser_sessions_user_id"), table_name="browser_sessions")
@@ -413,9 +511,13 @@ def downgrade() -> None:
     op.drop_table("login_challenges")
     op.drop_index(op.f("ix_login_addresses_free_at"), table_name="login_addresses")
     op.drop_table("login_addresses")
+    op.drop_index(op.f("ix_key_pairs_retired_at"), table_name="key_pairs")
+    op.drop_table("key_pairs")
     op.drop_table("job_leases")
     op.drop_table("issuers")
     op.drop_table("idempotency_keys")
+    op.drop_index(op.f("ix_escrow_keys_state_number"), table_name="escrow_keys")
+    op.drop_table("escrow_keys")
     op.drop_index(op.f("ix_enrollment_requests_state_created_at"), table_name="enrollment_requests")
     op.drop_table("enrollment_requests")
     op.drop_table("crls")

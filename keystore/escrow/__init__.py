@@ -1,0 +1,1 @@
+"""The key management centre: encryption keys made ahead, assigned, kept, recovered."""

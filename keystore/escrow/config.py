@@ -1,0 +1,45 @@
+"""What an installation says about its key management centre."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from core.errors import Malformed
+from keystore import keyref
+
+
+class KeyManagementConfig(BaseModel):
+    """The key management centre: where its storage key is, and how many keys wait."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    storage_key: str = "software:object=km-storage-1"
+    """The SM2 key under which escrowed keys are kept; made on first start. After a change, keys
+    sealed before still need the old one."""
+    standby_minimum: int = Field(default=10, ge=0, le=2_000)
+    """Below this many keys that wait, the pool is filled up."""
+    standby_target: int = Field(default=50, ge=1, le=2_000)
+    """The pool is filled up to this many keys."""
+    refill_seconds: int = Field(default=30, ge=1, le=86_400)
+    """How often the pool is looked at, and ended certificates' keys move to history."""
+    recovery_hours: int = Field(default=72, ge=1, le=720)
+    """A recovery that is not delivered within this time is void."""
+
+    @field_validator("storage_key")
+    @classmethod
+    def _is_reference(cls, value: str) -> str:
+        try:
+            return keyref.parse(value)
+        except Malformed as error:
+            raise ValueError(str(error)) from error
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.standby_minimum > self.standby_target:
+            raise ValueError(
+                f"standby_minimum {self.standby_minimum} is more than standby_target "
+                f"{self.standby_target}"
+            )
+        return self

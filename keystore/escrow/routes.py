@@ -1,0 +1,96 @@
+"""HTTP for the key management centre: pools and recoveries.
+
+Recoveries for users are asked for at the authority, which knows who holds a key (`ca.dual`).
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+
+from core.http import require_role
+from core.identity import Principal, Role
+from core.openapi import problems
+from keystore.escrow.centre import KeyManagementCentre
+from keystore.escrow.recovery import RecoveryService
+from keystore.escrow.schemas import Delivery, JudicialRequest, PoolsView, RecoveryView
+from keystore.escrow.store import KeyState, RecoveryKind
+from keystore.pem import public_key_of_pem
+
+Officer = Annotated[Principal, Depends(require_role(Role.KEY))]
+Judicial = Annotated[Principal, Depends(require_role(Role.JUDICIAL))]
+Requester = Annotated[Principal, Depends(require_role(Role.BUSINESS, Role.JUDICIAL))]
+Watcher = Annotated[Principal, Depends(require_role(Role.KEY, Role.AUDIT))]
+Reader = Annotated[
+    Principal, Depends(require_role(Role.KEY, Role.BUSINESS, Role.JUDICIAL, Role.AUDIT))
+]
+
+
+def make_router(centre: KeyManagementCentre, recoveries: RecoveryService) -> APIRouter:
+    """Serve pools and recoveries."""
+    router = APIRouter(prefix="/api/v1/key-management", tags=["key management"])
+
+    @router.get("/pools", summary="Count the keys of each pool", responses=problems(503))
+    def pools(_: Watcher) -> PoolsView:
+        counted = centre.count_keys()
+        return PoolsView(
+            standby=counted[KeyState.STANDBY],
+            in_use=counted[KeyState.IN_USE],
+            history=counted[KeyState.HISTORY],
+        )
+
+    @router.post(
+        "/recoveries",
+        summary="Ask for a judicial recovery",
+        status_code=HTTPStatus.CREATED,
+        responses=problems(404, 422, 503),
+    )
+    def request_judicial(asking: Judicial, body: JudicialRequest) -> RecoveryView:
+        recovery = recoveries.request(
+            RecoveryKind.JUDICIAL,
+            fingerprint=body.spki_fingerprint,
+            recipient=public_key_of_pem(body.recipient),
+            reason=body.reason,
+            actor=asking.name,
+        )
+        return RecoveryView.of(recovery)
+
+    @router.get("/recoveries", summary="List recoveries, newest first", responses=problems())
+    def list_recoveries(
+        _: Reader, limit: Annotated[int, Query(ge=1, le=1000)] = 100
+    ) -> list[RecoveryView]:
+        return [RecoveryView.of(found) for found in recoveries.list_recoveries(limit=limit)]
+
+    @router.get("/recoveries/{recovery_id}", summary="Look at a recovery", responses=problems(404))
+    def get_recovery(_: Reader, recovery_id: str) -> RecoveryView:
+        return RecoveryView.of(recoveries.get(recovery_id))
+
+    @router.post(
+        "/recoveries/{recovery_id}/approve",
+        summary="Approve a recovery",
+        description="Two officers have to, and neither may be the one who asked for it.",
+        responses=problems(404, 409, 503),
+    )
+    def approve(asking: Officer, recovery_id: str) -> RecoveryView:
+        return RecoveryView.of(recoveries.approve(recovery_id, actor=asking.name))
+
+    @router.post(
+        "/recoveries/{recovery_id}/reject",
+        summary="Reject a recovery",
+        responses=problems(404, 409, 503),
+    )
+    def reject(asking: Officer, recovery_id: str) -> RecoveryView:
+        return RecoveryView.of(recoveries.reject(recovery_id, actor=asking.name))
+
+    @router.post(
+        "/recoveries/{recovery_id}/deliver",
+        summary="Fetch a recovered key, once",
+        description="Only for who asked for it, once, before it expires.",
+        responses=problems(404, 409, 503),
+    )
+    def deliver(asking: Requester, recovery_id: str) -> Delivery:
+        return Delivery.of(recoveries.deliver(recovery_id, actor=asking.name))
+
+    return router

@@ -1,0 +1,149 @@
+"""What the key management centre remembers, as protocols. `keystore.escrow.sqlstore` has them.
+
+Every method joins the open transaction (`core.transaction`) or is durable on its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from keystore.escrow.vault import Sealed
+
+
+class KeyState(StrEnum):
+    """Which pool a key is in. It only ever moves down this list."""
+
+    STANDBY = "standby"
+    """Made ahead, nobody's yet."""
+    IN_USE = "in-use"
+    """Assigned to one request for one pair of certificates, for ever."""
+    HISTORY = "history"
+    """Its certificate has ended; what was encrypted to it can still be recovered."""
+
+
+@dataclass(frozen=True, slots=True)
+class EscrowedKey:
+    """One encryption key pair, the private half sealed."""
+
+    id: str
+    """32 hex digits."""
+    state: KeyState
+    public_key: bytes
+    """DER SubjectPublicKeyInfo."""
+    sealed: Sealed
+    created_at: datetime
+    request_id: str | None = None
+    """Whose it is; None on standby."""
+    signing_key: str | None = None
+    """SHA-256 of the SubjectPublicKeyInfo it was first enveloped to, lowercase hex."""
+    assigned_at: datetime | None = None
+    retired_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """Who takes a key from standby."""
+
+    request_id: str
+    signing_key: str
+    at: datetime
+
+
+class RecoveryKind(StrEnum):
+    """The two recoveries that GB/T 25056 keeps apart."""
+
+    USER = "user"
+    """The holder lost the key: it goes to the same subject's valid signing certificate."""
+    JUDICIAL = "judicial"
+    """An authority is entitled to it: it goes to that authority's public key."""
+
+
+class RecoveryState(StrEnum):
+    """Where a recovery is in its life."""
+
+    REQUESTED = "requested"
+    APPROVED = "approved"
+    DELIVERED = "delivered"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+    """Not stored: it follows from `expires_at`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """The wish to have an escrowed key, and what officers said to it."""
+
+    id: str
+    kind: RecoveryKind
+    state: RecoveryState
+    key_id: str
+    recipient: bytes
+    """DER SubjectPublicKeyInfo, SM2."""
+    reason: str
+    requester: str
+    created_at: datetime
+    expires_at: datetime
+    approvers: tuple[str, ...] = ()
+    rejected_by: str | None = None
+    delivered_at: datetime | None = None
+
+
+class EscrowStore(Protocol):
+    """Remembers every escrowed key."""
+
+    def add_key(self, key: EscrowedKey) -> None: ...
+
+    def take_standby(self, assignment: Assignment) -> EscrowedKey | None:
+        """Assign the oldest key on standby; of many callers at once no two get the same.
+
+        None when the pool is empty. Raises `Conflict` when the request has a key already.
+        """
+        ...
+
+    def find_key(self, key_id: str) -> EscrowedKey | None: ...
+
+    def find_by_request(self, request_id: str) -> EscrowedKey | None: ...
+
+    def find_by_fingerprint(self, fingerprint: str) -> EscrowedKey | None:
+        """Find by SHA-256 over the SubjectPublicKeyInfo, lowercase hex."""
+        ...
+
+    def retire(self, request_id: str, *, at: datetime) -> bool:
+        """Move a key from in use to history. False: it was not in use."""
+        ...
+
+    def count_keys(self) -> Mapping[KeyState, int]: ...
+
+
+class RecoveryStore(Protocol):
+    """Remembers every recovery for ever."""
+
+    def add_recovery(self, recovery: Recovery) -> None: ...
+
+    def find_recovery(self, recovery_id: str, *, lock: bool = False) -> Recovery | None:
+        """`lock`: nobody else changes it before the open transaction ends."""
+        ...
+
+    def list_recoveries(self, *, limit: int) -> Sequence[Recovery]:
+        """Return the newest first."""
+        ...
+
+    def add_approval(self, recovery_id: str, officer: str, *, at: datetime) -> None:
+        """Raises `Conflict` when this officer approved before."""
+        ...
+
+    def change_recovery(
+        self,
+        recovery_id: str,
+        state: RecoveryState,
+        *,
+        expected: tuple[RecoveryState, ...],
+        at: datetime,
+        by: str,
+    ) -> bool:
+        """Move to `state` from one of `expected`. Of many callers at once, one gets True."""
+        ...

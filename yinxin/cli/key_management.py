@@ -1,0 +1,162 @@
+"""Commands on pairs of certificates, pools and recoveries; and opening an envelope."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Final
+
+import click
+
+from core.errors import Malformed, Refused, TrustError
+from keystore.envelope_opening import open_for_holder
+from keystore.files import write_new
+from yinxin.cli.client import Client
+from yinxin.cli.files import read_ascii, read_octets, write_octets
+from yinxin.cli.remote import PathTo, remote, request
+
+_NewFile = click.Path(dir_okay=False, path_type=Path)
+
+
+def _show(value: object) -> None:
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+@request.command("pair")
+@click.argument("request_id")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["json", "csrresponse", "enveloped-key", "skf"]),
+    default="json",
+    show_default=True,
+)
+@click.option("--out", type=_NewFile, help="Where octets go; json is printed.")
+@remote
+def request_pair(client: Client, request_id: str, *, form: str, out: Path | None) -> None:
+    """Fetch both certificates and the enveloped encryption key of a pair."""
+    if form == "json":
+        _show(client.get_json(f"/requests/{request_id}/pair"))
+        return
+    if out is None:
+        raise Refused("say where the octets go: --out")
+    write_octets(out, client.get(f"/requests/{request_id}/pair", format=form))
+
+
+@click.command("pool")
+@remote
+def pool(client: Client) -> None:
+    """Count the keys that the key management centre holds."""
+    _show(client.get_json("/key-management/pools"))
+
+
+@click.group()
+def recovery() -> None:
+    """Recoveries of escrowed keys: ask, approve twice, fetch once."""
+
+
+@recovery.command("request")
+@click.argument("request_id")
+@click.option("--issuer", required=True, help="Of the signing certificate that receives the key.")
+@click.option("--serial", required=True, help="Of the same certificate.")
+@click.option("--reason", required=True)
+@remote
+def recovery_request(
+    client: Client, request_id: str, *, issuer: str, serial: str, reason: str
+) -> None:
+    """Ask for the encryption key of a pair, for its holder."""
+    body = {"issuer": issuer, "serial": serial.lower().replace(":", ""), "reason": reason}
+    _show(client.post(f"/requests/{request_id}/recovery", body))
+
+
+@recovery.command("request-judicial")
+@click.argument("spki_fingerprint")
+@click.option("--recipient", type=PathTo, required=True, help="PEM of an SM2 public key.")
+@click.option("--reason", required=True)
+@remote
+def recovery_judicial(
+    client: Client, spki_fingerprint: str, *, recipient: Path, reason: str
+) -> None:
+    """Ask for the key of an encryption certificate, for an authority entitled to it."""
+    body = {
+        "spki_fingerprint": spki_fingerprint,
+        "recipient": read_ascii(recipient),
+        "reason": reason,
+    }
+    _show(client.post("/key-management/recoveries", body))
+
+
+@recovery.command("list")
+@remote
+def recovery_list(client: Client) -> None:
+    """List recoveries, newest first."""
+    _show(client.get_json("/key-management/recoveries"))
+
+
+@recovery.command("show")
+@click.argument("recovery_id")
+@remote
+def recovery_show(client: Client, recovery_id: str) -> None:
+    """Look at a recovery."""
+    _show(client.get_json(f"/key-management/recoveries/{recovery_id}"))
+
+
+@recovery.command("approve")
+@click.argument("recovery_id")
+@remote
+def recovery_approve(client: Client, recovery_id: str) -> None:
+    """Approve a recovery, as one of two officers."""
+    _show(client.post(f"/key-management/recoveries/{recovery_id}/approve", {}))
+
+
+@recovery.command("reject")
+@click.argument("recovery_id")
+@remote
+def recovery_reject(client: Client, recovery_id: str) -> None:
+    """Reject a recovery."""
+    _show(client.post(f"/key-management/recoveries/{recovery_id}/reject", {}))
+
+
+@recovery.command("deliver")
+@click.argument("recovery_id")
+@click.option("--out", type=_NewFile, required=True, help="A new file for the envelope.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["enveloped-key", "skf"]),
+    default="enveloped-key",
+    show_default=True,
+)
+@remote
+def recovery_deliver(client: Client, recovery_id: str, *, out: Path, form: str) -> None:
+    """Fetch a recovered key, enveloped. It is given once."""
+    _new(out, b"")  # before the key is given out: it is not given twice
+    try:
+        given = client.post(f"/key-management/recoveries/{recovery_id}/deliver", {})
+    except TrustError:
+        out.unlink()
+        raise
+    write_octets(out, base64.b64decode(given[form.replace("-", "_")]))
+
+
+@click.command("open-envelope")
+@click.argument("envelope", type=PathTo)
+@click.option(
+    "--key", "signing_key", type=PathTo, required=True, help="PEM of the signing key, PKCS#8."
+)
+@click.option("--out", type=_NewFile, required=True, help="A new file for the encryption key.")
+def open_envelope(envelope: Path, *, signing_key: Path, out: Path) -> None:
+    """Open a key envelope (enveloped-key, csrresponse or skf) with a signing key in a file."""
+    text = read_ascii(signing_key)
+    _new(out, open_for_holder(read_octets(envelope), signing_key=text))
+
+
+def _new(path: Path, octets: bytes) -> None:
+    try:
+        write_new(path, octets)
+    except OSError as error:
+        raise Malformed(f"cannot write {path}: {error.strerror}") from error
+
+
+KEY_COMMANDS: Final = (pool, recovery, open_envelope)

@@ -51,6 +51,8 @@ class SQLCertificateStore(SQLIssuerStore):
             "spki_fingerprint": hashlib.sha256(prepared.spki).hexdigest(),
             "requester": prepared.requester,
             "request_id": prepared.request_id,
+            "organisation_id": prepared.organisation_id,
+            "subject_id": prepared.subject_id,
             "reserved_at": now,
         }
         try:
@@ -278,4 +280,6 @@ def _record(row: Any) -> CertificateRecord:
         issued_at=row.issued_at,
         revoked_at=row.revoked_at,
         reason=_reason(row.reason),
+        organisation_id=row.organisation_id,
+        subject_id=row.subject_id,
     )

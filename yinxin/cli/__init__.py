@@ -17,6 +17,7 @@ from core.errors import TrustError
 from yinxin.cli.context import Invocation
 from yinxin.cli.key_management import KEY_COMMANDS
 from yinxin.cli.local import LOCAL_COMMANDS
+from yinxin.cli.operations import OPERATION_COMMANDS
 from yinxin.cli.remote import REMOTE_COMMANDS
 
 
@@ -50,5 +51,5 @@ def main(context: click.Context, state: str, config_file: str | None) -> None:
     context.obj = Invocation(state=state, config_file=config_file)
 
 
-for command in (*LOCAL_COMMANDS, *REMOTE_COMMANDS, *KEY_COMMANDS):
+for command in (*LOCAL_COMMANDS, *REMOTE_COMMANDS, *KEY_COMMANDS, *OPERATION_COMMANDS):
     main.add_command(command)

@@ -8,7 +8,7 @@ from typing import Final
 import click
 
 from yinxin.cli.client import Client
-from yinxin.cli.remote import remote, request
+from yinxin.cli.remote import remote, request, step
 
 
 def _show(value: object) -> None:
@@ -20,7 +20,7 @@ def _show(value: object) -> None:
 @remote
 def request_make(client: Client, request_id: str) -> None:
     """Make the certificate of a reviewed request, as another operator than its reviewer."""
-    _show(client.post(f"/requests/{request_id}/make", {}))
+    _show(client.post(f"/requests/{step(request_id)}/make", {}))
 
 
 OPERATION_COMMANDS: Final[tuple[click.Command, ...]] = ()

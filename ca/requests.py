@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, Protocol
 
 from ca.altnames import parse_alternative_name
+from ca.codes import Codes
 from ca.contents import IssuanceRequest
 from ca.operations import REPLACING, Operation
 from ca.reasons import RevocationReason
@@ -85,6 +86,8 @@ class EnrollmentRecord:
     """Why the target is revoked, where the operation revokes."""
     provisional: bool = False
     """Frozen first: the review says whether it stays so."""
+    codes: Codes | None = field(default=None, repr=False, compare=False)
+    """Of its pick-up; only in the answer to the step that made them."""
     follow_up: Operation | None = None
     """What is still to be done to the certificate that this one replaces."""
 

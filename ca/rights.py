@@ -11,17 +11,14 @@ import secrets
 from collections.abc import Callable
 from typing import Final
 
-from ca.operations import Operation
+from ca.operations import ISSUING, Operation
 from ca.organisations import Organisations
-from ca.rights_store import Grant, Right, RightPage, RightStore, Step
+from ca.rights_store import Grant, Held, Right, RightPage, RightStore, Step
 from core.audit import AuditLog
 from core.clock import Clock
 from core.errors import Conflict, Forbidden, NotFound, Refused
 from core.transaction import Transactions
 
-_TAKES_NEW: Final = frozenset(
-    {Operation.APPLY, Operation.REISSUE, Operation.REKEY, Operation.RENEW}
-)
 _APART: Final = ({Step.ENTRY, Step.REVIEW}, {Step.REVIEW, Step.MAKE})
 EVERYTHING: Final = Grant(profiles=None, operations=None, steps=frozenset(Step))
 
@@ -68,8 +65,7 @@ class Rights:
         held = self._store.list_held(name, organisation)
         for one in held:
             if one.grant.covers(operation, step, profile):
-                if one.closed_at is not None and operation in _TAKES_NEW:
-                    raise Refused(f"{one.organisation_name} was closed on {one.closed_at:%Y-%m-%d}")
+                _check_open(one, operation)
                 return
         raise Forbidden(self._missing(name, operation, step, organisation, profile))
 
@@ -92,17 +88,34 @@ class Rights:
             raise Forbidden(f"{name} has no right to {operation} in any organisation")
         return scope
 
-    def default_organisation(self, name: str, operation: Operation) -> str | None:
-        """Return where an operator acts who does not say where; None: the root.
+    def place(
+        self,
+        name: str,
+        operation: Operation,
+        step: Step | None,
+        *,
+        organisation: str | None,
+        profile: str,
+    ) -> str | None:
+        """Return where a new request belongs: `organisation`, or the only place there is.
 
-        Raises `Refused` when there are several, and `Forbidden` when there is none.
+        One indexed query, like `require`. None: the root. Raises `Forbidden`, and `Refused` for
+        who may act in several organisations and does not say where.
         """
-        scope = self.require_scope(name, operation)
-        if scope is None:
+        if organisation is not None:
+            self.require(name, operation, step, organisation=organisation, profile=profile)
+            return organisation
+        held = [
+            one for one in self._store.list_of(name) if one.grant.covers(operation, step, profile)
+        ]
+        if not held:
+            raise Forbidden(self._missing(name, operation, step, None, profile))
+        if any(one.is_root for one in held):
             return None
-        if len(scope) > 1:
-            raise Refused(f"{name} may {operation} in several organisations: say which")
-        return next(iter(scope))
+        if len({one.organisation for one in held}) > 1:
+            raise Refused(f"{name} may {operation} in several organisations: say in which")
+        _check_open(held[0], operation)
+        return held[0].organisation
 
     # ---- giving and taking ----------------------------------------------------------------------
 
@@ -232,3 +245,8 @@ class Rights:
         hand = "" if step is None else f", step {step}"
         kind = "" if profile is None else f", profile {profile}"
         return f"{name} lacks the right: {operation}{hand}{kind} in {place}"
+
+
+def _check_open(held: Held, operation: Operation) -> None:
+    if held.closed_at is not None and operation in ISSUING:
+        raise Refused(f"{held.organisation_name} was closed on {held.closed_at:%Y-%m-%d}")

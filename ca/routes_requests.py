@@ -1,4 +1,4 @@
-"""HTTP for requests: submit, list, approve, reject."""
+"""HTTP for requests: submit, list, approve, make, reject."""
 
 from __future__ import annotations
 
@@ -43,8 +43,12 @@ def add_request_routes(
         response: Response,
         idempotency_key: Annotated[str | None, Header(max_length=128)] = None,
     ) -> RequestView:
-        access.rights.require(
-            asking.name, Operation.APPLY, Step.ENTRY, organisation=None, profile=body.profile
+        organisation = access.rights.place(
+            asking.name,
+            Operation.APPLY,
+            Step.ENTRY,
+            organisation=body.organisation,
+            profile=body.profile,
         )
         csr = parse_csr(body.csr.encode(), accept_empty_sm2_id=accept_empty_sm2_id)
         request = IssuanceRequest(
@@ -58,6 +62,7 @@ def add_request_routes(
             else tuple(parse_alternative_name(text) for text in body.alternative_names),
             identity=tuple(body.identity.items()),
             validity_days=body.validity_days,
+            organisation_id=organisation,
         )
         record = enrollment.submit(
             request,
@@ -96,12 +101,24 @@ def add_request_routes(
     @router.post(
         "/requests/{request_id}/approve",
         tags=["requests"],
-        summary="Approve a request and issue its certificate",
+        summary="Approve a request, and issue its certificate unless another step comes first",
         responses=problems(404, 409, 422, 503),
         dependencies=[access.act_on_request(Step.REVIEW)],
     )
     def approve(asking: Writer, request_id: str) -> RequestView:
         return RequestView.of(enrollment.approve(request_id, actor=asking.name))
+
+    @router.post(
+        "/requests/{request_id}/make",
+        tags=["requests"],
+        summary="Make the certificate of a reviewed request",
+        description="For requests whose profile or review rule has a make step. Who reviewed "
+        "does not make.",
+        responses=problems(404, 409, 422, 503),
+        dependencies=[access.act_on_request(Step.MAKE)],
+    )
+    def make(asking: Writer, request_id: str) -> RequestView:
+        return RequestView.of(enrollment.make(request_id, actor=asking.name))
 
     @router.post(
         "/requests/{request_id}/reject",

@@ -13,6 +13,7 @@ import authn.tables
 import ca.tables
 import ca.tables_organisations
 import core.audit_sql
+import core.control_tables
 import core.jobs
 import crl.tables
 import keystore.escrow.tables
@@ -21,6 +22,7 @@ from core.errors import Misconfigured
 
 DECLARED_IN = (
     core.audit_sql,
+    core.control_tables,
     core.jobs,
     keystore.escrow.tables,
     ca.tables,

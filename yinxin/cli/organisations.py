@@ -13,7 +13,7 @@ from ca.organisations_store import Level
 from ca.rights_store import Step
 from yinxin.cli.client import Client
 from yinxin.cli.context import Invocation
-from yinxin.cli.remote import remote, step_of_path
+from yinxin.cli.remote import remote, step
 
 _PAGE: Final = 100
 
@@ -58,7 +58,7 @@ def organisation_list(client: Client, **query: Any) -> None:
 @remote
 def organisation_show(client: Client, organisation_id: str) -> None:
     """Look at an organisation: what it stands under, and its history."""
-    _show(client.get_json(f"/organisations/{step_of_path(organisation_id)}"))
+    _show(client.get_json(f"/organisations/{step(organisation_id)}"))
 
 
 @organisation.command("rename")
@@ -67,7 +67,7 @@ def organisation_show(client: Client, organisation_id: str) -> None:
 @remote
 def organisation_rename(client: Client, organisation_id: str, name: str) -> None:
     """Give an organisation another name."""
-    _show(client.post(f"/organisations/{step_of_path(organisation_id)}/rename", {"name": name}))
+    _show(client.post(f"/organisations/{step(organisation_id)}/rename", {"name": name}))
 
 
 @organisation.command("move")
@@ -76,7 +76,7 @@ def organisation_rename(client: Client, organisation_id: str, name: str) -> None
 @remote
 def organisation_move(client: Client, organisation_id: str, parent: str) -> None:
     """Put an organisation, with all below it, under PARENT."""
-    where = f"/organisations/{step_of_path(organisation_id)}/move"
+    where = f"/organisations/{step(organisation_id)}/move"
     _show(client.post(where, {"parent": parent}))
 
 
@@ -85,7 +85,7 @@ def organisation_move(client: Client, organisation_id: str, parent: str) -> None
 @remote
 def organisation_close(client: Client, organisation_id: str) -> None:
     """Issue nothing new under an organisation from now on."""
-    _show(client.post(f"/organisations/{step_of_path(organisation_id)}/close", {}))
+    _show(client.post(f"/organisations/{step(organisation_id)}/close", {}))
 
 
 # ---- rights --------------------------------------------------------------------------------------
@@ -138,7 +138,7 @@ def right_grant(
 @remote
 def right_revoke(client: Client, right_id: str) -> None:
     """Take a right away."""
-    client.delete(f"/rights/{step_of_path(right_id)}")
+    client.delete(f"/rights/{step(right_id)}")
 
 
 @right.command("list")

@@ -86,13 +86,32 @@ def test_who_sees_what(registration: Registration) -> None:
 
 
 def test_who_does_not_say_where_acts_in_the_only_place(registration: Registration) -> None:
-    rights = registration.rights
-    assert rights.default_organisation("alice", Operation.APPLY) is None
+    def place(name: str, organisation: str | None = None) -> str | None:
+        return registration.rights.place(
+            name, Operation.APPLY, Step.ENTRY, organisation=organisation, profile="device"
+        )
+
+    assert place("alice") is None
+    assert place("alice", registration.finance.id) == registration.finance.id
+    with pytest.raises(Forbidden, match="lacks the right: apply"):
+        place("wang")
     give(registration, "wang", registration.hangzhou, words("entry"))
-    assert rights.default_organisation("wang", Operation.APPLY) == registration.hangzhou.id
+    give(registration, "wang", registration.ningbo, words("entry", profiles=("smime",)))
+    assert place("wang") == registration.hangzhou.id
+    with pytest.raises(Forbidden, match="宁波市"):
+        place("wang", registration.ningbo.id)
     give(registration, "wang", registration.ningbo, words("entry"))
     with pytest.raises(Refused, match="several organisations"):
-        rights.default_organisation("wang", Operation.APPLY)
+        place("wang")
+
+
+def test_the_only_place_is_refused_when_it_is_closed(registration: Registration) -> None:
+    give(registration, "wang", registration.finance, words("entry"))
+    registration.organisations.close(registration.finance.id, actor="alice")
+    with pytest.raises(Refused, match="财政局 was closed"):
+        registration.rights.place(
+            "wang", Operation.APPLY, Step.ENTRY, organisation=None, profile="device"
+        )
 
 
 # ---- giving --------------------------------------------------------------------------------------

@@ -14,7 +14,6 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import Final
 
-from ca.codes import Codes
 from ca.contents import IssuanceRequest
 from ca.dual import PairService
 from ca.execution import Act, Execution
@@ -22,6 +21,7 @@ from ca.issuer import Issuer
 from ca.ledger import RequestLedger
 from ca.operations import Operation, ReviewRules, ReviewsOfProfiles
 from ca.pickup import PickupOffers
+from ca.pickup_codes import Codes
 from ca.profiles import CertificateProfile
 from ca.requests import (
     Claim,
@@ -229,10 +229,15 @@ class EnrollmentService:
         return self._ledger.get(request_id)
 
     def list_requests(
-        self, *, state: RequestState | None = None, cursor: str | None = None, limit: int = 100
+        self,
+        *,
+        state: RequestState | None = None,
+        scope: frozenset[str] | None = None,
+        cursor: str | None = None,
+        limit: int = 100,
     ) -> RequestPage:
-        """Return one page, newest first."""
-        return self._requests.list_requests(state=state, cursor=cursor, limit=limit)
+        """Return one page, newest first. `scope`: tops of the subtrees to look in."""
+        return self._requests.list_requests(state=state, scope=scope, cursor=cursor, limit=limit)
 
     def _replay(self, claim: Claim, idempotency: Idempotency) -> EnrollmentRecord:
         if claim.body_hash != idempotency.body_hash:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from ca.codes import Codes
 from ca.issuance import issue_certificate
 from ca.operations import ISSUING, Operation
+from ca.pickup_codes import Codes
 from ca.requests import EnrollmentRecord, Move, RequestState, RequestStore, request_of
 from ca.store import CertificateStore
 from ca.submission import Submission

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
-from ca.codes import Codes, digest, make_codes
 from ca.config import PickupConfig
 from ca.csr import parse_csr
+from ca.pickup_codes import Codes, digest, make_codes
 from ca.requests import EnrollmentRecord, request_of
 from core.audit import AuditLog
 from core.clock import Clock

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends
 
 from ca.config import CAConfig
+from ca.desks import Desks
 from ca.dual import PairService
 from ca.enrollment import EnrollmentService
 from ca.organisations import Organisations
@@ -16,6 +17,7 @@ from ca.routes_access import Access
 from ca.routes_certificates import add_certificate_routes
 from ca.routes_organisations import add_organisation_routes
 from ca.routes_pairs import add_pair_routes
+from ca.routes_pickup import add_pickup_routes
 from ca.routes_requests import add_request_routes
 from ca.routes_rights import add_right_routes
 from ca.schemas import IssuerView, ProfileView
@@ -32,6 +34,7 @@ def make_router(
     revocation: RevocationService,
     certificates: CertificateStore,
     pairs: PairService,
+    desks: Desks,
     *,
     organisations: Organisations,
     rights: Rights,
@@ -45,6 +48,7 @@ def make_router(
     access = Access(rights, enrollment, certificates)
     add_request_routes(router, enrollment, access, accept_empty_sm2_id=config.accept_empty_sm2_id)
     add_pair_routes(router, pairs, access)
+    add_pickup_routes(router, desks.pickup, desks.resends, desks.deliveries, access)
     add_certificate_routes(
         router, certificates, revocation, enrollment.issuers, access, clock=clock
     )

@@ -40,9 +40,13 @@ class NameAttribute(_Wire):
 class SubmitRequest(_Wire):
     """A request for a certificate."""
 
-    csr: Annotated[
-        str, Field(max_length=90_000, description="PKCS#10 in PEM.", examples=[_CSR_EXAMPLE])
-    ]
+    csr: (
+        Annotated[
+            str, Field(max_length=90_000, description="PKCS#10 in PEM.", examples=[_CSR_EXAMPLE])
+        ]
+        | None
+    ) = None
+    """None: the key comes later, with a pick-up by two codes or at the make step."""
     profile: Annotated[_Name, Field(examples=["device"])]
     issuer: Annotated[_Name, Field(examples=["sm2-issuing"])]
     subject: Annotated[tuple[NameAttribute, ...], Field(max_length=20)] | None = None
@@ -70,6 +74,17 @@ class SubmitRequest(_Wire):
         return sha256(canonical.encode()).hexdigest()
 
 
+class MakeRequest(_Wire):
+    """The key of the medium, where the request was entered without one."""
+
+    csr: (
+        Annotated[
+            str, Field(max_length=90_000, description="PKCS#10 in PEM.", examples=[_CSR_EXAMPLE])
+        ]
+        | None
+    ) = None
+
+
 class RejectRequest(_Wire):
     """Why a request is rejected."""
 
@@ -87,6 +102,14 @@ class CertificateReference(_Wire):
 
     issuer: str
     serial: Annotated[str, Field(examples=[_SERIAL_EXAMPLE])]
+
+
+class CodesView(_Wire):
+    """The two codes of a pick-up, to be sent by two different ways. Shown once."""
+
+    reference: str
+    code: str
+    expires_at: datetime
 
 
 class RequestView(_Wire):
@@ -114,6 +137,10 @@ class RequestView(_Wire):
     target: CertificateReference | None
     """The certificate that is acted upon, or replaced."""
     reason: RevocationReason | None
+    target_request: str | None
+    """The request whose codes are sent again."""
+    codes: CodesView | None
+    """In the answer to the step that made them, and nowhere else."""
 
     @classmethod
     def of(cls, record: EnrollmentRecord) -> Self:
@@ -147,6 +174,14 @@ class RequestView(_Wire):
             subject_id=record.subject_id,
             target=target,
             reason=record.reason,
+            target_request=record.target_request,
+            codes=None
+            if record.codes is None
+            else CodesView(
+                reference=record.codes.reference,
+                code=record.codes.code,
+                expires_at=record.codes.expires_at,
+            ),
         )
 
 

@@ -96,10 +96,11 @@ def _add_api(app: FastAPI, service: Service) -> None:
     app.include_router(control_routes.make_router(ground.control))
     app.include_router(
         ca.routes.make_router(
-            service.enrollment,
+            service.operations.enrollment,
             service.revocation,
             service.authority.store,
             service.key_management.pairs,
+            service.operations.desks,
             organisations=ground.registration.organisations,
             rights=ground.registration.rights,
             config=ground.settings.ca,

@@ -12,6 +12,7 @@ from alembic.script import ScriptDirectory
 import authn.tables
 import ca.tables
 import ca.tables_organisations
+import ca.tables_pickup
 import core.audit_sql
 import core.control_tables
 import core.jobs
@@ -26,6 +27,7 @@ DECLARED_IN = (
     core.jobs,
     keystore.escrow.tables,
     ca.tables,
+    ca.tables_pickup,
     ca.tables_organisations,
     crl.tables,
     authn.tables,

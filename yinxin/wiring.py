@@ -12,9 +12,9 @@ from ca.bootstrap import load_issuers
 from ca.enrollment import EnrollmentService
 from ca.issuance import find_interrupted, issue_certificate
 from ca.issuer import Issuer
+from ca.operations import ReviewsOfProfiles
 from ca.profiles import load_profiles
 from ca.revocation import RevocationService
-from ca.sqlrequests import SQLRequestStore
 from ca.sqlstore import SQLCertificateStore
 from core.audit_sql import SQLAuditLog
 from core.clock import Clock, SystemClock
@@ -37,6 +37,7 @@ from yinxin.audit_key import AuditKey
 from yinxin.first_start import Authority, ensure_authority, ensure_signing_keys
 from yinxin.key_management import KeyManagement
 from yinxin.login_certificates import OurCertificates
+from yinxin.operations import Operations
 from yinxin.organisations import Registration
 from yinxin.schema import upgrade
 from yinxin.settings import PASSPHRASE_VARIABLE, PIN_VARIABLE, Settings, secret_from_environment
@@ -79,7 +80,7 @@ class Service:
     authority: Authority
     issuers: Mapping[str, Issuer]
     key_management: KeyManagement
-    enrollment: EnrollmentService
+    operations: Operations
     revocation: RevocationService
     statuses: StatusService
     crls: CRLSchedule
@@ -87,6 +88,11 @@ class Service:
     ocsp: OCSPPlane
     follower: StatusFollower
     provider: Provider
+
+    @property
+    def enrollment(self) -> EnrollmentService:
+        """The requests and their steps."""
+        return self.operations.enrollment
 
     def ensure_delegates(self) -> None:
         """Give every issuer a delegated OCSP responder in the first half of its life."""
@@ -226,15 +232,17 @@ def open_service(ground: Ground) -> Service:
         authority=authority,
         issuers=issuers,
         key_management=key_management,
-        enrollment=EnrollmentService(
+        operations=Operations.assemble(
+            settings.ca,
+            settings.authn.login,
+            database,
             profiles=authority.profiles,
             issuers=issuers,
             certificates=authority.store,
-            requests=SQLRequestStore(database),
             pairs=key_management.pairs,
-            separate_approver=settings.ca.separate_approver,
-            blocked_keys=frozenset(settings.ca.blocked_keys),
-            **common,
+            reviews=ReviewsOfProfiles(authority.profiles),
+            audit=ground.audit,
+            clock=ground.clock,
         ),
         revocation=RevocationService(
             store=authority.store, listeners=(follower.after_change,), **common

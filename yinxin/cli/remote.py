@@ -93,7 +93,7 @@ def _client(
     client = Client(
         server=server or invocation.settings.authn.issuer,
         token=None,
-        trust=trust or _our_root(invocation),
+        trust=trust or our_root(invocation),
         certificate=client_certificate,
     )
     return client if token_file is None else replace(client, token=_token(token_file))
@@ -106,7 +106,8 @@ def _token(path: Path) -> str:
     return text
 
 
-def _our_root(invocation: Invocation) -> Path | None:
+def our_root(invocation: Invocation) -> Path | None:
+    """Return the root of a service whose state directory is here."""
     ours = invocation.directory / "trust" / "rsa-root.pem"
     return ours if ours.is_file() else None
 
@@ -115,7 +116,8 @@ def _show(value: object) -> None:
     click.echo(json.dumps(value, ensure_ascii=False, indent=2))
 
 
-def _where(issuer: str, serial: str) -> str:
+def where(issuer: str, serial: str) -> str:
+    """Return the path of a certificate in the API."""
     return f"/certificates/{step(issuer)}/{step(serial.lower().replace(':', ''))}"
 
 
@@ -141,7 +143,7 @@ def login(
     """Sign in as an administrator through the browser; the token lasts some minutes."""
     log_in(
         server or invocation.settings.authn.issuer,
-        trust=trust or _our_root(invocation),
+        trust=trust or our_root(invocation),
         token_file=token_file,
     )
 
@@ -187,7 +189,7 @@ def request_submit(
 ) -> None:
     """Submit a PKCS#10 request (PEM or DER)."""
     body: dict[str, Any] = {
-        "csr": _pem(read_octets(csr)),
+        "csr": csr_pem(read_octets(csr)),
         "profile": profile,
         "issuer": issuer,
     }
@@ -203,7 +205,8 @@ def request_submit(
     _show(client.post("/requests", body, Idempotency_Key=key))
 
 
-def _pem(octets: bytes) -> str:
+def csr_pem(octets: bytes) -> str:
+    """Return a CSR in PEM, as the API takes it."""
     if octets.startswith(b"\x30"):
         body = base64.encodebytes(octets).decode()
         return f"-----BEGIN CERTIFICATE REQUEST-----\n{body}-----END CERTIFICATE REQUEST-----\n"
@@ -306,7 +309,7 @@ def certificate_list(
 @remote
 def certificate_show(client: Client, issuer: str, serial: str) -> None:
     """Look at a certificate's record."""
-    _show(client.get_json(_where(issuer, serial)))
+    _show(client.get_json(where(issuer, serial)))
 
 
 @certificate.command("fetch")
@@ -330,7 +333,7 @@ def certificate_fetch(
     out: Path | None,
 ) -> None:
     """Fetch a certificate."""
-    octets = client.get(_where(issuer, serial), format=form)
+    octets = client.get(where(issuer, serial), format=form)
     if out is not None:
         write_octets(out, octets)
     else:
@@ -354,7 +357,7 @@ def certificate_revoke(
     reason: str,
 ) -> None:
     """Revoke a certificate for good. May be repeated."""
-    _show(client.post(f"{_where(issuer, serial)}/revoke", {"reason": reason}))
+    _show(client.post(f"{where(issuer, serial)}/revoke", {"reason": reason}))
 
 
 @certificate.command("hold")
@@ -363,7 +366,7 @@ def certificate_revoke(
 @remote
 def certificate_hold(client: Client, issuer: str, serial: str) -> None:
     """Suspend a certificate, until it is released or revoked."""
-    _show(client.post(f"{_where(issuer, serial)}/hold", {}))
+    _show(client.post(f"{where(issuer, serial)}/hold", {}))
 
 
 @certificate.command("release")
@@ -372,7 +375,7 @@ def certificate_hold(client: Client, issuer: str, serial: str) -> None:
 @remote
 def certificate_release(client: Client, issuer: str, serial: str) -> None:
     """End a suspension."""
-    _show(client.post(f"{_where(issuer, serial)}/release", {}))
+    _show(client.post(f"{where(issuer, serial)}/release", {}))
 
 
 @click.command()

@@ -1,0 +1,101 @@
+"""The registration desks: requests, their steps, and the pick-up by two codes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from authn.config import LoginConfig
+from authn.login import Throttle
+from authn.sqlstore import SQLAddressStore
+from ca.config import CAConfig
+from ca.delivery import DeliveryDesk
+from ca.desks import Desks
+from ca.dual import PairService
+from ca.enrollment import EnrollmentService
+from ca.issuer import Issuer
+from ca.ledger import RequestLedger
+from ca.operations import Operation, ReviewRules
+from ca.pickup import PickupDesk, PickupOffers
+from ca.profiles import CertificateProfile
+from ca.resend import PickupResend
+from ca.sqlpickup import SQLPickupStore
+from ca.sqlrequests import SQLRequestStore
+from ca.store import CertificateStore
+from core.audit import AuditLog
+from core.clock import Clock
+from core.db import Database
+
+
+class PickupThrottle:
+    """`ca.pickup.AddressThrottle`: the counter of logins, with rows of its own."""
+
+    def __init__(self, throttle: Throttle) -> None:
+        self._throttle = throttle
+
+    def charge(self, address: str) -> None:
+        """Count an attempt. Raises `Throttled`."""
+        self._throttle.charge(f"pickup:{address}")
+
+    def refund(self, address: str) -> None:
+        """Take it back."""
+        self._throttle.refund(f"pickup:{address}")
+
+
+@dataclass(frozen=True, slots=True)
+class Operations:
+    """What operators and subscribers do with requests."""
+
+    enrollment: EnrollmentService
+    desks: Desks
+
+    @classmethod
+    def assemble(
+        cls,
+        config: CAConfig,
+        login: LoginConfig,
+        database: Database,
+        *,
+        profiles: Mapping[str, CertificateProfile],
+        issuers: Mapping[str, Issuer],
+        certificates: CertificateStore,
+        pairs: PairService,
+        reviews: ReviewRules,
+        audit: AuditLog,
+        clock: Clock,
+    ) -> Self:
+        """Put it together over `database`."""
+        requests, pickups = SQLRequestStore(database), SQLPickupStore(database)
+        ledger = RequestLedger(requests, transactions=database, audit=audit)
+        offers = PickupOffers(pickups, config=config.pickup, audit=audit, clock=clock)
+        resends = PickupResend(offers, ledger, reviews=reviews, transactions=database, clock=clock)
+        enrollment = EnrollmentService(
+            profiles=profiles,
+            issuers=issuers,
+            certificates=certificates,
+            requests=requests,
+            reviews=reviews,
+            pairs=pairs,
+            pickups=offers,
+            acts={Operation.PICKUP_RESEND: resends.act},
+            separate_approver=config.separate_approver,
+            blocked_keys=frozenset(config.blocked_keys),
+            transactions=database,
+            audit=audit,
+            clock=clock,
+        )
+        pickup = PickupDesk(
+            pickups,
+            enrollment,
+            throttle=PickupThrottle(Throttle(SQLAddressStore(database), config=login, clock=clock)),
+            config=config.pickup,
+            accept_empty_sm2_id=config.accept_empty_sm2_id,
+            transactions=database,
+            audit=audit,
+            clock=clock,
+        )
+        deliveries = DeliveryDesk(
+            profiles=profiles, issuers=issuers, certificates=certificates, pairs=pairs
+        )
+        return cls(enrollment, Desks(pickup, resends, deliveries))

@@ -14,10 +14,13 @@ import click
 from typing_extensions import override
 
 from core.errors import TrustError
+from yinxin.cli.accounts import ACCOUNT_COMMANDS
+from yinxin.cli.certificates import CERTIFICATE_COMMANDS
 from yinxin.cli.context import Invocation
 from yinxin.cli.key_management import KEY_COMMANDS
 from yinxin.cli.local import LOCAL_COMMANDS
-from yinxin.cli.remote import REMOTE_COMMANDS
+from yinxin.cli.login import login
+from yinxin.cli.requests import REQUEST_COMMANDS
 
 
 class _Sentences(click.Group):
@@ -50,5 +53,12 @@ def main(context: click.Context, state: str, config_file: str | None) -> None:
     context.obj = Invocation(state=state, config_file=config_file)
 
 
-for command in (*LOCAL_COMMANDS, *REMOTE_COMMANDS, *KEY_COMMANDS):
+for command in (
+    *LOCAL_COMMANDS,
+    *ACCOUNT_COMMANDS,
+    login,
+    *REQUEST_COMMANDS,
+    *CERTIFICATE_COMMANDS,
+    *KEY_COMMANDS,
+):
     main.add_command(command)

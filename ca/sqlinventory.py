@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -47,9 +48,13 @@ class SQLInventory:
         return Page(tuple(record_of(row) for row in rows[:limit]), more)
 
 
-def add_terms(connection: Connection, certificate_id: int, subject: str) -> None:
-    """Let the certificate be found by the words of its subject."""
-    rows = [{"term": term, "certificate_id": certificate_id} for term in terms_of(subject)]
+def add_terms(connection: Connection, subjects: Iterable[tuple[int, str]]) -> None:
+    """Let certificates, by their ids, be found by the words of their subjects."""
+    rows = [
+        {"term": term, "certificate_id": certificate_id}
+        for certificate_id, subject in subjects
+        for term in terms_of(subject)
+    ]
     if rows:
         connection.execute(_ADD_TERMS, rows)
 

@@ -2,7 +2,8 @@
 
 Commands that open the state directory (serve, config, audit, crl, user, client, token, key) act
 for whoever owns that directory. Commands on certificates (request, certificate, issuer, profile,
-recovery, pool) call the API of a running service and have the rights of the token they are given.
+recovery, pool, proposal) call the API of a running service and have the rights of the token they
+are given.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from core.errors import TrustError
 from yinxin.cli.accounts import ACCOUNT_COMMANDS
 from yinxin.cli.certificates import CERTIFICATE_COMMANDS
 from yinxin.cli.context import Invocation
+from yinxin.cli.control import CONTROL_COMMANDS
 from yinxin.cli.key_management import KEY_COMMANDS
 from yinxin.cli.local import LOCAL_COMMANDS
 from yinxin.cli.login import login
@@ -60,5 +62,6 @@ for command in (
     *REQUEST_COMMANDS,
     *CERTIFICATE_COMMANDS,
     *KEY_COMMANDS,
+    *CONTROL_COMMANDS,
 ):
     main.add_command(command)

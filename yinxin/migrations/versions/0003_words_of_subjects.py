@@ -5,8 +5,8 @@ from alembic import op
 
 from ca.terms import terms_of
 
-revision = "0002"
-down_revision = "0001"
+revision = "0003"
+down_revision = "0002"
 
 _BATCH = 1000
 

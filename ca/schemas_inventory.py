@@ -36,6 +36,8 @@ class SearchCriteria(BaseModel):
     spki_fingerprint: _Digest | None = None
     """SHA-256 over the SubjectPublicKeyInfo, hex."""
     requester: _Name | None = None
+    organisation_id: _Name | None = None
+    subject_id: _Name | None = None
     expires_after: AwareDatetime | None = None
     expires_before: AwareDatetime | None = None
     expires_within_days: Annotated[int, Field(ge=0, le=36600)] | None = None
@@ -60,6 +62,8 @@ class SearchCriteria(BaseModel):
             fingerprint=self.fingerprint,
             spki_fingerprint=self.spki_fingerprint,
             requester=self.requester,
+            organisation_id=self.organisation_id,
+            subject_id=self.subject_id,
             expires_after=None
             if self.expires_after is None
             else self.expires_after.astimezone(UTC),

@@ -71,6 +71,8 @@ def _filtered(statement: Select[Any], query: CertificateQuery) -> Select[Any]:
         _C.fingerprint: query.fingerprint,
         _C.spki_fingerprint: query.spki_fingerprint,
         _C.requester: query.requester,
+        _C.organisation_id: query.organisation_id,
+        _C.subject_id: query.subject_id,
     }
     for column, value in exact.items():
         if value is not None:
@@ -173,4 +175,6 @@ def record_of(row: Any) -> CertificateRecord:
         issued_at=row.issued_at,
         revoked_at=row.revoked_at,
         reason=reason_of(row.reason),
+        organisation_id=row.organisation_id,
+        subject_id=row.subject_id,
     )

@@ -231,6 +231,8 @@ def _row(prepared: Prepared, now: datetime) -> dict[str, Any]:
         "spki_fingerprint": hashlib.sha256(prepared.spki).hexdigest(),
         "requester": prepared.requester,
         "request_id": prepared.request_id,
+        "organisation_id": prepared.organisation_id,
+        "subject_id": prepared.subject_id,
         "reserved_at": now,
     }
 

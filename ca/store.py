@@ -55,6 +55,9 @@ class CertificateRecord:
     issued_at: datetime | None
     revoked_at: datetime | None
     reason: RevocationReason | None
+    organisation_id: str | None = None
+    """The branch it was issued under."""
+    subject_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,8 @@ class CertificateQuery:
     """SHA-256 over the certificate, lowercase hex."""
     spki_fingerprint: str | None = None
     requester: str | None = None
+    organisation_id: str | None = None
+    subject_id: str | None = None
     expires_after: datetime | None = None
     expires_before: datetime | None = None
 

@@ -19,6 +19,8 @@ QUERIES = {
     "issuer and state": CertificateQuery(issuer="a", state=CertificateState.ISSUED),
     "profile": CertificateQuery(profile="device"),
     "requester": CertificateQuery(requester="somebody"),
+    "organisation": CertificateQuery(organisation_id="o"),
+    "subject": CertificateQuery(subject_id="s"),
     "serial": CertificateQuery(serial=5),
     "fingerprint": CertificateQuery(fingerprint="00"),
     "public key": CertificateQuery(spki_fingerprint="00"),

@@ -22,6 +22,7 @@ from yinxin.cli.control import CONTROL_COMMANDS
 from yinxin.cli.key_management import KEY_COMMANDS
 from yinxin.cli.local import LOCAL_COMMANDS
 from yinxin.cli.login import login
+from yinxin.cli.operations import OPERATION_COMMANDS
 from yinxin.cli.requests import REQUEST_COMMANDS
 
 
@@ -63,5 +64,6 @@ for command in (
     *CERTIFICATE_COMMANDS,
     *KEY_COMMANDS,
     *CONTROL_COMMANDS,
+    *OPERATION_COMMANDS,
 ):
     main.add_command(command)

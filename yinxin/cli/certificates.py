@@ -38,6 +38,8 @@ def certificate() -> None:
 @click.option("--fingerprint", help="SHA-256 over the certificate, hex.")
 @click.option("--spki-fingerprint", help="SHA-256 over the public key, hex.")
 @click.option("--requester")
+@click.option("--organisation-id")
+@click.option("--subject-id")
 @click.option("--expires-after", type=_INSTANT)
 @click.option("--expires-before", type=_INSTANT)
 @click.option("--expires-within-days", type=click.IntRange(0, 36_600))

@@ -112,7 +112,10 @@ def requestshow(client: Client, request_id: str) -> None:
 @click.argument("request_id")
 @remote
 def request_approve(client: Client, request_id: str) -> None:
-    """Approve a request and issue its certificate. May be repeated."""
+    """Approve a request; its certificate is issued unless another step comes first.
+
+    May be repeated.
+    """
     show(client.post(f"/requests/{step(request_id)}/approve", {}))
 
 

@@ -5,10 +5,11 @@ from alembic import op
 
 from ca.terms import terms_of
 
-revision = "0003"
-down_revision = "0002"
+revision = "0004"
+down_revision = "0003"
 
 _BATCH = 1000
+_ORDERED = ("requester", "organisation_id", "subject_id", "not_after")
 
 
 def upgrade() -> None:
@@ -25,7 +26,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("term", "certificate_id", name=op.f("pk_certificate_terms")),
         sqlite_with_rowid=False,
     )
-    for columns in (("requester", "id"), ("not_after", "id"), ("serial",)):
+    for columns in (*((name, "id") for name in _ORDERED), ("serial",)):
         op.create_index(op.f(f"ix_certificates_{'_'.join(columns)}"), "certificates", list(columns))
     certificates = sa.table(
         "certificates", sa.column("id", sa.BigInteger), sa.column("subject", sa.Text)

@@ -10,12 +10,14 @@ from fastapi import APIRouter, Query, Request, Response
 from ca.exports import TABLE_TYPES, table
 from ca.formats import MEDIA_TYPE, CertificateFormat, negotiate, render
 from ca.issuer import Issuer
+from ca.operations import Operation
 from ca.revocation import RevocationService
+from ca.routes_access import Access
 from ca.schemas import CertificateList, CertificateView, RevokeRequest
 from ca.schemas_inventory import SearchCriteria
 from ca.serials import from_hex, to_hex
 from ca.store import CertificateRecord, CertificateStore
-from ca.wire import Reader, Writer, problems
+from ca.wire import Reader, Writer, problems, scope_of
 from core.clock import Clock
 from core.errors import Conflict, NotFound
 
@@ -29,6 +31,7 @@ def add_certificate_routes(
     store: CertificateStore,
     revocation: RevocationService,
     issuers: Mapping[str, Issuer],
+    access: Access,
     *,
     clock: Clock,
 ) -> None:
@@ -44,10 +47,10 @@ def add_certificate_routes(
         responses={200: {"content": {kind: {} for kind in TABLE_TYPES.values()}}, **problems(413)},
     )
     def search(
-        _: Reader,
+        asking: Reader,
         criteria: Annotated[SearchCriteria, Query()],
     ) -> CertificateList | Response:
-        query = criteria.query(now=clock.now())
+        query = criteria.query(now=clock.now(), scope=scope_of(asking, access.rights))
         if criteria.format != "json":
             return table(store, query, criteria.format)
         page = store.search_certificates(query, cursor=criteria.cursor, limit=criteria.limit)
@@ -61,6 +64,7 @@ def add_certificate_routes(
         description="The form is chosen by `format`, or by the Accept header.",
         response_model=CertificateView,
         responses={200: {"content": _FORMS}, **problems(404, 409)},
+        dependencies=[access.see_certificate()],
     )
     def fetch(
         _: Reader,
@@ -77,10 +81,10 @@ def add_certificate_routes(
             return CertificateView.of(record)
         return _octets(record, issuers, form)
 
-    _add_changes(router, revocation)
+    _add_changes(router, revocation, access)
 
 
-def _add_changes(router: APIRouter, revocation: RevocationService) -> None:
+def _add_changes(router: APIRouter, revocation: RevocationService, access: Access) -> None:
     answers = problems(404, 409, 422, 503)
 
     @router.post(
@@ -88,6 +92,7 @@ def _add_changes(router: APIRouter, revocation: RevocationService) -> None:
         tags=["certificates"],
         summary="Revoke a certificate for good",
         responses=answers,
+        dependencies=[access.act_on_certificate(Operation.REVOKE)],
     )
     def revoke(asking: Writer, issuer: str, serial: str, body: RevokeRequest) -> CertificateView:
         number = from_hex(serial)
@@ -98,6 +103,7 @@ def _add_changes(router: APIRouter, revocation: RevocationService) -> None:
         tags=["certificates"],
         summary="Suspend a certificate",
         responses=answers,
+        dependencies=[access.act_on_certificate(Operation.FREEZE)],
     )
     def hold(asking: Writer, issuer: str, serial: str) -> CertificateView:
         return CertificateView.of(revocation.hold(issuer, from_hex(serial), actor=asking.name))
@@ -107,6 +113,7 @@ def _add_changes(router: APIRouter, revocation: RevocationService) -> None:
         tags=["certificates"],
         summary="End a suspension",
         responses=answers,
+        dependencies=[access.act_on_certificate(Operation.UNFREEZE)],
     )
     def release(asking: Writer, issuer: str, serial: str) -> CertificateView:
         return CertificateView.of(revocation.release(issuer, from_hex(serial), actor=asking.name))

@@ -47,13 +47,14 @@ class SearchCriteria(BaseModel):
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
     format: Literal["json", "csv", "xlsx"] = "json"
 
-    def query(self, *, now: datetime) -> CertificateQuery:
+    def query(self, *, now: datetime, scope: frozenset[str] | None) -> CertificateQuery:
         """Return what the store is asked. Raises `Malformed` for a serial that is not hex."""
         before = self.expires_before
         if self.expires_within_days is not None:
             within = now + timedelta(days=self.expires_within_days)
             before = within if before is None else min(before, within)
         return CertificateQuery(
+            scope=scope,
             issuer=self.issuer,
             serial=None if self.serial is None else from_hex(_digest(self.serial)),
             state=self.state,

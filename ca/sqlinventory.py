@@ -12,6 +12,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from ca.reasons import RevocationReason
 from ca.serials import from_hex, to_hex
+from ca.sqlorganisations import in_scope
 from ca.store import CertificateQuery, CertificateRecord, CertificateState, Page
 from ca.tables import certificate_terms, certificates
 from ca.terms import Wanted, terms_of, wanted_terms
@@ -81,6 +82,8 @@ def _filtered(statement: Select[Any], query: CertificateQuery) -> Select[Any]:
         statement = statement.where(_C.not_after >= query.expires_after)
     if query.expires_before is not None:
         statement = statement.where(_C.not_after < query.expires_before)
+    if query.scope is not None:
+        statement = statement.where(in_scope(_C.organisation_id, query.scope))
     return statement
 
 

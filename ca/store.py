@@ -110,6 +110,8 @@ class CertificateQuery:
     subject_id: str | None = None
     expires_after: datetime | None = None
     expires_before: datetime | None = None
+    scope: frozenset[str] | None = None
+    """Tops of the subtrees of organisations to look in (`ca.rights.Rights.scope`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from alembic import op
 
 from ca.terms import terms_of
 
-revision = "0004"
-down_revision = "0003"
+revision = "0005"
+down_revision = "0004"
 
 _BATCH = 1000
 _ORDERED = ("requester", "organisation_id", "subject_id", "not_after")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import secrets
 from pathlib import Path
 from typing import Any, Final
@@ -15,13 +14,10 @@ from keystore.files import write_new
 from yinxin.cli.client import Client
 from yinxin.cli.context import Invocation
 from yinxin.cli.files import read_ascii, read_octets
-from yinxin.cli.remote import PathTo, csr_pem, our_root, remote, request, step
+from yinxin.cli.remote import PathTo, our_root, remote, show, step
+from yinxin.cli.requests import csr_pem, request
 
 _NewFile = click.Path(dir_okay=False, path_type=Path)
-
-
-def _show(value: object) -> None:
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
 
 
 @request.command("enter")
@@ -60,7 +56,7 @@ def request_enter(
         body["validity_days"] = days
     if organisation is not None:
         body["organisation"] = organisation
-    _show(client.post("/requests", body, Idempotency_Key=secrets.token_hex(16)))
+    show(client.post("/requests", body, Idempotency_Key=secrets.token_hex(16)))
 
 
 @request.command("make")
@@ -70,7 +66,7 @@ def request_enter(
 def request_make(client: Client, request_id: str, *, csr: Path | None) -> None:
     """Make the certificate of a reviewed request, as another operator than its reviewer."""
     body = {} if csr is None else {"csr": csr_pem(read_octets(csr))}
-    _show(client.post(f"/requests/{step(request_id)}/make", body))
+    show(client.post(f"/requests/{step(request_id)}/make", body))
 
 
 @request.command("resend")
@@ -78,7 +74,7 @@ def request_make(client: Client, request_id: str, *, csr: Path | None) -> None:
 @remote
 def request_resend(client: Client, request_id: str) -> None:
     """Make new codes for a pick-up; the old ones end. They are printed once."""
-    _show(client.post(f"/requests/{step(request_id)}/pickup-resend", {}))
+    show(client.post(f"/requests/{step(request_id)}/pickup-resend", {}))
 
 
 @click.command("pickup")

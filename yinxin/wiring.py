@@ -12,8 +12,8 @@ from ca.bootstrap import load_issuers
 from ca.enrollment import EnrollmentService
 from ca.issuance import find_interrupted, issue_certificate
 from ca.issuer import Issuer
-from ca.operations import ReviewsOfProfiles
 from ca.profiles import load_profiles
+from ca.reviews import Reviews
 from ca.revocation import RevocationService
 from ca.sqlstore import SQLCertificateStore
 from core.audit_sql import SQLAuditLog
@@ -38,7 +38,7 @@ from yinxin.first_start import Authority, ensure_authority, ensure_signing_keys
 from yinxin.key_management import KeyManagement
 from yinxin.login_certificates import OurCertificates
 from yinxin.operations import Operations
-from yinxin.organisations import Registration
+from yinxin.organisations import Registration, open_reviews
 from yinxin.schema import upgrade
 from yinxin.settings import PASSPHRASE_VARIABLE, PIN_VARIABLE, Settings, secret_from_environment
 from yinxin.state import State, write_passphrase
@@ -81,6 +81,7 @@ class Service:
     issuers: Mapping[str, Issuer]
     key_management: KeyManagement
     operations: Operations
+    reviews: Reviews
     revocation: RevocationService
     statuses: StatusService
     crls: CRLSchedule
@@ -204,6 +205,7 @@ def open_service(ground: Ground) -> Service:
         audit=ground.audit,
         clock=ground.clock,
     )
+    reviews = open_reviews(ground.registration, database, authority.profiles, **common)
     crl_store = SQLCRLStore(database)
     statuses = StatusService(
         authority.store,
@@ -232,6 +234,7 @@ def open_service(ground: Ground) -> Service:
         authority=authority,
         issuers=issuers,
         key_management=key_management,
+        reviews=reviews,
         operations=Operations.assemble(
             settings.ca,
             settings.authn.login,
@@ -240,7 +243,7 @@ def open_service(ground: Ground) -> Service:
             issuers=issuers,
             certificates=authority.store,
             pairs=key_management.pairs,
-            reviews=ReviewsOfProfiles(authority.profiles),
+            reviews=reviews,
             audit=ground.audit,
             clock=ground.clock,
         ),

@@ -19,11 +19,7 @@ def periodic_jobs(service: Service) -> tuple[Job, ...]:
             lambda: ground.audit.checkpoint(service.audit_key),
         ),
         Job("ocsp-delegates", 3600, service.ensure_delegates),
-        Job(
-            "km-refill",
-            ground.settings.key_management.refill_seconds,
-            service.key_management.centre.refill,
-        ),
+        *_refilling(service),
         Job(
             "km-retire",
             ground.settings.key_management.refill_seconds,
@@ -33,6 +29,16 @@ def periodic_jobs(service: Service) -> tuple[Job, ...]:
     )
 
 
-def local_jobs(tls: ServerTLS) -> tuple[Job, ...]:
+def _refilling(service: Service) -> tuple[Job, ...]:
+    if service.key_management.local is None:
+        return ()
+    seconds = service.ground.settings.key_management.refill_seconds
+    return (Job("km-refill", seconds, service.key_management.local.centre.refill),)
+
+
+def local_jobs(service: Service, tls: ServerTLS) -> tuple[Job, ...]:
     """Return the jobs that every node does for itself."""
-    return (Job("tls-renewal", 3600, tls.renew),)
+    return (
+        Job("tls-renewal", 3600, tls.renew),
+        Job("link-renewal", 3600, service.link.renew),
+    )

@@ -12,7 +12,7 @@ import authn.routes
 from authn.assembly import Provider
 from authn.middleware import Authentication
 from core.http import BodyLimit, RequestId, install_problem_handlers
-from yinxin import audit_routes
+from yinxin import audit_routes, control_routes
 from yinxin.audit_key import AuditKey
 from yinxin.health_routes import make_metrics_router
 from yinxin.portal.pages import PortalPages
@@ -38,10 +38,11 @@ def new_app(title: str) -> FastAPI:
 def add_administration(
     app: FastAPI, ground: Ground, provider: Provider, audit_key: AuditKey
 ) -> None:
-    """Add the API of audit, clients, users and bindings."""
+    """Add the API of audit, proposals, clients, users and bindings."""
     administration = provider.administration
     app.include_router(make_metrics_router())
     app.include_router(audit_routes.make_router(ground.audit, audit_key))
+    app.include_router(control_routes.make_router(ground.control))
     app.include_router(authn.routes.make_client_api(administration.clients))
     app.include_router(
         authn.routes.make_user_api(administration.users, issuer=ground.settings.authn.issuer)

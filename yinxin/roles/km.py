@@ -19,7 +19,6 @@ import keystore.escrow.routes
 from authn.assembly import Provider
 from authn.certlogin import CertificateVerifier, VerifiedCertificate
 from authn.middleware import CLIENT_CERTIFICATE
-from authn.purge import purge_all_expired
 from core.errors import Misconfigured, Refused, TrustError
 from core.jobs import Job, JobRunner
 from core.observe import configure_logging
@@ -32,6 +31,7 @@ from yinxin.audit_key import AuditKey
 from yinxin.first_start import CENTRE_ADMINISTRATORS, ensure_administrators, ensure_signing_keys
 from yinxin.health_routes import check_database, make_health_router
 from yinxin.host_identity import HostIdentity, read_identity
+from yinxin.jobs import common_jobs
 from yinxin.key_management import Centre
 from yinxin.roles.say import say, say_links
 from yinxin.settings import Settings
@@ -135,12 +135,7 @@ def periodic_jobs(service: CentreService) -> tuple[Job, ...]:
     refill_seconds = ground.settings.key_management.refill_seconds
     return (
         Job("km-refill", refill_seconds, service.management.centre.refill),
-        Job(
-            "audit-checkpoint",
-            ground.settings.audit.checkpoint_seconds,
-            lambda: ground.audit.checkpoint(service.audit_key),
-        ),
-        Job("purge", 60, lambda: purge_all_expired(ground.database, now=ground.clock.now())),
+        *common_jobs(ground, service.audit_key),
     )
 
 

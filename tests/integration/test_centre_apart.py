@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import signal
@@ -9,15 +10,17 @@ import ssl
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
-from dataclasses import dataclass
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
 from http.client import HTTPSConnection
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from keystore import pem, sm2, sm2_forms
-from tests.hosts import key_management_apart
+from keystore.envelope_opening import open_for_holder
+from tests.hosts import Caller, Said, issue, key_management_apart
 from tests.service import Service, yinxin
 
 
@@ -26,30 +29,34 @@ class World:
     authority: Service
     centre: Service
     work: Path
+    callers: dict[str, Caller] = field(default_factory=dict)
 
-    def ask(self, user: str, *words: str | Path, at: Service | None = None) -> str:
-        host = at or self.authority
-        token = self.work / f"{host.role}-{user}"
-        if not token.exists():
-            token.write_text(host.token(user))
-        trust = ("--trust", host.root) if host.role != "ca" else ()
-        return host.yinxin(*words, "--token-file", token, *trust)
+    def ask(self, user: str, method: str, path: str, body: object = None) -> Any:
+        """Ask the authority, or with a name like ``km:key`` the centre."""
+        if user not in self.callers:
+            host = self.centre if user.startswith("km:") else self.authority
+            self.callers[user] = Caller(host, user.removeprefix("km:"))
+        return self.callers[user](method, path, body)
 
     def submit(self, profile: str = "device-dual-signing") -> str:
-        words = ("--profile", profile, "--issuer", "sm2-issuing")
-        asked = self.ask("business", "request", "submit", self.work / "csr.pem", *words)
-        return str(json.loads(asked)["id"])
+        csr = (self.work / "csr.pem").read_text()
+        body = {"csr": csr, "profile": profile, "issuer": "sm2-issuing"}
+        return str(self.ask("business", "POST", "/requests", body)["id"])
 
     def approve(self, request_id: str) -> dict:
-        return json.loads(self.ask("business", "request", "approve", request_id))
+        return self.ask("business", "POST", f"/requests/{request_id}/approve", {})
 
-    def refusal(self, user: str, *words: str | Path, at: Service | None = None) -> str:
-        with pytest.raises(subprocess.CalledProcessError) as refused:
-            self.ask(user, *words, at=at)
-        return str(refused.value.stderr)
+    def pair(self, request_id: str) -> dict:
+        return self.ask("business", "GET", f"/requests/{request_id}/pair")
+
+    def key(self, enveloped: str) -> sm2.PrivateKey:
+        """Open an envelope with the holder's key."""
+        text = (self.work / "signing.pem").read_text()
+        opened = open_for_holder(base64.b64decode(enveloped), signing_key=text)
+        return sm2.PrivateKey(pem.decode(opened.decode(), "PRIVATE KEY"))
 
     def pools(self) -> dict:
-        return json.loads(self.ask("key", "pool", at=self.centre))
+        return self.ask("km:key", "GET", "/key-management/pools")
 
 
 @pytest.fixture(scope="module")
@@ -69,31 +76,16 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             service.stop()
 
 
-def opened(world: World, envelope: Path) -> sm2.PrivateKey:
-    out = envelope.with_suffix(".pem")
-    key = world.work / "signing.pem"
-    world.authority.yinxin("open-envelope", envelope, "--key", key, "--out", out)
-    return sm2.PrivateKey(pem.decode(out.read_text(), "PRIVATE KEY"))
-
-
-def fetched(world: World, request_id: str, name: str) -> sm2.PrivateKey:
-    out = world.work / name
-    words = ("--format", "enveloped-key", "--out", out)
-    world.ask("business", "request", "pair", request_id, *words)
-    return opened(world, out)
-
-
 def test_a_pair_has_its_key_from_the_other_process(world: World) -> None:
     request_id = world.submit()
     assert world.approve(request_id)["state"] == "issued"
-    key = fetched(world, request_id, "first")
-    pair = json.loads(world.ask("business", "request", "pair", request_id))
+    pair = world.pair(request_id)
+    key = world.key(pair["enveloped_key"])
     assert pair["encryption"]["serial"] != pair["signing"]["serial"]
     assert world.pools()["in_use"] == 1
     assert world.centre.yinxin("audit", "verify").startswith("whole: ")
-    events = world.centre.yinxin("audit", "list", "--action", "escrow-key.assigned")
-    assert json.loads(events.splitlines()[-1])["actor"] == "authority:business"
-    assert not world.authority.yinxin("audit", "list", "--action", "escrow-key.assigned")
+    assert {event["actor"] for event in assigned(world, world.centre)} == {"authority:business"}
+    assert assigned(world, world.authority) == []
     scalar, _ = sm2_forms.decode_pkcs8(key.pkcs8())
     said = b"".join(
         path.read_bytes()
@@ -107,72 +99,77 @@ def test_a_pair_has_its_key_from_the_other_process(world: World) -> None:
         assert secret not in said
 
 
+def assigned(world: World, service: Service) -> list[dict]:
+    who = "km:audit" if service is world.centre else "audit"
+    events = world.ask(who, "GET", "/audit/events?limit=1000")
+    return [event for event in events if event["action"] == "escrow-key.assigned"]
+
+
+def test_officers_use_the_command_line_against_the_centre(world: World) -> None:
+    token = world.work / "officer"
+    token.write_text(world.centre.token("key"))
+    words = ("--token-file", token, "--trust", world.centre.root, "--server", world.centre.url)
+    assert json.loads(yinxin("pool", *words).stdout)["standby"] > 0
+    assert json.loads(yinxin("recovery", "list", *words).stdout) == []
+
+
 def test_a_holders_recovery_is_asked_here_approved_there_and_fetched_here(world: World) -> None:
     request_id = world.submit()
     world.approve(request_id)
-    before = fetched(world, request_id, "before")
-    pair = json.loads(world.ask("business", "request", "pair", request_id))
-    words = ("--issuer", "sm2-issuing", "--serial", pair["signing"]["serial"], "--reason", "lost")
-    asked = json.loads(world.ask("business", "recovery", "request", request_id, *words))
+    pair = world.pair(request_id)
+    body = {"issuer": "sm2-issuing", "serial": pair["signing"]["serial"], "reason": "lost"}
+    asked = world.ask("business", "POST", f"/requests/{request_id}/recovery", body)
     assert asked["requester"] == "business"
-    seen = json.loads(world.ask("key", "recovery", "show", asked["id"], at=world.centre))
-    assert seen["requester"] == "authority:business"
-    out = world.work / "recovered"
-    deliver = ("recovery", "deliver", asked["id"], "--out", out)
-    world.ask("key", "recovery", "approve", asked["id"], at=world.centre)
-    assert "requested" in world.refusal("business", *deliver)
-    world.ask("k2", "recovery", "approve", asked["id"], at=world.centre)
-    assert json.loads(world.ask("business", "recovery", "show", asked["id"]))["state"] == "approved"
-    world.ask("business", *deliver)
-    assert opened(world, out).public_key == before.public_key
-    assert "delivered" in world.refusal("business", *deliver[:-1], world.work / "again")
-    listed = json.loads(world.ask("business", "recovery", "list"))
+    one = f"/key-management/recoveries/{asked['id']}"
+    assert world.ask("km:key", "GET", one)["requester"] == "authority:business"
+    world.ask("km:key", "POST", f"{one}/approve", {})
+    with pytest.raises(Said, match="409 the recovery is requested"):
+        world.ask("business", "POST", f"{one}/deliver", {})
+    world.ask("km:k2", "POST", f"{one}/approve", {})
+    assert world.ask("business", "GET", one)["state"] == "approved"
+    given = world.ask("business", "POST", f"{one}/deliver", {})
+    key = world.key(given["enveloped_key"])
+    assert key.public_key == world.key(pair["enveloped_key"]).public_key
+    with pytest.raises(Said, match="409 the recovery is delivered"):
+        world.ask("business", "POST", f"{one}/deliver", {})
+    listed = world.ask("business", "GET", "/key-management/recoveries")
     assert [item["state"] for item in listed if item["id"] == asked["id"]] == ["delivered"]
 
 
 def test_the_authority_does_not_serve_what_belongs_to_the_officers(world: World) -> None:
     world.authority.yinxin("user", "create", "k1", "--display-name", "k1", "--role", "key")
-    assert "Not Found" in world.refusal("k1", "pool")
-    approve = ("recovery", "approve", "0" * 32)
-    assert "Not Found" in world.refusal("k1", *approve)
+    for method, path in (
+        ("GET", "/pools"),
+        ("POST", "/recoveries"),
+        ("POST", f"/recoveries/{'0' * 32}/approve"),
+    ):
+        with pytest.raises(Said, match=r"40[45]"):
+            world.ask("k1", method, f"/key-management{path}")
 
 
 def test_revoking_the_pair_moves_its_key_to_history_there(world: World) -> None:
     request_id = world.submit()
     world.approve(request_id)
-    pair = json.loads(world.ask("business", "request", "pair", request_id))
     before = world.pools()["history"]
-    words = ("sm2-issuing", pair["signing"]["serial"], "--reason", "superseded")
-    world.ask("business", "certificate", "revoke", *words)
-    for _ in range(100):
+    serial = world.pair(request_id)["signing"]["serial"]
+    body = {"reason": "superseded"}
+    world.ask("business", "POST", f"/certificates/sm2-issuing/{serial}/revoke", body)
+    for _ in range(300):
         if world.pools()["history"] > before:
             return
         time.sleep(0.1)
     raise AssertionError("the key is still in use")
 
 
-def certificate_of(service: Service, work: Path) -> Path:
-    """A certificate that the authority issued to somebody who is no peer."""
-    key, csr, out = work / "other.key", work / "other.csr", work / "other.pem"
+def test_nobody_but_the_authority_is_given_keys(world: World) -> None:
+    key, csr, stranger = (world.work / name for name in ("other.key", "other.csr", "other.pem"))
     subprocess.run(
         ["openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
          "-nodes", "-keyout", key, "-out", csr, "-subj", "/CN=other"],
         check=True, capture_output=True,
     )  # fmt: skip
-    token = work / "ca-business"
-    words = ("--profile", "device", "--issuer", "rsa-issuing", "--token-file", token)
-    asked = json.loads(service.yinxin("request", "submit", csr, *words))
-    made = json.loads(service.yinxin("request", "approve", asked["id"], "--token-file", token))
-    chain = service.yinxin(
-        "certificate", "fetch", "rsa-issuing", made["certificate"]["serial"],
-        "--format", "chain", "--token-file", token,
-    )  # fmt: skip
-    out.write_text(f"{chain}\n{key.read_text()}")
-    return out
-
-
-def test_nobody_but_the_authority_is_given_keys(world: World) -> None:
-    other = certificate_of(world.authority, world.work)
+    chain = issue(world.callers["business"], csr.read_text(), "device")
+    stranger.write_bytes(chain + key.read_bytes())
     before = world.pools()
     context = ssl.create_default_context(cafile=world.centre.root)
     body = json.dumps({"request_id": "0" * 32, "signing_key": "AAAA", "actor": "me"})
@@ -187,7 +184,7 @@ def test_nobody_but_the_authority_is_given_keys(world: World) -> None:
 
     with pytest.raises((ssl.SSLError, ConnectionError)):
         call()
-    context.load_cert_chain(other)
+    context.load_cert_chain(stranger)
     status, said = call()
     assert status == 403
     assert "authority of this key management centre" in said["detail"]
@@ -196,17 +193,12 @@ def test_nobody_but_the_authority_is_given_keys(world: World) -> None:
 
 def refused_quickly(world: World, request_id: str) -> None:
     began = time.monotonic()
-    said = world.refusal("business", "request", "approve", request_id)
-    assert "key management centre" in said
+    with pytest.raises(Said, match="503 the key management centre"):
+        world.approve(request_id)
     assert time.monotonic() - began < 10
-    shown = json.loads(world.ask("business", "request", "show", request_id))
-    assert shown["state"] == "pending"
-    state = json.loads(world.ask("business", "certificate", "list", "--limit", "1000"))["items"]
-    assert not [item for item in state if item["state"] == "reserved"]
-
-
-def single_issuing_works(world: World) -> None:
-    assert world.approve(world.submit("device"))["state"] == "issued"
+    assert world.ask("business", "GET", f"/requests/{request_id}")["state"] == "pending"
+    listed = world.ask("business", "GET", "/certificates?limit=1000&state=reserved")
+    assert listed["items"] == []
 
 
 def test_a_killed_centre_leaves_no_half_pair_and_the_request_is_finished_later(
@@ -215,10 +207,10 @@ def test_a_killed_centre_leaves_no_half_pair_and_the_request_is_finished_later(
     request_id = world.submit()
     world.centre.kill()
     refused_quickly(world, request_id)
-    single_issuing_works(world)
+    assert world.approve(world.submit("device"))["state"] == "issued", "one certificate"
     world.centre.start()
     assert world.approve(request_id)["state"] == "issued"
-    fetched(world, request_id, "after")
+    assert world.key(world.pair(request_id)["enveloped_key"])
 
 
 def test_a_centre_that_hangs_is_given_up_and_asked_again(world: World) -> None:
@@ -227,37 +219,43 @@ def test_a_centre_that_hangs_is_given_up_and_asked_again(world: World) -> None:
     os.kill(world.centre.process.pid, signal.SIGSTOP)
     try:
         refused_quickly(world, request_id)
-        single_issuing_works(world)
+        assert world.approve(world.submit("device"))["state"] == "issued", "one certificate"
     finally:
         os.kill(world.centre.process.pid, signal.SIGCONT)
     assert world.approve(request_id)["state"] == "issued"
-    events = world.centre.yinxin("audit", "list", "--action", "escrow-key.assigned")
-    assert len([line for line in events.splitlines() if request_id in line]) == 1
+    events = assigned(world, world.centre)
+    assert len([event for event in events if event["detail"]["request"] == request_id]) == 1
 
 
 def test_a_centre_killed_in_the_middle_of_many_pairs_loses_none(
     world: World, run_together: Callable[..., list]
 ) -> None:
-    requests = [world.submit() for _ in range(6)]
+    requests = [world.submit() for _ in range(24)]
     in_use = world.pools()["in_use"]
 
     def approve(request_id: str) -> None:
-        for _ in range(60):
-            try:
+        for _ in range(200):
+            with suppress(Said):
                 if world.approve(request_id)["state"] == "issued":
                     return
-            except subprocess.CalledProcessError:
-                time.sleep(0.3)
+            time.sleep(0.2)
+        raise AssertionError("the request was never finished")
+
+    def approve_in_turn(share: list[str]) -> None:
+        for request_id in share:
+            approve(request_id)
 
     def kill() -> None:
-        time.sleep(0.6)
-        world.centre.kill()
-        world.centre.start()
+        for _ in range(2):
+            time.sleep(0.4)
+            world.centre.kill()
+            world.centre.start()
 
-    run_together([lambda r=r: approve(r) for r in requests] + [kill])
-    keys = {fetched(world, r, f"many-{i}").public_key for i, r in enumerate(requests)}
-    assert len(keys) == 6
-    assert world.pools()["in_use"] == in_use + 6
+    shares = [requests[start::4] for start in range(4)]
+    run_together([kill, *(lambda share=share: approve_in_turn(share) for share in shares)])
+    keys = {world.key(world.pair(r)["enveloped_key"]).public_key for r in requests}
+    assert len(keys) == 24
+    assert world.pools()["in_use"] == in_use + 24
     assert world.centre.yinxin("audit", "verify").startswith("whole: ")
 
 

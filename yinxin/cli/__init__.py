@@ -2,8 +2,8 @@
 
 Commands that open the state directory (serve, config, audit, crl, user, client, token, key,
 host) act for whoever owns that directory. Commands on certificates (request, certificate, issuer,
-profile, recovery, pool, proposal) call the API of a running service and have the rights of the token they
-are given.
+profile, recovery, pool, proposal) call the API of a running service and have the rights of the
+token they are given.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from crl.ocsp.server import OCSPListener
 from yinxin import app, server
 from yinxin.first_start import ensure_administrators
 from yinxin.jobs import local_jobs, periodic_jobs
+from yinxin.organisations import ensure_rights
 from yinxin.roles.say import say, say_links
 from yinxin.settings import Settings
 from yinxin.state import State
@@ -49,6 +50,12 @@ def serve_authority(settings: Settings, state: State) -> None:
         tls = ServerTLS(service, contexts)
         tls.renew()
         links = ensure_administrators(ground.administration)
+        ensure_rights(
+            ground.registration,
+            ground.administration.users,
+            ground.database,
+            organization=settings.first_start.organization,
+        )
         service.follower.start()
         stack.callback(service.follower.stop)
         stack.callback(service.ocsp.close)

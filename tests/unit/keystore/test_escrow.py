@@ -18,14 +18,7 @@ from keystore.escrow.centre import KeyManagementCentre
 from keystore.escrow.config import KeyManagementConfig
 from keystore.escrow.recovery import RecoveryService
 from keystore.escrow.sqlstore import SQLEscrowStore
-from keystore.escrow.store import (
-    Assignment,
-    EscrowedKey,
-    KeyState,
-    Recovery,
-    RecoveryKind,
-    RecoveryState,
-)
+from keystore.escrow.store import KeyState, Recovery, RecoveryKind, RecoveryState
 from keystore.escrow.vault import Vault
 from tests.fakes.audit import MemoryAuditLog
 from tests.fakes.clock import FakeClock
@@ -288,14 +281,11 @@ def test_a_recipient_is_a_point_of_the_curve(world: World) -> None:
 
 
 def test_a_request_that_is_asked_for_twice_at_once_has_one_key(world: World) -> None:
-    world.centre.refill()
-    take = world.store.take_standby
+    first, find = world.assign("twice"), world.store.find_by_request
 
-    def overtaken(assignment: Assignment) -> EscrowedKey | None:
-        world.store.take_standby = take
-        take(assignment)  # the other call, a moment earlier
-        return take(assignment)
+    def too_early(_: str) -> None:
+        world.store.find_by_request = find
 
-    world.store.take_standby = overtaken
-    assert world.assign("twice").public_key == world.assign("twice").public_key
+    world.store.find_by_request = too_early
+    assert world.assign("twice").public_key == first.public_key
     assert world.centre.count_keys()[KeyState.IN_USE] == 1

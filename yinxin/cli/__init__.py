@@ -1,6 +1,7 @@
 """The command line: ``yinxin``.
 
-Commands that open the state directory (serve, config, audit, crl, user, client, token, key) act
+Commands that open the state directory (serve, config, audit, crl, user, client, token, key,
+host) act
 for whoever owns that directory. Commands on certificates (request, certificate, issuer, profile,
 recovery, pool, proposal, organisation, right, review-rule) call the API of a running service and
 have the rights of the token they are given.

@@ -112,18 +112,20 @@ def registration(authority: Authority) -> Registration:
 
 @pytest.fixture
 def app(authority: Authority, registration: Registration) -> FastAPI:
-    from tests.unit.ca.pairs import key_management  # they import this file
-    from tests.unit.ca.test_enrollment import make_service
+    from tests.unit.ca.desks import operations  # they import this file
+    from tests.unit.ca.pairs import key_management
 
     app = FastAPI()
     install_problem_handlers(app)
     revocation = RevocationService(**authority.services)
+    made = operations(authority)
     app.include_router(
         make_router(
-            make_service(authority),
+            made.enrollment,
             revocation,
             authority.store,
             key_management(authority).pairs,
+            made.desks,
             organisations=registration.organisations,
             rights=registration.rights,
             reviews=registration.reviews(authority.profiles),

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 from ca.delivery import DeliveryDesk
 from ca.pickup import PickupDesk
+from ca.replacement import ReplacementService
 from ca.resend import PickupResend
+from ca.settlement import Settlement
+from ca.statusrequests import StatusRequests
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,3 +19,6 @@ class Desks:
     pickup: PickupDesk
     resends: PickupResend
     deliveries: DeliveryDesk
+    statuses: StatusRequests
+    replacements: ReplacementService
+    settlement: Settlement

@@ -190,9 +190,14 @@ class PairService:
         """Move the keys of ended certificates to history; return how many."""
         ended = self._pairs.list_ended(now=self._clock.now(), limit=_RETIRED_AT_ONCE)
         for request_id in ended:
+            self.retire_key(request_id)
+        return len(ended)
+
+    def retire_key(self, request_id: str) -> None:
+        """Move the key of a pair that was replaced to history. Nothing happens without one."""
+        if self._pairs.find_pair(request_id) is not None:
             self._escrow.retire(request_id)
             self._pairs.mark_retired(request_id, at=self._clock.now())
-        return len(ended)
 
     def _half(self, profile: CertificateProfile) -> CertificateProfile:
         if profile.encryption_profile is None:

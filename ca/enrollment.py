@@ -77,6 +77,7 @@ class EnrollmentService:
         acts: Mapping[Operation, Act] = MappingProxyType({}),
         separate_approver: bool = False,
         blocked_keys: Container[str] = frozenset(),
+        settle: Callable[[EnrollmentRecord], None] = lambda _: None,
         wait: Callable[[float], object] = time.sleep,
     ) -> None:
         self.profiles = profiles
@@ -87,6 +88,7 @@ class EnrollmentService:
         self._clock = clock
         self._pickups = pickups
         self._separate_approver = separate_approver
+        self._settle = settle
         self._wait = wait
         self._submission = Submission(
             profiles=profiles,
@@ -141,9 +143,7 @@ class EnrollmentService:
             codes = self._offer(record.id, record.state, record.requester) if mine else None
         if idempotency is not None and not mine:
             return self._replay(claim, idempotency)
-        if record.state is _S.APPROVED:
-            return self._go_on(record.id, actor=record.requester)
-        return replace(record, codes=codes)
+        return self._go_on(record, actor=record.requester, codes=codes)
 
     def approve(self, request_id: str, *, actor: str) -> EnrollmentRecord:
         """Approve, and issue unless another step comes first.
@@ -164,8 +164,7 @@ class EnrollmentService:
             codes = self._offer(record.id, state, actor) if moved else None
         if not moved:
             raise Conflict(describe(self.get(request_id)))
-        done = self._go_on(record.id, actor=actor)
-        return done if codes is None else replace(done, codes=codes)
+        return self._go_on(self.get(request_id), actor=actor, codes=codes)
 
     def make(self, request_id: str, *, actor: str, spki: bytes | None = None) -> EnrollmentRecord:
         """Make what was reviewed. `spki`: the key, where the request was entered without one.
@@ -184,7 +183,7 @@ class EnrollmentService:
             step = replace(step, content=content_of(wanted))
         if not self._ledger.move(step, "request.made", actor=actor):
             raise Conflict(describe(self.get(request_id)))
-        return self._go_on(request_id, actor=actor)
+        return self._go_on(self.get(request_id), actor=actor)
 
     def take_key(self, request_id: str, *, spki: bytes, actor: str) -> EnrollmentRecord:
         """Issue what waits for its pick-up, for the key that its subscriber has brought.
@@ -208,21 +207,26 @@ class EnrollmentService:
         )
         if not self._ledger.move(step, "pickup.collected", actor=actor):
             raise Conflict(describe(self.get(request_id)))
-        return self._go_on(request_id, actor=actor)
+        return self._go_on(self.get(request_id), actor=actor)
 
     def reject(self, request_id: str, *, actor: str, reason: str) -> EnrollmentRecord:
-        """Reject what is not made yet, with a reason its requester can read."""
+        """Reject what is not made yet, with a reason its requester can read.
+
+        What was frozen before its review is released.
+        """
+        record = self.get(request_id)
         step = Move(
-            self.get(request_id).id,
+            record.id,
             (_S.PENDING, _S.REVIEWED, _S.AWAITING_PICKUP),
             _S.REJECTED,
             self._clock.now(),
             decided_by=actor,
             comment=reason,
+            follow_up=Operation.UNFREEZE if record.provisional else None,
         )
         if not self._ledger.move(step, "request.rejected", actor=actor):
             raise Conflict(describe(self.get(request_id)))
-        return self.get(request_id)
+        return self._go_on(self.get(request_id), actor=actor)
 
     def get(self, request_id: str) -> EnrollmentRecord:
         """Raises `NotFound`."""
@@ -252,18 +256,21 @@ class EnrollmentService:
             now, actor = self._clock.now(), record.requester
             step = Move(record.id, (_S.PENDING,), _S.APPROVED, now, now - _RESUME_AFTER, actor)
             if self._ledger.move(step, "request.approved", actor=actor):
-                return self._go_on(record.id, actor=actor)
+                return self._go_on(self.get(record.id), actor=actor)
             self._wait(_POLL_SECONDS)
             record = self.get(claim.request_id)
         return record
 
-    def _go_on(self, request_id: str, *, actor: str) -> EnrollmentRecord:
-        """Carry out what nobody has to be waited for."""
-        record = self.get(request_id)
-        if record.state is not _S.APPROVED:
-            return record
-        codes = self._execution.run(record, actor=actor)
-        return replace(self.get(request_id), codes=codes)
+    def _go_on(
+        self, record: EnrollmentRecord, *, actor: str, codes: Codes | None = None
+    ) -> EnrollmentRecord:
+        """Carry out what nobody has to be waited for, and what follows from it."""
+        self._settle(record)
+        if record.state is _S.APPROVED:
+            codes = self._execution.run(record, actor=actor)
+            record = self.get(record.id)
+            self._settle(record)
+        return record if codes is None else replace(record, codes=codes)
 
     def _offer(self, request_id: str, state: RequestState, actor: str) -> Codes | None:
         if state is not _S.AWAITING_PICKUP:

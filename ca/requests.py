@@ -129,6 +129,8 @@ class Move:
     made_by: str | None = None
     content: str | None = None
     """With the key that came later."""
+    follow_up: Operation | None = None
+    """What a rejection makes due."""
 
 
 class RequestStore(Protocol):
@@ -154,6 +156,20 @@ class RequestStore(Protocol):
     ) -> RequestPage:
         """Return one page, newest first. `scope`: tops of the subtrees to look in."""
         ...
+
+    def find_replacing(self, target: Target) -> EnrollmentRecord | None:
+        """Return the request that gives a certificate in the place of this one, if any does."""
+        ...
+
+    def list_for_target(self, target: Target) -> Sequence[EnrollmentRecord]:
+        """Return every request about a certificate, oldest first."""
+        ...
+
+    def list_due(self, *, limit: int) -> Sequence[EnrollmentRecord]:
+        """Return what `ca.settlement.is_due`, oldest first."""
+        ...
+
+    def clear_follow_up(self, request_id: str) -> None: ...
 
     def move(self, move: Move) -> bool:
         """Apply a step. A compare-and-set: of many callers at once, one gets True."""

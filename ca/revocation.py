@@ -62,7 +62,7 @@ class RevocationService:
         revoked for another reason (only unspecified may become keyCompromise).
         """
         record = self._get(issuer, serial)
-        _check_reason(record, reason)
+        check_reason(record, reason)
         if record.state is _S.REVOKED:
             if record.reason is reason:
                 return record
@@ -173,7 +173,8 @@ class RevocationService:
         return self._get(first.issuer, first.serial)
 
 
-def _check_reason(record: CertificateRecord, reason: RevocationReason) -> None:
+def check_reason(record: CertificateRecord, reason: RevocationReason) -> None:
+    """Raises `Refused` for a reason that does not fit the certificate (RFC 5280, 5.3.1)."""
     if reason is RevocationReason.CERTIFICATE_HOLD:
         raise Refused("certificateHold is not a reason to revoke: use hold")
     if reason is RevocationReason.AA_COMPROMISE:

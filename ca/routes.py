@@ -12,10 +12,10 @@ from ca.dual import PairService
 from ca.enrollment import EnrollmentService
 from ca.organisations import Organisations
 from ca.reviews import Reviews
-from ca.revocation import RevocationService
 from ca.rights import Rights
 from ca.routes_access import Access
 from ca.routes_certificates import add_certificate_routes
+from ca.routes_changes import add_replacement_routes, add_status_routes
 from ca.routes_organisations import add_organisation_routes
 from ca.routes_pairs import add_pair_routes
 from ca.routes_pickup import add_pickup_routes
@@ -33,7 +33,6 @@ Anyone = Annotated[Principal, Depends(require_role(Role.SYSTEM, Role.BUSINESS, R
 
 def make_router(
     enrollment: EnrollmentService,
-    revocation: RevocationService,
     certificates: CertificateStore,
     pairs: PairService,
     desks: Desks,
@@ -52,10 +51,12 @@ def make_router(
     access = Access(rights, enrollment, certificates)
     add_request_routes(router, enrollment, access, accept_empty_sm2_id=config.accept_empty_sm2_id)
     add_pair_routes(router, pairs, access)
-    add_pickup_routes(router, desks.pickup, desks.resends, desks.deliveries, access)
-    add_certificate_routes(
-        router, certificates, revocation, enrollment.issuers, access, clock=clock
+    add_status_routes(router, desks.statuses, access)
+    add_replacement_routes(
+        router, desks.replacements, access, accept_empty_sm2_id=config.accept_empty_sm2_id
     )
+    add_pickup_routes(router, desks.pickup, desks.resends, desks.deliveries, access)
+    add_certificate_routes(router, certificates, enrollment.issuers, access, clock=clock)
 
     @router.get("/issuers", tags=["issuers"], summary="List the issuers")
     def list_issuers(_: Anyone) -> list[IssuerView]:

@@ -137,6 +137,8 @@ class RequestView(_Wire):
     target: CertificateReference | None
     """The certificate that is acted upon, or replaced."""
     reason: RevocationReason | None
+    provisional: bool
+    """Done first; the review says whether it stays so."""
     target_request: str | None
     """The request whose codes are sent again."""
     codes: CodesView | None
@@ -174,6 +176,7 @@ class RequestView(_Wire):
             subject_id=record.subject_id,
             target=target,
             reason=record.reason,
+            provisional=record.provisional,
             target_request=record.target_request,
             codes=None
             if record.codes is None
@@ -271,6 +274,8 @@ class ProfileView(_Wire):
     title: str
     needs_approval: bool
     needs_make: bool
+    renewal_window_days: int
+    renewal_grace_days: int
     encryption_profile: str | None
     """Of the second certificate; None: a request gives one certificate."""
     key_algorithms: tuple[str, ...]
@@ -289,6 +294,8 @@ class ProfileView(_Wire):
             title=profile.title,
             needs_approval=profile.needs_approval,
             needs_make=profile.needs_make,
+            renewal_window_days=profile.renewal_window_days,
+            renewal_grace_days=profile.renewal_grace_days,
             encryption_profile=profile.encryption_profile,
             key_algorithms=profile.key_algorithms,
             validity_days=profile.validity_days,

@@ -51,7 +51,6 @@ def _add_api(app: FastAPI, service: Service) -> None:
     app.include_router(
         ca.routes.make_router(
             service.operations.enrollment,
-            service.revocation,
             service.authority.store,
             service.key_management.pairs,
             service.operations.desks,

@@ -19,9 +19,13 @@ from ca.ledger import RequestLedger
 from ca.operations import Operation, ReviewRules
 from ca.pickup import PickupDesk, PickupOffers
 from ca.profiles import CertificateProfile
+from ca.replacement import ReplacementService
 from ca.resend import PickupResend
+from ca.revocation import RevocationService
+from ca.settlement import Settlement
 from ca.sqlpickup import SQLPickupStore
 from ca.sqlrequests import SQLRequestStore
+from ca.statusrequests import StatusRequests
 from ca.store import CertificateStore
 from core.audit import AuditLog
 from core.clock import Clock
@@ -49,6 +53,8 @@ class Operations:
 
     enrollment: EnrollmentService
     desks: Desks
+    revocation: RevocationService
+    pairs: PairService
 
     @classmethod
     def assemble(
@@ -61,6 +67,7 @@ class Operations:
         issuers: Mapping[str, Issuer],
         certificates: CertificateStore,
         pairs: PairService,
+        revocation: RevocationService,
         reviews: ReviewRules,
         audit: AuditLog,
         clock: Clock,
@@ -70,6 +77,18 @@ class Operations:
         ledger = RequestLedger(requests, transactions=database, audit=audit)
         offers = PickupOffers(pickups, config=config.pickup, audit=audit, clock=clock)
         resends = PickupResend(offers, ledger, reviews=reviews, transactions=database, clock=clock)
+        settlement = Settlement(
+            requests, certificates=certificates, revocation=revocation, pairs=pairs
+        )
+        statuses = StatusRequests(
+            revocation,
+            ledger,
+            certificates=certificates,
+            requests=requests,
+            reviews=reviews,
+            transactions=database,
+            clock=clock,
+        )
         enrollment = EnrollmentService(
             profiles=profiles,
             issuers=issuers,
@@ -78,7 +97,13 @@ class Operations:
             reviews=reviews,
             pairs=pairs,
             pickups=offers,
-            acts={Operation.PICKUP_RESEND: resends.act},
+            acts={
+                Operation.PICKUP_RESEND: resends.act,
+                Operation.FREEZE: statuses.act,
+                Operation.UNFREEZE: statuses.act,
+                Operation.REVOKE: statuses.act,
+            },
+            settle=settlement.settle,
             separate_approver=config.separate_approver,
             blocked_keys=frozenset(config.blocked_keys),
             transactions=database,
@@ -98,4 +123,12 @@ class Operations:
         deliveries = DeliveryDesk(
             profiles=profiles, issuers=issuers, certificates=certificates, pairs=pairs
         )
-        return cls(enrollment, Desks(pickup, resends, deliveries))
+        replacements = ReplacementService(
+            enrollment,
+            profiles=profiles,
+            certificates=certificates,
+            requests=requests,
+            clock=clock,
+        )
+        desks = Desks(pickup, resends, deliveries, statuses, replacements, settlement)
+        return cls(enrollment, desks, revocation, pairs)

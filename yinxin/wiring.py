@@ -231,6 +231,9 @@ def open_service(ground: Ground) -> Service:
         config=settings.revocation.ocsp,
         clock=ground.clock,
     )
+    revocation = RevocationService(
+        store=authority.store, listeners=(follower.after_change,), **common
+    )
     return Service(
         ground=ground,
         keystore=keystore,
@@ -248,13 +251,12 @@ def open_service(ground: Ground) -> Service:
             issuers=issuers,
             certificates=authority.store,
             pairs=key_management.pairs,
+            revocation=revocation,
             reviews=reviews,
             audit=ground.audit,
             clock=ground.clock,
         ),
-        revocation=RevocationService(
-            store=authority.store, listeners=(follower.after_change,), **common
-        ),
+        revocation=revocation,
         statuses=statuses,
         crls=crls,
         responder=responder,

@@ -91,3 +91,26 @@ def test_a_subscriber_fetches_a_pair_with_two_codes(
     for text in (codes["code"], codes["reference"], old["code"], old["reference"]):
         assert text not in said
         assert text.replace("-", "") not in said
+
+
+def test_a_rekey_and_a_loss_by_the_command_line(
+    service: Service, work: Path, ask: Callable[..., dict]
+) -> None:
+    _, csr = make_csr(work, "gateway")
+    words = ("--profile", "device", "--issuer", "sm2-issuing")
+    entered = ask("request", "submit", csr, *words)
+    old = ask("request", "approve", entered["id"])["certificate"]["serial"]
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        ask("certificate", "renew", "sm2-issuing", old)
+    assert "it can be renewed from" in refused.value.stderr
+    _, other = make_csr(work, "gateway-2")
+    asked = ask("certificate", "rekey", "sm2-issuing", old, "--csr", other)
+    assert (asked["operation"], asked["target"]["serial"]) == ("rekey", old)
+    new = ask("request", "approve", asked["id"])["certificate"]["serial"]
+    assert ask("certificate", "show", "sm2-issuing", old)["reason"] == "superseded"
+    lost = ask("certificate", "report-lost", "sm2-issuing", new)
+    assert (lost["state"], lost["provisional"]) == ("pending", True)
+    assert ask("certificate", "show", "sm2-issuing", new)["state"] == "held"
+    again = ask("certificate", "reissue", "sm2-issuing", new, "--reason", "keyCompromise")
+    assert ask("request", "approve", again["id"])["state"] == "awaiting-pickup"
+    assert ask("certificate", "show", "sm2-issuing", new)["reason"] == "keyCompromise"

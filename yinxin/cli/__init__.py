@@ -17,7 +17,7 @@ from typing_extensions import override
 
 from core.errors import TrustError
 from yinxin.cli.accounts import ACCOUNT_COMMANDS
-from yinxin.cli.certificates import CERTIFICATE_COMMANDS
+from yinxin.cli.certificates import CERTIFICATE_COMMANDS, certificate
 from yinxin.cli.context import Invocation
 from yinxin.cli.control import CONTROL_COMMANDS
 from yinxin.cli.host import HOST_COMMANDS
@@ -26,6 +26,7 @@ from yinxin.cli.local import LOCAL_COMMANDS
 from yinxin.cli.login import login
 from yinxin.cli.operations import OPERATION_COMMANDS
 from yinxin.cli.organisations import ORGANISATION_COMMANDS
+from yinxin.cli.replacements import REPLACEMENT_COMMANDS
 from yinxin.cli.requests import REQUEST_COMMANDS
 from yinxin.cli.reviews import REVIEW_COMMANDS
 
@@ -74,3 +75,5 @@ for command in (
     *REVIEW_COMMANDS,
 ):
     main.add_command(command)
+for command in REPLACEMENT_COMMANDS:
+    certificate.add_command(command)

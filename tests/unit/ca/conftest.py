@@ -14,7 +14,6 @@ from ca.contents import IssuanceRequest
 from ca.issuance import issue_certificate
 from ca.issuer import Issued, Issuer
 from ca.profiles import CertificateProfile, load_profiles
-from ca.revocation import RevocationService
 from ca.routes import make_router
 from ca.sqlstore import SQLCertificateStore
 from core.db import Database
@@ -117,12 +116,10 @@ def app(authority: Authority, registration: Registration) -> FastAPI:
 
     app = FastAPI()
     install_problem_handlers(app)
-    revocation = RevocationService(**authority.services)
     made = operations(authority)
     app.include_router(
         make_router(
             made.enrollment,
-            revocation,
             authority.store,
             key_management(authority).pairs,
             made.desks,

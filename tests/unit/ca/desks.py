@@ -5,12 +5,19 @@ from __future__ import annotations
 from authn.config import LoginConfig
 from ca.config import CAConfig
 from ca.operations import ReviewRules, ReviewsOfProfiles
+from ca.revocation import RevocationService
 from tests.unit.ca.conftest import URL, Authority
 from tests.unit.ca.pairs import key_management
+from yinxin.key_management import KeyManagement
 from yinxin.operations import Operations
 
 
-def operations(authority: Authority, reviews: ReviewRules | None = None, **settings) -> Operations:
+def operations(
+    authority: Authority,
+    reviews: ReviewRules | None = None,
+    km: KeyManagement | None = None,
+    **settings,
+) -> Operations:
     direct = authority.profiles["device"].model_copy(
         update={"name": "direct", "needs_approval": False}
     )
@@ -22,7 +29,8 @@ def operations(authority: Authority, reviews: ReviewRules | None = None, **setti
         profiles=profiles,
         issuers=authority.issuers,
         certificates=authority.store,
-        pairs=key_management(authority).pairs,
+        pairs=(km or key_management(authority)).pairs,
+        revocation=RevocationService(**authority.services),
         reviews=reviews or ReviewsOfProfiles(profiles),
         audit=authority.audit,
         clock=authority.clock,

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 import authn.oidc.routes
 import authn.routes
 import ca.routes
+import ca.routes_registration
 import crl.routes
 import keystore.escrow.routes
 from authn.middleware import Authentication
@@ -101,10 +102,18 @@ def _add_api(app: FastAPI, service: Service) -> None:
             service.authority.store,
             service.key_management.pairs,
             organisations=ground.registration.organisations,
+            subjects=service.subjects,
             rights=ground.registration.rights,
-            reviews=service.reviews,
             config=ground.settings.ca,
             clock=ground.clock,
+        )
+    )
+    app.include_router(
+        ca.routes_registration.make_registration_router(
+            ground.registration.organisations,
+            service.subjects,
+            ground.registration.rights,
+            service.reviews,
         )
     )
     app.include_router(

@@ -17,6 +17,7 @@ from ca.reviews import Reviews
 from ca.revocation import RevocationService
 from ca.sqlrequests import SQLRequestStore
 from ca.sqlstore import SQLCertificateStore
+from ca.subjects import Subjects
 from core.audit_sql import SQLAuditLog
 from core.clock import Clock, SystemClock
 from core.control import DualControl
@@ -42,6 +43,7 @@ from yinxin.organisations import Registration, open_reviews
 from yinxin.schema import upgrade
 from yinxin.settings import PASSPHRASE_VARIABLE, PIN_VARIABLE, Settings, secret_from_environment
 from yinxin.state import State, write_passphrase
+from yinxin.subjects import open_subjects
 
 
 class _Common(TypedDict):
@@ -81,6 +83,7 @@ class Service:
     issuers: Mapping[str, Issuer]
     key_management: KeyManagement
     reviews: Reviews
+    subjects: Subjects
     enrollment: EnrollmentService
     revocation: RevocationService
     statuses: StatusService
@@ -230,6 +233,14 @@ def open_service(ground: Ground) -> Service:
         issuers=issuers,
         key_management=key_management,
         reviews=reviews,
+        subjects=open_subjects(
+            database,
+            keystore,
+            ground.registration.organisations,
+            identifier_key=settings.ca.identifier_key,
+            audit=ground.audit,
+            clock=ground.clock,
+        ),
         enrollment=EnrollmentService(
             profiles=authority.profiles,
             issuers=issuers,

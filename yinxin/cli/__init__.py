@@ -26,6 +26,7 @@ from yinxin.cli.operations import OPERATION_COMMANDS
 from yinxin.cli.organisations import ORGANISATION_COMMANDS
 from yinxin.cli.requests import REQUEST_COMMANDS
 from yinxin.cli.reviews import REVIEW_COMMANDS
+from yinxin.cli.subjects import SUBJECT_COMMANDS
 
 
 class _Sentences(click.Group):
@@ -69,5 +70,6 @@ for command in (
     *OPERATION_COMMANDS,
     *ORGANISATION_COMMANDS,
     *REVIEW_COMMANDS,
+    *SUBJECT_COMMANDS,
 ):
     main.add_command(command)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -26,8 +27,7 @@ def _identifier(text: str) -> str:
     """Return the value, from standard input for ``-``: what is typed stays in a shell's history."""
     if text != "-":
         return text
-    line: str = click.get_text_stream("stdin").readline(_MAX_IDENTIFIER)
-    return line.strip()
+    return sys.stdin.readline(_MAX_IDENTIFIER).strip()
 
 
 def _identified(command: Callable[..., None]) -> Callable[..., None]:

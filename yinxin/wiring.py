@@ -16,7 +16,9 @@ from ca.profiles import load_profiles
 from ca.reviews import Reviews
 from ca.revocation import RevocationService
 from ca.sqlrequests import SQLRequestStore
+from ca.sqlstatistics import SQLStatistics
 from ca.sqlstore import SQLCertificateStore
+from ca.statistics import StatisticsSource
 from ca.subjects import Subjects
 from core.audit_sql import SQLAuditLog
 from core.clock import Clock, SystemClock
@@ -36,6 +38,7 @@ from crl.status import StatusService
 from keystore import pin
 from keystore.registry import KeyStore, open_keystore
 from yinxin.audit_key import AuditKey
+from yinxin.authority_link import AuthorityLink
 from yinxin.first_start import Authority, ensure_authority, ensure_signing_keys
 from yinxin.key_management import KeyManagement
 from yinxin.login_certificates import OurCertificates
@@ -81,9 +84,11 @@ class Service:
     audit_key: AuditKey
     authority: Authority
     issuers: Mapping[str, Issuer]
+    link: AuthorityLink
     key_management: KeyManagement
     reviews: Reviews
     subjects: Subjects
+    statistics: StatisticsSource
     enrollment: EnrollmentService
     revocation: RevocationService
     statuses: StatusService
@@ -194,6 +199,7 @@ def open_service(ground: Ground) -> Service:
     )
     ensure_authority(authority, settings.first_start)
     issuers = load_issuers(authority.store, keystore, revocation_url=settings.ca.revocation_url)
+    link = AuthorityLink(authority, issuers["rsa-issuing"], host=settings.server.public_host)
     key_management = KeyManagement.assemble(
         settings.key_management,
         database,
@@ -202,6 +208,7 @@ def open_service(ground: Ground) -> Service:
         certificates=authority.store,
         audit=ground.audit,
         clock=ground.clock,
+        link=link,
     )
     reviews = open_reviews(ground.registration, database, authority.profiles, **common)
     crl_store = SQLCRLStore(database)
@@ -231,8 +238,10 @@ def open_service(ground: Ground) -> Service:
         audit_key=AuditKey.open(keystore),
         authority=authority,
         issuers=issuers,
+        link=link,
         key_management=key_management,
         reviews=reviews,
+        statistics=SQLStatistics(database),
         subjects=open_subjects(
             database,
             keystore,

@@ -157,6 +157,7 @@ def test_roles_open_their_own_doors_only(service: Service) -> None:
         "GET /api/v1/subjects/{subject_id}": {b, a},
         "POST /api/v1/subjects/{subject_id}/update": {b},
         "POST /api/v1/subjects/{subject_id}/move": {b},
+        "GET /api/v1/statistics": {b, a},
         "GET /api/v1/review-rules": {b, a},
         "POST /api/v1/review-rules": {b},
         "DELETE /api/v1/review-rules/{rule_id}": {b},

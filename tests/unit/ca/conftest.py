@@ -18,6 +18,7 @@ from ca.profiles import CertificateProfile, load_profiles
 from ca.revocation import RevocationService
 from ca.routes import make_router
 from ca.routes_registration import make_registration_router
+from ca.sqlstatistics import SQLStatistics
 from ca.sqlstore import SQLCertificateStore
 from core.db import Database
 from core.http import install_problem_handlers
@@ -139,6 +140,8 @@ def app(authority: Authority, registration: Registration) -> FastAPI:
             registration.subjects(),
             registration.rights,
             registration.reviews(authority.profiles),
+            SQLStatistics(authority.database),
+            clock=authority.clock,
         )
     )
     return app

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 import authn.oidc.routes
 import authn.routes
 import ca.routes
+import ca.routes_notices
 import crl.routes
 import keystore.escrow.routes
 from authn.middleware import Authentication
@@ -106,6 +107,7 @@ def _add_api(app: FastAPI, service: Service) -> None:
             clock=ground.clock,
         )
     )
+    app.include_router(ca.routes_notices.make_router(service.notices, ground.registration.rights))
     app.include_router(
         keystore.escrow.routes.make_router(
             service.key_management.centre, service.key_management.recoveries

@@ -34,6 +34,12 @@ def periodic_jobs(service: Service) -> tuple[Job, ...]:
     )
 
 
+def outward_jobs(service: Service) -> tuple[Job, ...]:
+    """Return the jobs that wait for other people's servers, and so must not hold up the rest."""
+    every = service.ground.settings.notices.every_seconds
+    return (Job("notices", every, service.notices.run),)
+
+
 def local_jobs(tls: ServerTLS) -> tuple[Job, ...]:
     """Return the jobs that every node does for itself."""
     return (Job("tls-renewal", 3600, tls.renew),)

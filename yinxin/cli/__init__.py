@@ -22,6 +22,7 @@ from yinxin.cli.control import CONTROL_COMMANDS
 from yinxin.cli.key_management import KEY_COMMANDS
 from yinxin.cli.local import LOCAL_COMMANDS
 from yinxin.cli.login import login
+from yinxin.cli.notices import NOTICE_COMMANDS
 from yinxin.cli.operations import OPERATION_COMMANDS
 from yinxin.cli.organisations import ORGANISATION_COMMANDS
 from yinxin.cli.requests import REQUEST_COMMANDS
@@ -66,6 +67,7 @@ for command in (
     *KEY_COMMANDS,
     *CONTROL_COMMANDS,
     *OPERATION_COMMANDS,
+    *NOTICE_COMMANDS,
     *ORGANISATION_COMMANDS,
 ):
     main.add_command(command)

@@ -21,12 +21,14 @@ class MailConfig(BaseModel):
     host: str | None = None
     """Name of the mail server; without one no mail is sent."""
     port: int = Field(default=587, ge=1, le=65535)
+    """Its port."""
     security: Literal["starttls", "tls", "none"] = "starttls"
     """`starttls` on the submission port, `tls` from the first octet (465), `none` for a server on
     the same host only: the message would cross the net in clear."""
     trust_file: Path | None = None
     """PEM of the roots that may have issued the server's certificate; default: the system's."""
     user: str | None = None
+    """As whom to log in there."""
     password_file: Path | None = None
     """File with the password, for nobody else to read."""
     sender: str = "yinxin@localhost"

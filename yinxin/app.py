@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 
 import ca.routes
+import ca.routes_notices
 import ca.routes_registration
 import crl.routes
 import keystore.escrow.routes
@@ -72,6 +73,7 @@ def _add_api(app: FastAPI, service: Service) -> None:
             clock=ground.clock,
         )
     )
+    app.include_router(ca.routes_notices.make_router(service.notices, ground.registration.rights))
     local, remote = service.key_management.local, service.key_management.remote
     if local is not None:
         app.include_router(keystore.escrow.routes.make_router(local.centre, local.recoveries))

@@ -1,7 +1,7 @@
 """Bulk requests: a batch, its items, what may happen to them; and their store.
 
-    checking → checked → pending → issuing ⇄ paused → done
-                       ↘ (needs no approval) ↗      ↘ cancelled
+checking → checked → pending → issuing ⇄ paused → done
+                   ↘ (needs no approval) ↗      ↘ cancelled
 """
 
 from __future__ import annotations
@@ -135,9 +135,7 @@ class BulkStore(Protocol):
         """Return batches whose time is over and that still hold rows or keys to erase."""
         ...
 
-    def change_batch(
-        self, batch_id: str, expected: Sequence[BatchState], **values: object
-    ) -> bool:
+    def change_batch(self, batch_id: str, expected: Sequence[BatchState], **values: object) -> bool:
         """Change columns, if the batch is in one of these states: a compare-and-set."""
         ...
 

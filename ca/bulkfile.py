@@ -69,7 +69,7 @@ def parse_file(octets: bytes, *, identity: Sequence[str], max_rows: int) -> tupl
         lines = _csv_lines(octets)
     numbered = enumerate(lines, start=1)
     columns = _columns(next(numbered, (1, ()))[1], identity)
-    rows = []
+    rows: list[Row] = []
     for number, line in numbered:
         row = _row(number, line, columns)
         if not row.cells:

@@ -141,16 +141,28 @@ class BulkService:
             changes |= {"decided_by": actor, "decided_at": self._clock.now()}
         fingerprint = hashlib.sha256(recipient).hexdigest()
         return self._change(
-            batch, "bulk.submitted", actor, {"recipient": fingerprint}, (_S.CHECKED,), changes
+            batch,
+            "bulk.submitted",
+            actor=actor,
+            detail={"recipient": fingerprint},
+            expected=(_S.CHECKED,),
+            changes=changes,
         )
 
     def approve(self, batch_id: str, *, actor: str) -> Batch:
-        """Approve a batch as a whole. Raises `Forbidden` for the requester, if there must be two"""
+        """Approve a batch as a whole. Raises `Forbidden` for its requester, if that is set."""
         batch = self.get(batch_id)
         if self._separate_approver and batch.requester == actor:
             raise Forbidden("requester and approver must be two people (ca.separate_approver)")
         changes = {"state": _S.ISSUING, "decided_by": actor, "decided_at": self._clock.now()}
-        return self._change(batch, "bulk.approved", actor, {}, (_S.PENDING,), changes)
+        return self._change(
+            batch,
+            "bulk.approved",
+            actor=actor,
+            detail={},
+            expected=(_S.PENDING,),
+            changes=changes,
+        )
 
     def reject(self, batch_id: str, *, actor: str, reason: str) -> Batch:
         """Reject a batch that waits for approval."""
@@ -161,24 +173,26 @@ class BulkService:
             "comment": reason,
         }
         return self._change(
-            self.get(batch_id), "bulk.rejected", actor, {"why": reason}, (_S.PENDING,), changes
+            self.get(batch_id),
+            "bulk.rejected",
+            actor=actor,
+            detail={"why": reason},
+            expected=(_S.PENDING,),
+            changes=changes,
         )
 
     def pause(self, batch_id: str, *, actor: str) -> Batch:
         """Stop after what is in hand."""
-        batch = self.get(batch_id)
-        return self._change(batch, "bulk.paused", actor, {}, (_S.ISSUING,), {"state": _S.PAUSED})
+        return self._move(batch_id, "bulk.paused", actor, (_S.ISSUING,), _S.PAUSED)
 
     def resume(self, batch_id: str, *, actor: str) -> Batch:
         """Go on with a paused batch."""
-        batch = self.get(batch_id)
-        return self._change(batch, "bulk.resumed", actor, {}, (_S.PAUSED,), {"state": _S.ISSUING})
+        return self._move(batch_id, "bulk.resumed", actor, (_S.PAUSED,), _S.ISSUING)
 
     def cancel(self, batch_id: str, *, actor: str) -> Batch:
-        """Issue no more. What was begun is finished, and what is issued stays and can be fetched."""
+        """Issue no more. What was begun is finished; what is issued stays and can be fetched."""
         expected = (_S.CHECKING, _S.CHECKED, _S.PENDING, _S.ISSUING, _S.PAUSED)
-        changes = {"state": _S.CANCELLING}
-        return self._change(self.get(batch_id), "bulk.cancelled", actor, {}, expected, changes)
+        return self._move(batch_id, "bulk.cancelled", actor, expected, _S.CANCELLING)
 
     def fetch(self, batch_id: str, *, actor: str) -> bytes:
         """Return the result, encrypted to the recipient. Until it is confirmed, again and again."""
@@ -196,10 +210,10 @@ class BulkService:
         self._change(
             batch,
             "bulk.fetched",
-            actor,
-            {"package": digest},
-            (batch.state,),
-            {"package_digest": digest},
+            actor=actor,
+            detail={"package": digest},
+            expected=(batch.state,),
+            changes={"package_digest": digest},
         )
         return package
 
@@ -217,7 +231,12 @@ class BulkService:
             self._store.erase(batch_id, rows=False, at=now)
             changes = {"delivered_at": now, "delivered_to": actor}
             return self._change(
-                batch, "bulk.delivered", actor, {"package": digest}, (batch.state,), changes
+                batch,
+                "bulk.delivered",
+                actor=actor,
+                detail={"package": digest},
+                expected=(batch.state,),
+                changes=changes,
             )
 
     def erase_expired(self) -> int:
@@ -247,10 +266,28 @@ class BulkService:
             raise Forbidden(f"this batch is {batch.requester}'s")
         return batch
 
+    def _move(
+        self,
+        batch_id: str,
+        action: str,
+        actor: str,
+        expected: Sequence[BatchState],
+        state: BatchState,
+    ) -> Batch:
+        return self._change(
+            self.get(batch_id),
+            action,
+            actor=actor,
+            detail={},
+            expected=expected,
+            changes={"state": state},
+        )
+
     def _change(
         self,
         batch: Batch,
         action: str,
+        *,
         actor: str,
         detail: Detail,
         expected: Sequence[BatchState],

@@ -32,15 +32,14 @@ def read_sheet(octets: bytes, *, max_columns: int) -> Iterator[Sequence[object]]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about styles and extensions that nobody asked for
             book = load_workbook(io.BytesIO(octets), read_only=True, keep_links=False)
-            sheets = book.worksheets
-            if len(sheets) != 1:
-                raise Malformed(f"the workbook has {len(sheets)} sheets: leave the one to be read")
+        sheets = book.worksheets
+        if len(sheets) == 1:
             sheets[0].reset_dimensions()  # what it says of its own size may be wrong
             yield from sheets[0].iter_rows(max_col=max_columns + 1, values_only=True)
-    except Malformed:
-        raise
     except Exception as error:  # openpyxl raises whatever the XML makes it stumble over
         raise Malformed(_UNREADABLE) from error
+    if len(sheets) != 1:
+        raise Malformed(f"the workbook has {len(sheets)} sheets: leave the one to be read")
 
 
 def _check_archive(octets: bytes) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from datetime import datetime
 from typing import Any, Final
 
@@ -26,9 +27,7 @@ _CHANGED: Final = ("state", "source", "content", "spki", "subject", "reason", "s
 _CHANGE_ITEM = (
     sql_update(bulk_items)
     .where(_I.batch_id == bindparam("of_batch"), _I.row == bindparam("of_row"))
-    .values(
-        {name: bindparam(f"to_{name}") for name in (*_CHANGED, "spki_fingerprint")}
-    )
+    .values({name: bindparam(f"to_{name}") for name in (*_CHANGED, "spki_fingerprint")})
 )
 
 
@@ -41,7 +40,7 @@ class SQLBulkStore:
     # ---- batches --------------------------------------------------------------------------------
 
     def add_batch(self, batch: Batch, items: Sequence[Item]) -> None:
-        values = {name: getattr(batch, name) for name in _names(Batch)}
+        values = {name: getattr(batch, name) for name in _BATCH_COLUMNS}
         rows = [
             {
                 "batch_id": item.batch_id,
@@ -91,19 +90,13 @@ class SQLBulkStore:
 
     def take_batch(self, holder: str, *, now: datetime, until: datetime) -> Batch | None:
         free = or_(_B.holder.is_(None), _B.holder == holder, _B.held_until < now)
-        oldest = (
-            select(_B.id)
-            .where(_B.state.in_(WORKING), free)
-            .order_by(_B.number)
-            .limit(1)
-            .with_for_update(skip_locked=True)
-        )
+        oldest = select(_B.id).where(_B.state.in_(WORKING), free).order_by(_B.number).limit(1)
         with self._database.reading() as connection:
             # Most looks find nothing: they must not take the lock of all writers.
-            if connection.execute(oldest.with_for_update(None)).scalar() is None:
+            if connection.execute(oldest).scalar() is None:
                 return None
         with self._database.transaction() as connection:
-            batch_id = connection.execute(oldest).scalar()
+            batch_id = connection.execute(oldest.with_for_update(skip_locked=True)).scalar()
             if batch_id is None:
                 return None
             connection.execute(
@@ -150,9 +143,7 @@ class SQLBulkStore:
     # ---- items ----------------------------------------------------------------------------------
 
     def count_items(self, batch_id: str) -> Mapping[ItemState, int]:
-        statement = (
-            select(_I.state, func.count()).where(_I.batch_id == batch_id).group_by(_I.state)
-        )
+        statement = select(_I.state, func.count()).where(_I.batch_id == batch_id).group_by(_I.state)
         with self._database.reading() as connection:
             return {ItemState(s): int(count) for s, count in connection.execute(statement)}
 
@@ -196,9 +187,7 @@ class SQLBulkStore:
         found: dict[int, int] = {}
         with self._database.reading() as connection:
             for column in (_I.subject, _I.spki_fingerprint):
-                first = (
-                    func.min(_I.row).over(partition_by=column).label("first")
-                )
+                first = func.min(_I.row).over(partition_by=column).label("first")
                 rows = (
                     select(_I.row, first)
                     .where(
@@ -224,7 +213,7 @@ class SQLBulkStore:
             _C.state.in_([CertificateState.ISSUED, CertificateState.HELD]), _C.not_after > now
         )
         columns = select(_C.subject, _C.spki_fingerprint, _C.serial)
-        found = []
+        found: list[Any] = []
         with self._database.reading() as connection:
             for start in range(0, len(subjects), _ASKED_AT_ONCE):
                 some = subjects[start : start + _ASKED_AT_ONCE]
@@ -238,12 +227,11 @@ class SQLBulkStore:
         return [Live(row.subject, row.spki_fingerprint, from_hex(row.serial)) for row in found]
 
 
-def _names(kind: type) -> tuple[str, ...]:
-    return tuple(kind.__dataclass_fields__)
+_BATCH_COLUMNS: Final = tuple(field.name for field in fields(Batch))
 
 
 def _batch(row: Any) -> Batch:
-    values = {name: getattr(row, name) for name in _names(Batch)}
+    values = {name: getattr(row, name) for name in _BATCH_COLUMNS}
     for name in ("recipient", "data_key"):
         values[name] = None if values[name] is None else bytes(values[name])
     values |= {

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import secrets
+from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -21,7 +22,7 @@ from keystore.algorithms import KeyAlgorithm
 from keystore.envelope import decode_enveloped_key, open_envelope
 from keystore.escrow.vault import StorageBackend
 from keystore.keyref import KeyRef
-from keystore.pkcs12 import encode_pkcs12, random_password
+from keystore.pkcs12 import RANDOM_ITERATIONS, encode_pkcs12, random_password
 
 log = logging.getLogger(__name__)
 
@@ -108,9 +109,7 @@ class DataKey:
             password = random_password()
             files = {"": _file(key, certificate, chain, password)}
             if encryption is not None:
-                private = open_envelope(
-                    decode_enveloped_key(encryption.enveloped), key.decrypt_sm2
-                )
+                private = open_envelope(decode_enveloped_key(encryption.enveloped), key.decrypt_sm2)
                 half = softkey.load(KeyAlgorithm.SM2, private.pkcs8())
                 files["-encryption"] = _file(half, encryption.certificate, chain, password)
         except (Malformed, Refused, ValueError) as error:
@@ -125,7 +124,7 @@ class DataKey:
             body = json.loads(self._open(_FILES, owner, algorithm, sealed))
         except ValueError as error:
             raise BackendUnavailable(f"the file of request {owner} does not open") from error
-        files = {suffix: bytes.fromhex(octets) for suffix, octets in body["files"].items()}
+        files = {suffix: b64decode(octets) for suffix, octets in body["files"].items()}
         return HolderFiles(body["password"], files)
 
     def _seal(self, kind: str, owner: str, algorithm: KeyAlgorithm, octets: bytes) -> bytes:
@@ -144,8 +143,10 @@ class HolderFiles:
 
 
 def _file(key: softkey.SoftKey, certificate: bytes, chain: Sequence[bytes], password: str) -> str:
-    octets = encode_pkcs12(key, (certificate, *chain), password=password, random=True)
-    return octets.hex()
+    octets = encode_pkcs12(
+        key, (certificate, *chain), password=password, iterations=RANDOM_ITERATIONS
+    )
+    return b64encode(octets).decode("ascii")
 
 
 def _about(kind: str, owner: str, algorithm: KeyAlgorithm) -> bytes:

@@ -7,6 +7,7 @@ be encrypted again.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import secrets
@@ -14,6 +15,7 @@ import zipfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 from cryptography import x509
@@ -211,10 +213,12 @@ def open_package(octets: bytes, *, private_key: str) -> bytes:
 def _decryptor(suite: _Suite, pkcs8: bytes) -> Callable[[bytes], bytes]:
     if suite is _SM2_SUITE:
         return softkey.load(KeyAlgorithm.SM2, pkcs8).decrypt_sm2
-    key = serialization.load_der_private_key(pkcs8, password=None)
-    if not isinstance(key, rsa.RSAPrivateKey):
-        raise ValueError("not an RSA key")
-    return lambda wrapped: key.decrypt(wrapped, _OAEP)
+    for algorithm in _RSA:
+        with contextlib.suppress(Malformed):
+            private = softkey.load(algorithm, pkcs8).private
+            if isinstance(private, rsa.RSAPrivateKey):
+                return partial(private.decrypt, padding=_OAEP)
+    raise Malformed("this is no RSA key")
 
 
 def _encrypt_key(key: bytes, spki: bytes) -> bytes:

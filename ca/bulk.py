@@ -71,8 +71,10 @@ class Batch:
     """SHA-256 of the file, lowercase hex."""
     requester: str
     created_at: datetime
+    needs_approval: bool
     expires_at: datetime
     """After this, what was not submitted or not fetched is erased."""
+    organisation_id: str | None = None
     recipient: bytes | None = None
     """DER certificate to which the result is encrypted; given when it is submitted."""
     data_key: bytes | None = None
@@ -127,8 +129,8 @@ class BulkStore(Protocol):
 
     def find_batch(self, batch_id: str, *, lock: bool = False) -> Batch | None: ...
 
-    def list_batches(self, *, limit: int) -> Sequence[Batch]:
-        """Return the newest first."""
+    def list_batches(self, *, scope: frozenset[str] | None, limit: int) -> Sequence[Batch]:
+        """Return the newest first. `scope`: tops of the subtrees to look in; None: everywhere."""
         ...
 
     def list_expired(self, *, now: datetime, limit: int) -> Sequence[Batch]:

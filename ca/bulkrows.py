@@ -46,6 +46,7 @@ def wanted_of(item: Item, batch: Batch, *, accept_empty_sm2_id: bool) -> Issuanc
         identity=tuple((column, text) for column, text in cells if column not in plain),
         validity_days=_days(named.get(VALIDITY_DAYS)),
         request_id=item.request_id,
+        organisation_id=batch.organisation_id,
     )
     if CSR not in named:
         return wanted
@@ -82,6 +83,7 @@ def request_of(item: Item, batch: Batch) -> IssuanceRequest:
         identity=tuple((name, value) for name, value in content["identity"]),
         validity_days=content["validity_days"],
         request_id=item.request_id,
+        organisation_id=batch.organisation_id,
     )
 
 

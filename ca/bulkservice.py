@@ -14,6 +14,7 @@ from ca.bulkfile import parse_file
 from ca.bulkpackage import BulkPackages
 from ca.bulkrows import source_of
 from ca.issuer import Issuer
+from ca.operations import Operation, ReviewRules
 from ca.profiles import CertificateProfile
 from core.audit import AuditLog, Detail
 from core.clock import Clock
@@ -39,6 +40,7 @@ class BulkService:
         issuers: Mapping[str, Issuer],
         packages: BulkPackages,
         safe: HolderSafe,
+        reviews: ReviewRules,
         config: BulkConfig,
         separate_approver: bool,
         transactions: Transactions,
@@ -50,6 +52,7 @@ class BulkService:
         self._issuers = issuers
         self._packages = packages
         self._safe = safe
+        self._reviews = reviews
         self._config = config
         self._separate_approver = separate_approver
         self._transactions = transactions
@@ -64,12 +67,18 @@ class BulkService:
         issuer: str,
         label: str,
         key_algorithm: KeyAlgorithm | None,
+        organisation: str | None,
         actor: str,
     ) -> Batch:
         """Read a file and begin its dry run. Raises `Refused` or `Malformed`: nothing is kept."""
         if len(octets) > self._config.max_file_octets:
             raise TooLarge(f"the file is longer than {self._config.max_file_octets} octets")
         chosen = self._requestable(profile, issuer)
+        review = self._reviews.needed(Operation.APPLY, profile, organisation)
+        if review.make:
+            raise Refused(
+                f"certificates of profile {profile} are made one by one, by another operator"
+            )
         names = [extension.name for extension in chosen.identity_extensions]
         rows = parse_file(octets, identity=names, max_rows=self._config.max_rows)
         now = self._clock.now()
@@ -83,6 +92,8 @@ class BulkService:
             digest=hashlib.sha256(octets).hexdigest(),
             requester=actor,
             created_at=now,
+            needs_approval=review.review,
+            organisation_id=organisation,
             expires_at=now + timedelta(hours=self._config.keep_hours),
         )
         items = [
@@ -102,9 +113,9 @@ class BulkService:
             raise NotFound(f"there is no batch {batch_id}")
         return batch
 
-    def list_batches(self) -> Sequence[Batch]:
-        """Return the newest."""
-        return self._store.list_batches(limit=_LISTED)
+    def list_batches(self, *, scope: frozenset[str] | None) -> Sequence[Batch]:
+        """Return the newest. `scope`: tops of the subtrees to look in."""
+        return self._store.list_batches(scope=scope, limit=_LISTED)
 
     def count_items(self, batch_id: str) -> Mapping[ItemState, int]:
         """Return how many rows are in each state."""
@@ -125,19 +136,18 @@ class BulkService:
         batch = self._own(batch_id, actor)
         if batch.state is not _S.CHECKED:
             self._refuse(batch)
-        profile = self._requestable(batch.profile, batch.issuer)
+        self._requestable(batch.profile, batch.issuer)
         check_recipient(recipient, now=self._clock.now())
         counts = self._store.count_items(batch_id)
         if set(counts) != {ItemState.VALID}:
             bad = counts.get(ItemState.BAD, 0)
             raise Refused(f"{bad} rows of the batch are bad: correct the file and upload it again")
-        direct = not profile.needs_approval
         changes: dict[str, object] = {
-            "state": _S.ISSUING if direct else _S.PENDING,
+            "state": _S.PENDING if batch.needs_approval else _S.ISSUING,
             "recipient": recipient,
             "data_key": self._safe.new_data_key(),
         }
-        if direct:
+        if not batch.needs_approval:
             changes |= {"decided_by": actor, "decided_at": self._clock.now()}
         fingerprint = hashlib.sha256(recipient).hexdigest()
         return self._change(

@@ -35,11 +35,18 @@ def read_sheet(octets: bytes, *, max_columns: int) -> Iterator[Sequence[object]]
         sheets = book.worksheets
         if len(sheets) == 1:
             sheets[0].reset_dimensions()  # what it says of its own size may be wrong
-            yield from sheets[0].iter_rows(max_col=max_columns + 1, values_only=True)
+            for row in sheets[0].iter_rows(max_col=max_columns + 1, values_only=True):
+                yield _trimmed(row)
     except Exception as error:  # openpyxl raises whatever the XML makes it stumble over
         raise Malformed(_UNREADABLE) from error
     if len(sheets) != 1:
         raise Malformed(f"the workbook has {len(sheets)} sheets: leave the one to be read")
+
+
+def _trimmed(row: Sequence[object]) -> Sequence[object]:
+    """Return the row without the empty cells at its end: openpyxl fills it up."""
+    used = max((place for place, cell in enumerate(row, start=1) if cell is not None), default=0)
+    return row[:used]
 
 
 def _check_archive(octets: bytes) -> None:

@@ -224,11 +224,12 @@ class BulkWorker:
             issuer=batch.issuer,
             profile=batch.profile,
             content=content_of(request_of(item, batch)),
-            needs_approval=self._profiles[batch.profile].needs_approval,
+            needs_approval=batch.needs_approval,
             requester=batch.requester,
             created_at=batch.created_at,
             decided_by=batch.decided_by,
             decided_at=batch.decided_at,
+            organisation_id=batch.organisation_id,
         )
 
     def _write(self, batch: Batch, items: Sequence[Item]) -> None:

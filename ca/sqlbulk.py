@@ -13,6 +13,7 @@ from sqlalchemy import update as sql_update
 
 from ca.bulk import WORKING, Batch, BatchState, Item, ItemState, Live
 from ca.serials import from_hex
+from ca.sqlorganisations import in_scope
 from ca.store import CertificateState
 from ca.tables import certificates
 from ca.tables_bulk import bulk_batches, bulk_items
@@ -63,8 +64,13 @@ class SQLBulkStore:
             row = connection.execute(statement).first()
         return None if row is None else _batch(row)
 
-    def list_batches(self, *, limit: int) -> Sequence[Batch]:
-        statement = select(bulk_batches).order_by(_B.number.desc()).limit(limit)
+    def list_batches(self, *, scope: frozenset[str] | None, limit: int) -> Sequence[Batch]:
+        statement = (
+            select(bulk_batches)
+            .where(in_scope(_B.organisation_id, scope))
+            .order_by(_B.number.desc())
+            .limit(limit)
+        )
         with self._database.reading() as connection:
             return [_batch(row) for row in connection.execute(statement)]
 

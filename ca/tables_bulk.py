@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sqlalchemy import (
+    Boolean,
     CheckConstraint,
     Column,
     ForeignKey,
@@ -30,7 +31,9 @@ bulk_batches = Table(
     Column("digest", String(64), nullable=False),
     Column("requester", String(200), nullable=False),
     Column("created_at", UTCDateTime, nullable=False),
+    Column("needs_approval", Boolean, nullable=False),
     Column("expires_at", UTCDateTime, nullable=False),
+    Column("organisation_id", String(32), nullable=True),
     Column("recipient", LargeBinary, nullable=True),
     Column("data_key", LargeBinary, nullable=True),
     Column("decided_by", String(200), nullable=True),

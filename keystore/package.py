@@ -160,10 +160,10 @@ def write_package(entries: Iterable[Entry], *, data_key: DataKey | None, recipie
             text = io.StringIO()
             csv.writer(text, lineterminator="\n").writerows([("file", "password"), *passwords])
             _add(archive, "passwords.csv", text.getvalue().encode("ascii"))
-    return envelop(out.getbuffer(), recipient=recipient)
+    return envelop(out.getvalue(), recipient=recipient)
 
 
-def envelop(octets: bytes | memoryview, *, recipient: bytes) -> bytes:
+def envelop(octets: bytes, *, recipient: bytes) -> bytes:
     """Encrypt to the certificate `recipient`."""
     spki = public_key_of(recipient)
     suite = _SM2_SUITE if key_algorithm(spki) is KeyAlgorithm.SM2 else _RSA_SUITE

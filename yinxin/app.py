@@ -10,6 +10,7 @@ from fastapi import FastAPI
 import authn.oidc.routes
 import authn.routes
 import ca.routes
+import ca.routes_bulk
 import crl.routes
 import keystore.escrow.routes
 from authn.middleware import Authentication
@@ -106,6 +107,7 @@ def _add_api(app: FastAPI, service: Service) -> None:
             clock=ground.clock,
         )
     )
+    app.include_router(ca.routes_bulk.make_router(service.bulk.service, ground.registration.rights))
     app.include_router(
         keystore.escrow.routes.make_router(
             service.key_management.centre, service.key_management.recoveries
@@ -120,11 +122,16 @@ def _add_api(app: FastAPI, service: Service) -> None:
 
 def _surround(app: FastAPI, service: Service) -> Any:
     administration = service.provider.administration
-    authenticated = Authentication(
+    settings = service.ground.settings
+    limited = BodyLimit(
         app,
+        octets=settings.server.max_request_octets,
+        larger={ca.routes_bulk.PATH: settings.bulk.max_file_octets},
+    )
+    authenticated = Authentication(
+        limited,
         api_tokens=administration.api_tokens,
         access_tokens=administration.access_tokens,
         certificates=service.provider.certificates,
     )
-    limit = service.ground.settings.server.max_request_octets
-    return RequestId(BodyLimit(authenticated, octets=limit))
+    return RequestId(authenticated)

@@ -30,8 +30,17 @@ def periodic_jobs(service: Service) -> tuple[Job, ...]:
             ground.settings.key_management.refill_seconds,
             service.key_management.pairs.retire_ended,
         ),
+        Job("bulk-erase", 600, service.bulk.service.erase_expired),
         Job("purge", 60, lambda: purge_all_expired(ground.database, now=ground.clock.now())),
     )
+
+
+def bulk_jobs(service: Service) -> tuple[Job, ...]:
+    """Return what works on batches, in a thread of its own: it may take an hour.
+
+    Every node does it; a batch is leased by one of them.
+    """
+    return (Job("bulk", 1, service.bulk.worker.run),)
 
 
 def local_jobs(tls: ServerTLS) -> tuple[Job, ...]:

@@ -16,7 +16,7 @@ from core.observe import configure_logging
 from crl.ocsp.server import OCSPListener
 from yinxin import app, server
 from yinxin.first_start import ensure_administrators
-from yinxin.jobs import local_jobs, periodic_jobs
+from yinxin.jobs import bulk_jobs, local_jobs, periodic_jobs
 from yinxin.organisations import ensure_rights
 from yinxin.settings import Settings
 from yinxin.state import State, hold, prepare_state
@@ -69,6 +69,9 @@ def serve(settings: Settings, directory: Path) -> None:
             ground.database, periodic_jobs(service), local_jobs(tls), clock=ground.clock
         )
         stack.callback(jobs.stop)
+        bulk = JobRunner(ground.database, (), bulk_jobs(service), clock=ground.clock)
+        stack.callback(bulk.stop)
+        stack.callback(service.bulk.worker.stop)
         listeners = (
             server.Listener(sockets[0], app.make_control_app(service), tls=contexts[0]),
             server.Listener(sockets[1], app.make_machine_app(service), tls=contexts[1]),
@@ -81,6 +84,7 @@ def serve(settings: Settings, directory: Path) -> None:
 
         def started() -> None:
             jobs.start()
+            bulk.start()
             _announce(settings, state, links)
 
         server.run(listeners, started=started)

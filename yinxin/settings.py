@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from authn.config import AuthnConfig
+from ca.bulkconfig import BulkConfig
 from ca.config import CAConfig
 from core.config import ControlConfig
 from core.errors import Misconfigured
@@ -57,6 +58,7 @@ class Settings(BaseModel):
     keystore: KeystoreConfig = KeystoreConfig()
     key_management: KeyManagementConfig = KeyManagementConfig()
     ca: CAConfig
+    bulk: BulkConfig = BulkConfig()
     revocation: RevocationConfig = RevocationConfig()
     authn: AuthnConfig
     audit: AuditConfig = AuditConfig()

@@ -1,9 +1,9 @@
 """The command line: ``yinxin``.
 
 Commands that open the state directory (serve, config, audit, crl, user, client, token, key) act
-for whoever owns that directory. Commands on certificates (request, certificate, issuer, profile,
-recovery, pool, proposal, organisation, right) call the API of a running service and have the
-rights of the token they are given.
+for whoever owns that directory. Commands on certificates (request, bulk, certificate, issuer,
+profile, recovery, pool, proposal, organisation, right) call the API of a running service and have
+the rights of the token they are given.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import click
 from typing_extensions import override
 
 from core.errors import TrustError
+from yinxin.cli.bulk import BULK_COMMANDS
 from yinxin.cli.context import Invocation
 from yinxin.cli.control import CONTROL_COMMANDS
 from yinxin.cli.key_management import KEY_COMMANDS
@@ -61,5 +62,6 @@ for command in (
     *CONTROL_COMMANDS,
     *OPERATION_COMMANDS,
     *ORGANISATION_COMMANDS,
+    *BULK_COMMANDS,
 ):
     main.add_command(command)

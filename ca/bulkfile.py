@@ -75,7 +75,7 @@ def parse_file(octets: bytes, *, identity: Sequence[str], max_rows: int) -> tupl
         if not row.cells:
             continue
         if len(rows) == max_rows:
-            raise TooLarge(f"the file has more than {max_rows} rows (ca.bulk_rows)")
+            raise TooLarge(f"the file has more than {max_rows} rows (bulk.max_rows)")
         rows.append(row)
     if not rows:
         raise Malformed("the file has no row below its header")

@@ -13,7 +13,7 @@ from ca.bulkservice import BulkService
 from ca.bulkworker import BulkWorker
 from ca.config import CAConfig
 from ca.issuer import Issuer
-from ca.operations import ReviewsOfProfiles
+from ca.operations import ReviewRules
 from ca.sqlbulk import SQLBulkStore
 from ca.sqlrequests import SQLRequestStore
 from core.db import Database
@@ -41,6 +41,7 @@ class Bulk:
         keystore: KeyStore,
         authority: Authority,
         issuers: Mapping[str, Issuer],
+        reviews: ReviewRules,
         key_management: KeyManagement,
     ) -> Self:
         """Put it together."""
@@ -61,7 +62,7 @@ class Bulk:
             issuers=issuers,
             packages=packages,
             safe=safe,
-            reviews=ReviewsOfProfiles(profiles),
+            reviews=reviews,
             config=config,
             separate_approver=rules.separate_approver,
             transactions=database,

@@ -35,6 +35,7 @@ from crl.status import StatusService
 from keystore import pin
 from keystore.registry import KeyStore, open_keystore
 from yinxin.audit_key import AuditKey
+from yinxin.authority_link import AuthorityLink
 from yinxin.bulk import Bulk
 from yinxin.first_start import Authority, ensure_authority, ensure_signing_keys
 from yinxin.key_management import KeyManagement
@@ -80,6 +81,7 @@ class Service:
     audit_key: AuditKey
     authority: Authority
     issuers: Mapping[str, Issuer]
+    link: AuthorityLink
     key_management: KeyManagement
     reviews: Reviews
     enrollment: EnrollmentService
@@ -193,6 +195,7 @@ def open_service(ground: Ground) -> Service:
     )
     ensure_authority(authority, settings.first_start)
     issuers = load_issuers(authority.store, keystore, revocation_url=settings.ca.revocation_url)
+    link = AuthorityLink(authority, issuers["rsa-issuing"], host=settings.server.public_host)
     key_management = KeyManagement.assemble(
         settings.key_management,
         database,
@@ -201,6 +204,7 @@ def open_service(ground: Ground) -> Service:
         certificates=authority.store,
         audit=ground.audit,
         clock=ground.clock,
+        link=link,
     )
     reviews = open_reviews(ground.registration, database, authority.profiles, **common)
     crl_store = SQLCRLStore(database)
@@ -230,6 +234,7 @@ def open_service(ground: Ground) -> Service:
         audit_key=AuditKey.open(keystore),
         authority=authority,
         issuers=issuers,
+        link=link,
         key_management=key_management,
         reviews=reviews,
         enrollment=EnrollmentService(

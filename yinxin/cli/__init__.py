@@ -1,9 +1,9 @@
 """The command line: ``yinxin``.
 
-Commands that open the state directory (serve, config, audit, crl, user, client, token, key) act
-for whoever owns that directory. Commands on certificates (request, bulk, certificate, issuer,
-profile, recovery, pool, proposal, organisation, right, review-rule) call the API of a running
-service and have the rights of the token they are given.
+Commands that open the state directory (serve, config, audit, crl, user, client, token, key,
+host) act for whoever owns that directory. Commands on certificates (request, bulk, certificate,
+issuer, profile, recovery, pool, proposal, organisation, right, review-rule) call the API of a
+running service and have the rights of the token they are given.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from yinxin.cli.bulk import BULK_COMMANDS
 from yinxin.cli.certificates import CERTIFICATE_COMMANDS
 from yinxin.cli.context import Invocation
 from yinxin.cli.control import CONTROL_COMMANDS
+from yinxin.cli.host import HOST_COMMANDS
 from yinxin.cli.key_management import KEY_COMMANDS
 from yinxin.cli.local import LOCAL_COMMANDS
 from yinxin.cli.login import login
@@ -64,12 +65,13 @@ for command in (
     *ACCOUNT_COMMANDS,
     login,
     *REQUEST_COMMANDS,
+    *BULK_COMMANDS,
     *CERTIFICATE_COMMANDS,
     *KEY_COMMANDS,
     *CONTROL_COMMANDS,
+    *HOST_COMMANDS,
     *OPERATION_COMMANDS,
     *ORGANISATION_COMMANDS,
-    *BULK_COMMANDS,
     *REVIEW_COMMANDS,
 ):
     main.add_command(command)

@@ -12,6 +12,7 @@ from alembic.script import ScriptDirectory
 import authn.tables
 import ca.tables
 import ca.tables_bulk
+import ca.tables_notices
 import ca.tables_organisations
 import core.audit_sql
 import core.control_tables
@@ -28,6 +29,7 @@ DECLARED_IN = (
     keystore.escrow.tables,
     ca.tables,
     ca.tables_bulk,
+    ca.tables_notices,
     ca.tables_organisations,
     crl.tables,
     authn.tables,

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from authn.config import AuthnConfig
 from ca.bulkconfig import BulkConfig
 from ca.config import CAConfig
+from ca.notices_config import NoticesConfig
 from core.config import ControlConfig
 from core.errors import Misconfigured
 from crl.config import RevocationConfig
@@ -60,6 +61,7 @@ class Settings(BaseModel):
     ca: CAConfig
     bulk: BulkConfig = BulkConfig()
     revocation: RevocationConfig = RevocationConfig()
+    notices: NoticesConfig = NoticesConfig()
     authn: AuthnConfig
     audit: AuditConfig = AuditConfig()
     control: ControlConfig = ControlConfig()

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
 
+from ca.belonging import belonging_of
 from ca.config import CAConfig
 from ca.desks import Desks
 from ca.dual import PairService
 from ca.enrollment import EnrollmentService
 from ca.organisations import Organisations
-from ca.reviews import Reviews
 from ca.rights import Rights
 from ca.routes_access import Access
 from ca.routes_certificates import add_certificate_routes
 from ca.routes_changes import add_replacement_routes, add_status_routes
-from ca.routes_organisations import add_organisation_routes
 from ca.routes_pairs import add_pair_routes
 from ca.routes_pickup import add_pickup_routes
 from ca.routes_requests import add_request_routes
-from ca.routes_reviews import add_review_routes
-from ca.routes_rights import add_right_routes
 from ca.schemas import IssuerView, ProfileView
 from ca.store import CertificateStore
+from ca.subjects import Subjects
 from core.clock import Clock
 from core.http import require_role
 from core.identity import Principal, Role
@@ -38,25 +37,29 @@ def make_router(
     desks: Desks,
     *,
     organisations: Organisations,
+    subjects: Subjects,
     rights: Rights,
-    reviews: Reviews,
     config: CAConfig,
     clock: Clock,
 ) -> APIRouter:
-    """Serve organisations, rights, requests, pairs, certificates, issuers and profiles."""
+    """Serve requests, pairs, certificates, issuers and profiles."""
     router = APIRouter(prefix="/api/v1")
-    add_organisation_routes(router, organisations, rights)
-    add_right_routes(router, rights)
-    add_review_routes(router, reviews, rights)
-    access = Access(rights, enrollment, certificates)
+    access = Access(rights, enrollment, certificates, subjects)
     add_request_routes(router, enrollment, access, accept_empty_sm2_id=config.accept_empty_sm2_id)
     add_pair_routes(router, pairs, access)
     add_status_routes(router, desks.statuses, access)
     add_replacement_routes(
         router, desks.replacements, access, accept_empty_sm2_id=config.accept_empty_sm2_id
     )
+    add_certificate_routes(
+        router,
+        certificates,
+        enrollment.issuers,
+        access,
+        belonging=partial(belonging_of, organisations=organisations, subjects=subjects),
+        clock=clock,
+    )
     add_pickup_routes(router, desks.pickup, desks.resends, desks.deliveries, access)
-    add_certificate_routes(router, certificates, enrollment.issuers, access, clock=clock)
 
     @router.get("/issuers", tags=["issuers"], summary="List the issuers")
     def list_issuers(_: Anyone) -> list[IssuerView]:

@@ -46,12 +46,12 @@ def add_request_routes(
         response: Response,
         idempotency_key: Annotated[str | None, Header(max_length=128)] = None,
     ) -> RequestView:
-        organisation = access.rights.place(
-            asking.name,
+        organisation = access.place(
+            asking,
             Operation.APPLY,
-            Step.ENTRY,
-            organisation=body.organisation,
             profile=body.profile,
+            organisation=body.organisation,
+            subject=body.subject_id,
         )
         csr = None
         if body.csr is not None:
@@ -146,4 +146,5 @@ def _request(
         identity=tuple(body.identity.items()),
         validity_days=body.validity_days,
         organisation_id=organisation,
+        subject_id=body.subject_id,
     )

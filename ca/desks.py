@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ca.delivery import DeliveryDesk
+from ca.history import HistoryService
+from ca.holder import HolderDesk
 from ca.pickup import PickupDesk
 from ca.replacement import ReplacementService
 from ca.resend import PickupResend
@@ -22,3 +24,5 @@ class Desks:
     statuses: StatusRequests
     replacements: ReplacementService
     settlement: Settlement
+    history: HistoryService
+    holders: HolderDesk

@@ -56,6 +56,10 @@ class KeyRecovery(Protocol):
         self, kind: RecoveryKind, *, fingerprint: str, recipient: bytes, reason: str, actor: str
     ) -> Recovery: ...
 
+    def list_of_key(self, fingerprint: str, *, limit: int = 100) -> Sequence[Recovery]:
+        """Return every recovery of the key with this SubjectPublicKeyInfo, newest first."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class KeyPair:
@@ -193,6 +197,16 @@ class PairService:
             reason=reason,
             actor=actor,
         )
+
+    def list_recoveries(self, request_id: str) -> Sequence[Recovery]:
+        """Return every recovery of the encryption key of a pair, newest first.
+
+        Nothing for what gave no pair. Raises `Unavailable` when the centre cannot be reached.
+        """
+        other = self._certificates.find_by_request(encryption_request_id(request_id))
+        if other is None or self._pairs.find_pair(request_id) is None:
+            return ()
+        return self._recovery.list_of_key(other.spki_fingerprint)
 
     def retire_ended(self) -> int:
         """Move the keys of ended certificates to history; return how many."""

@@ -17,6 +17,8 @@ from ca.rights import Rights
 from ca.routes_access import Access
 from ca.routes_certificates import add_certificate_routes
 from ca.routes_changes import add_replacement_routes, add_status_routes
+from ca.routes_history import add_history_routes
+from ca.routes_holder import add_holder_routes
 from ca.routes_pairs import add_pair_routes
 from ca.routes_pickup import add_pickup_routes
 from ca.routes_requests import add_request_routes
@@ -51,6 +53,8 @@ def make_router(
     add_replacement_routes(
         router, desks.replacements, access, accept_empty_sm2_id=config.accept_empty_sm2_id
     )
+    add_history_routes(router, desks.history, access)
+    add_holder_routes(router, desks.holders, desks.deliveries)
     add_certificate_routes(
         router,
         certificates,

@@ -55,3 +55,11 @@ class DeliveryView(_Wire):
             encryption_certificate=None if encryption is None else pem(encryption).decode(),
             enveloped_key=None if pair is None else b64encode(pair.enveloped).decode(),
         )
+
+
+class RenewalRequest(_Wire):
+    """What to renew. All of it is optional with a client certificate."""
+
+    issuer: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")] | None = None
+    serial: Annotated[str, Field(pattern=r"^[0-9a-fA-F]{1,40}$")] | None = None
+    csr: CSRText | None = None

@@ -110,6 +110,8 @@ revocation_events = Table(
     Column("actor", String(200), nullable=False),
 )
 
+Index(None, revocation_events.c.issuer, revocation_events.c.serial)
+
 enrollment_requests = Table(
     "enrollment_requests",
     metadata,

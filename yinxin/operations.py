@@ -14,6 +14,8 @@ from ca.delivery import DeliveryDesk
 from ca.desks import Desks
 from ca.dual import PairService
 from ca.enrollment import EnrollmentService
+from ca.history import HistoryService
+from ca.holder import HolderDesk
 from ca.issuer import Issuer
 from ca.ledger import RequestLedger
 from ca.operations import Operation, ReviewRules
@@ -23,6 +25,7 @@ from ca.replacement import ReplacementService
 from ca.resend import PickupResend
 from ca.revocation import RevocationService
 from ca.settlement import Settlement
+from ca.sqlhistory import SQLHistory
 from ca.sqlpickup import SQLPickupStore
 from ca.sqlrequests import SQLRequestStore
 from ca.statusrequests import StatusRequests
@@ -32,7 +35,7 @@ from core.clock import Clock
 from core.db import Database
 
 
-class PickupThrottle:
+class DeskThrottle:
     """`ca.pickup.AddressThrottle`: the counter of logins, with rows of its own."""
 
     def __init__(self, throttle: Throttle) -> None:
@@ -40,11 +43,11 @@ class PickupThrottle:
 
     def charge(self, address: str) -> None:
         """Count an attempt. Raises `Throttled`."""
-        self._throttle.charge(f"pickup:{address}")
+        self._throttle.charge(f"desk:{address}")
 
     def refund(self, address: str) -> None:
         """Take it back."""
-        self._throttle.refund(f"pickup:{address}")
+        self._throttle.refund(f"desk:{address}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +113,11 @@ class Operations:
             audit=audit,
             clock=clock,
         )
+        throttle = DeskThrottle(Throttle(SQLAddressStore(database), config=login, clock=clock))
         pickup = PickupDesk(
             pickups,
             enrollment,
-            throttle=PickupThrottle(Throttle(SQLAddressStore(database), config=login, clock=clock)),
+            throttle=throttle,
             config=config.pickup,
             accept_empty_sm2_id=config.accept_empty_sm2_id,
             transactions=database,
@@ -130,5 +134,26 @@ class Operations:
             requests=requests,
             clock=clock,
         )
-        desks = Desks(pickup, resends, deliveries, statuses, replacements, settlement)
+        history = HistoryService(
+            SQLHistory(database), certificates=certificates, requests=requests, pairs=pairs
+        )
+        holders = HolderDesk(
+            certificates=certificates,
+            replacements=replacements,
+            statuses=statuses,
+            history=history,
+            throttle=throttle,
+            accept_empty_sm2_id=config.accept_empty_sm2_id,
+            clock=clock,
+        )
+        desks = Desks(
+            pickup=pickup,
+            resends=resends,
+            deliveries=deliveries,
+            statuses=statuses,
+            replacements=replacements,
+            settlement=settlement,
+            history=history,
+            holders=holders,
+        )
         return cls(enrollment, desks, revocation, pairs)

@@ -45,7 +45,7 @@ def call(service: Service, path: str, token: str | None = None, **how) -> tuple[
 
 def is_open(path: str) -> bool:
     """What needs no login: logging in, and what proves itself by codes or by a key."""
-    return "/login/certificate" in path or path == "/api/v1/pickup"
+    return "/login/certificate" in path or path in {"/api/v1/pickup", "/api/v1/renewal"}
 
 
 def plain(service: Service, path: str) -> bytes:
@@ -143,6 +143,10 @@ def test_roles_open_their_own_doors_only(service: Service) -> None:
         "POST /api/v1/requests/{request_id}/make": {b},
         "POST /api/v1/requests/{request_id}/pickup-resend": {b},
         "POST /api/v1/certificates/{issuer}/{serial}/report-lost": {b},
+        "GET /api/v1/certificates/{issuer}/{serial}/history": {b, a},
+        "GET /api/v1/my/certificates": {s, b, a, k, j},
+        "GET /api/v1/my/certificates/{issuer}/{serial}/recoveries": {s, b, a, k, j},
+        "POST /api/v1/my/certificates/{issuer}/{serial}/report-lost": {s, b, a, k, j},
         "POST /api/v1/certificates/{issuer}/{serial}/renew": {b},
         "POST /api/v1/certificates/{issuer}/{serial}/rekey": {b},
         "POST /api/v1/certificates/{issuer}/{serial}/reissue": {b},

@@ -1,4 +1,4 @@
-"""Commands of the registration desks: requests without a key, make, codes, pick-up."""
+"""Commands of the desks and of subscribers: requests without a key, make, pick-up, renewal."""
 
 from __future__ import annotations
 
@@ -118,6 +118,58 @@ def pickup(
     )
     body = {"reference": reference, "code": code, "csr": csr_pem(read_octets(csr))}
     given = client.post("/pickup", body)
+    _keep(given, out, encryption_out, envelope_out)
+
+
+@click.command("renewal")
+@click.option("--client-certificate", type=PathTo, help="PEM with the certificate and its key.")
+@click.option("--csr", type=PathTo, help="Of a new key, or of the old one without --client-…")
+@click.option("--issuer", help="Of the certificate, without --client-certificate.")
+@click.option("--serial", help="Of the same certificate.")
+@click.option("--out", type=_NewFile, required=True, help="A new file for certificate and chain.")
+@click.option("--encryption-out", type=_NewFile, help="A new file; of a pair.")
+@click.option("--envelope-out", type=_NewFile, help="A new file; of a pair.")
+@click.option("--server", envvar="YINXIN_SERVER_URL", help="https://host:port")
+@click.option("--trust", type=PathTo, help="PEM of the root to trust.")
+@click.make_pass_decorator(Invocation)
+def renewal(
+    invocation: Invocation,
+    *,
+    client_certificate: Path | None,
+    csr: Path | None,
+    issuer: str | None,
+    serial: str | None,
+    out: Path,
+    encryption_out: Path | None,
+    envelope_out: Path | None,
+    server: str | None,
+    trust: Path | None,
+) -> None:
+    """Renew one's own certificate, by showing it or with a CSR signed with its key.
+
+    To show it, --server names the port for client certificates. Where an operator reviews it
+    first, repeat the command later.
+    """
+    client = Client(
+        server=server or invocation.settings.authn.issuer,
+        token=None,
+        trust=trust or our_root(invocation),
+        certificate=client_certificate,
+    )
+    body: dict[str, Any] = {"issuer": issuer, "serial": serial}
+    if csr is not None:
+        body["csr"] = csr_pem(read_octets(csr))
+    given = client.post("/renewal", {key: value for key, value in body.items() if value})
+    if given["certificate"] is None:
+        click.echo(f"request {given['request']} is {given['state']}: repeat this later")
+        return
+    _keep(given, out, encryption_out, envelope_out)
+
+
+def _keep(
+    given: dict[str, Any], out: Path, encryption_out: Path | None, envelope_out: Path | None
+) -> None:
+    """Write what was delivered, to new files."""
     if given["enveloped_key"] is not None:
         if encryption_out is None or envelope_out is None:
             raise Refused(
@@ -142,4 +194,4 @@ def _write(path: Path, octets: bytes) -> None:
         raise Malformed(f"cannot write {path}: {error.strerror}") from error
 
 
-OPERATION_COMMANDS: Final = (pickup,)
+OPERATION_COMMANDS: Final = (pickup, renewal)

@@ -81,7 +81,17 @@ def _body(csr: Path | None, days: int | None) -> dict[str, Any]:
     return body
 
 
+@click.command("history")
+@click.argument("issuer")
+@click.argument("serial")
+@remote
+def certificate_history(client: Client, issuer: str, serial: str) -> None:
+    """Show everything that is known about a certificate, or about its pair."""
+    show(client.get_json(f"{where(issuer, serial)}/history"))
+
+
 REPLACEMENT_COMMANDS: Final = (
+    certificate_history,
     certificate_renew,
     certificate_rekey,
     certificate_reissue,

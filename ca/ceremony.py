@@ -19,8 +19,8 @@ from typing import Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from ca.names import Attributes, check_attributes
 from ca.nameconstraints import parse_subtree
+from ca.names import Attributes, check_attributes
 from core.errors import Malformed, TooLarge, TrustError
 from keystore import keyref
 from keystore.algorithms import KeyAlgorithm, SignatureAlgorithm
@@ -243,7 +243,12 @@ def parse_lock(octets: bytes) -> Lock:
 
 
 def instants(
-    description: Description, *, days: int, backdate: timedelta, now: datetime, ends: datetime | None
+    description: Description,
+    *,
+    days: int,
+    backdate: timedelta,
+    now: datetime,
+    ends: datetime | None,
 ) -> tuple[datetime, datetime]:
     """Return the validity of a ceremony: as the file says, else `days` from now.
 

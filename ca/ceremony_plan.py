@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from ca import lint
 from ca.ceremony import Act, Ceremony, Lock
@@ -25,7 +26,7 @@ from ca.nameconstraints import check_names, encode_constraints
 from ca.names import encode_name, text_of
 from ca.profiles import CertificateProfile
 from ca.serials import SerialNumber, from_hex
-from ca.tbs import Extension, Fields, encode_tbs
+from ca.tbs import Extension, Fields, encode_tbs, parse_tbs
 from core import der
 from core.errors import Malformed, ProfileViolation, Refused
 from keystore.algorithms import signature_algorithm
@@ -216,7 +217,7 @@ def read_certificate(octets: bytes) -> x509.Certificate:
 
 def subject_of(certificate: x509.Certificate) -> CASubject:
     """Return who a CA certificate is for. Raises `Refused` when it is not a CA's."""
-    spki = normalise_spki(der.octets_of(lint.parse_tbs(certificate.tbs_certificate_bytes).spki))
+    spki = normalise_spki(der.octets_of(parse_tbs(certificate.tbs_certificate_bytes).spki))
     try:
         extensions = certificate.extensions
         authority = extensions.get_extension_for_class(x509.BasicConstraints).value.ca
@@ -236,7 +237,7 @@ def subject_of(certificate: x509.Certificate) -> CASubject:
 def _of_certificate(certificate: x509.Certificate) -> CASubject:
     subject = subject_of(certificate)
     if certificate.issuer == certificate.subject:
-        octets = certificate.public_bytes(x509.base.serialization.Encoding.DER)
+        octets = certificate.public_bytes(Encoding.DER)
         tbs, identifier, signature = der.split_signed(octets, what="the other CA's certificate")
         verify_signature(subject.spki, signature_algorithm(identifier), tbs, signature)
     return subject
@@ -282,6 +283,9 @@ def _extensions(
     # The other CA names its key itself, and its certificates carry that name (4.2.1.1).
     named = x509.SubjectKeyIdentifier(subject.key_identifier)
     built = tuple(
-        replace(one, value=named.public_bytes()) if one.oid == named.oid else one for one in built
+        Extension(oid=one.oid, critical=False, value=named.public_bytes())
+        if one.oid == named.oid
+        else one
+        for one in built
     )
     return built if contents.constraints is None else (*built, contents.constraints)

@@ -115,4 +115,6 @@ def load_issuer(
         signer=signer,
         subject=certificate.subject.public_bytes(),
         revocation_url=revocation_url,
+        succeeds=record.succeeds,
+        takes_over_at=record.takes_over_at,
     )

@@ -12,6 +12,7 @@ from alembic.script import ScriptDirectory
 import authn.tables
 import ca.tables
 import core.audit_sql
+import core.control_tables
 import core.jobs
 import crl.tables
 import keystore.escrow.tables
@@ -20,6 +21,7 @@ from core.errors import Misconfigured
 
 DECLARED_IN = (
     core.audit_sql,
+    core.control_tables,
     core.jobs,
     keystore.escrow.tables,
     ca.tables,

@@ -18,6 +18,8 @@ from ca.sqlrequests import SQLRequestStore
 from ca.sqlstore import SQLCertificateStore
 from core.audit_sql import SQLAuditLog
 from core.clock import Clock, SystemClock
+from core.control import DualControl
+from core.control_sql import SQLProposalStore
 from core.db import Database, open_database
 from core.errors import Misconfigured
 from crl.ocsp.delegate import Delegates, ensure_delegate, ensure_delegates
@@ -57,6 +59,7 @@ class Ground:
     clock: Clock
     database: Database
     audit: SQLAuditLog
+    control: DualControl
     administration: Administration
 
     def close(self) -> None:
@@ -132,8 +135,15 @@ def open_ground(settings: Settings, state: State, *, clock: Clock | None = None)
     upgrade(database)
     audit = SQLAuditLog(database, clock=clock)
     audit.initialise()
+    control = DualControl(
+        SQLProposalStore(database),
+        config=settings.control,
+        transactions=database,
+        audit=audit,
+        clock=clock,
+    )
     administration = Administration.assemble(settings.authn, database, audit=audit, clock=clock)
-    return Ground(settings, state, clock, database, audit, administration)
+    return Ground(settings, state, clock, database, audit, control, administration)
 
 
 def open_keys(settings: Settings, state: State) -> KeyStore:

@@ -34,6 +34,9 @@ def periodic_jobs(service: Service) -> tuple[Job, ...]:
     )
 
 
-def local_jobs(tls: ServerTLS) -> tuple[Job, ...]:
+def local_jobs(service: Service, tls: ServerTLS) -> tuple[Job, ...]:
     """Return the jobs that every node does for itself."""
-    return (Job("tls-renewal", 3600, tls.renew),)
+    return (
+        Job("issuers", 10, service.issuers.refresh),
+        Job("tls-renewal", 3600, tls.renew),
+    )

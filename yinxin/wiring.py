@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypedDict
 
 from authn.assembly import Administration, Provider
-from ca.bootstrap import load_issuers
 from ca.enrollment import EnrollmentService
 from ca.issuance import find_interrupted, issue_certificate
-from ca.issuer import Issuer
+from ca.issuers import Issuers
 from ca.profiles import load_profiles
 from ca.revocation import RevocationService
 from ca.sqlrequests import SQLRequestStore
@@ -75,7 +73,7 @@ class Service:
     keystore: KeyStore
     audit_key: AuditKey
     authority: Authority
-    issuers: Mapping[str, Issuer]
+    issuers: Issuers
     key_management: KeyManagement
     enrollment: EnrollmentService
     revocation: RevocationService
@@ -183,7 +181,7 @@ def open_service(ground: Ground) -> Service:
         **common,
     )
     ensure_authority(authority, settings.first_start)
-    issuers = load_issuers(authority.store, keystore, revocation_url=settings.ca.revocation_url)
+    issuers = Issuers(authority.store, keystore, revocation_url=settings.ca.revocation_url)
     key_management = KeyManagement.assemble(
         settings.key_management,
         database,
@@ -207,8 +205,10 @@ def open_service(ground: Ground) -> Service:
         status_lag_seconds=settings.revocation.ocsp.status_lag_seconds,
     )
     follower = StatusFollower(issuers, status_log=authority.store, ready=ready)
+    table = IssuerTable(issuers.values())
+    issuers.listen(lambda: table.replace(issuers.values()))
     responder = Responder(
-        IssuerTable(issuers.values()),
+        table,
         Delegates(crl_store, authority.store, keystore),
         statuses,
         config=settings.revocation.ocsp,

@@ -1,9 +1,9 @@
 """The command line: ``yinxin``.
 
-Commands that open the state directory (serve, config, audit, crl, user, client, token, key) act
-for whoever owns that directory. Commands on certificates (request, certificate, issuer, profile,
-recovery, pool, proposal) call the API of a running service and have the rights of the token they
-are given.
+Commands that open the state directory (serve, config, audit, crl, user, client, token, key,
+ceremony) act for whoever owns that directory. Commands on certificates (request, certificate,
+issuer, profile, recovery, pool, proposal) call the API of a running service and have the rights of
+the token they are given.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import click
 from typing_extensions import override
 
 from core.errors import TrustError
+from yinxin.cli.ceremony import CEREMONY_COMMANDS
 from yinxin.cli.context import Invocation
 from yinxin.cli.control import CONTROL_COMMANDS
 from yinxin.cli.key_management import KEY_COMMANDS
@@ -52,5 +53,11 @@ def main(context: click.Context, state: str, config_file: str | None) -> None:
     context.obj = Invocation(state=state, config_file=config_file)
 
 
-for command in (*LOCAL_COMMANDS, *REMOTE_COMMANDS, *KEY_COMMANDS, *CONTROL_COMMANDS):
+for command in (
+    *LOCAL_COMMANDS,
+    *REMOTE_COMMANDS,
+    *KEY_COMMANDS,
+    *CONTROL_COMMANDS,
+    *CEREMONY_COMMANDS,
+):
     main.add_command(command)

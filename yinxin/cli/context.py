@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +13,11 @@ from core.errors import Misconfigured
 from yinxin.settings import Settings, load_settings
 from yinxin.state import State
 from yinxin.wiring import Ground, Service, open_ground, open_service
+
+
+def local_actor() -> str:
+    """Return the name of the person at the keyboard, for the audit log."""
+    return f"local:{getpass.getuser()}"
 
 
 @dataclass

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +15,7 @@ from authn.oidc.store import AuthMethod, IDTokenAlgorithm
 from authn.store import User
 from core.errors import NotFound, Refused
 from core.identity import Role
-from yinxin.cli.context import Invocation
+from yinxin.cli.context import Invocation, local_actor
 from yinxin.cli.files import read_ascii, write_octets
 from yinxin.describe import describe_settings
 from yinxin.settings import effective
@@ -24,8 +23,7 @@ from yinxin.settings import effective
 local = click.make_pass_decorator(Invocation)
 
 
-def _actor() -> str:
-    return f"local:{getpass.getuser()}"
+_actor = local_actor
 
 
 @click.command()

@@ -178,6 +178,11 @@ class Ceremonies:
                 f"{description.name} was begun with other octets (serial {to_hex(known.serial)}): "
                 "run the ceremony with the lock file of that time, or choose another name"
             )
+        if known is None and self._store.find_certificate(prepared.issuer, prepared.serial):
+            raise Conflict(
+                f"the serial {to_hex(prepared.serial)} is burned (signing failed, or it was "
+                "revoked): remove the lock, and plan and approve again"
+            )
         return known
 
     def _issue(self, plan: Plan, prepared: Prepared, issuer: Issuer) -> Issued:

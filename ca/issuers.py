@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
 from threading import Lock
+from typing import Final
 
 from cryptography import x509
 from typing_extensions import override
 
 from ca.issuer import Issuer
 from ca.store import IssuerRecord, IssuerStore
+from core.clock import Clock
 from core.errors import Misconfigured, NotFound
 from keystore import keyref
 from keystore.backend import KeyBackend
+
+_BEGINNING: Final = datetime.min.replace(tzinfo=UTC)
 
 
 class Issuers(Mapping[str, Issuer]):
@@ -66,6 +72,42 @@ class Issuers(Mapping[str, Issuer]):
         if changed:
             for listener in self._listeners:
                 listener()
+
+
+class Generations(Mapping[str, Issuer]):
+    """The issuers that requesters name, each as the generation that signs at this moment.
+
+    A later generation of an issuing CA is an issuer of its own for CRLs, OCSP and chains; a
+    requester goes on naming the issuer that it succeeds.
+    """
+
+    def __init__(self, issuers: Mapping[str, Issuer], *, clock: Clock) -> None:
+        self._issuers = issuers
+        self._clock = clock
+
+    @override
+    def __getitem__(self, name: str) -> Issuer:
+        first, now = self._issuers[name], self._clock.now()
+        if first.succeeds is not None:
+            raise KeyError(name)
+        family = self.family(name)
+        taken = [one for one in family if one.takes_over_at is None or one.takes_over_at <= now]
+        current = max(taken, key=lambda one: (one.takes_over_at or _BEGINNING, one.name))
+        if len(family) == 1:
+            return first
+        return replace(current, earlier=tuple(one for one in family if one is not current))
+
+    @override
+    def __iter__(self) -> Iterator[str]:
+        return iter([name for name, one in self._issuers.items() if one.succeeds is None])
+
+    @override
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def family(self, name: str) -> tuple[Issuer, ...]:
+        """Return every generation of an issuer, those to come included."""
+        return tuple(one for one in self._issuers.values() if name in (one.name, one.succeeds))
 
 
 def load_issuers(

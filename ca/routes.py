@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
@@ -9,6 +10,7 @@ from fastapi import APIRouter, Depends
 from ca.config import CAConfig
 from ca.dual import PairService
 from ca.enrollment import EnrollmentService
+from ca.issuer import Issuer
 from ca.revocation import RevocationService
 from ca.routes_certificates import add_certificate_routes
 from ca.routes_pairs import add_pair_routes
@@ -27,6 +29,7 @@ def make_router(
     revocation: RevocationService,
     certificates: CertificateStore,
     pairs: PairService,
+    issuers: Mapping[str, Issuer],
     *,
     config: CAConfig,
     clock: Clock,
@@ -35,11 +38,11 @@ def make_router(
     router = APIRouter(prefix="/api/v1")
     add_request_routes(router, enrollment, accept_empty_sm2_id=config.accept_empty_sm2_id)
     add_pair_routes(router, pairs)
-    add_certificate_routes(router, certificates, revocation, enrollment.issuers, clock=clock)
+    add_certificate_routes(router, certificates, revocation, issuers, clock=clock)
 
     @router.get("/issuers", tags=["issuers"], summary="List the issuers")
     def list_issuers(_: Anyone) -> list[IssuerView]:
-        return [IssuerView.of(issuer) for issuer in enrollment.issuers.values()]
+        return [IssuerView.of(issuer) for issuer in issuers.values()]
 
     @router.get("/profiles", tags=["issuers"], summary="List the profiles that can be asked for")
     def list_profiles(_: Anyone) -> list[ProfileView]:

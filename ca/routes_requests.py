@@ -1,4 +1,4 @@
-"""HTTP for requests: submit, list, approve, reject."""
+"""HTTP for requests: submit, list, approve, make, reject."""
 
 from __future__ import annotations
 
@@ -88,11 +88,22 @@ def add_request_routes(
     @router.post(
         "/requests/{request_id}/approve",
         tags=["requests"],
-        summary="Approve a request and issue its certificate",
+        summary="Approve a request, and issue its certificate unless another step comes first",
         responses=problems(404, 409, 422, 503),
     )
     def approve(asking: Writer, request_id: str) -> RequestView:
         return RequestView.of(enrollment.approve(request_id, actor=asking.name))
+
+    @router.post(
+        "/requests/{request_id}/make",
+        tags=["requests"],
+        summary="Make the certificate of a reviewed request",
+        description="For requests whose profile or review rule has a make step. Who reviewed "
+        "does not make.",
+        responses=problems(404, 409, 422, 503),
+    )
+    def make(asking: Writer, request_id: str) -> RequestView:
+        return RequestView.of(enrollment.make(request_id, actor=asking.name))
 
     @router.post(
         "/requests/{request_id}/reject",

@@ -10,6 +10,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from ca.issuer import Issuer
+from ca.operations import Operation
 from ca.profiles import CertificateProfile
 from ca.reasons import RevocationReason
 from ca.requests import EnrollmentRecord, RequestState
@@ -100,14 +101,26 @@ class RequestView(_Wire):
     decided_at: datetime | None
     comment: str | None
     certificate: CertificateReference | None
+    operation: Operation
+    needs_make: bool
+    made_by: str | None
+    made_at: datetime | None
+    organisation_id: str | None
+    subject_id: str | None
+    target: CertificateReference | None
+    """The certificate that is acted upon, or replaced."""
+    reason: RevocationReason | None
 
     @classmethod
     def of(cls, record: EnrollmentRecord) -> Self:
         """Show a record."""
         content = json.loads(record.content)
-        reference = None
+        reference = target = None
         if record.serial is not None:
             reference = CertificateReference(issuer=record.issuer, serial=to_hex(record.serial))
+        if record.target is not None:
+            serial = to_hex(record.target.serial)
+            target = CertificateReference(issuer=record.target.issuer, serial=serial)
         return cls(
             id=record.id,
             state=record.state,
@@ -122,6 +135,14 @@ class RequestView(_Wire):
             decided_at=record.decided_at,
             comment=record.comment,
             certificate=reference,
+            operation=record.operation,
+            needs_make=record.needs_make,
+            made_by=record.made_by,
+            made_at=record.made_at,
+            organisation_id=record.organisation_id,
+            subject_id=record.subject_id,
+            target=target,
+            reason=record.reason,
         )
 
 
@@ -149,6 +170,9 @@ class CertificateView(_Wire):
     issued_at: datetime | None
     revoked_at: datetime | None
     reason: RevocationReason | None
+    organisation_id: str | None
+    """The branch it was issued under."""
+    subject_id: str | None
 
     @classmethod
     def of(cls, record: CertificateRecord) -> Self:
@@ -168,6 +192,8 @@ class CertificateView(_Wire):
             issued_at=record.issued_at,
             revoked_at=record.revoked_at,
             reason=record.reason,
+            organisation_id=record.organisation_id,
+            subject_id=record.subject_id,
         )
 
 
@@ -186,6 +212,9 @@ class IssuerView(_Wire):
     signature_algorithm: Annotated[str, Field(examples=["sm2-sm3"])]
     certificate_url: str
     crl_url: str
+    succeeds: str | None
+    """The issuing CA whose next generation this is; requesters name that one."""
+    takes_over_at: datetime | None
 
     @classmethod
     def of(cls, issuer: Issuer) -> Self:
@@ -196,6 +225,8 @@ class IssuerView(_Wire):
             signature_algorithm=issuer.signer.algorithm,
             certificate_url=f"{issuer.revocation_url}/ca/{issuer.name}.cer",
             crl_url=f"{issuer.revocation_url}/crl/{issuer.name}.crl",
+            succeeds=issuer.succeeds,
+            takes_over_at=issuer.takes_over_at,
         )
 
 
@@ -205,6 +236,7 @@ class ProfileView(_Wire):
     name: Annotated[str, Field(examples=["device"])]
     title: str
     needs_approval: bool
+    needs_make: bool
     encryption_profile: str | None
     """Of the second certificate; None: a request gives one certificate."""
     key_algorithms: tuple[str, ...]
@@ -222,6 +254,7 @@ class ProfileView(_Wire):
             name=profile.name,
             title=profile.title,
             needs_approval=profile.needs_approval,
+            needs_make=profile.needs_make,
             encryption_profile=profile.encryption_profile,
             key_algorithms=profile.key_algorithms,
             validity_days=profile.validity_days,

@@ -243,6 +243,8 @@ def _row(prepared: Prepared, now: datetime) -> dict[str, Any]:
         "spki_fingerprint": hashlib.sha256(prepared.spki).hexdigest(),
         "requester": prepared.requester,
         "request_id": prepared.request_id,
+        "organisation_id": prepared.organisation_id,
+        "subject_id": prepared.subject_id,
         "reserved_at": now,
     }
 
@@ -310,4 +312,6 @@ def _record(row: Any) -> CertificateRecord:
         issued_at=row.issued_at,
         revoked_at=row.revoked_at,
         reason=_reason(row.reason),
+        organisation_id=row.organisation_id,
+        subject_id=row.subject_id,
     )

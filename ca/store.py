@@ -55,6 +55,9 @@ class CertificateRecord:
     issued_at: datetime | None
     revoked_at: datetime | None
     reason: RevocationReason | None
+    organisation_id: str | None = None
+    """The branch it was issued under."""
+    subject_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

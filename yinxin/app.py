@@ -100,6 +100,7 @@ def _add_api(app: FastAPI, service: Service) -> None:
             service.revocation,
             service.authority.store,
             service.key_management.pairs,
+            service.issuers,
             config=ground.settings.ca,
             clock=ground.clock,
         )

@@ -9,7 +9,7 @@ from typing import TypedDict
 from authn.assembly import Administration, Provider
 from ca.enrollment import EnrollmentService
 from ca.issuance import find_interrupted, issue_certificate
-from ca.issuers import Issuers
+from ca.issuers import Generations, Issuers
 from ca.profiles import load_profiles
 from ca.revocation import RevocationService
 from ca.sqlrequests import SQLRequestStore
@@ -74,6 +74,7 @@ class Service:
     audit_key: AuditKey
     authority: Authority
     issuers: Issuers
+    generations: Generations
     key_management: KeyManagement
     enrollment: EnrollmentService
     revocation: RevocationService
@@ -182,6 +183,7 @@ def open_service(ground: Ground) -> Service:
     )
     ensure_authority(authority, settings.first_start)
     issuers = Issuers(authority.store, keystore, revocation_url=settings.ca.revocation_url)
+    generations = Generations(issuers, clock=ground.clock)
     key_management = KeyManagement.assemble(
         settings.key_management,
         database,
@@ -220,10 +222,11 @@ def open_service(ground: Ground) -> Service:
         audit_key=AuditKey.open(keystore),
         authority=authority,
         issuers=issuers,
+        generations=generations,
         key_management=key_management,
         enrollment=EnrollmentService(
             profiles=authority.profiles,
-            issuers=issuers,
+            issuers=generations,
             certificates=authority.store,
             requests=SQLRequestStore(database),
             pairs=key_management.pairs,

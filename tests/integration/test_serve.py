@@ -136,6 +136,7 @@ def test_roles_open_their_own_doors_only(service: Service) -> None:
         "GET /api/v1/requests/{request_id}": {b, a},
         "POST /api/v1/requests/{request_id}/approve": {b},
         "POST /api/v1/requests/{request_id}/reject": {b},
+        "POST /api/v1/requests/{request_id}/make": {b},
         "GET /api/v1/certificates": {b, a},
         "GET /api/v1/certificates/{issuer}/{serial}": {b, a},
         "POST /api/v1/certificates/{issuer}/{serial}/revoke": {b},

@@ -20,6 +20,7 @@ from yinxin.cli.context import Invocation
 from yinxin.cli.control import CONTROL_COMMANDS
 from yinxin.cli.key_management import KEY_COMMANDS
 from yinxin.cli.local import LOCAL_COMMANDS
+from yinxin.cli.operations import OPERATION_COMMANDS
 from yinxin.cli.remote import REMOTE_COMMANDS
 
 
@@ -59,5 +60,6 @@ for command in (
     *KEY_COMMANDS,
     *CONTROL_COMMANDS,
     *CEREMONY_COMMANDS,
+    *OPERATION_COMMANDS,
 ):
     main.add_command(command)

@@ -23,8 +23,8 @@ from core.errors import (
     Refused,
     Unavailable,
 )
+from keystore import softkey
 from keystore.algorithms import KeyAlgorithm
-from keystore.backends import softkey
 from keystore.envelope import decode_enveloped_key, open_envelope
 from keystore.escrow.store import KeyState, RecoveryKind
 from tests.fakes.keys import memory_key

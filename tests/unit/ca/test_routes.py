@@ -63,6 +63,7 @@ def app(authority: Authority) -> FastAPI:
             revocation,
             authority.store,
             key_management(authority).pairs,
+            authority.issuers,
             config=CAConfig(revocation_url=URL),
             clock=authority.clock,
         )

@@ -64,8 +64,7 @@ def test_every_audit_event_is_described_and_none_that_is_not_written() -> None:
         r'else "([a-z]+\.[a-z]+)"'
     )
     written |= _constants(r'Event\(\s*"([a-z-]+\.[a-z]+)"')
-    # Two names are made of a state; both sets of states are closed.
-    written |= {"request.approved", "request.rejected"}
+    # Names made of a state; the set of states is closed.
     written |= {"certificate.revoked", "certificate.held", "certificate.released"}
     assert _first_column("audit-events.md") == written
 

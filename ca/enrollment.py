@@ -182,10 +182,15 @@ class EnrollmentService:
         return record
 
     def list_requests(
-        self, *, state: RequestState | None = None, cursor: str | None = None, limit: int = 100
+        self,
+        *,
+        state: RequestState | None = None,
+        scope: frozenset[str] | None = None,
+        cursor: str | None = None,
+        limit: int = 100,
     ) -> RequestPage:
-        """Return one page, newest first."""
-        return self._requests.list_requests(state=state, cursor=cursor, limit=limit)
+        """Return one page, newest first. `scope`: tops of the subtrees to look in."""
+        return self._requests.list_requests(state=state, scope=scope, cursor=cursor, limit=limit)
 
     def _remember(self, record: EnrollmentRecord, idempotency: Idempotency | None) -> Claim:
         wanted = Claim(record.id, "" if idempotency is None else idempotency.body_hash)

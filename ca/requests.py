@@ -142,8 +142,15 @@ class RequestStore(Protocol):
     def find_request(self, request_id: str) -> EnrollmentRecord | None: ...
 
     def list_requests(
-        self, *, state: RequestState | None = None, cursor: str | None = None, limit: int = 100
-    ) -> RequestPage: ...
+        self,
+        *,
+        state: RequestState | None = None,
+        scope: frozenset[str] | None = None,
+        cursor: str | None = None,
+        limit: int = 100,
+    ) -> RequestPage:
+        """Return one page, newest first. `scope`: tops of the subtrees to look in."""
+        ...
 
     def move(self, move: Move) -> bool:
         """Apply a step. A compare-and-set: of many callers at once, one gets True."""
@@ -162,9 +169,14 @@ def encryption_request_id(request_id: str) -> str:
     return request_id + _ENCRYPTION
 
 
+def is_encryption_request(request_id: str) -> bool:
+    """Whether this is what the encryption certificate of a pair carries."""
+    return request_id.endswith(_ENCRYPTION)
+
+
 def partner_request_id(request_id: str) -> str:
     """Return the id that the other certificate carries, if there is a pair."""
-    if request_id.endswith(_ENCRYPTION):
+    if is_encryption_request(request_id):
         return request_id.removesuffix(_ENCRYPTION)
     return encryption_request_id(request_id)
 

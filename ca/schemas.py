@@ -58,11 +58,15 @@ class SubmitRequest(_Wire):
     identity: Annotated[dict[_Text, _Text], Field(max_length=20)] = Field(default_factory=dict)
     """Identity extensions by the names that the profile gives them."""
     validity_days: Annotated[int, Field(ge=1, le=36600)] | None = None
+    organisation: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] | None = None
+    """Where it belongs. Default: the only organisation where the caller may apply."""
 
     @property
     def fingerprint(self) -> str:
         """SHA-256 over the canonical body: what an idempotency key stands for."""
-        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        # Without what an earlier release did not have: its keys stand for the same bodies.
+        later = {"organisation"} if self.organisation is None else None
+        canonical = json.dumps(self.model_dump(mode="json", exclude=later), sort_keys=True)
         return sha256(canonical.encode()).hexdigest()
 
 

@@ -13,6 +13,7 @@ from ca.operations import Operation
 from ca.reasons import RevocationReason
 from ca.requests import Claim, EnrollmentRecord, Move, RequestPage, RequestState, Target
 from ca.serials import from_hex, to_hex
+from ca.sqlorganisations import in_scope
 from ca.tables import certificates, enrollment_requests, idempotency_keys
 from core.db import Database
 from core.errors import Conflict, Malformed
@@ -79,11 +80,18 @@ class SQLRequestStore:
         return None if row is None else _record(row)
 
     def list_requests(
-        self, *, state: RequestState | None = None, cursor: str | None = None, limit: int = 100
+        self,
+        *,
+        state: RequestState | None = None,
+        scope: frozenset[str] | None = None,
+        cursor: str | None = None,
+        limit: int = 100,
     ) -> RequestPage:
         statement = _select().order_by(_R.number.desc()).limit(limit + 1)
         if state is not None:
             statement = statement.where(_in_state(state))
+        if scope is not None:
+            statement = statement.where(in_scope(_R.organisation_id, scope))
         if cursor is not None:
             if not cursor.isascii() or not cursor.isdigit() or len(cursor) > 18:
                 raise Malformed("the cursor is not one that a page of this list gave")

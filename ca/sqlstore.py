@@ -16,6 +16,7 @@ from ca.issuer import Issued, Prepared, Reserved
 from ca.reasons import RevocationReason
 from ca.serials import from_hex, to_hex
 from ca.sqlissuers import SQLIssuerStore
+from ca.sqlorganisations import in_scope
 from ca.store import (
     CertificateQuery,
     CertificateRecord,
@@ -286,6 +287,8 @@ def _filtered(statement: Select[Any], query: CertificateQuery) -> Select[Any]:
         )
     if query.expires_before is not None:
         statement = statement.where(_C.not_after < query.expires_before)
+    if query.scope is not None:
+        statement = statement.where(in_scope(_C.organisation_id, query.scope))
     return statement
 
 

@@ -98,6 +98,8 @@ class CertificateQuery:
     text: str | None = None
     spki_fingerprint: str | None = None
     expires_before: datetime | None = None
+    scope: frozenset[str] | None = None
+    """Tops of the subtrees of organisations to look in (`ca.rights.Rights.scope`)."""
 
 
 @dataclass(frozen=True, slots=True)

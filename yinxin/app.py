@@ -101,6 +101,8 @@ def _add_api(app: FastAPI, service: Service) -> None:
             service.authority.store,
             service.key_management.pairs,
             service.issuers,
+            organisations=ground.registration.organisations,
+            rights=ground.registration.rights,
             config=ground.settings.ca,
             clock=ground.clock,
         )

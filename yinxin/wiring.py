@@ -35,6 +35,7 @@ from yinxin.audit_key import AuditKey
 from yinxin.first_start import Authority, ensure_authority, ensure_signing_keys
 from yinxin.key_management import KeyManagement
 from yinxin.login_certificates import OurCertificates
+from yinxin.organisations import Registration
 from yinxin.schema import upgrade
 from yinxin.settings import PASSPHRASE_VARIABLE, PIN_VARIABLE, Settings, secret_from_environment
 from yinxin.state import State, write_passphrase
@@ -59,6 +60,7 @@ class Ground:
     audit: SQLAuditLog
     control: DualControl
     administration: Administration
+    registration: Registration
 
     def close(self) -> None:
         """Close the database."""
@@ -142,7 +144,10 @@ def open_ground(settings: Settings, state: State, *, clock: Clock | None = None)
         clock=clock,
     )
     administration = Administration.assemble(settings.authn, database, audit=audit, clock=clock)
-    return Ground(settings, state, clock, database, audit, control, administration)
+    registration = Registration.assemble(
+        settings.ca, database, administration.users, audit=audit, clock=clock
+    )
+    return Ground(settings, state, clock, database, audit, control, administration, registration)
 
 
 def open_keys(settings: Settings, state: State) -> KeyStore:

@@ -2,8 +2,8 @@
 
 Commands that open the state directory (serve, config, audit, crl, user, client, token, key,
 ceremony) act for whoever owns that directory. Commands on certificates (request, certificate,
-issuer, profile, recovery, pool, proposal) call the API of a running service and have the rights of
-the token they are given.
+issuer, profile, recovery, pool, proposal, organisation, right) call the API of a running service
+and have the rights of the token they are given.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from yinxin.cli.control import CONTROL_COMMANDS
 from yinxin.cli.key_management import KEY_COMMANDS
 from yinxin.cli.local import LOCAL_COMMANDS
 from yinxin.cli.operations import OPERATION_COMMANDS
+from yinxin.cli.organisations import ORGANISATION_COMMANDS
 from yinxin.cli.remote import REMOTE_COMMANDS
 
 
@@ -61,5 +62,6 @@ for command in (
     *CONTROL_COMMANDS,
     *CEREMONY_COMMANDS,
     *OPERATION_COMMANDS,
+    *ORGANISATION_COMMANDS,
 ):
     main.add_command(command)

@@ -11,11 +11,8 @@ import click
 from ca.ceremony_plan import Plan, hashes_of
 from keystore import pem
 from yinxin.ceremonies import CeremonyDesk, Files, verify
-from yinxin.cli.context import Invocation, local_actor
+from yinxin.cli.context import Invocation, actor, local
 from yinxin.cli.files import read_ascii, write_octets
-
-_local = click.make_pass_decorator(Invocation)
-_File = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.group()
@@ -25,11 +22,11 @@ def ceremony() -> None:
 
 @ceremony.command("keys")
 @click.argument("file", type=_File)
-@_local
+@local
 def ceremony_keys(invocation: Invocation, file: Path) -> None:
     """Make the key, and fix serial number and validity in FILE.lock. Signs nothing."""
     with invocation.service() as service:
-        lock = CeremonyDesk(service, actor=local_actor()).keys(Files(file))
+        lock = CeremonyDesk(service, actor=actor()).keys(Files(file))
     click.echo(f"key\t{lock.key or 'of the other CA'}")
     click.echo(f"public key SHA-256\t{hashlib.sha256(bytes.fromhex(lock.public_key)).hexdigest()}")
     click.echo(f"serial\t{lock.serial}")
@@ -38,11 +35,11 @@ def ceremony_keys(invocation: Invocation, file: Path) -> None:
 @ceremony.command("plan")
 @click.argument("file", type=_File)
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the TBS here.")
-@_local
+@local
 def ceremony_plan(invocation: Invocation, file: Path, out: Path | None) -> None:
     """Show exactly what would be signed, its hashes and the lint's result. Changes nothing."""
     with invocation.service() as service:
-        plan = CeremonyDesk(service, actor=local_actor()).plan(Files(file))
+        plan = CeremonyDesk(service, actor=actor()).plan(Files(file))
         key = service.audit_key.signer.key.public_key
     if out is not None:
         write_octets(out, plan.tbs)
@@ -53,28 +50,28 @@ def ceremony_plan(invocation: Invocation, file: Path, out: Path | None) -> None:
 
 @ceremony.command("propose")
 @click.argument("file", type=_File)
-@_local
+@local
 def ceremony_propose(invocation: Invocation, file: Path) -> None:
     """Ask for the approvals that control.ca_certificate wants; print the proposal's id."""
     with invocation.service() as service:
-        click.echo(CeremonyDesk(service, actor=local_actor()).propose(Files(file)).id)
+        click.echo(CeremonyDesk(service, actor=actor()).propose(Files(file)).id)
 
 
 @ceremony.command("run")
 @click.argument("file", type=_File)
 @click.option("--plan", "approved", required=True, help="The plan's hash that reviewers approved.")
-@_local
+@local
 def ceremony_run(invocation: Invocation, file: Path, approved: str) -> None:
     """Sign what was approved; write FILE.pem and FILE.transcript. A killed run is run again."""
     where = Files(file)
     with invocation.service() as service:
-        _, made = CeremonyDesk(service, actor=local_actor()).run(where, approved=approved)
+        _, made = CeremonyDesk(service, actor=actor()).run(where, approved=approved)
     click.echo(f"SHA-256\t{hashlib.sha256(made.der).hexdigest()}")
     click.echo(f"written\t{where.result}\t{where.transcript}")
 
 
 @ceremony.command("audit-key")
-@_local
+@local
 def ceremony_audit_key(invocation: Invocation) -> None:
     """Print the public key that signs transcripts and checkpoints, PEM."""
     with invocation.service() as service:

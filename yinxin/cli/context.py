@@ -9,15 +9,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import click
+
 from core.errors import Misconfigured
 from yinxin.settings import Settings, load_settings
 from yinxin.state import State
 from yinxin.wiring import Ground, Service, open_ground, open_service
-
-
-def local_actor() -> str:
-    """Return the name of the person at the keyboard, for the audit log."""
-    return f"local:{getpass.getuser()}"
 
 
 @dataclass
@@ -62,3 +59,12 @@ class Invocation:
                 yield service
             finally:
                 service.keystore.close()
+
+
+local = click.make_pass_decorator(Invocation)
+"""For a command that opens the state directory."""
+
+
+def actor() -> str:
+    """Return whom the audit log names for a local command: who is at the keyboard."""
+    return f"local:{getpass.getuser()}"

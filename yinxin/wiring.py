@@ -11,6 +11,7 @@ from ca.enrollment import EnrollmentService
 from ca.issuance import find_interrupted, issue_certificate
 from ca.issuers import Generations, Issuers
 from ca.profiles import load_profiles
+from ca.reviews import Reviews
 from ca.revocation import RevocationService
 from ca.sqlrequests import SQLRequestStore
 from ca.sqlstore import SQLCertificateStore
@@ -35,7 +36,7 @@ from yinxin.audit_key import AuditKey
 from yinxin.first_start import Authority, ensure_authority, ensure_signing_keys
 from yinxin.key_management import KeyManagement
 from yinxin.login_certificates import OurCertificates
-from yinxin.organisations import Registration
+from yinxin.organisations import Registration, open_reviews
 from yinxin.schema import upgrade
 from yinxin.settings import PASSPHRASE_VARIABLE, PIN_VARIABLE, Settings, secret_from_environment
 from yinxin.state import State, write_passphrase
@@ -78,6 +79,7 @@ class Service:
     issuers: Issuers
     generations: Generations
     key_management: KeyManagement
+    reviews: Reviews
     enrollment: EnrollmentService
     revocation: RevocationService
     statuses: StatusService
@@ -198,6 +200,7 @@ def open_service(ground: Ground) -> Service:
         audit=ground.audit,
         clock=ground.clock,
     )
+    reviews = open_reviews(ground.registration, database, authority.profiles, **common)
     crl_store = SQLCRLStore(database)
     statuses = StatusService(
         authority.store,
@@ -229,11 +232,13 @@ def open_service(ground: Ground) -> Service:
         issuers=issuers,
         generations=generations,
         key_management=key_management,
+        reviews=reviews,
         enrollment=EnrollmentService(
             profiles=authority.profiles,
             issuers=generations,
             certificates=authority.store,
             requests=SQLRequestStore(database),
+            reviews=reviews,
             pairs=key_management.pairs,
             separate_approver=settings.ca.separate_approver,
             blocked_keys=frozenset(settings.ca.blocked_keys),

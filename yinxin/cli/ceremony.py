@@ -14,6 +14,8 @@ from yinxin.ceremonies import CeremonyDesk, Files, verify
 from yinxin.cli.context import Invocation, actor, local
 from yinxin.cli.files import read_ascii, write_octets
 
+_File = click.Path(exists=True, dir_okay=False, path_type=Path)
+
 
 @click.group()
 def ceremony() -> None:

@@ -127,6 +127,7 @@ def app(authority: Authority, registration: Registration) -> FastAPI:
             authority.issuers,
             organisations=registration.organisations,
             rights=registration.rights,
+            reviews=registration.reviews(authority.profiles),
             config=CAConfig(revocation_url=URL),
             clock=authority.clock,
         )

@@ -33,6 +33,7 @@ from crl.status import StatusService
 from keystore import pin
 from keystore.registry import KeyStore, open_keystore
 from yinxin.audit_key import AuditKey
+from yinxin.authority_link import AuthorityLink
 from yinxin.first_start import Authority, ensure_authority, ensure_signing_keys
 from yinxin.key_management import KeyManagement
 from yinxin.login_certificates import OurCertificates
@@ -78,6 +79,7 @@ class Service:
     authority: Authority
     issuers: Issuers
     generations: Generations
+    link: AuthorityLink
     key_management: KeyManagement
     reviews: Reviews
     enrollment: EnrollmentService
@@ -191,6 +193,7 @@ def open_service(ground: Ground) -> Service:
     ensure_authority(authority, settings.first_start)
     issuers = Issuers(authority.store, keystore, revocation_url=settings.ca.revocation_url)
     generations = Generations(issuers, clock=ground.clock)
+    link = AuthorityLink(authority, generations, host=settings.server.public_host)
     key_management = KeyManagement.assemble(
         settings.key_management,
         database,
@@ -199,6 +202,7 @@ def open_service(ground: Ground) -> Service:
         certificates=authority.store,
         audit=ground.audit,
         clock=ground.clock,
+        link=link,
     )
     reviews = open_reviews(ground.registration, database, authority.profiles, **common)
     crl_store = SQLCRLStore(database)
@@ -231,6 +235,7 @@ def open_service(ground: Ground) -> Service:
         authority=authority,
         issuers=issuers,
         generations=generations,
+        link=link,
         key_management=key_management,
         reviews=reviews,
         enrollment=EnrollmentService(

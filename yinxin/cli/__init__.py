@@ -1,6 +1,7 @@
 """The command line: ``yinxin``.
 
-Commands that open the state directory (serve, config, audit, crl, user, client, token, key) act
+Commands that open the state directory (serve, config, audit, crl, user, client, token, key,
+host) act
 for whoever owns that directory. Commands on certificates (request, certificate, issuer, profile,
 recovery, pool, proposal, organisation, right, review-rule) call the API of a running service and
 have the rights of the token they are given.
@@ -20,6 +21,7 @@ from yinxin.cli.ceremony import CEREMONY_COMMANDS
 from yinxin.cli.certificates import CERTIFICATE_COMMANDS
 from yinxin.cli.context import Invocation
 from yinxin.cli.control import CONTROL_COMMANDS
+from yinxin.cli.host import HOST_COMMANDS
 from yinxin.cli.key_management import KEY_COMMANDS
 from yinxin.cli.local import LOCAL_COMMANDS
 from yinxin.cli.login import login
@@ -68,6 +70,7 @@ for command in (
     *KEY_COMMANDS,
     *CONTROL_COMMANDS,
     *CEREMONY_COMMANDS,
+    *HOST_COMMANDS,
     *OPERATION_COMMANDS,
     *ORGANISATION_COMMANDS,
     *REVIEW_COMMANDS,

@@ -75,7 +75,7 @@ class Issuers(Mapping[str, Issuer]):
 
 
 class Generations(Mapping[str, Issuer]):
-    """The issuers that requesters name, each as the generation that signs at this moment.
+    """The issuers that requesters name, each giving the generation that signs at this moment.
 
     A later generation of an issuing CA is an issuer of its own for CRLs, OCSP and chains; a
     requester goes on naming the issuer that it succeeds.
@@ -87,14 +87,13 @@ class Generations(Mapping[str, Issuer]):
 
     @override
     def __getitem__(self, name: str) -> Issuer:
-        first, now = self._issuers[name], self._clock.now()
-        if first.succeeds is not None:
-            raise KeyError(name)
-        family = self.family(name)
+        named, now = self._issuers[name], self._clock.now()
+        # Whoever renews a certificate of a generation means the issuer, not that key.
+        family = self.family(named.succeeds or name)
         taken = [one for one in family if one.takes_over_at is None or one.takes_over_at <= now]
         current = max(taken, key=lambda one: (one.takes_over_at or _BEGINNING, one.name))
         if len(family) == 1:
-            return first
+            return named
         return replace(current, earlier=tuple(one for one in family if one is not current))
 
     @override

@@ -121,7 +121,8 @@ class RequestView(_Wire):
         content = json.loads(record.content)
         reference = target = None
         if record.serial is not None:
-            reference = CertificateReference(issuer=record.issuer, serial=to_hex(record.serial))
+            issuer = record.issued_by or record.issuer
+            reference = CertificateReference(issuer=issuer, serial=to_hex(record.serial))
         if record.target is not None:
             serial = to_hex(record.target.serial)
             target = CertificateReference(issuer=record.target.issuer, serial=serial)

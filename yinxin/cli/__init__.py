@@ -23,6 +23,7 @@ from yinxin.cli.context import Invocation
 from yinxin.cli.control import CONTROL_COMMANDS
 from yinxin.cli.host import HOST_COMMANDS
 from yinxin.cli.key_management import KEY_COMMANDS
+from yinxin.cli.keys import KEYS_COMMANDS
 from yinxin.cli.local import LOCAL_COMMANDS
 from yinxin.cli.login import login
 from yinxin.cli.operations import OPERATION_COMMANDS
@@ -68,6 +69,7 @@ for command in (
     *REQUEST_COMMANDS,
     *CERTIFICATE_COMMANDS,
     *KEY_COMMANDS,
+    *KEYS_COMMANDS,
     *CONTROL_COMMANDS,
     *CEREMONY_COMMANDS,
     *HOST_COMMANDS,

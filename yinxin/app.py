@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 
 import ca.routes
+import ca.routes_notices
 import crl.routes
 import keystore.escrow.routes
 from yinxin.app_parts import add_administration, add_provider, limited, new_app, surround
@@ -62,6 +63,7 @@ def _add_api(app: FastAPI, service: Service) -> None:
             clock=ground.clock,
         )
     )
+    app.include_router(ca.routes_notices.make_router(service.notices, ground.registration.rights))
     local, remote = service.key_management.local, service.key_management.remote
     if local is not None:
         app.include_router(keystore.escrow.routes.make_router(local.centre, local.recoveries))

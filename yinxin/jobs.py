@@ -38,6 +38,12 @@ def common_jobs(ground: Ground, audit_key: AuditKey) -> tuple[Job, ...]:
     )
 
 
+def outward_jobs(service: Service) -> tuple[Job, ...]:
+    """Return the jobs that wait for other people's servers, and so must not hold up the rest."""
+    every = service.ground.settings.notices.every_seconds
+    return (Job("notices", every, service.notices.run),)
+
+
 def _refilling(service: Service) -> tuple[Job, ...]:
     if service.key_management.local is None:
         return ()

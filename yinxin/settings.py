@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from authn.config import AuthnConfig
 from ca.config import CAConfig
+from ca.notices_config import NoticesConfig
 from core.config import ControlConfig
 from core.errors import Misconfigured
 from crl.config import RevocationConfig
@@ -58,6 +59,7 @@ class Settings(BaseModel):
     key_management: KeyManagementConfig = KeyManagementConfig()
     ca: CAConfig
     revocation: RevocationConfig = RevocationConfig()
+    notices: NoticesConfig = NoticesConfig()
     authn: AuthnConfig
     audit: AuditConfig = AuditConfig()
     control: ControlConfig = ControlConfig()

@@ -10,6 +10,7 @@ from authn.assembly import Administration, Provider
 from ca.enrollment import EnrollmentService
 from ca.issuance import find_interrupted, issue_certificate
 from ca.issuers import Generations, Issuers
+from ca.notices import NoticeService
 from ca.profiles import load_profiles
 from ca.reviews import Reviews
 from ca.revocation import RevocationService
@@ -37,6 +38,7 @@ from yinxin.authority_link import AuthorityLink
 from yinxin.first_start import Authority, ensure_authority, ensure_signing_keys
 from yinxin.key_management import KeyManagement
 from yinxin.login_certificates import OurCertificates
+from yinxin.notices import assemble_notices
 from yinxin.organisations import Registration, open_reviews
 from yinxin.schema import upgrade
 from yinxin.settings import PASSPHRASE_VARIABLE, PIN_VARIABLE, Settings, secret_from_environment
@@ -88,6 +90,7 @@ class Service:
     crls: CRLSchedule
     responder: Responder
     ocsp: OCSPPlane
+    notices: NoticeService
     follower: StatusFollower
     provider: Provider
 
@@ -256,6 +259,7 @@ def open_service(ground: Ground) -> Service:
         crls=crls,
         responder=responder,
         ocsp=OCSPPlane(responder, ready, config=settings.revocation.ocsp, clock=ground.clock),
+        notices=assemble_notices(settings.notices, database, clock=ground.clock),
         follower=follower,
         provider=Provider.assemble(
             settings.authn,

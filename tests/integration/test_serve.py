@@ -156,6 +156,7 @@ def test_roles_open_their_own_doors_only(service: Service) -> None:
         "DELETE /api/v1/review-rules/{rule_id}": {b},
         "GET /api/v1/issuers": {s, b, a},
         "GET /api/v1/profiles": {s, b, a},
+        "GET /api/v1/notices": {b, a},
         "GET /api/v1/audit/events": {a},
         "GET /api/v1/audit/verification": {a},
         "GET /metrics": {s, a},

@@ -26,6 +26,7 @@ from yinxin.cli.key_management import KEY_COMMANDS
 from yinxin.cli.keys import KEYS_COMMANDS
 from yinxin.cli.local import LOCAL_COMMANDS
 from yinxin.cli.login import login
+from yinxin.cli.notices import NOTICE_COMMANDS
 from yinxin.cli.operations import OPERATION_COMMANDS
 from yinxin.cli.organisations import ORGANISATION_COMMANDS
 from yinxin.cli.requests import REQUEST_COMMANDS
@@ -74,6 +75,7 @@ for command in (
     *CEREMONY_COMMANDS,
     *HOST_COMMANDS,
     *OPERATION_COMMANDS,
+    *NOTICE_COMMANDS,
     *ORGANISATION_COMMANDS,
     *REVIEW_COMMANDS,
 ):

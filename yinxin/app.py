@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 
 import ca.routes
+import ca.routes_bulk
 import ca.routes_notices
 import crl.routes
 import keystore.escrow.routes
@@ -63,6 +64,7 @@ def _add_api(app: FastAPI, service: Service) -> None:
             clock=ground.clock,
         )
     )
+    app.include_router(ca.routes_bulk.make_router(service.bulk.service, ground.registration.rights))
     app.include_router(ca.routes_notices.make_router(service.notices, ground.registration.rights))
     local, remote = service.key_management.local, service.key_management.remote
     if local is not None:

@@ -11,6 +11,7 @@ from alembic.script import ScriptDirectory
 
 import authn.tables
 import ca.tables
+import ca.tables_bulk
 import ca.tables_notices
 import ca.tables_organisations
 import core.audit_sql
@@ -27,6 +28,7 @@ DECLARED_IN = (
     core.jobs,
     keystore.escrow.tables,
     ca.tables,
+    ca.tables_bulk,
     ca.tables_notices,
     ca.tables_organisations,
     crl.tables,

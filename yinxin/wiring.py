@@ -35,6 +35,7 @@ from keystore import pin
 from keystore.registry import KeyStore, open_keystore
 from yinxin.audit_key import AuditKey
 from yinxin.authority_link import AuthorityLink
+from yinxin.bulk import Bulk
 from yinxin.first_start import Authority, ensure_authority, ensure_signing_keys
 from yinxin.key_management import KeyManagement
 from yinxin.login_certificates import OurCertificates
@@ -85,6 +86,7 @@ class Service:
     key_management: KeyManagement
     reviews: Reviews
     enrollment: EnrollmentService
+    bulk: Bulk
     revocation: RevocationService
     statuses: StatusService
     crls: CRLSchedule
@@ -251,6 +253,16 @@ def open_service(ground: Ground) -> Service:
             separate_approver=settings.ca.separate_approver,
             blocked_keys=frozenset(settings.ca.blocked_keys),
             **common,
+        ),
+        bulk=Bulk.assemble(
+            settings.bulk,
+            settings.ca,
+            database,
+            keystore=keystore,
+            authority=authority,
+            issuers=generations,
+            reviews=reviews,
+            key_management=key_management,
         ),
         revocation=RevocationService(
             store=authority.store, listeners=(follower.after_change,), **common

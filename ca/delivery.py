@@ -45,7 +45,7 @@ class DeliveryDesk:
         found = self._certificates.find_by_request(record.id)
         if found is None or found.der is None:
             return Delivery(record)
-        issuer = self._issuers[record.issuer]
+        issuer = self._issuers[found.issuer]
         dual = self._profiles[record.profile].encryption_profile is not None
         pair = self._pairs.get(record.id) if dual else None
         return Delivery(record, found.der, (issuer.certificate, *issuer.chain), pair)

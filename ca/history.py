@@ -140,9 +140,10 @@ class HistoryService:
         found: list[CertificateRecord] = []
         while len(found) < _GENERATIONS:
             request = self._requests.find_replacing(Target(record.issuer, record.serial))
-            if request is None or request.serial is None:
+            if request is None:
                 break
-            newer = self._certificates.find_certificate(request.issuer, request.serial)
+            # By the request: a later generation of the issuer may have made it.
+            newer = self._certificates.find_by_request(request.id)
             if newer is None:
                 break
             found.append(record := newer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Annotated
 
@@ -12,6 +13,7 @@ from ca.config import CAConfig
 from ca.desks import Desks
 from ca.dual import PairService
 from ca.enrollment import EnrollmentService
+from ca.issuer import Issuer
 from ca.organisations import Organisations
 from ca.rights import Rights
 from ca.routes_access import Access
@@ -37,6 +39,7 @@ def make_router(
     certificates: CertificateStore,
     pairs: PairService,
     desks: Desks,
+    issuers: Mapping[str, Issuer],
     *,
     organisations: Organisations,
     subjects: Subjects,
@@ -58,7 +61,7 @@ def make_router(
     add_certificate_routes(
         router,
         certificates,
-        enrollment.issuers,
+        issuers,
         access,
         belonging=partial(belonging_of, organisations=organisations, subjects=subjects),
         clock=clock,
@@ -67,7 +70,7 @@ def make_router(
 
     @router.get("/issuers", tags=["issuers"], summary="List the issuers")
     def list_issuers(_: Anyone) -> list[IssuerView]:
-        return [IssuerView.of(issuer) for issuer in enrollment.issuers.values()]
+        return [IssuerView.of(issuer) for issuer in issuers.values()]
 
     @router.get("/profiles", tags=["issuers"], summary="List the profiles that can be asked for")
     def list_profiles(_: Anyone) -> list[ProfileView]:

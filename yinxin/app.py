@@ -57,6 +57,7 @@ def _add_api(app: FastAPI, service: Service) -> None:
             service.authority.store,
             service.key_management.pairs,
             service.operations.desks,
+            service.issuers,
             organisations=ground.registration.organisations,
             subjects=service.subjects,
             rights=ground.registration.rights,

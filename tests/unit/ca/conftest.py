@@ -126,6 +126,7 @@ def app(authority: Authority, registration: Registration) -> FastAPI:
             authority.store,
             key_management(authority).pairs,
             made.desks,
+            authority.issuers,
             organisations=registration.organisations,
             subjects=registration.subjects(),
             rights=registration.rights,

@@ -68,6 +68,7 @@ class Operations:
         *,
         profiles: Mapping[str, CertificateProfile],
         issuers: Mapping[str, Issuer],
+        every_issuer: Mapping[str, Issuer],
         certificates: CertificateStore,
         pairs: PairService,
         revocation: RevocationService,
@@ -75,7 +76,7 @@ class Operations:
         audit: AuditLog,
         clock: Clock,
     ) -> Self:
-        """Put it together over `database`."""
+        """Put it together over `database`. `every_issuer`: earlier generations too, for chains."""
         requests, pickups = SQLRequestStore(database), SQLPickupStore(database)
         ledger = RequestLedger(requests, transactions=database, audit=audit)
         offers = PickupOffers(pickups, config=config.pickup, audit=audit, clock=clock)
@@ -125,7 +126,7 @@ class Operations:
             clock=clock,
         )
         deliveries = DeliveryDesk(
-            profiles=profiles, issuers=issuers, certificates=certificates, pairs=pairs
+            profiles=profiles, issuers=every_issuer, certificates=certificates, pairs=pairs
         )
         replacements = ReplacementService(
             enrollment,

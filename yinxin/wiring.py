@@ -272,6 +272,7 @@ def open_service(ground: Ground) -> Service:
             database,
             profiles=authority.profiles,
             issuers=generations,
+            every_issuer=issuers,
             certificates=authority.store,
             pairs=key_management.pairs,
             revocation=revocation,

@@ -28,6 +28,7 @@ def operations(
         authority.database,
         profiles=profiles,
         issuers=authority.issuers,
+        every_issuer=authority.issuers,
         certificates=authority.store,
         pairs=(km or key_management(authority)).pairs,
         revocation=RevocationService(**authority.services),

@@ -21,6 +21,7 @@ def periodic_jobs(service: Service) -> tuple[Job, ...]:
             ground.settings.key_management.refill_seconds,
             service.key_management.pairs.retire_ended,
         ),
+        Job("bulk-erase", 600, service.bulk.service.erase_expired),
         *common_jobs(ground, service.audit_key),
     )
 
@@ -49,6 +50,14 @@ def _refilling(service: Service) -> tuple[Job, ...]:
         return ()
     seconds = service.ground.settings.key_management.refill_seconds
     return (Job("km-refill", seconds, service.key_management.local.centre.refill),)
+
+
+def bulk_jobs(service: Service) -> tuple[Job, ...]:
+    """Return what works on batches, in a thread of its own: it may take an hour.
+
+    Every node does it; a batch is leased by one of them.
+    """
+    return (Job("bulk", 1, service.bulk.worker.run),)
 
 
 def local_jobs(service: Service, tls: ServerTLS) -> tuple[Job, ...]:

@@ -13,7 +13,7 @@ from core.observe import configure_logging
 from crl.ocsp.server import OCSPListener
 from yinxin import app, server
 from yinxin.first_start import ensure_administrators
-from yinxin.jobs import local_jobs, outward_jobs, periodic_jobs
+from yinxin.jobs import bulk_jobs, local_jobs, outward_jobs, periodic_jobs
 from yinxin.organisations import ensure_rights
 from yinxin.roles.say import say, say_links
 from yinxin.settings import Settings
@@ -68,6 +68,9 @@ def serve_authority(settings: Settings, state: State) -> None:
             ground.database, periodic_jobs(service), local_jobs(service, tls), clock=ground.clock
         )
         stack.callback(jobs.stop)
+        bulk = JobRunner(ground.database, (), bulk_jobs(service), clock=ground.clock)
+        stack.callback(bulk.stop)
+        stack.callback(service.bulk.worker.stop)
         outward = JobRunner(ground.database, outward_jobs(service), clock=ground.clock)
         stack.callback(outward.stop)
         listeners = (
@@ -82,6 +85,7 @@ def serve_authority(settings: Settings, state: State) -> None:
 
         def started() -> None:
             jobs.start()
+            bulk.start()
             outward.start()
             _announce(settings, state, links)
 

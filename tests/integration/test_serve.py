@@ -179,6 +179,7 @@ def test_roles_open_their_own_doors_only(service: Service) -> None:
         "GET /api/v1/audit/events": {a},
         "GET /api/v1/audit/verification": {a},
         "GET /metrics": {s, a},
+        "GET /api/v1/health-checks": {s, a},
         "GET /api/v1/proposals": {s, b, k, a},
         "GET /api/v1/proposals/{proposal_id}": {s, b, k, a},
         "POST /api/v1/proposals/{proposal_id}/approve": {s, b, k},

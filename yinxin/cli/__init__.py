@@ -21,6 +21,7 @@ from yinxin.cli.ceremony import CEREMONY_COMMANDS
 from yinxin.cli.certificates import CERTIFICATE_COMMANDS
 from yinxin.cli.context import Invocation
 from yinxin.cli.control import CONTROL_COMMANDS
+from yinxin.cli.health import HEALTH_COMMANDS
 from yinxin.cli.host import HOST_COMMANDS
 from yinxin.cli.key_management import KEY_COMMANDS
 from yinxin.cli.keys import KEYS_COMMANDS
@@ -72,6 +73,7 @@ for command in (
     *REQUEST_COMMANDS,
     *BULK_COMMANDS,
     *CERTIFICATE_COMMANDS,
+    *HEALTH_COMMANDS,
     *KEY_COMMANDS,
     *KEYS_COMMANDS,
     *CONTROL_COMMANDS,

@@ -29,27 +29,16 @@ def _expiry(service: Service) -> Sequence[Fault]:
     for issuer in service.issuers.values():
         end = _end(issuer)
         left = end - now
-        if left.total_seconds() <= 0:
-            if not _succeeded(service, issuer, now):
-                faults.append(Fault(Level.CRITICAL, f"{issuer.name} ended on {end:%Y-%m-%d}"))
-        elif left < timedelta(days=config.ca_critical_days):
-            level = Level.WARNING if _succeeded(service, issuer, end) else Level.CRITICAL
-            faults.append(Fault(level, f"{issuer.name} ends on {end:%Y-%m-%d}"))
-        elif left < timedelta(days=config.ca_warning_days) and not _succeeded(service, issuer, end):
+        succeeded = service.generations.succeeded(issuer.name, by=max(end, now))
+        if left > timedelta(days=config.ca_warning_days) or (succeeded and end <= now):
+            continue
+        if end <= now:
+            faults.append(Fault(Level.CRITICAL, f"{issuer.name} ended on {end:%Y-%m-%d}"))
+        elif left < timedelta(days=config.ca_critical_days) and not succeeded:
+            faults.append(Fault(Level.CRITICAL, f"{issuer.name} ends on {end:%Y-%m-%d}"))
+        elif not succeeded:
             faults.append(Fault(Level.WARNING, f"{issuer.name} ends on {end:%Y-%m-%d}"))
     return faults
-
-
-def _succeeded(service: Service, issuer: Issuer, by: datetime) -> bool:
-    """Whether a later generation takes over by then."""
-    first = issuer.succeeds or issuer.name
-    mine = issuer.takes_over_at
-    return any(
-        one.takes_over_at is not None
-        and one.takes_over_at <= by
-        and (mine is None or one.takes_over_at > mine)
-        for one in service.generations.family(first)
-    )
 
 
 def _keys(service: Service) -> Sequence[Fault]:
@@ -84,10 +73,9 @@ def _delegates(service: Service) -> Sequence[Fault]:
         newest = max(records, key=lambda one: one.not_after, default=None)
         if newest is None:
             faults.append(Fault(Level.CRITICAL, f"{issuer.name} has no OCSP signer"))
-        elif (
-            now > newest.not_before + 3 * (newest.not_after - newest.not_before) / 4
-            and newest.not_after < _end(issuer) - timedelta(seconds=1)
-        ):
+        elif now > newest.not_before + 3 * (
+            newest.not_after - newest.not_before
+        ) / 4 and newest.not_after < _end(issuer) - timedelta(seconds=1):
             says = f"the OCSP signer of {issuer.name} ends on {newest.not_after:%Y-%m-%d %H:%M} UTC"
             faults.append(Fault(Level.WARNING, says))
     return faults

@@ -78,7 +78,9 @@ def _administrators(ground: Ground) -> Sequence[Fault]:
     faults = []
     users = ground.administration.users.list_users()
     for role in (Role.SYSTEM, Role.BUSINESS, Role.AUDIT):
-        ready = [one for one in users if one.role is role and one.password_hash and not one.disabled]
+        ready = [
+            one for one in users if one.role is role and one.password_hash and not one.disabled
+        ]
         if not ready:
             faults.append(Fault(Level.WARNING, f"no {role} administrator has set a password"))
         elif len(ready) == 1 and role is Role.BUSINESS:

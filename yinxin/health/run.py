@@ -6,13 +6,13 @@ from typing import Final
 
 from core.errors import TrustError
 from yinxin.health.authority import AUTHORITY_CHECKS
-from yinxin.health.findings import Finding, Level, look
+from yinxin.health.findings import Check, Finding, Level, look
 from yinxin.health.host import HOST_CHECKS
 from yinxin.settings import Settings
 from yinxin.state import State
 from yinxin.wiring import Ground, Service, open_ground, open_service
 
-CHECKS: Final = (*HOST_CHECKS, *AUTHORITY_CHECKS)
+CHECKS: Final[tuple[Check[Ground] | Check[Service], ...]] = (*HOST_CHECKS, *AUTHORITY_CHECKS)
 
 
 def check_health(service: Service) -> list[Finding]:

@@ -62,8 +62,9 @@ class SelfRenewal:
         if parent is None:
             return False
         old, now = x509.load_der_x509_certificate(record.certificate), self.clock.now()
-        if old.not_valid_after_utc - now > timedelta(days=self.days):
-            return False
+        left = old.not_valid_after_utc - now
+        if not timedelta(0) < left <= timedelta(days=self.days):
+            return False  # what has ended is for people to see to
         if self.generations.succeeded(record.name, by=old.not_valid_after_utc):
             return False
         profile = self._profile(record, old)

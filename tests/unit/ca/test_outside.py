@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from ca.altnames import parse_alternative_name
+from ca.bootstrap import NewIssuer, create_root
 from ca.ceremony_plan import read_other_ca
 from ca.ceremony_run import Made
 from ca.issuers import Issuers
 from ca.outside import OutsideCAs
 from ca.profiles import IssuerKind
-from core.db import Database, open_database
+from ca.sqlstore import SQLCertificateStore
+from core.db import metadata, open_database
 from core.errors import Conflict, NotFound, Refused
+from keystore import keyref
 from keystore.algorithms import KeyAlgorithm
 from tests.fakes.audit import MemoryAuditLog
 from tests.judges import JudgeSaysNo, openssl
 from tests.unit.ca.conftest import URL, Authority, request
 from tests.unit.ca.test_ceremony import Desk, file
-from yinxin.schema import upgrade
 
 CROSS = """
 act = "cross-certificate"
@@ -63,23 +67,32 @@ class Neighbours:
 
 
 @pytest.fixture
-def neighbours(authority: Authority) -> Neighbours:
-    # The same process makes the same keys again, in the same order: theirs must be others.
-    database = open_database("sqlite://")
-    upgrade(database)
+def neighbours(authority: Authority, tmp_path: Path) -> Neighbours:
+    database = open_database(f"sqlite:///{tmp_path}/theirs.sqlite3")
+    metadata.create_all(database.engine)
     return Neighbours(authority, _Other(database, authority.clock, MemoryAuditLog()))
 
 
 class _Other(Authority):
     def __post_init__(self) -> None:
+        self.store = SQLCertificateStore(self.database)
+        # The same process makes the same keys again, in the same order: theirs must be others.
         for number in range(6):
-            for algorithm in (KeyAlgorithm.SM2, KeyAlgorithm.RSA_3072):
-                self.keystore.generate(f"memory:object=skip-{algorithm}-{number}", algorithm)
-        super().__post_init__()
-
-    def add_hierarchy(self, family: str, algorithm: KeyAlgorithm, signature=None) -> None:
-        if algorithm is KeyAlgorithm.RSA_3072:
-            super().add_hierarchy(family, algorithm, signature)
+            ref = keyref.make("memory", object=f"skip-{number}")
+            self.keystore.generate(ref, KeyAlgorithm.RSA_3072)
+        root = create_root(
+            NewIssuer(
+                "rsa-root",
+                (("C", "CN"), ("O", "邻居"), ("CN", "Their root")),
+                KeyAlgorithm.RSA_3072,
+                keyref.make("memory", object="theirs"),
+            ),
+            profile=self.profiles["root"],
+            revocation_url=URL,
+            keystore=self.keystore,
+            **self.services,
+        )
+        self.issuers = {"rsa-root": root}
 
 
 def ours_issued(neighbours: Neighbours, *names: str) -> bytes:
@@ -182,23 +195,9 @@ def test_an_answer_for_another_key_name_or_chain_is_refused(neighbours: Neighbou
     ours, theirs = neighbours.ours, neighbours.theirs
     Desk(ours).run(file(REQUEST))
     root = certificate(theirs.issuers["rsa-root"].certificate)
-    other = certificate(theirs.issuers["rsa-issuing"].certificate)
+    other = certificate(neighbours.cross().der)
     with pytest.raises(Refused, match="another key"):
         outside_of(ours).take_up(file(REQUEST), other, [root], actor="alice")
     with pytest.raises(Refused, match="no request"):
         outside_of(ours).take_up(file(CROSS), other, [root], actor="alice")
     assert ours.store.find_issuer("under-theirs") is None
-
-
-def test_outside_certificates_on_both_databases(database: Database) -> None:
-    from ca.sqlstore import SQLCertificateStore
-    from ca.store import Outside
-    from tests.fakes.clock import FakeClock
-
-    store, now = SQLCertificateStore(database), FakeClock().now()
-    store.add_above("a", [b"parent", b"root"], now=now)
-    assert store.add_cross_certificate("a", b"cross", now=now)
-    assert not store.add_cross_certificate("a", b"cross", now=now)
-    assert store.list_outside() == {"a": Outside((b"parent", b"root"), (b"cross",))}
-    with pytest.raises(Conflict):
-        store.add_above("a", [b"parent"], now=now)

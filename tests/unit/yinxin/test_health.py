@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from sqlalchemy import delete, insert, update
+from sqlalchemy import delete, insert
 
 from core.audit_sql import audit_checkpoints
 from core.errors import Misconfigured, Unavailable
@@ -119,7 +119,7 @@ def test_a_key_that_is_gone_is_critical(service: Service, monkeypatch: pytest.Mo
 
 def test_a_pool_below_its_minimum_is_found(service: Service) -> None:
     with service.ground.database.transaction() as connection:
-        connection.execute(update(escrow_keys).values(state="history"))
+        connection.execute(delete(escrow_keys))
     assert level_of(service, "key-pool") is Level.CRITICAL
 
 

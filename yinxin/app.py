@@ -111,9 +111,15 @@ def _add_api(app: FastAPI, service: Service) -> None:
     )
     app.include_router(authn.routes.make_client_api(administration.clients))
     app.include_router(
-        authn.routes.make_user_api(administration.users, issuer=ground.settings.authn.issuer)
+        authn.routes.make_user_api(
+            administration.users, administration.roles, issuer=ground.settings.authn.issuer
+        )
     )
-    app.include_router(authn.routes.make_binding_api(provider.certificates, administration.users))
+    app.include_router(
+        authn.routes.make_binding_api(
+            provider.certificates, administration.users, administration.roles
+        )
+    )
 
 
 def _surround(app: FastAPI, service: Service) -> Any:

@@ -142,7 +142,9 @@ def open_ground(settings: Settings, state: State, *, clock: Clock | None = None)
         audit=audit,
         clock=clock,
     )
-    administration = Administration.assemble(settings.authn, database, audit=audit, clock=clock)
+    administration = Administration.assemble(
+        settings.authn, database, control=control, audit=audit, clock=clock
+    )
     return Ground(settings, state, clock, database, audit, control, administration)
 
 
@@ -242,6 +244,7 @@ def open_service(ground: Ground) -> Service:
         provider=Provider.assemble(
             settings.authn,
             database,
+            ground.administration,
             signers=ensure_signing_keys(keystore),
             verifier=OurCertificates(issuers, statuses, clock=ground.clock),
             audit=ground.audit,

@@ -20,6 +20,7 @@ from yinxin.cli.control import CONTROL_COMMANDS
 from yinxin.cli.key_management import KEY_COMMANDS
 from yinxin.cli.local import LOCAL_COMMANDS
 from yinxin.cli.remote import REMOTE_COMMANDS
+from yinxin.cli.users import USER_COMMANDS
 
 
 class _Sentences(click.Group):
@@ -52,5 +53,11 @@ def main(context: click.Context, state: str, config_file: str | None) -> None:
     context.obj = Invocation(state=state, config_file=config_file)
 
 
-for command in (*LOCAL_COMMANDS, *REMOTE_COMMANDS, *KEY_COMMANDS, *CONTROL_COMMANDS):
+for command in (
+    *LOCAL_COMMANDS,
+    *USER_COMMANDS,
+    *REMOTE_COMMANDS,
+    *KEY_COMMANDS,
+    *CONTROL_COMMANDS,
+):
     main.add_command(command)

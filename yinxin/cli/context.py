@@ -1,12 +1,15 @@
-"""What every command gets: where the state is, and the settings, read once."""
+"""What every command gets: where the state is, the settings, and who is at the keyboard."""
 
 from __future__ import annotations
 
+import getpass
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+
+import click
 
 from core.errors import Misconfigured
 from yinxin.settings import Settings, load_settings
@@ -56,3 +59,11 @@ class Invocation:
                 yield service
             finally:
                 service.keystore.close()
+
+
+local = click.make_pass_decorator(Invocation)
+
+
+def actor() -> str:
+    """Return what the audit log calls the person at the keyboard."""
+    return f"local:{getpass.getuser()}"

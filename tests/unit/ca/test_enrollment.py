@@ -133,7 +133,7 @@ def test_a_crash_between_approval_and_certificate_is_finished_by_approving_again
         serial=1 << 158,
         now=now,
     )
-    authority.store.reserve(prepared, now=now)
+    authority.store.reserve_all([prepared], now=now)
     with pytest.raises(Conflict, match="in 30 seconds"):
         service.approve(waiting.id, actor="bob")
     authority.clock.advance(seconds=31)

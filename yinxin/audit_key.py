@@ -15,7 +15,7 @@ AUDIT_KEY: Final = keyref.make("software", object="audit-1")
 
 @dataclass(frozen=True, slots=True)
 class AuditKey:
-    """`core.audit_sql.CheckpointSigner` over the keystore: SM2."""
+    """`core.audit_chain.CheckpointSigner` over the keystore: SM2."""
 
     signer: Signer
 

@@ -11,7 +11,7 @@ from alembic.script import ScriptDirectory
 
 import authn.tables
 import ca.tables
-import core.audit_sql
+import core.audit_tables
 import core.control_tables
 import core.jobs
 import crl.tables
@@ -20,7 +20,7 @@ from core.db import Database
 from core.errors import Misconfigured
 
 DECLARED_IN = (
-    core.audit_sql,
+    core.audit_tables,
     core.control_tables,
     core.jobs,
     keystore.escrow.tables,

@@ -34,6 +34,11 @@ class CAConfig(BaseModel):
         description="Refuse that a requester approves the own request. False by default, because "
         "a first start creates only one business administrator.",
     )
+    separate_steps: bool = Field(
+        default=True,
+        description="Refuse that one operator holds entry and review, or review and make, of the "
+        "same organisation and profile. The first business administrator holds all of them.",
+    )
     blocked_keys: tuple[str, ...] = Field(
         default=(),
         description="SHA-256 of DER SubjectPublicKeyInfo values, lowercase hex, that are refused.",

@@ -16,6 +16,7 @@ from ca.issuer import Issued, Prepared, Reserved
 from ca.reasons import RevocationReason
 from ca.serials import from_hex, to_hex
 from ca.sqlissuers import SQLIssuerStore
+from ca.sqlorganisations import in_scope
 from ca.store import (
     CertificateQuery,
     CertificateRecord,
@@ -243,6 +244,8 @@ def _row(prepared: Prepared, now: datetime) -> dict[str, Any]:
         "spki_fingerprint": hashlib.sha256(prepared.spki).hexdigest(),
         "requester": prepared.requester,
         "request_id": prepared.request_id,
+        "organisation_id": prepared.organisation_id,
+        "subject_id": prepared.subject_id,
         "reserved_at": now,
     }
 
@@ -284,6 +287,8 @@ def _filtered(statement: Select[Any], query: CertificateQuery) -> Select[Any]:
         )
     if query.expires_before is not None:
         statement = statement.where(_C.not_after < query.expires_before)
+    if query.scope is not None:
+        statement = statement.where(in_scope(_C.organisation_id, query.scope))
     return statement
 
 
@@ -310,4 +315,6 @@ def _record(row: Any) -> CertificateRecord:
         issued_at=row.issued_at,
         revoked_at=row.revoked_at,
         reason=_reason(row.reason),
+        organisation_id=row.organisation_id,
+        subject_id=row.subject_id,
     )

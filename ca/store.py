@@ -55,6 +55,9 @@ class CertificateRecord:
     issued_at: datetime | None
     revoked_at: datetime | None
     reason: RevocationReason | None
+    organisation_id: str | None = None
+    """The branch it was issued under."""
+    subject_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,8 @@ class CertificateQuery:
     text: str | None = None
     spki_fingerprint: str | None = None
     expires_before: datetime | None = None
+    scope: frozenset[str] | None = None
+    """Tops of the subtrees of organisations to look in (`ca.rights.Rights.scope`)."""
 
 
 @dataclass(frozen=True, slots=True)

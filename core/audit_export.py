@@ -133,7 +133,8 @@ class AuditExporter:
             ]
             if not events and not signed:
                 return
-            target.write([Line(one, encode(one)) for one in (*events, *signed)])
+            rows: list[StoredEvent | Checkpoint] = [*events, *signed]
+            target.write([Line(one, encode(one)) for one in rows])
             checkpoint = signed[-1].sequence if signed else checkpoint
             self._source.move_cursor(target.name, sequence, checkpoint)
             AUDIT_EXPORT_LAG.labels(target.name).set(max(0, head[0] - sequence))

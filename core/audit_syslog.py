@@ -24,9 +24,7 @@ class SyslogTarget:
 
     name = "syslog"
 
-    def __init__(
-        self, host: str, port: int, *, tls: ssl.SSLContext | None, hostname: str
-    ) -> None:
+    def __init__(self, host: str, port: int, *, tls: ssl.SSLContext | None, hostname: str) -> None:
         self._host = host
         self._port = port
         self._tls = tls

@@ -100,6 +100,8 @@ def _add_api(app: FastAPI, service: Service) -> None:
             service.revocation,
             service.authority.store,
             service.key_management.pairs,
+            organisations=ground.registration.organisations,
+            rights=ground.registration.rights,
             config=ground.settings.ca,
             clock=ground.clock,
         )

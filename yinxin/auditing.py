@@ -1,4 +1,4 @@
-"""The audit chain on its way off the box: targets from the settings, and the thread that feeds them."""
+"""The audit chain on its way off the box: targets from the settings, and what feeds them."""
 
 from __future__ import annotations
 
@@ -23,9 +23,7 @@ def make_exporter(
     """Make what signs checkpoints and exports. Raises `Misconfigured`."""
     targets: list[AuditTarget] = []
     if config.file.directory is not None:
-        targets.append(
-            FileTarget(config.file.directory, rotate_octets=config.file.rotate_octets)
-        )
+        targets.append(FileTarget(config.file.directory, rotate_octets=config.file.rotate_octets))
     if config.syslog.host is not None:
         tls = _tls(config.syslog) if config.syslog.protocol == "tls" else None
         targets.append(

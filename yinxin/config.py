@@ -37,6 +37,9 @@ class DatabaseConfig(BaseModel):
     url: str | None = None
     """``sqlite:///path`` or ``postgresql+psycopg://…``; default: yinxin.sqlite3 in the state
     directory. A password in it is never shown."""
+    owner_url: str | None = None
+    """PostgreSQL: the url of the role that owns the tables, when ``url`` is one that may only use
+    them. Migrations and grants run as the owner (``yinxin database``, docs/audit.md)."""
 
 
 class AuditFileConfig(BaseModel):

@@ -29,7 +29,9 @@ def make_health_router(service: Service) -> APIRouter:
     def readyz() -> JSONResponse:
         faults = {name: fault for name, fault in _checks(service) if fault is not None}
         status = HTTPStatus.SERVICE_UNAVAILABLE if faults else HTTPStatus.OK
-        body = {"status": "not ready" if faults else "ready", "faults": faults}
+        # A collector that is away stops nothing; who watches has to know.
+        late = {f"audit/{name}": fault for name, fault in service.exporter.faults.items()}
+        body = {"status": "not ready" if faults else "ready", "faults": faults, "warnings": late}
         return JSONResponse(body, status_code=status, headers={"Cache-Control": "no-store"})
 
     return router

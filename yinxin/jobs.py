@@ -13,11 +13,6 @@ def periodic_jobs(service: Service) -> tuple[Job, ...]:
     ground = service.ground
     return (
         Job("crl-refresh", 15, service.crls.refresh),
-        Job(
-            "audit-checkpoint",
-            ground.settings.audit.checkpoint_seconds,
-            lambda: ground.audit.checkpoint(service.audit_key),
-        ),
         Job("proposals", 30, ground.control.resume),
         Job("ocsp-delegates", 3600, service.ensure_delegates),
         Job(

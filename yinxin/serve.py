@@ -15,8 +15,10 @@ from core.jobs import JobRunner
 from core.observe import configure_logging
 from crl.ocsp.server import OCSPListener
 from yinxin import app, server
+from yinxin.auditing import export_job
 from yinxin.first_start import ensure_administrators
 from yinxin.jobs import local_jobs, periodic_jobs
+from yinxin.organisations import ensure_rights
 from yinxin.settings import Settings
 from yinxin.state import State, hold, prepare_state
 from yinxin.tls import ServerTLS
@@ -54,6 +56,12 @@ def serve(settings: Settings, directory: Path) -> None:
         tls = ServerTLS(service, contexts)
         tls.renew()
         links = ensure_administrators(ground.administration)
+        ensure_rights(
+            ground.registration,
+            ground.administration.users,
+            ground.database,
+            organization=settings.first_start.organization,
+        )
         service.follower.start()
         stack.callback(service.follower.stop)
         stack.callback(service.ocsp.close)
@@ -62,6 +70,9 @@ def serve(settings: Settings, directory: Path) -> None:
             ground.database, periodic_jobs(service), local_jobs(tls), clock=ground.clock
         )
         stack.callback(jobs.stop)
+        exports = JobRunner(ground.database, (export_job(service.exporter),), clock=ground.clock)
+        stack.callback(service.exporter.close)
+        stack.callback(exports.stop)
         listeners = (
             server.Listener(sockets[0], app.make_control_app(service), tls=contexts[0]),
             server.Listener(sockets[1], app.make_machine_app(service), tls=contexts[1]),
@@ -74,12 +85,15 @@ def serve(settings: Settings, directory: Path) -> None:
 
         def started() -> None:
             jobs.start()
+            exports.start()
             _announce(settings, state, links)
 
         server.run(listeners, started=started)
         # One last signature over the chain, so that what happened since the last one is covered.
+        exports.stop()
         try:
             ground.audit.checkpoint(service.audit_key)
+            service.exporter.run()
         except TrustError:
             log.exception("the last checkpoint of the audit log could not be made")
     _say("Stopped.")

@@ -16,11 +16,12 @@ from ca.profiles import load_profiles
 from ca.revocation import RevocationService
 from ca.sqlrequests import SQLRequestStore
 from ca.sqlstore import SQLCertificateStore
+from core.audit_export import AuditExporter
 from core.audit_sql import SQLAuditLog
 from core.clock import Clock, SystemClock
 from core.control import DualControl
 from core.control_sql import SQLProposalStore
-from core.db import Database, open_database
+from core.db import Database
 from core.errors import Misconfigured
 from crl.ocsp.delegate import Delegates, ensure_delegate, ensure_delegates
 from crl.ocsp.follow import StatusFollower
@@ -34,10 +35,12 @@ from crl.status import StatusService
 from keystore import pin
 from keystore.registry import KeyStore, open_keystore
 from yinxin.audit_key import AuditKey
+from yinxin.auditing import make_exporter
+from yinxin.database import open_prepared
 from yinxin.first_start import Authority, ensure_authority, ensure_signing_keys
 from yinxin.key_management import KeyManagement
 from yinxin.login_certificates import OurCertificates
-from yinxin.schema import upgrade
+from yinxin.organisations import Registration
 from yinxin.settings import PASSPHRASE_VARIABLE, PIN_VARIABLE, Settings, secret_from_environment
 from yinxin.state import State, write_passphrase
 
@@ -61,6 +64,7 @@ class Ground:
     audit: SQLAuditLog
     control: DualControl
     administration: Administration
+    registration: Registration
 
     def close(self) -> None:
         """Close the database."""
@@ -74,6 +78,7 @@ class Service:
     ground: Ground
     keystore: KeyStore
     audit_key: AuditKey
+    exporter: AuditExporter
     authority: Authority
     issuers: Mapping[str, Issuer]
     key_management: KeyManagement
@@ -131,8 +136,7 @@ class Service:
 def open_ground(settings: Settings, state: State, *, clock: Clock | None = None) -> Ground:
     """Open the database and bring it to this release's tables. Raises `Misconfigured`."""
     clock = clock or SystemClock()
-    database = open_database(settings.database.url or state.database_url)
-    upgrade(database)
+    database = open_prepared(settings, state, clock=clock)
     audit = SQLAuditLog(database, clock=clock)
     audit.initialise()
     control = DualControl(
@@ -145,7 +149,10 @@ def open_ground(settings: Settings, state: State, *, clock: Clock | None = None)
     administration = Administration.assemble(
         settings.authn, database, control=control, audit=audit, clock=clock
     )
-    return Ground(settings, state, clock, database, audit, control, administration)
+    registration = Registration.assemble(
+        settings.ca, database, administration.users, audit=audit, clock=clock
+    )
+    return Ground(settings, state, clock, database, audit, control, administration, registration)
 
 
 def open_keys(settings: Settings, state: State) -> KeyStore:
@@ -195,6 +202,7 @@ def open_service(ground: Ground) -> Service:
         audit=ground.audit,
         clock=ground.clock,
     )
+    audit_key = AuditKey.open(keystore)
     crl_store = SQLCRLStore(database)
     statuses = StatusService(
         authority.store,
@@ -219,7 +227,10 @@ def open_service(ground: Ground) -> Service:
     return Service(
         ground=ground,
         keystore=keystore,
-        audit_key=AuditKey.open(keystore),
+        audit_key=audit_key,
+        exporter=make_exporter(
+            settings.audit, ground.audit, audit_key, hostname=settings.server.public_host
+        ),
         authority=authority,
         issuers=issuers,
         key_management=key_management,

@@ -10,7 +10,7 @@ import pytest
 
 from ca.issuer import Issued, Prepared
 from ca.reasons import RevocationReason
-from ca.requests import Claim, EnrollmentRecord, RequestState
+from ca.requests import Claim, EnrollmentRecord, Move, RequestState
 from ca.serials import SerialNumber
 from ca.sqlrequests import SQLRequestStore
 from ca.sqlstore import SQLCertificateStore
@@ -246,8 +246,8 @@ def test_a_request_is_decided_once(requests: SQLRequestStore) -> None:
     requests.add_request(record("r"))
 
     def decide(name: str) -> bool:
-        return requests.decide(
-            "r", RequestState.APPROVED, by=name, comment=None, at=NOW, stale_before=NOW
+        return requests.move(
+            Move("r", (RequestState.PENDING,), RequestState.APPROVED, NOW, NOW, decided_by=name)
         )
 
     with ThreadPoolExecutor(8) as threads:

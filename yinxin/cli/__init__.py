@@ -2,8 +2,8 @@
 
 Commands that open the state directory (serve, config, audit, crl, user, client, token, key) act
 for whoever owns that directory. Commands on certificates (request, certificate, issuer, profile,
-recovery, pool, proposal) call the API of a running service and have the rights of the token they
-are given.
+recovery, pool, proposal, organisation, right) call the API of a running service and have the
+rights of the token they are given.
 """
 
 from __future__ import annotations
@@ -15,10 +15,14 @@ import click
 from typing_extensions import override
 
 from core.errors import TrustError
+from yinxin.cli.audit import AUDIT_COMMANDS
 from yinxin.cli.context import Invocation
 from yinxin.cli.control import CONTROL_COMMANDS
+from yinxin.cli.database import DATABASE_COMMANDS
 from yinxin.cli.key_management import KEY_COMMANDS
 from yinxin.cli.local import LOCAL_COMMANDS
+from yinxin.cli.operations import OPERATION_COMMANDS
+from yinxin.cli.organisations import ORGANISATION_COMMANDS
 from yinxin.cli.remote import REMOTE_COMMANDS
 from yinxin.cli.users import USER_COMMANDS
 
@@ -56,8 +60,12 @@ def main(context: click.Context, state: str, config_file: str | None) -> None:
 for command in (
     *LOCAL_COMMANDS,
     *USER_COMMANDS,
+    *AUDIT_COMMANDS,
+    *DATABASE_COMMANDS,
     *REMOTE_COMMANDS,
     *KEY_COMMANDS,
     *CONTROL_COMMANDS,
+    *OPERATION_COMMANDS,
+    *ORGANISATION_COMMANDS,
 ):
     main.add_command(command)

@@ -245,7 +245,10 @@ def request_show(client: Client, request_id: str) -> None:
 @click.argument("request_id")
 @remote
 def request_approve(client: Client, request_id: str) -> None:
-    """Approve a request and issue its certificate. May be repeated."""
+    """Approve a request; its certificate is issued unless another step comes first.
+
+    May be repeated.
+    """
     _show(client.post(f"/requests/{step(request_id)}/approve", {}))
 
 

@@ -64,9 +64,9 @@ def test_every_audit_event_is_described_and_none_that_is_not_written() -> None:
         r'else "([a-z]+\.[a-z]+)"'
     )
     written |= _constants(r'Event\(\s*"([a-z-]+\.[a-z]+)"')
-    # Two names are made of a state; both sets of states are closed.
-    written |= {"request.approved", "request.rejected"}
+    # Names made of a state; the set of states is closed.
     written |= {"certificate.revoked", "certificate.held", "certificate.released"}
+    written |= {f"organisation.{kind}" for kind in ("renamed", "moved", "closed")}
     assert _first_column("audit-events.md") == written
 
 

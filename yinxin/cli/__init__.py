@@ -15,16 +15,18 @@ import click
 from typing_extensions import override
 
 from core.errors import TrustError
+from yinxin.cli.accounts import ACCOUNT_COMMANDS
 from yinxin.cli.audit import AUDIT_COMMANDS
+from yinxin.cli.certificates import CERTIFICATE_COMMANDS
 from yinxin.cli.context import Invocation
 from yinxin.cli.control import CONTROL_COMMANDS
 from yinxin.cli.database import DATABASE_COMMANDS
 from yinxin.cli.key_management import KEY_COMMANDS
 from yinxin.cli.local import LOCAL_COMMANDS
+from yinxin.cli.login import login
 from yinxin.cli.operations import OPERATION_COMMANDS
 from yinxin.cli.organisations import ORGANISATION_COMMANDS
-from yinxin.cli.remote import REMOTE_COMMANDS
-from yinxin.cli.users import USER_COMMANDS
+from yinxin.cli.requests import REQUEST_COMMANDS
 
 
 class _Sentences(click.Group):
@@ -59,10 +61,12 @@ def main(context: click.Context, state: str, config_file: str | None) -> None:
 
 for command in (
     *LOCAL_COMMANDS,
-    *USER_COMMANDS,
+    *ACCOUNT_COMMANDS,
     *AUDIT_COMMANDS,
     *DATABASE_COMMANDS,
-    *REMOTE_COMMANDS,
+    login,
+    *REQUEST_COMMANDS,
+    *CERTIFICATE_COMMANDS,
     *KEY_COMMANDS,
     *CONTROL_COMMANDS,
     *OPERATION_COMMANDS,

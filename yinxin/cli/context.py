@@ -1,4 +1,4 @@
-"""What every command gets: where the state is, the settings, and who is at the keyboard."""
+"""What every command gets: where the state is, and the settings, read once."""
 
 from __future__ import annotations
 
@@ -62,8 +62,9 @@ class Invocation:
 
 
 local = click.make_pass_decorator(Invocation)
+"""For a command that opens the state directory."""
 
 
 def actor() -> str:
-    """Return what the audit log calls the person at the keyboard."""
+    """Return whom the audit log names for a local command: who is at the keyboard."""
     return f"local:{getpass.getuser()}"

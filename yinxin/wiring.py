@@ -13,6 +13,7 @@ from ca.enrollment import EnrollmentService
 from ca.issuance import find_interrupted, issue_certificate
 from ca.issuer import Issuer
 from ca.profiles import load_profiles
+from ca.reviews import Reviews
 from ca.revocation import RevocationService
 from ca.sqlrequests import SQLRequestStore
 from ca.sqlstore import SQLCertificateStore
@@ -40,7 +41,7 @@ from yinxin.database import open_prepared
 from yinxin.first_start import Authority, ensure_authority, ensure_signing_keys
 from yinxin.key_management import KeyManagement
 from yinxin.login_certificates import OurCertificates
-from yinxin.organisations import Registration
+from yinxin.organisations import Registration, open_reviews
 from yinxin.settings import PASSPHRASE_VARIABLE, PIN_VARIABLE, Settings, secret_from_environment
 from yinxin.state import State, write_passphrase
 
@@ -82,6 +83,7 @@ class Service:
     authority: Authority
     issuers: Mapping[str, Issuer]
     key_management: KeyManagement
+    reviews: Reviews
     enrollment: EnrollmentService
     revocation: RevocationService
     statuses: StatusService
@@ -203,6 +205,7 @@ def open_service(ground: Ground) -> Service:
         clock=ground.clock,
     )
     audit_key = AuditKey.open(keystore)
+    reviews = open_reviews(ground.registration, database, authority.profiles, **common)
     crl_store = SQLCRLStore(database)
     statuses = StatusService(
         authority.store,
@@ -234,11 +237,13 @@ def open_service(ground: Ground) -> Service:
         authority=authority,
         issuers=issuers,
         key_management=key_management,
+        reviews=reviews,
         enrollment=EnrollmentService(
             profiles=authority.profiles,
             issuers=issuers,
             certificates=authority.store,
             requests=SQLRequestStore(database),
+            reviews=reviews,
             pairs=key_management.pairs,
             separate_approver=settings.ca.separate_approver,
             blocked_keys=frozenset(settings.ca.blocked_keys),

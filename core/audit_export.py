@@ -104,6 +104,14 @@ class AuditExporter:
                     log.exception("the audit log is not exported", extra={"target": target.name})
                 self._faults[target.name] = str(error)
 
+    def finish(self) -> None:
+        """Sign and export once more before the end, so that what happened last is covered too."""
+        try:
+            self._source.checkpoint(self._signer, rows=1, seconds=0)
+            self.run()
+        except TrustError:
+            log.exception("the last checkpoint of the audit log could not be made")
+
     def close(self) -> None:
         """Close every target."""
         for target in self._targets:

@@ -40,9 +40,9 @@ Execute = Callable[[Proposal], str]
 APPROVERS: Final[Mapping[Act, frozenset[Role]]] = {
     Act.CA_CERTIFICATE: frozenset({Role.SYSTEM, Role.BUSINESS, Role.KEY}),
     Act.PROFILE_CHANGE: frozenset({Role.SYSTEM, Role.BUSINESS}),
-    Act.ROLE_CHANGE: frozenset({Role.SYSTEM, Role.BUSINESS}),
+    Act.ROLE_CHANGE: frozenset({Role.SYSTEM, Role.BUSINESS, Role.KEY}),
     Act.MASS_REVOCATION: frozenset({Role.BUSINESS}),
-    Act.CREDENTIAL: frozenset({Role.SYSTEM, Role.BUSINESS}),
+    Act.CREDENTIAL: frozenset({Role.SYSTEM, Role.BUSINESS, Role.KEY}),
 }
 """Whose approval counts. The auditor's never does: who audits an act has no part in it."""
 MAX_SUMMARY: Final = 4_000

@@ -8,8 +8,10 @@ from core.audit_export import AuditExporter, AuditTarget
 from core.audit_file import FileTarget
 from core.audit_sql import SQLAuditLog
 from core.audit_syslog import SyslogTarget
+from core.clock import Clock
+from core.db import Database
 from core.errors import Misconfigured
-from core.jobs import Job
+from core.jobs import Job, JobRunner
 from yinxin.audit_key import AuditKey
 from yinxin.config import AuditConfig, AuditSyslogConfig
 
@@ -34,9 +36,9 @@ def make_exporter(
     )
 
 
-def export_job(exporter: AuditExporter) -> Job:
-    """Return the job; for a runner of its own, because a collector may keep it waiting."""
-    return Job("audit-export", _EVERY_SECONDS, exporter.run)
+def export_runner(database: Database, exporter: AuditExporter, *, clock: Clock) -> JobRunner:
+    """Return what runs the exporter, in a thread of its own: a collector may keep it waiting."""
+    return JobRunner(database, (Job("audit-export", _EVERY_SECONDS, exporter.run),), clock=clock)
 
 
 def _tls(config: AuditSyslogConfig) -> ssl.SSLContext:

@@ -37,6 +37,7 @@ from keystore import pin
 from keystore.registry import KeyStore, open_keystore
 from yinxin.audit_key import AuditKey
 from yinxin.auditing import make_exporter
+from yinxin.authority_link import AuthorityLink
 from yinxin.database import open_prepared
 from yinxin.first_start import Authority, ensure_authority, ensure_signing_keys
 from yinxin.key_management import KeyManagement
@@ -82,6 +83,7 @@ class Service:
     exporter: AuditExporter
     authority: Authority
     issuers: Mapping[str, Issuer]
+    link: AuthorityLink
     key_management: KeyManagement
     reviews: Reviews
     enrollment: EnrollmentService
@@ -195,6 +197,7 @@ def open_service(ground: Ground) -> Service:
     )
     ensure_authority(authority, settings.first_start)
     issuers = load_issuers(authority.store, keystore, revocation_url=settings.ca.revocation_url)
+    link = AuthorityLink(authority, issuers["rsa-issuing"], host=settings.server.public_host)
     key_management = KeyManagement.assemble(
         settings.key_management,
         database,
@@ -203,6 +206,7 @@ def open_service(ground: Ground) -> Service:
         certificates=authority.store,
         audit=ground.audit,
         clock=ground.clock,
+        link=link,
     )
     audit_key = AuditKey.open(keystore)
     reviews = open_reviews(ground.registration, database, authority.profiles, **common)
@@ -236,6 +240,7 @@ def open_service(ground: Ground) -> Service:
         ),
         authority=authority,
         issuers=issuers,
+        link=link,
         key_management=key_management,
         reviews=reviews,
         enrollment=EnrollmentService(

@@ -12,7 +12,7 @@ from core.audit_file import PATTERN
 from core.audit_reading import compare, first_row, verify_export
 from core.errors import Refused
 from keystore import pem
-from yinxin.audit_key import AuditPublicKey
+from yinxin.audit_key import AuditKey, AuditPublicKey
 from yinxin.cli.context import Invocation, local
 from yinxin.cli.files import read_ascii
 from yinxin.cli.remote import PathTo
@@ -35,8 +35,8 @@ def audit() -> None:
 def audit_verify(invocation: Invocation, *, export: Path | None) -> None:
     """Walk the whole chain, and compare it with what was exported; exit 1 and name bad rows."""
     beside = export or _present(invocation.settings.audit.file.directory)
-    with invocation.service() as service:
-        log, key = service.ground.audit, service.audit_key
+    with invocation.ground() as ground, invocation.keystore() as keystore:
+        log, key = ground.audit, AuditKey.open(keystore)
         verdict = log.verify(key)
         faults = [] if verdict.fault is None else [verdict.fault]
         if beside is not None:
@@ -63,8 +63,8 @@ def audit_verify_export(export: Path, *, key: Path) -> None:
 @local
 def audit_key(invocation: Invocation) -> None:
     """Print the public key that checkpoints are verified with, PEM."""
-    with invocation.service() as service:
-        click.echo(pem.encode(service.audit_key.public_key, "PUBLIC KEY"), nl=False)
+    with invocation.keystore() as keystore:
+        click.echo(pem.encode(AuditKey.open(keystore).public_key, "PUBLIC KEY"), nl=False)
 
 
 def _present(directory: Path | None) -> Path | None:

@@ -14,16 +14,24 @@ from yinxin.cli.context import Invocation, local
 from yinxin.cli.files import write_octets
 from yinxin.describe import describe_settings
 from yinxin.settings import effective
+from yinxin.state import HostRole
 
 
 @click.command()
+@click.option(
+    "--role",
+    type=click.Choice([str(role) for role in HostRole]),
+    default=str(HostRole.CA),
+    show_default=True,
+    help="ca: the authority; km: a key management centre of its own.",
+)
 @local
-def serve(invocation: Invocation) -> None:
+def serve(invocation: Invocation, *, role: str) -> None:
     """Initialise on first start, and serve until Ctrl-C."""
     # The web framework takes a third of a second to import, and no other command needs it.
     from yinxin import serve as serving  # noqa: PLC0415
 
-    serving.serve(invocation.settings, invocation.directory)
+    serving.serve(invocation.settings, invocation.directory, HostRole(role))
 
 
 @click.command()
@@ -59,8 +67,8 @@ def _flat(tree: dict[str, object], prefix: str = "") -> list[tuple[str, object]]
 @local
 def key_list(invocation: Invocation) -> None:
     """Print the keys of every backend: reference, algorithm. Never a private part."""
-    with invocation.service() as service:
-        for info in service.keystore.list_keys():
+    with invocation.keystore() as keystore:
+        for info in keystore.list_keys():
             click.echo(f"{info.ref}\t{info.algorithm}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, Protocol
@@ -126,7 +127,11 @@ def create_subordinate(
 
 
 def load_issuers(
-    store: IssuerStore, keystore: KeyBackend, *, revocation_url: str
+    store: IssuerStore,
+    keystore: KeyBackend,
+    *,
+    revocation_url: str,
+    blocked_keys: Container[str] = frozenset(),
 ) -> dict[str, Issuer]:
     """Return every issuer by name, each with its signer. Raises `Misconfigured` for a lost key."""
     loaded: dict[str, Issuer] = {}
@@ -135,7 +140,9 @@ def load_issuers(
         if record.parent is not None:
             parent = loaded[record.parent]
             chain = (parent.certificate, *parent.chain)
-        loaded[record.name] = _load(record, chain, keystore, revocation_url)
+        loaded[record.name] = replace(
+            _load(record, chain, keystore, revocation_url), blocked_keys=blocked_keys
+        )
     return loaded
 
 

@@ -24,7 +24,7 @@ from ca.massrevocation_store import (
 from ca.reasons import RevocationReason
 from ca.revocation import RevocationService
 from ca.serials import to_hex
-from core.audit import AuditLog
+from core.audit import AuditLog, Detail
 from core.clock import Clock
 from core.control import DualControl
 from core.control_store import Act, Proposal
@@ -73,9 +73,7 @@ class MassRevocations:
         """Count what would be revoked now, and show the first of it. Changes nothing."""
         return self._store.preview(selection, now=self._clock.now(), first=_SHOWN)
 
-    def propose(
-        self, selection: Selection, reason: RevocationReason, *, actor: str
-    ) -> Proposal:
+    def propose(self, selection: Selection, reason: RevocationReason, *, actor: str) -> Proposal:
         """Propose it; it begins when those agree who have to. Raises `Refused`.
 
         What is issued after the proposal is not in it, unless a public key chooses: that key is
@@ -151,9 +149,7 @@ class MassRevocations:
             job = self._store.find_mass_revocation(job_id, lock=True)
             if job is None or job.state is MassState.DONE:
                 return self.get(job_id)
-            chosen = self._store.choose(
-                job.selection, now=now, after=job.position, limit=BATCH
-            )
+            chosen = self._store.choose(job.selection, now=now, after=job.position, limit=BATCH)
             revoked = refused = 0
             for one in chosen:
                 try:
@@ -172,7 +168,7 @@ class MassRevocations:
             self._store.move_mass_revocation(done)
             batch.apply()
             if done.state is MassState.DONE:
-                detail = {"id": job.id, "revoked": done.revoked, "refused": done.refused}
+                detail: Detail = {"id": job.id, "revoked": done.revoked, "refused": done.refused}
                 self._audit.record("massrevocation.finished", actor=job.actor, detail=detail)
         return done
 

@@ -129,9 +129,7 @@ class MassRevocationStore(Protocol):
 
     def add_mass_revocation(self, job: MassRevocation) -> None: ...
 
-    def find_mass_revocation(
-        self, job_id: str, *, lock: bool = False
-    ) -> MassRevocation | None: ...
+    def find_mass_revocation(self, job_id: str, *, lock: bool = False) -> MassRevocation | None: ...
 
     def list_mass_revocations(
         self, *, state: MassState | None = None, limit: int

@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 
 import ca.routes
+import ca.routes_massrevocation
 import crl.routes
 import keystore.escrow.routes
 from yinxin.app_parts import add_administration, add_provider, limited, new_app, surround
@@ -59,6 +60,11 @@ def _add_api(app: FastAPI, service: Service) -> None:
             reviews=service.reviews,
             config=ground.settings.ca,
             clock=ground.clock,
+        )
+    )
+    app.include_router(
+        ca.routes_massrevocation.make_router(
+            service.mass_revocations, service.blocked_keys, ground.registration.rights
         )
     )
     local, remote = service.key_management.local, service.key_management.remote

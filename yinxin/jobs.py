@@ -13,6 +13,7 @@ def periodic_jobs(service: Service) -> tuple[Job, ...]:
     ground = service.ground
     return (
         Job("crl-refresh", 15, service.crls.refresh),
+        Job("mass-revocation", 5, service.mass_revocations.run),
         Job("ocsp-delegates", 3600, service.ensure_delegates),
         *_refilling(service),
         Job(

@@ -14,6 +14,7 @@ from sqlalchemy.exc import ProgrammingError
 
 import authn.tables
 import ca.tables
+import ca.tables_massrevocation
 import ca.tables_organisations
 import core.audit_tables
 import core.control_tables
@@ -29,6 +30,7 @@ DECLARED_IN = (
     core.jobs,
     keystore.escrow.tables,
     ca.tables,
+    ca.tables_massrevocation,
     ca.tables_organisations,
     crl.tables,
     authn.tables,

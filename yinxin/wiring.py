@@ -8,13 +8,16 @@ from datetime import timedelta
 from typing import TypedDict
 
 from authn.assembly import Administration, Provider
+from ca.blockedkeys import BlockedKeys
 from ca.bootstrap import load_issuers
 from ca.enrollment import EnrollmentService
 from ca.issuance import find_interrupted, issue_certificate
 from ca.issuer import Issuer
+from ca.massrevocation import MassRevocations
 from ca.profiles import load_profiles
 from ca.reviews import Reviews
 from ca.revocation import RevocationService
+from ca.sqlblockedkeys import SQLBlockedKeyStore
 from ca.sqlrequests import SQLRequestStore
 from ca.sqlstore import SQLCertificateStore
 from core.audit_export import AuditExporter
@@ -42,6 +45,7 @@ from yinxin.database import open_prepared
 from yinxin.first_start import Authority, ensure_authority, ensure_signing_keys
 from yinxin.key_management import KeyManagement
 from yinxin.login_certificates import OurCertificates
+from yinxin.massrevocation import open_mass_revocations
 from yinxin.organisations import Registration, open_reviews
 from yinxin.settings import PASSPHRASE_VARIABLE, PIN_VARIABLE, Settings, secret_from_environment
 from yinxin.state import State, write_passphrase
@@ -88,6 +92,8 @@ class Service:
     reviews: Reviews
     enrollment: EnrollmentService
     revocation: RevocationService
+    mass_revocations: MassRevocations
+    blocked_keys: BlockedKeys
     statuses: StatusService
     crls: CRLSchedule
     responder: Responder
@@ -196,7 +202,15 @@ def open_service(ground: Ground) -> Service:
         **common,
     )
     ensure_authority(authority, settings.first_start)
-    issuers = load_issuers(authority.store, keystore, revocation_url=settings.ca.revocation_url)
+    blocked = BlockedKeys(
+        SQLBlockedKeyStore(database), configured=settings.ca.blocked_keys, **common
+    )
+    issuers = load_issuers(
+        authority.store,
+        keystore,
+        revocation_url=settings.ca.revocation_url,
+        blocked_keys=blocked,
+    )
     link = AuthorityLink(authority, issuers["rsa-issuing"], host=settings.server.public_host)
     key_management = KeyManagement.assemble(
         settings.key_management,
@@ -224,6 +238,9 @@ def open_service(ground: Ground) -> Service:
         status_lag_seconds=settings.revocation.ocsp.status_lag_seconds,
     )
     follower = StatusFollower(issuers, status_log=authority.store, ready=ready)
+    revocation = RevocationService(
+        store=authority.store, listeners=(follower.after_change,), **common
+    )
     responder = Responder(
         IssuerTable(issuers.values()),
         Delegates(crl_store, authority.store, keystore),
@@ -251,12 +268,20 @@ def open_service(ground: Ground) -> Service:
             reviews=reviews,
             pairs=key_management.pairs,
             separate_approver=settings.ca.separate_approver,
-            blocked_keys=frozenset(settings.ca.blocked_keys),
+            blocked_keys=blocked,
             **common,
         ),
-        revocation=RevocationService(
-            store=authority.store, listeners=(follower.after_change,), **common
+        revocation=revocation,
+        mass_revocations=open_mass_revocations(
+            database,
+            revocation,
+            blocked,
+            profiles=authority.profiles,
+            control=ground.control,
+            audit=ground.audit,
+            clock=ground.clock,
         ),
+        blocked_keys=blocked,
         statuses=statuses,
         crls=crls,
         responder=responder,

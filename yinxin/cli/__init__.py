@@ -26,6 +26,7 @@ from yinxin.cli.host import HOST_COMMANDS
 from yinxin.cli.key_management import KEY_COMMANDS
 from yinxin.cli.local import LOCAL_COMMANDS
 from yinxin.cli.login import login
+from yinxin.cli.massrevocation import MASS_REVOCATION_COMMANDS
 from yinxin.cli.operations import OPERATION_COMMANDS
 from yinxin.cli.organisations import ORGANISATION_COMMANDS
 from yinxin.cli.requests import REQUEST_COMMANDS
@@ -72,6 +73,7 @@ for command in (
     *CERTIFICATE_COMMANDS,
     *KEY_COMMANDS,
     *CONTROL_COMMANDS,
+    *MASS_REVOCATION_COMMANDS,
     *HOST_COMMANDS,
     *OPERATION_COMMANDS,
     *ORGANISATION_COMMANDS,

@@ -37,6 +37,10 @@ class BlockedKeyStore(Protocol):
         """False: it is blocked already."""
         ...
 
+    def stamp_of_blocked_keys(self) -> tuple[int, int]:
+        """Return what changes with every blocked key: how many there are, the largest number."""
+        ...
+
     def list_blocked_keys(
         self, *, after: int = 0, limit: int | None = None
     ) -> Sequence[tuple[int, BlockedKey]]:
@@ -65,8 +69,9 @@ class BlockedKeys:
         self._audit = audit
         self._clock = clock
         self._lock = threading.Lock()
-        self._known = set(configured)
-        self._last = 0
+        self._configured = frozenset(configured)
+        self._known = self._configured
+        self._stamp = (0, 0)
         self._read_at: datetime | None = None
 
     def __contains__(self, fingerprint: object) -> bool:
@@ -96,6 +101,10 @@ class BlockedKeys:
         return self._store.list_blocked_keys(after=after, limit=limit)
 
     def _read(self) -> None:
-        for number, key in self._store.list_blocked_keys(after=self._last):
-            self._known.add(key.spki_fingerprint)
-            self._last = number
+        # Not only the rows behind the last one: of two transactions at once, the one with the
+        # smaller number may commit last.
+        stamp = self._store.stamp_of_blocked_keys()
+        if stamp != self._stamp:
+            stored = self._store.list_blocked_keys()
+            self._known = self._configured | {key.spki_fingerprint for _, key in stored}
+            self._stamp = stamp

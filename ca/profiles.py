@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Mapping
 from enum import StrEnum
 from importlib import resources
 from pathlib import Path
@@ -216,8 +217,7 @@ def load_profiles(directory: Path | None = None) -> dict[str, CertificateProfile
         for path in sorted(directory.glob("*.toml")):
             profile = parse_profile(path.read_text(encoding="utf-8"), source=str(path))
             found[profile.name] = profile
-    for profile in found.values():
-        _check_pair(profile, found)
+    check_pairs(found)
     return found
 
 
@@ -233,7 +233,13 @@ def parse_profile(text: str, *, source: str) -> CertificateProfile:
         raise Misconfigured(f"{source}: {where}: {first['msg']}") from error
 
 
-def _check_pair(signing: CertificateProfile, profiles: dict[str, CertificateProfile]) -> None:
+def check_pairs(profiles: Mapping[str, CertificateProfile]) -> None:
+    """Check what profiles say about one another. Raises `Misconfigured`."""
+    for profile in profiles.values():
+        _check_pair(profile, profiles)
+
+
+def _check_pair(signing: CertificateProfile, profiles: Mapping[str, CertificateProfile]) -> None:
     """Refuse a pair whose certificates could differ in more than key, usage and serial number."""
     if signing.encryption_profile is None:
         return

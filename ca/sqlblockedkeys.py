@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from sqlalchemy import insert, select
+from sqlalchemy import func, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from ca.blockedkeys import BlockedKey
@@ -26,6 +26,12 @@ class SQLBlockedKeyStore:
         except IntegrityError:
             return False
         return True
+
+    def stamp_of_blocked_keys(self) -> tuple[int, int]:
+        statement = select(func.count(), func.max(blocked_keys.c.number))
+        with self._database.reading() as connection:
+            count, last = connection.execute(statement).one()
+        return int(count), int(last or 0)
 
     def list_blocked_keys(
         self, *, after: int = 0, limit: int | None = None

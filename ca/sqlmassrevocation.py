@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -25,11 +25,11 @@ _STATES = (CertificateState.RESERVED, CertificateState.ISSUED, CertificateState.
 
 
 class SQLMassRevocationStore:
-    """Mass revocations on one database. `never` names profiles that are in no selection."""
+    """Mass revocations on one database. `never` tells the profiles that are in no selection."""
 
-    def __init__(self, database: Database, *, never: Collection[str]) -> None:
+    def __init__(self, database: Database, *, never: Callable[[], Collection[str]]) -> None:
         self._database = database
-        self._never = tuple(never)
+        self._never = never
 
     def preview(self, selection: Selection, *, now: datetime, first: int) -> Preview:
         grouped = select(_C.issuer, _C.profile, func.count().label("number")).group_by(
@@ -101,7 +101,7 @@ class SQLMassRevocationStore:
 
     def _chosen(self, statement: Select[Any], selection: Selection, now: datetime) -> Select[Any]:
         statement = statement.where(
-            _C.state.in_(_STATES), _C.not_after > now, _C.profile.not_in(self._never)
+            _C.state.in_(_STATES), _C.not_after > now, _C.profile.not_in(self._never())
         )
         exact = {
             _C.issuer: selection.issuer,

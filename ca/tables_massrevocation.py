@@ -18,7 +18,6 @@ from core.db import Sequence64, UTCDateTime, metadata
 blocked_keys = Table(
     "blocked_keys",
     metadata,
-    # Readers keep a copy, and ask for what is behind the last number they saw.
     Column("number", Sequence64, primary_key=True, autoincrement=True),
     Column("spki_fingerprint", String(64), nullable=False),
     Column("reason", Text, nullable=False),

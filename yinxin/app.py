@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 import ca.routes
 import ca.routes_massrevocation
+import ca.routes_profiles
 import crl.routes
 import keystore.escrow.routes
 from yinxin.app_parts import add_administration, add_provider, limited, new_app, surround
@@ -62,6 +63,7 @@ def _add_api(app: FastAPI, service: Service) -> None:
             clock=ground.clock,
         )
     )
+    app.include_router(ca.routes_profiles.make_router(service.profile_changes))
     app.include_router(
         ca.routes_massrevocation.make_router(
             service.mass_revocations, service.blocked_keys, ground.registration.rights

@@ -26,7 +26,10 @@ def open_mass_revocations(
     clock: Clock,
 ) -> MassRevocations:
     """Put it together over `database`. CA certificates and OCSP signers are in no selection."""
-    never = [p.name for p in profiles.values() if p.authority or p.ocsp_nocheck]
+
+    def never() -> list[str]:
+        return [p.name for p in profiles.values() if p.authority or p.ocsp_nocheck]
+
     return MassRevocations(
         SQLMassRevocationStore(database, never=never),
         revocation,

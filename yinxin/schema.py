@@ -16,6 +16,7 @@ import authn.tables
 import ca.tables
 import ca.tables_massrevocation
 import ca.tables_organisations
+import ca.tables_profiles
 import core.audit_tables
 import core.control_tables
 import core.jobs
@@ -31,6 +32,7 @@ DECLARED_IN = (
     keystore.escrow.tables,
     ca.tables,
     ca.tables_massrevocation,
+    ca.tables_profiles,
     ca.tables_organisations,
     crl.tables,
     authn.tables,

@@ -14,7 +14,7 @@ from ca.enrollment import EnrollmentService
 from ca.issuance import find_interrupted, issue_certificate
 from ca.issuer import Issuer
 from ca.massrevocation import MassRevocations
-from ca.profiles import load_profiles
+from ca.profilechanges import ProfileChanges
 from ca.reviews import Reviews
 from ca.revocation import RevocationService
 from ca.sqlblockedkeys import SQLBlockedKeyStore
@@ -47,6 +47,7 @@ from yinxin.key_management import KeyManagement
 from yinxin.login_certificates import OurCertificates
 from yinxin.massrevocation import open_mass_revocations
 from yinxin.organisations import Registration, open_reviews
+from yinxin.profiles import Profiles
 from yinxin.settings import PASSPHRASE_VARIABLE, PIN_VARIABLE, Settings, secret_from_environment
 from yinxin.state import State, write_passphrase
 
@@ -92,6 +93,7 @@ class Service:
     reviews: Reviews
     enrollment: EnrollmentService
     revocation: RevocationService
+    profile_changes: ProfileChanges
     mass_revocations: MassRevocations
     blocked_keys: BlockedKeys
     statuses: StatusService
@@ -194,10 +196,13 @@ def open_service(ground: Ground) -> Service:
     settings, database = ground.settings, ground.database
     keystore = open_keys(settings, ground.state)
     common: _Common = {"transactions": database, "audit": ground.audit, "clock": ground.clock}
+    profiles = Profiles.assemble(
+        settings.ca, database, control=ground.control, audit=ground.audit, clock=ground.clock
+    )
     authority = Authority(
         keystore=keystore,
         store=SQLCertificateStore(database),
-        profiles=load_profiles(settings.ca.profiles_directory),
+        profiles=profiles.live,
         revocation_url=settings.ca.revocation_url,
         **common,
     )
@@ -272,6 +277,7 @@ def open_service(ground: Ground) -> Service:
             **common,
         ),
         revocation=revocation,
+        profile_changes=profiles.changes,
         mass_revocations=open_mass_revocations(
             database,
             revocation,

@@ -159,6 +159,8 @@ def test_roles_open_their_own_doors_only(service: Service) -> None:
         "GET /api/v1/audit/events": {a},
         "GET /api/v1/audit/verification": {a},
         "GET /metrics": {s, a},
+        "POST /api/v1/profiles": {s},
+        "GET /api/v1/profiles/{name}/versions": {s, b, a},
         "POST /api/v1/mass-revocations/preview": {b},
         "POST /api/v1/mass-revocations": {b},
         "GET /api/v1/mass-revocations": {b, a},

@@ -29,6 +29,7 @@ from yinxin.cli.login import login
 from yinxin.cli.massrevocation import MASS_REVOCATION_COMMANDS
 from yinxin.cli.operations import OPERATION_COMMANDS
 from yinxin.cli.organisations import ORGANISATION_COMMANDS
+from yinxin.cli.profiles import PROFILE_COMMANDS
 from yinxin.cli.requests import REQUEST_COMMANDS
 from yinxin.cli.reviews import REVIEW_COMMANDS
 
@@ -74,6 +75,7 @@ for command in (
     *KEY_COMMANDS,
     *CONTROL_COMMANDS,
     *MASS_REVOCATION_COMMANDS,
+    *PROFILE_COMMANDS,
     *HOST_COMMANDS,
     *OPERATION_COMMANDS,
     *ORGANISATION_COMMANDS,

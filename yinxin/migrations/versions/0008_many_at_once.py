@@ -1,4 +1,4 @@
-"""Revocations of many certificates, and keys that are never certified again."""
+"""Revocations of many certificates, blocked keys, and profiles that were decided."""
 
 from __future__ import annotations
 
@@ -54,5 +54,26 @@ def upgrade() -> None:
         op.f("ix_mass_revocations_state_number"),
         "mass_revocations",
         ["state", "number"],
+        unique=False,
+    )
+    op.create_table(
+        "profile_versions",
+        sa.Column(
+            "number",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=True,
+            nullable=False,
+        ),
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("proposal", sa.String(length=32), nullable=False),
+        sa.Column("actor", sa.String(length=200), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_profile_versions")),
+    )
+    op.create_index(
+        op.f("ix_profile_versions_name_number"),
+        "profile_versions",
+        ["name", "number"],
         unique=False,
     )

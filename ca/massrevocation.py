@@ -62,7 +62,7 @@ class MassRevocations:
     ) -> None:
         self._store = store
         self._revocation = revocation
-        self._blocked = blocked
+        self.blocked = blocked
         self._control = control
         self._transactions = transactions
         self._audit = audit
@@ -126,7 +126,7 @@ class MassRevocations:
         wanted = proposal.arguments()
         selection = Selection.of(wanted["selection"])
         if selection.spki_fingerprint is not None:
-            self._blocked.block(
+            self.blocked.block(
                 selection.spki_fingerprint, reason=wanted["reason"], actor=proposal.requester
             )
         expected = self.preview(selection).total

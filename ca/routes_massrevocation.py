@@ -9,7 +9,7 @@ from typing import Annotated, Self
 from fastapi import APIRouter, Query, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from ca.blockedkeys import BlockedKey, BlockedKeys
+from ca.blockedkeys import BlockedKey
 from ca.massrevocation import MassRevocations
 from ca.massrevocation_store import (
     MAX_SERIALS,
@@ -174,7 +174,7 @@ class BlockedKeyView(_Wire):
         )
 
 
-def make_router(mass: MassRevocations, blocked: BlockedKeys, rights: Rights) -> APIRouter:
+def make_router(mass: MassRevocations, rights: Rights) -> APIRouter:
     """Serve mass revocations and blocked keys."""
     router = APIRouter(prefix="/api/v1", tags=["mass revocation"])
 
@@ -233,7 +233,7 @@ def make_router(mass: MassRevocations, blocked: BlockedKeys, rights: Rights) -> 
     )
     def block(asking: Writer, body: NewBlockedKey) -> None:
         rights.require(asking.name, Operation.REVOKE, Step.ENTRY, organisation=None, profile=None)
-        blocked.block(body.spki_fingerprint, reason=body.reason, actor=asking.name)
+        mass.blocked.block(body.spki_fingerprint, reason=body.reason, actor=asking.name)
 
     @router.get("/blocked-keys", summary="List blocked keys", responses=problems())
     def list_blocked(
@@ -241,6 +241,6 @@ def make_router(mass: MassRevocations, blocked: BlockedKeys, rights: Rights) -> 
         after: Annotated[int, Query(ge=0, lt=1 << 63, description="The last number seen.")] = 0,
         limit: Limit = 100,
     ) -> list[BlockedKeyView]:
-        return [BlockedKeyView.of(*one) for one in blocked.list_keys(after=after, limit=limit)]
+        return [BlockedKeyView.of(*one) for one in mass.blocked.list_keys(after=after, limit=limit)]
 
     return router

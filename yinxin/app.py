@@ -7,7 +7,9 @@ from typing import Any
 from fastapi import FastAPI
 
 import ca.routes
+import ca.routes_bulk
 import ca.routes_massrevocation
+import ca.routes_notices
 import ca.routes_profiles
 import crl.routes
 import keystore.escrow.routes
@@ -63,12 +65,12 @@ def _add_api(app: FastAPI, service: Service) -> None:
             clock=ground.clock,
         )
     )
-    app.include_router(ca.routes_profiles.make_router(service.profile_changes))
+    app.include_router(ca.routes_profiles.make_router(service.profiles.changes))
     app.include_router(
-        ca.routes_massrevocation.make_router(
-            service.mass_revocations, service.blocked_keys, ground.registration.rights
-        )
+        ca.routes_massrevocation.make_router(service.mass_revocations, ground.registration.rights)
     )
+    app.include_router(ca.routes_bulk.make_router(service.bulk.service, ground.registration.rights))
+    app.include_router(ca.routes_notices.make_router(service.notices, ground.registration.rights))
     local, remote = service.key_management.local, service.key_management.remote
     if local is not None:
         app.include_router(keystore.escrow.routes.make_router(local.centre, local.recoveries))

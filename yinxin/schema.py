@@ -14,7 +14,9 @@ from sqlalchemy.exc import ProgrammingError
 
 import authn.tables
 import ca.tables
+import ca.tables_bulk
 import ca.tables_massrevocation
+import ca.tables_notices
 import ca.tables_organisations
 import ca.tables_profiles
 import core.audit_tables
@@ -33,6 +35,8 @@ DECLARED_IN = (
     ca.tables,
     ca.tables_massrevocation,
     ca.tables_profiles,
+    ca.tables_bulk,
+    ca.tables_notices,
     ca.tables_organisations,
     crl.tables,
     authn.tables,

@@ -8,16 +8,14 @@ from datetime import timedelta
 from typing import TypedDict
 
 from authn.assembly import Administration, Provider
-from ca.blockedkeys import BlockedKeys
 from ca.bootstrap import load_issuers
 from ca.enrollment import EnrollmentService
 from ca.issuance import find_interrupted, issue_certificate
 from ca.issuer import Issuer
 from ca.massrevocation import MassRevocations
-from ca.profilechanges import ProfileChanges
+from ca.notices import NoticeService
 from ca.reviews import Reviews
 from ca.revocation import RevocationService
-from ca.sqlblockedkeys import SQLBlockedKeyStore
 from ca.sqlrequests import SQLRequestStore
 from ca.sqlstore import SQLCertificateStore
 from core.audit_export import AuditExporter
@@ -41,11 +39,13 @@ from keystore.registry import KeyStore, open_keystore
 from yinxin.audit_key import AuditKey
 from yinxin.auditing import make_exporter
 from yinxin.authority_link import AuthorityLink
+from yinxin.bulk import Bulk
 from yinxin.database import open_prepared
 from yinxin.first_start import Authority, ensure_authority, ensure_signing_keys
 from yinxin.key_management import KeyManagement
 from yinxin.login_certificates import OurCertificates
-from yinxin.massrevocation import open_mass_revocations
+from yinxin.massrevocation import open_blocked_keys, open_mass_revocations
+from yinxin.notices import assemble_notices
 from yinxin.organisations import Registration, open_reviews
 from yinxin.profiles import Profiles
 from yinxin.settings import PASSPHRASE_VARIABLE, PIN_VARIABLE, Settings, secret_from_environment
@@ -87,19 +87,20 @@ class Service:
     audit_key: AuditKey
     exporter: AuditExporter
     authority: Authority
+    profiles: Profiles
     issuers: Mapping[str, Issuer]
     link: AuthorityLink
     key_management: KeyManagement
     reviews: Reviews
     enrollment: EnrollmentService
+    bulk: Bulk
     revocation: RevocationService
-    profile_changes: ProfileChanges
     mass_revocations: MassRevocations
-    blocked_keys: BlockedKeys
     statuses: StatusService
     crls: CRLSchedule
     responder: Responder
     ocsp: OCSPPlane
+    notices: NoticeService
     follower: StatusFollower
     provider: Provider
 
@@ -207,9 +208,7 @@ def open_service(ground: Ground) -> Service:
         **common,
     )
     ensure_authority(authority, settings.first_start)
-    blocked = BlockedKeys(
-        SQLBlockedKeyStore(database), configured=settings.ca.blocked_keys, **common
-    )
+    blocked = open_blocked_keys(database, settings.ca, audit=ground.audit, clock=ground.clock)
     issuers = load_issuers(
         authority.store,
         keystore,
@@ -261,6 +260,7 @@ def open_service(ground: Ground) -> Service:
             settings.audit, ground.audit, audit_key, hostname=settings.server.public_host
         ),
         authority=authority,
+        profiles=profiles,
         issuers=issuers,
         link=link,
         key_management=key_management,
@@ -277,7 +277,6 @@ def open_service(ground: Ground) -> Service:
             **common,
         ),
         revocation=revocation,
-        profile_changes=profiles.changes,
         mass_revocations=open_mass_revocations(
             database,
             revocation,
@@ -287,11 +286,22 @@ def open_service(ground: Ground) -> Service:
             audit=ground.audit,
             clock=ground.clock,
         ),
-        blocked_keys=blocked,
+        bulk=Bulk.assemble(
+            settings.bulk,
+            settings.ca,
+            database,
+            keystore=keystore,
+            authority=authority,
+            issuers=issuers,
+            reviews=reviews,
+            key_management=key_management,
+            blocked_keys=blocked,
+        ),
         statuses=statuses,
         crls=crls,
         responder=responder,
         ocsp=OCSPPlane(responder, ready, config=settings.revocation.ocsp, clock=ground.clock),
+        notices=assemble_notices(settings.notices, database, clock=ground.clock),
         follower=follower,
         provider=Provider.assemble(
             settings.authn,

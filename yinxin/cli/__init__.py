@@ -1,10 +1,9 @@
 """The command line: ``yinxin``.
 
 Commands that open the state directory (serve, config, audit, crl, user, client, token, key,
-host) act
-for whoever owns that directory. Commands on certificates (request, certificate, issuer, profile,
-recovery, pool, proposal, organisation, right, review-rule) call the API of a running service and
-have the rights of the token they are given.
+host) act for whoever owns that directory. Commands on certificates (request, bulk, certificate,
+issuer, profile, recovery, pool, proposal, organisation, right, review-rule) call the API of a
+running service and have the rights of the token they are given.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from typing_extensions import override
 from core.errors import TrustError
 from yinxin.cli.accounts import ACCOUNT_COMMANDS
 from yinxin.cli.audit import AUDIT_COMMANDS
+from yinxin.cli.bulk import BULK_COMMANDS
 from yinxin.cli.certificates import CERTIFICATE_COMMANDS
 from yinxin.cli.context import Invocation
 from yinxin.cli.control import CONTROL_COMMANDS
@@ -27,6 +27,7 @@ from yinxin.cli.key_management import KEY_COMMANDS
 from yinxin.cli.local import LOCAL_COMMANDS
 from yinxin.cli.login import login
 from yinxin.cli.massrevocation import MASS_REVOCATION_COMMANDS
+from yinxin.cli.notices import NOTICE_COMMANDS
 from yinxin.cli.operations import OPERATION_COMMANDS
 from yinxin.cli.organisations import ORGANISATION_COMMANDS
 from yinxin.cli.profiles import PROFILE_COMMANDS
@@ -71,6 +72,7 @@ for command in (
     *DATABASE_COMMANDS,
     login,
     *REQUEST_COMMANDS,
+    *BULK_COMMANDS,
     *CERTIFICATE_COMMANDS,
     *KEY_COMMANDS,
     *CONTROL_COMMANDS,
@@ -78,6 +80,7 @@ for command in (
     *PROFILE_COMMANDS,
     *HOST_COMMANDS,
     *OPERATION_COMMANDS,
+    *NOTICE_COMMANDS,
     *ORGANISATION_COMMANDS,
     *REVIEW_COMMANDS,
 ):

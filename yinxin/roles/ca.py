@@ -12,7 +12,7 @@ from crl.ocsp.server import OCSPListener
 from yinxin import app, server
 from yinxin.auditing import export_runner
 from yinxin.first_start import ensure_administrators
-from yinxin.jobs import local_jobs, periodic_jobs
+from yinxin.jobs import bulk_jobs, local_jobs, outward_jobs, periodic_jobs
 from yinxin.organisations import ensure_rights
 from yinxin.roles.say import say, say_links
 from yinxin.settings import Settings
@@ -64,6 +64,11 @@ def serve_authority(settings: Settings, state: State) -> None:
         stack.callback(service.exporter.close)
         exports = export_runner(ground.database, service.exporter, clock=ground.clock)
         stack.callback(exports.stop)
+        bulk = JobRunner(ground.database, (), bulk_jobs(service), clock=ground.clock)
+        stack.callback(bulk.stop)
+        stack.callback(service.bulk.worker.stop)
+        outward = JobRunner(ground.database, outward_jobs(service), clock=ground.clock)
+        stack.callback(outward.stop)
         listeners = (
             server.Listener(sockets[0], app.make_control_app(service), tls=contexts[0]),
             server.Listener(sockets[1], app.make_machine_app(service), tls=contexts[1]),
@@ -77,6 +82,8 @@ def serve_authority(settings: Settings, state: State) -> None:
         def started() -> None:
             jobs.start()
             exports.start()
+            bulk.start()
+            outward.start()
             _announce(settings, state, links)
 
         server.run(listeners, started=started)

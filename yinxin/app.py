@@ -11,6 +11,7 @@ import ca.routes_bulk
 import ca.routes_massrevocation
 import ca.routes_notices
 import ca.routes_profiles
+import ca.routes_registration
 import crl.routes
 import keystore.escrow.routes
 from yinxin.app_parts import add_administration, add_provider, limited, new_app, surround
@@ -59,8 +60,8 @@ def _add_api(app: FastAPI, service: Service) -> None:
             service.authority.store,
             service.key_management.pairs,
             organisations=ground.registration.organisations,
+            subjects=service.subjects,
             rights=ground.registration.rights,
-            reviews=service.reviews,
             config=ground.settings.ca,
             clock=ground.clock,
         )
@@ -68,6 +69,16 @@ def _add_api(app: FastAPI, service: Service) -> None:
     app.include_router(ca.routes_profiles.make_router(service.profiles.changes))
     app.include_router(
         ca.routes_massrevocation.make_router(service.mass_revocations, ground.registration.rights)
+    )
+    app.include_router(
+        ca.routes_registration.make_registration_router(
+            ground.registration.organisations,
+            service.subjects,
+            ground.registration.rights,
+            service.reviews,
+            service.statistics,
+            clock=ground.clock,
+        )
     )
     app.include_router(ca.routes_bulk.make_router(service.bulk.service, ground.registration.rights))
     app.include_router(ca.routes_notices.make_router(service.notices, ground.registration.rights))

@@ -19,6 +19,7 @@ import ca.tables_massrevocation
 import ca.tables_notices
 import ca.tables_organisations
 import ca.tables_profiles
+import ca.tables_subjects
 import core.audit_tables
 import core.control_tables
 import core.jobs
@@ -38,6 +39,7 @@ DECLARED_IN = (
     ca.tables_bulk,
     ca.tables_notices,
     ca.tables_organisations,
+    ca.tables_subjects,
     crl.tables,
     authn.tables,
 )

@@ -17,14 +17,16 @@ from ca.notices import NoticeService
 from ca.reviews import Reviews
 from ca.revocation import RevocationService
 from ca.sqlrequests import SQLRequestStore
+from ca.sqlstatistics import SQLStatistics
 from ca.sqlstore import SQLCertificateStore
+from ca.statistics import StatisticsSource
+from ca.subjects import Subjects
 from core.audit_export import AuditExporter
 from core.audit_sql import SQLAuditLog
 from core.clock import Clock, SystemClock
 from core.control import DualControl
 from core.control_sql import SQLProposalStore
 from core.db import Database
-from core.errors import Misconfigured
 from crl.ocsp.delegate import Delegates, ensure_delegate, ensure_delegates
 from crl.ocsp.follow import StatusFollower
 from crl.ocsp.issuers import IssuerTable
@@ -34,8 +36,7 @@ from crl.ocsp.responder import Responder
 from crl.schedule import CRLSchedule
 from crl.sqlstore import SQLCRLStore
 from crl.status import StatusService
-from keystore import pin
-from keystore.registry import KeyStore, open_keystore
+from keystore.registry import KeyStore
 from yinxin.audit_key import AuditKey
 from yinxin.auditing import make_exporter
 from yinxin.authority_link import AuthorityLink
@@ -43,13 +44,15 @@ from yinxin.bulk import Bulk
 from yinxin.database import open_prepared
 from yinxin.first_start import Authority, ensure_authority, ensure_signing_keys
 from yinxin.key_management import KeyManagement
+from yinxin.keys import open_keys
 from yinxin.login_certificates import OurCertificates
 from yinxin.massrevocation import open_blocked_keys, open_mass_revocations
 from yinxin.notices import assemble_notices
 from yinxin.organisations import Registration, open_reviews
 from yinxin.profiles import Profiles
-from yinxin.settings import PASSPHRASE_VARIABLE, PIN_VARIABLE, Settings, secret_from_environment
-from yinxin.state import State, write_passphrase
+from yinxin.settings import Settings
+from yinxin.state import State
+from yinxin.subjects import open_subjects
 
 
 class _Common(TypedDict):
@@ -92,6 +95,8 @@ class Service:
     link: AuthorityLink
     key_management: KeyManagement
     reviews: Reviews
+    subjects: Subjects
+    statistics: StatisticsSource
     enrollment: EnrollmentService
     bulk: Bulk
     revocation: RevocationService
@@ -168,30 +173,6 @@ def open_ground(settings: Settings, state: State, *, clock: Clock | None = None)
     return Ground(settings, state, clock, database, audit, control, administration, registration)
 
 
-def open_keys(settings: Settings, state: State) -> KeyStore:
-    """Open the keystore; an embedded default that is given no passphrase makes one.
-
-    Raises `Misconfigured` for a wrong passphrase or a damaged keystore, and touches nothing then.
-    """
-    passphrase = secret_from_environment(PASSPHRASE_VARIABLE)
-    if settings.keystore.passphrase_file is None and passphrase is None:
-        directory = settings.keystore.directory or state.keystore_directory
-        if not directory.exists():
-            write_passphrase(state)
-        if not state.passphrase_file.exists():
-            raise Misconfigured(
-                f"the keystore needs its passphrase: set {PASSPHRASE_VARIABLE}, or name a file "
-                "in keystore.passphrase_file"
-            )
-        passphrase = pin.from_file(state.passphrase_file)
-    return open_keystore(
-        settings.keystore,
-        directory=state.keystore_directory,
-        passphrase=passphrase,
-        pkcs11_pin=secret_from_environment(PIN_VARIABLE),
-    )
-
-
 def open_service(ground: Ground) -> Service:
     """Open the keys, make what the first start makes, and put everything together."""
     settings, database = ground.settings, ground.database
@@ -265,6 +246,15 @@ def open_service(ground: Ground) -> Service:
         link=link,
         key_management=key_management,
         reviews=reviews,
+        statistics=SQLStatistics(database),
+        subjects=open_subjects(
+            database,
+            keystore,
+            ground.registration.organisations,
+            identifier_key=settings.ca.identifier_key,
+            audit=ground.audit,
+            clock=ground.clock,
+        ),
         enrollment=EnrollmentService(
             profiles=authority.profiles,
             issuers=issuers,

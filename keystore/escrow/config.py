@@ -25,6 +25,8 @@ class KeyManagementConfig(BaseModel):
     """The pool is filled up to this many keys."""
     refill_seconds: int = Field(default=30, ge=1, le=86_400)
     """How often the pool is looked at, and ended certificates' keys move to history."""
+    recovery_approvals: int = Field(default=2, ge=2, le=9)
+    """How many officers, none of them the requester, must agree to a recovery. Never below two."""
     recovery_hours: int = Field(default=72, ge=1, le=720)
     """A recovery that is not delivered within this time is void."""
 

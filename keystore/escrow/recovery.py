@@ -1,4 +1,4 @@
-"""Recovering an escrowed key: asked for by one, approved by two others, delivered once.
+"""Recovering an escrowed key: asked for by one, approved by several others, delivered once.
 
 The private key leaves only inside an envelope to the recipient named when it was asked for.
 """
@@ -10,7 +10,6 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Final
 
 from core.audit import AuditLog, Detail
 from core.clock import Clock
@@ -30,8 +29,6 @@ from keystore.escrow.store import (
 )
 from keystore.escrow.vault import Vault
 
-APPROVALS: Final = 2
-"""How many officers, none of them the requester, must agree."""
 _S = RecoveryState
 
 
@@ -53,6 +50,7 @@ class RecoveryService:
         self._store = store
         self._vault = vault
         self._lifetime = timedelta(hours=config.recovery_hours)
+        self._needed = config.recovery_approvals
         self._transactions = transactions
         self._audit = audit
         self._clock = clock
@@ -98,7 +96,7 @@ class RecoveryService:
             if recovery.requester == actor:
                 raise Forbidden("who asks for a recovery cannot approve it")
             self._store.add_approval(recovery_id, actor, at=self._clock.now())
-            if len(recovery.approvers) + 1 >= APPROVALS:
+            if len(recovery.approvers) + 1 >= self._needed:
                 self._change(recovery, _S.APPROVED, actor)
             self._audit.record("escrow-recovery.approved", actor=actor, detail=_detail(recovery))
         return self.get(recovery_id)

@@ -89,7 +89,8 @@ def make_router(centre: KeyManagementCentre, recoveries: RecoveryService) -> API
     @router.post(
         "/recoveries/{recovery_id}/approve",
         summary="Approve a recovery",
-        description="Two officers have to, and neither may be the one who asked for it.",
+        description="As many officers as `key_management.recovery_approvals` says have to, at "
+        "least two, and none of them may be the one who asked for it.",
         responses=problems(404, 409, 503),
     )
     def approve(asking: Officer, recovery_id: str) -> RecoveryView:

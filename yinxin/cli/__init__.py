@@ -33,6 +33,8 @@ from yinxin.cli.organisations import ORGANISATION_COMMANDS
 from yinxin.cli.profiles import PROFILE_COMMANDS
 from yinxin.cli.requests import REQUEST_COMMANDS
 from yinxin.cli.reviews import REVIEW_COMMANDS
+from yinxin.cli.statistics import STATISTICS_COMMANDS
+from yinxin.cli.subjects import SUBJECT_COMMANDS
 
 
 class _Sentences(click.Group):
@@ -83,5 +85,7 @@ for command in (
     *NOTICE_COMMANDS,
     *ORGANISATION_COMMANDS,
     *REVIEW_COMMANDS,
+    *SUBJECT_COMMANDS,
+    *STATISTICS_COMMANDS,
 ):
     main.add_command(command)

@@ -49,7 +49,7 @@ def pool(client: Client) -> None:
 
 @click.group()
 def recovery() -> None:
-    """Recoveries of escrowed keys: ask, approve twice, fetch once."""
+    """Recoveries of escrowed keys: ask, approve by two or more, fetch once."""
 
 
 @recovery.command("request")
@@ -102,7 +102,7 @@ def recoveryshow(client: Client, recovery_id: str) -> None:
 @click.argument("recovery_id")
 @remote
 def recovery_approve(client: Client, recovery_id: str) -> None:
-    """Approve a recovery, as one of two officers."""
+    """Approve a recovery, as one of at least two officers."""
     show(client.post(f"/key-management/recoveries/{recovery_id}/approve", {}))
 
 

@@ -34,10 +34,11 @@ from yinxin.health_routes import check_database, make_health_router
 from yinxin.host_identity import HostIdentity, read_identity
 from yinxin.jobs import common_jobs
 from yinxin.key_management import Centre
+from yinxin.keys import open_keys
 from yinxin.roles.say import say, say_links
 from yinxin.settings import Settings
 from yinxin.state import State
-from yinxin.wiring import Ground, open_ground, open_keys
+from yinxin.wiring import Ground, open_ground
 
 
 class NoCertificateLogin(CertificateVerifier):

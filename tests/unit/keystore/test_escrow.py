@@ -289,3 +289,26 @@ def test_a_request_that_is_asked_for_twice_at_once_has_one_key(world: World) -> 
     world.store.find_by_request = too_early
     assert world.assign("twice").public_key == first.public_key
     assert world.centre.count_keys()[KeyState.IN_USE] == 1
+
+
+def test_a_recovery_needs_as_many_officers_as_the_settings_say_and_never_fewer_than_two(
+    world: World,
+) -> None:
+    three = CONFIG.model_copy(update={"recovery_approvals": 3})
+    recoveries = RecoveryService(
+        world.store,
+        world.store,
+        world.vault,
+        config=three,
+        transactions=world.database,
+        audit=world.audit,
+        clock=world.clock,
+    )
+    asked = world.ask(world.assign())
+    for officer in ("o1", "o2"):
+        assert recoveries.approve(asked.id, actor=officer).state is RecoveryState.REQUESTED
+    with pytest.raises(Conflict, match="requested"):
+        recoveries.deliver(asked.id, actor="judge")
+    assert recoveries.approve(asked.id, actor="o3").state is RecoveryState.APPROVED
+    with pytest.raises(ValidationError, match="greater than or equal to 2"):
+        KeyManagementConfig(recovery_approvals=1)

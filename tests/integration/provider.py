@@ -20,8 +20,6 @@ from authn.middleware import Authentication
 from authn.oidc import routes as oidc_routes
 from authn.oidc.store import AuthMethod
 from core.config import ControlConfig
-from core.control import DualControl
-from core.control_sql import SQLProposalStore
 from core.db import Database
 from core.errors import Refused
 from core.http import install_problem_handlers
@@ -29,6 +27,7 @@ from core.identity import Role
 from keystore.algorithms import KeyAlgorithm
 from tests.fakes.audit import MemoryAuditLog
 from tests.fakes.clock import FakeClock
+from tests.fakes.control import make_control
 from tests.fakes.keys import memory_key
 from yinxin.control_routes import make_router as make_control_router
 from yinxin.portal.pages import PortalPages
@@ -101,13 +100,7 @@ def build(
     rules: ControlConfig | None = None,
 ) -> House:
     verifier = FakeVerifier()
-    control = DualControl(
-        SQLProposalStore(database),
-        config=ControlConfig() if rules is None else rules,
-        transactions=database,
-        audit=audit,
-        clock=clock,
-    )
+    control = make_control(database, audit=audit, clock=clock, rules=rules)
     administration = Administration.assemble(
         CONFIG, database, control=control, audit=audit, clock=clock
     )

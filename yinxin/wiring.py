@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypedDict
 
 from authn.assembly import Administration, Provider
-from ca.bootstrap import load_issuers
 from ca.enrollment import EnrollmentService
 from ca.issuance import find_interrupted, issue_certificate
-from ca.issuer import Issuer
+from ca.issuers import Generations, Issuers
 from ca.massrevocation import MassRevocations
 from ca.notices import NoticeService
 from ca.reviews import Reviews
@@ -91,7 +89,8 @@ class Service:
     exporter: AuditExporter
     authority: Authority
     profiles: Profiles
-    issuers: Mapping[str, Issuer]
+    issuers: Issuers
+    generations: Generations
     link: AuthorityLink
     key_management: KeyManagement
     reviews: Reviews
@@ -190,13 +189,14 @@ def open_service(ground: Ground) -> Service:
     )
     ensure_authority(authority, settings.first_start)
     blocked = open_blocked_keys(database, settings.ca, audit=ground.audit, clock=ground.clock)
-    issuers = load_issuers(
+    issuers = Issuers(
         authority.store,
         keystore,
         revocation_url=settings.ca.revocation_url,
         blocked_keys=blocked,
     )
-    link = AuthorityLink(authority, issuers["rsa-issuing"], host=settings.server.public_host)
+    generations = Generations(issuers, clock=ground.clock)
+    link = AuthorityLink(authority, generations, host=settings.server.public_host)
     key_management = KeyManagement.assemble(
         settings.key_management,
         database,
@@ -226,8 +226,10 @@ def open_service(ground: Ground) -> Service:
     revocation = RevocationService(
         store=authority.store, listeners=(follower.after_change,), **common
     )
+    table = IssuerTable(issuers.values())
+    issuers.listen(lambda: table.replace(issuers.values()))
     responder = Responder(
-        IssuerTable(issuers.values()),
+        table,
         Delegates(crl_store, authority.store, keystore),
         statuses,
         config=settings.revocation.ocsp,
@@ -243,6 +245,7 @@ def open_service(ground: Ground) -> Service:
         authority=authority,
         profiles=profiles,
         issuers=issuers,
+        generations=generations,
         link=link,
         key_management=key_management,
         reviews=reviews,
@@ -257,7 +260,7 @@ def open_service(ground: Ground) -> Service:
         ),
         enrollment=EnrollmentService(
             profiles=authority.profiles,
-            issuers=issuers,
+            issuers=generations,
             certificates=authority.store,
             requests=SQLRequestStore(database),
             reviews=reviews,
@@ -282,7 +285,7 @@ def open_service(ground: Ground) -> Service:
             database,
             keystore=keystore,
             authority=authority,
-            issuers=issuers,
+            issuers=generations,
             reviews=reviews,
             key_management=key_management,
             blocked_keys=blocked,

@@ -18,12 +18,14 @@ from core.errors import TrustError
 from yinxin.cli.accounts import ACCOUNT_COMMANDS
 from yinxin.cli.audit import AUDIT_COMMANDS
 from yinxin.cli.bulk import BULK_COMMANDS
+from yinxin.cli.ceremony import CEREMONY_COMMANDS
 from yinxin.cli.certificates import CERTIFICATE_COMMANDS
 from yinxin.cli.context import Invocation
 from yinxin.cli.control import CONTROL_COMMANDS
 from yinxin.cli.database import DATABASE_COMMANDS
 from yinxin.cli.host import HOST_COMMANDS
 from yinxin.cli.key_management import KEY_COMMANDS
+from yinxin.cli.keys import KEYS_COMMANDS
 from yinxin.cli.local import LOCAL_COMMANDS
 from yinxin.cli.login import login
 from yinxin.cli.massrevocation import MASS_REVOCATION_COMMANDS
@@ -77,9 +79,11 @@ for command in (
     *BULK_COMMANDS,
     *CERTIFICATE_COMMANDS,
     *KEY_COMMANDS,
+    *KEYS_COMMANDS,
     *CONTROL_COMMANDS,
     *MASS_REVOCATION_COMMANDS,
     *PROFILE_COMMANDS,
+    *CEREMONY_COMMANDS,
     *HOST_COMMANDS,
     *OPERATION_COMMANDS,
     *NOTICE_COMMANDS,

@@ -18,6 +18,7 @@ import core.audit_sql
 import core.control_tables
 import core.jobs
 import crl.tables
+import crl.tables_publication
 import keystore.escrow.tables
 from core.db import Database
 from core.errors import Misconfigured
@@ -32,6 +33,7 @@ DECLARED_IN = (
     ca.tables_notices,
     ca.tables_organisations,
     crl.tables,
+    crl.tables_publication,
     authn.tables,
 )
 """Every module with tables: importing them is what puts these into `core.db.metadata`."""

@@ -30,6 +30,7 @@ from crl.ocsp.issuers import IssuerTable
 from crl.ocsp.plane import OCSPPlane
 from crl.ocsp.ready import ReadyAnswers
 from crl.ocsp.responder import Responder
+from crl.publication import Publication
 from crl.schedule import CRLSchedule
 from crl.sqlstore import SQLCRLStore
 from crl.status import StatusService
@@ -43,6 +44,7 @@ from yinxin.key_management import KeyManagement
 from yinxin.login_certificates import OurCertificates
 from yinxin.notices import assemble_notices
 from yinxin.organisations import Registration, open_reviews
+from yinxin.publication import assemble_publication
 from yinxin.schema import upgrade
 from yinxin.settings import PASSPHRASE_VARIABLE, PIN_VARIABLE, Settings, secret_from_environment
 from yinxin.state import State, write_passphrase
@@ -94,6 +96,7 @@ class Service:
     responder: Responder
     ocsp: OCSPPlane
     notices: NoticeService
+    publication: Publication | None
     follower: StatusFollower
     provider: Provider
 
@@ -269,6 +272,13 @@ def open_service(ground: Ground) -> Service:
         responder=responder,
         ocsp=OCSPPlane(responder, ready, config=settings.revocation.ocsp, clock=ground.clock),
         notices=assemble_notices(settings.notices, database, clock=ground.clock),
+        publication=assemble_publication(
+            settings.publication,
+            database,
+            issuers=issuers,
+            profiles=authority.profiles,
+            clock=ground.clock,
+        ),
         follower=follower,
         provider=Provider.assemble(
             settings.authn,

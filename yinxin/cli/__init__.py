@@ -27,6 +27,7 @@ from yinxin.cli.login import login
 from yinxin.cli.notices import NOTICE_COMMANDS
 from yinxin.cli.operations import OPERATION_COMMANDS
 from yinxin.cli.organisations import ORGANISATION_COMMANDS
+from yinxin.cli.publication import PUBLICATION_COMMANDS
 from yinxin.cli.requests import REQUEST_COMMANDS
 from yinxin.cli.reviews import REVIEW_COMMANDS
 
@@ -73,6 +74,7 @@ for command in (
     *HOST_COMMANDS,
     *OPERATION_COMMANDS,
     *NOTICE_COMMANDS,
+    *PUBLICATION_COMMANDS,
     *ORGANISATION_COMMANDS,
     *REVIEW_COMMANDS,
 ):

@@ -30,6 +30,8 @@ from yinxin.cli.organisations import ORGANISATION_COMMANDS
 from yinxin.cli.publication import PUBLICATION_COMMANDS
 from yinxin.cli.requests import REQUEST_COMMANDS
 from yinxin.cli.reviews import REVIEW_COMMANDS
+from yinxin.cli.statistics import STATISTICS_COMMANDS
+from yinxin.cli.subjects import SUBJECT_COMMANDS
 
 
 class _Sentences(click.Group):
@@ -77,5 +79,7 @@ for command in (
     *PUBLICATION_COMMANDS,
     *ORGANISATION_COMMANDS,
     *REVIEW_COMMANDS,
+    *SUBJECT_COMMANDS,
+    *STATISTICS_COMMANDS,
 ):
     main.add_command(command)

@@ -58,6 +58,7 @@ def _add_api(app: FastAPI, service: Service) -> None:
             service.revocation,
             service.authority.store,
             service.key_management.pairs,
+            service.issuers,
             organisations=ground.registration.organisations,
             subjects=service.subjects,
             rights=ground.registration.rights,

@@ -67,6 +67,7 @@ def bulk_jobs(service: Service) -> tuple[Job, ...]:
 def local_jobs(service: Service, tls: ServerTLS) -> tuple[Job, ...]:
     """Return the jobs that every node does for itself."""
     return (
+        Job("issuers", 10, service.issuers.refresh),
         Job("tls-renewal", 3600, tls.renew),
         Job("link-renewal", 3600, service.link.renew),
     )

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypedDict
 
 from authn.assembly import Administration, Provider
-from ca.bootstrap import load_issuers
 from ca.enrollment import EnrollmentService
 from ca.issuance import find_interrupted, issue_certificate
-from ca.issuer import Issuer
+from ca.issuers import Generations, Issuers
 from ca.notices import NoticeService
 from ca.profiles import load_profiles
 from ca.reviews import Reviews
@@ -88,7 +86,8 @@ class Service:
     keystore: KeyStore
     audit_key: AuditKey
     authority: Authority
-    issuers: Mapping[str, Issuer]
+    issuers: Issuers
+    generations: Generations
     link: AuthorityLink
     key_management: KeyManagement
     reviews: Reviews
@@ -206,8 +205,9 @@ def open_service(ground: Ground) -> Service:
         **common,
     )
     ensure_authority(authority, settings.first_start)
-    issuers = load_issuers(authority.store, keystore, revocation_url=settings.ca.revocation_url)
-    link = AuthorityLink(authority, issuers["rsa-issuing"], host=settings.server.public_host)
+    issuers = Issuers(authority.store, keystore, revocation_url=settings.ca.revocation_url)
+    generations = Generations(issuers, clock=ground.clock)
+    link = AuthorityLink(authority, generations, host=settings.server.public_host)
     key_management = KeyManagement.assemble(
         settings.key_management,
         database,
@@ -233,8 +233,10 @@ def open_service(ground: Ground) -> Service:
         status_lag_seconds=settings.revocation.ocsp.status_lag_seconds,
     )
     follower = StatusFollower(issuers, status_log=authority.store, ready=ready)
+    table = IssuerTable(issuers.values())
+    issuers.listen(lambda: table.replace(issuers.values()))
     responder = Responder(
-        IssuerTable(issuers.values()),
+        table,
         Delegates(crl_store, authority.store, keystore),
         statuses,
         config=settings.revocation.ocsp,
@@ -246,6 +248,7 @@ def open_service(ground: Ground) -> Service:
         audit_key=AuditKey.open(keystore),
         authority=authority,
         issuers=issuers,
+        generations=generations,
         link=link,
         key_management=key_management,
         reviews=reviews,
@@ -260,7 +263,7 @@ def open_service(ground: Ground) -> Service:
         ),
         enrollment=EnrollmentService(
             profiles=authority.profiles,
-            issuers=issuers,
+            issuers=generations,
             certificates=authority.store,
             requests=SQLRequestStore(database),
             reviews=reviews,
@@ -275,7 +278,7 @@ def open_service(ground: Ground) -> Service:
             database,
             keystore=keystore,
             authority=authority,
-            issuers=issuers,
+            issuers=generations,
             reviews=reviews,
             key_management=key_management,
         ),

@@ -13,6 +13,7 @@ import ca.routes_notices
 import ca.routes_profiles
 import ca.routes_registration
 import crl.routes
+import crl.routes_publication
 import keystore.escrow.routes
 from yinxin.app_parts import add_administration, add_provider, limited, new_app, surround
 from yinxin.health_routes import check_authority, make_health_router
@@ -83,6 +84,7 @@ def _add_api(app: FastAPI, service: Service) -> None:
     )
     app.include_router(ca.routes_bulk.make_router(service.bulk.service, ground.registration.rights))
     app.include_router(ca.routes_notices.make_router(service.notices, ground.registration.rights))
+    app.include_router(crl.routes_publication.make_router(service.publication))
     local, remote = service.key_management.local, service.key_management.remote
     if local is not None:
         app.include_router(keystore.escrow.routes.make_router(local.centre, local.recoveries))

@@ -36,8 +36,12 @@ def common_jobs(ground: Ground) -> tuple[Job, ...]:
 
 def outward_jobs(service: Service) -> tuple[Job, ...]:
     """Return the jobs that wait for other people's servers, and so must not hold up the rest."""
-    every = service.ground.settings.notices.every_seconds
-    return (Job("notices", every, service.notices.run),)
+    settings = service.ground.settings
+    notices = Job("notices", settings.notices.every_seconds, service.notices.run)
+    if service.publication is None:
+        return (notices,)
+    every = settings.publication.every_seconds
+    return (notices, Job("publication", every, service.publication.run))
 
 
 def _refilling(service: Service) -> tuple[Job, ...]:

@@ -24,6 +24,7 @@ import core.audit_tables
 import core.control_tables
 import core.jobs
 import crl.tables
+import crl.tables_publication
 import keystore.escrow.tables
 from core.db import Database
 from core.errors import Misconfigured
@@ -41,6 +42,7 @@ DECLARED_IN = (
     ca.tables_organisations,
     ca.tables_subjects,
     crl.tables,
+    crl.tables_publication,
     authn.tables,
 )
 """Every module with tables: importing them is what puts these into `core.db.metadata`."""

@@ -21,6 +21,7 @@ from ca.notices_config import NoticesConfig
 from core.config import ControlConfig
 from core.errors import Misconfigured
 from crl.config import RevocationConfig
+from crl.publication_config import PublicationConfig
 from keystore import pin
 from keystore.config import KeystoreConfig
 from keystore.escrow.config import KeyManagementConfig
@@ -61,6 +62,7 @@ class Settings(BaseModel):
     ca: CAConfig
     bulk: BulkConfig = BulkConfig()
     revocation: RevocationConfig = RevocationConfig()
+    publication: PublicationConfig = PublicationConfig()
     notices: NoticesConfig = NoticesConfig()
     authn: AuthnConfig
     audit: AuditConfig = AuditConfig()

@@ -31,6 +31,7 @@ from crl.ocsp.issuers import IssuerTable
 from crl.ocsp.plane import OCSPPlane
 from crl.ocsp.ready import ReadyAnswers
 from crl.ocsp.responder import Responder
+from crl.publication import Publication
 from crl.schedule import CRLSchedule
 from crl.sqlstore import SQLCRLStore
 from crl.status import StatusService
@@ -48,6 +49,7 @@ from yinxin.massrevocation import open_blocked_keys, open_mass_revocations
 from yinxin.notices import assemble_notices
 from yinxin.organisations import Registration, open_reviews
 from yinxin.profiles import Profiles
+from yinxin.publication import assemble_publication
 from yinxin.settings import Settings
 from yinxin.state import State
 from yinxin.subjects import open_subjects
@@ -105,6 +107,7 @@ class Service:
     responder: Responder
     ocsp: OCSPPlane
     notices: NoticeService
+    publication: Publication | None
     follower: StatusFollower
     provider: Provider
 
@@ -295,6 +298,13 @@ def open_service(ground: Ground) -> Service:
         responder=responder,
         ocsp=OCSPPlane(responder, ready, config=settings.revocation.ocsp, clock=ground.clock),
         notices=assemble_notices(settings.notices, database, clock=ground.clock),
+        publication=assemble_publication(
+            settings.publication,
+            database,
+            issuers=issuers,
+            profiles=authority.profiles,
+            clock=ground.clock,
+        ),
         follower=follower,
         provider=Provider.assemble(
             settings.authn,

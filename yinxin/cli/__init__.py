@@ -33,6 +33,7 @@ from yinxin.cli.notices import NOTICE_COMMANDS
 from yinxin.cli.operations import OPERATION_COMMANDS
 from yinxin.cli.organisations import ORGANISATION_COMMANDS
 from yinxin.cli.profiles import PROFILE_COMMANDS
+from yinxin.cli.publication import PUBLICATION_COMMANDS
 from yinxin.cli.requests import REQUEST_COMMANDS
 from yinxin.cli.reviews import REVIEW_COMMANDS
 from yinxin.cli.statistics import STATISTICS_COMMANDS
@@ -87,6 +88,7 @@ for command in (
     *HOST_COMMANDS,
     *OPERATION_COMMANDS,
     *NOTICE_COMMANDS,
+    *PUBLICATION_COMMANDS,
     *ORGANISATION_COMMANDS,
     *REVIEW_COMMANDS,
     *SUBJECT_COMMANDS,

@@ -15,9 +15,8 @@ from core.audit import AuditLog, Detail
 from core.clock import Clock
 from core.errors import Conflict, Forbidden, NotFound
 from core.transaction import Transactions
-from keystore import sm2_forms
-from keystore.envelope import encode_enveloped_key, envelop
 from keystore.escrow.config import KeyManagementConfig
+from keystore.escrow.envelopes import check_recipient, standard_envelope
 from keystore.escrow.store import (
     EscrowedKey,
     EscrowStore,
@@ -28,6 +27,7 @@ from keystore.escrow.store import (
     RecoveryStore,
 )
 from keystore.escrow.vault import Vault
+from keystore.verify import normalise_spki
 
 _S = RecoveryState
 
@@ -65,13 +65,15 @@ class RecoveryService:
         key = self._keys.find_by_fingerprint(fingerprint)
         if key is None or key.state is KeyState.STANDBY:
             raise NotFound("the key management centre holds no such key in use or history")
+        recipient = normalise_spki(recipient)
+        check_recipient(key.algorithm, recipient)
         now = self._clock.now()
         recovery = Recovery(
             id=secrets.token_hex(16),
             kind=kind,
             state=_S.REQUESTED,
             key_id=key.id,
-            recipient=sm2_forms.spki_of_point(sm2_forms.point_of_spki(recipient)),
+            recipient=recipient,
             reason=reason,
             requester=actor,
             created_at=now,
@@ -110,7 +112,7 @@ class RecoveryService:
         return self.get(recovery_id)
 
     def deliver(self, recovery_id: str, *, actor: str) -> bytes:
-        """Return DER SM2EnvelopedKey, once, to who asked for it.
+        """Return the envelope of `standard_envelope`, once, to who asked for it.
 
         What is lost after this returns is not delivered again: ask for a new recovery.
         """
@@ -120,8 +122,10 @@ class RecoveryService:
                 raise Forbidden("a recovery is delivered to who asked for it")
             self._change(recovery, _S.DELIVERED, actor)
             key = self._key(recovery)
-            private = self._vault.open(key.sealed, key_id=key.id, public_key=key.public_key)
-            enveloped = encode_enveloped_key(envelop(private, recipient=recovery.recipient))
+            private = self._vault.open(
+                key.sealed, key_id=key.id, algorithm=key.algorithm, public_key=key.public_key
+            )
+            enveloped = standard_envelope(private, recipient=recovery.recipient)
             self._audit.record("escrow-recovery.delivered", actor=actor, detail=_detail(recovery))
         return enveloped
 

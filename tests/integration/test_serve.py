@@ -123,6 +123,8 @@ def test_roles_open_their_own_doors_only(service: Service) -> None:
         service.yinxin("user", "create", role, "--display-name", role, "--role", role)
     allowed = {
         "GET /api/v1/requests/{request_id}/pair": {b},
+        "POST /api/v1/requests/{request_id}/pair/pkcs12": {b},
+        "GET /api/v1/pairs/key-management-identity": {b, a},
         "POST /api/v1/requests/{request_id}/recovery": {b},
         "GET /api/v1/key-management/pools": {k, a},
         "POST /api/v1/key-management/recoveries": {j},

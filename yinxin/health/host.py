@@ -9,7 +9,7 @@ from typing import Final
 
 from sqlalchemy import func, select, text
 
-from core.audit_sql import audit_checkpoints, audit_events
+from core.audit_tables import audit_checkpoints, audit_events
 from core.control_store import Act
 from core.identity import Role
 from yinxin.health.findings import Check, Fault, Level

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pytest
 from sqlalchemy import delete, insert
 
-from core.audit_sql import audit_checkpoints
+from core.audit_tables import audit_checkpoints
 from core.errors import Misconfigured, Unavailable
 from core.identity import Role
 from core.jobs import job_leases

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ca.delivery import DeliveryDesk
+from ca.handover import DeliveryDesk
 from ca.history import HistoryService
 from ca.holder import HolderDesk
 from ca.pickup import PickupDesk

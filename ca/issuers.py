@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from threading import Lock
@@ -12,7 +12,7 @@ from cryptography import x509
 from typing_extensions import override
 
 from ca.issuer import Issuer
-from ca.store import IssuerRecord, IssuerStore
+from ca.store import IssuerRecord, IssuerStore, Outside
 from core.clock import Clock
 from core.errors import Misconfigured, NotFound
 from keystore import keyref
@@ -28,11 +28,19 @@ class Issuers(Mapping[str, Issuer]):
     copied something out of it asks to be told with `listen`.
     """
 
-    def __init__(self, store: IssuerStore, keystore: KeyBackend, *, revocation_url: str) -> None:
+    def __init__(
+        self,
+        store: IssuerStore,
+        keystore: KeyBackend,
+        *,
+        revocation_url: str,
+        blocked_keys: Container[str] = frozenset(),
+    ) -> None:
         """Load them. Raises `Misconfigured` for a lost key."""
         self._store = store
         self._keystore = keystore
         self._revocation_url = revocation_url
+        self._blocked_keys = blocked_keys
         self._lock = Lock()
         self._listeners: list[Callable[[], object]] = []
         self._loaded: dict[str, Issuer] = {}
@@ -62,7 +70,11 @@ class Issuers(Mapping[str, Issuer]):
         with self._lock:
             before = self._loaded
             after = load_issuers(
-                self._store, self._keystore, revocation_url=self._revocation_url, known=before
+                self._store,
+                self._keystore,
+                revocation_url=self._revocation_url,
+                known=before,
+                blocked_keys=self._blocked_keys,
             )
             changed = before.keys() != after.keys() or any(
                 after[name] is not issuer for name, issuer in before.items()
@@ -104,6 +116,15 @@ class Generations(Mapping[str, Issuer]):
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
+    def succeeded(self, name: str, *, by: datetime) -> bool:
+        """Whether a later generation than this one has taken over by then."""
+        mine = self._issuers[name]
+        began = mine.takes_over_at or _BEGINNING
+        return any(
+            one.takes_over_at is not None and began < one.takes_over_at <= by
+            for one in self.family(mine.succeeds or name)
+        )
+
     def family(self, name: str) -> tuple[Issuer, ...]:
         """Return every generation of an issuer, those to come included."""
         return tuple(one for one in self._issuers.values() if name in (one.name, one.succeeds))
@@ -115,22 +136,28 @@ def load_issuers(
     *,
     revocation_url: str,
     known: Mapping[str, Issuer] | None = None,
+    blocked_keys: Container[str] = frozenset(),
 ) -> dict[str, Issuer]:
     """Return every issuer by name, each with its signer; out of `known` where nothing changed.
 
     Raises `Misconfigured` for a lost key.
     """
     loaded: dict[str, Issuer] = {}
+    outside = store.list_outside()
     for record in store.list_issuers():
-        chain: tuple[bytes, ...] = ()
+        around = outside.get(record.name, Outside())
+        chain, crosses = around.above, around.crosses
         if record.parent is not None:
             parent = loaded[record.parent]
             chain = (parent.certificate, *parent.chain)
+            crosses = (*crosses, *parent.crosses)
         old = None if known is None else known.get(record.name)
-        if old is not None and (old.certificate, old.chain) == (record.certificate, chain):
+        now = (record.certificate, chain, crosses)
+        if old is not None and (old.certificate, old.chain, old.crosses) == now:
             loaded[record.name] = old
         else:
-            loaded[record.name] = load_issuer(record, chain, keystore, revocation_url)
+            made = load_issuer(record, chain, keystore, revocation_url)
+            loaded[record.name] = replace(made, crosses=crosses, blocked_keys=blocked_keys)
     return loaded
 
 

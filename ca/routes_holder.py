@@ -7,7 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from ca.delivery import DeliveryDesk
+from ca.handover import DeliveryDesk
 from ca.holder import HolderDesk
 from ca.requests import RequestState
 from ca.schemas import CertificateView, RequestView

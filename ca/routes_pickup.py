@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 from fastapi import APIRouter, Request, Response
 
-from ca.delivery import DeliveryDesk
+from ca.handover import DeliveryDesk
 from ca.operations import Operation
 from ca.pickup import PickupDesk
 from ca.requests import RequestState

@@ -146,5 +146,6 @@ def _request(
         identity=tuple(body.identity.items()),
         validity_days=body.validity_days,
         organisation_id=organisation,
+        temporary_key=None if csr is None else csr.temporary_key,
         subject_id=body.subject_id,
     )

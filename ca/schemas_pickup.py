@@ -7,8 +7,8 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ca.delivery import Delivery
 from ca.formats import CertificateFormat, pem, render
+from ca.handover import Delivery
 from ca.requests import RequestState
 
 

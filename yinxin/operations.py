@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -10,10 +10,10 @@ from authn.config import LoginConfig
 from authn.login import Throttle
 from authn.sqlstore import SQLAddressStore
 from ca.config import CAConfig
-from ca.delivery import DeliveryDesk
 from ca.desks import Desks
 from ca.dual import PairService
 from ca.enrollment import EnrollmentService
+from ca.handover import DeliveryDesk
 from ca.history import HistoryService
 from ca.holder import HolderDesk
 from ca.issuer import Issuer
@@ -73,6 +73,7 @@ class Operations:
         pairs: PairService,
         revocation: RevocationService,
         reviews: ReviewRules,
+        blocked_keys: Container[str],
         audit: AuditLog,
         clock: Clock,
     ) -> Self:
@@ -109,7 +110,7 @@ class Operations:
             },
             settle=settlement.settle,
             separate_approver=config.separate_approver,
-            blocked_keys=frozenset(config.blocked_keys),
+            blocked_keys=blocked_keys,
             transactions=database,
             audit=audit,
             clock=clock,

@@ -33,6 +33,7 @@ def make_authority_router(
     def assign(body: wire.AssignCall) -> wire.AssignAnswer:
         given = centre.assign(
             body.request_id,
+            algorithm=body.algorithm,
             signing_key=wire.from_text(body.signing_key),
             actor=_PREFIX + body.actor,
         )
@@ -42,10 +43,28 @@ def make_authority_router(
             enveloped=wire.to_text(given.enveloped),
         )
 
+    @router.post(wire.ENVELOP)
+    def envelop(body: wire.EnvelopCall) -> wire.EnvelopAnswer:
+        made = centre.envelop(body.request_id, body.order(), actor=_PREFIX + body.actor)
+        return wire.EnvelopAnswer(envelope=wire.to_text(made))
+
+    @router.post(wire.IDENTITY)
+    def identity() -> wire.IdentityAnswer:
+        shown = centre.identity()
+        return wire.IdentityAnswer(
+            certificate=wire.to_text(shown.certificate),
+            transport_key=wire.to_text(shown.transport_key),
+        )
+
     @router.post(wire.RETIRE, status_code=HTTPStatus.NO_CONTENT)
     def retire(body: wire.RetireCall) -> None:
         centre.retire(body.request_id)
 
+    _add_recoveries(router, recoveries)
+    return router
+
+
+def _add_recoveries(router: APIRouter, recoveries: RecoveryService) -> None:
     @router.post(wire.RECOVER)
     def recover(body: wire.RecoverCall) -> wire.RecoveryAnswer:
         recovery = recoveries.request(
@@ -80,8 +99,6 @@ def make_authority_router(
     def deliver(body: wire.RecoveryCall) -> wire.DeliverAnswer:
         enveloped = recoveries.deliver(body.recovery_id, actor=_PREFIX + body.actor)
         return wire.DeliverAnswer(enveloped=wire.to_text(enveloped))
-
-    return router
 
 
 def _is_theirs(recovery: Recovery) -> bool:

@@ -33,6 +33,7 @@ def operations(
         pairs=(km or key_management(authority)).pairs,
         revocation=RevocationService(**authority.services),
         reviews=reviews or ReviewsOfProfiles(profiles),
+        blocked_keys=frozenset(),
         audit=authority.audit,
         clock=authority.clock,
     )

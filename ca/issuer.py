@@ -19,9 +19,9 @@ from datetime import datetime
 
 from cryptography import x509
 
-from ca import lint
 from ca.contents import IssuanceRequest, check_contents, validity
 from ca.extensions import Surroundings, build_extensions, key_identifier
+from ca.lint import DEFAULT_LINTER, Linter
 from ca.names import encode_name, text_of
 from ca.profiles import CertificateProfile, IssuerKind
 from ca.serials import SerialNumber
@@ -95,6 +95,7 @@ class Issuer:
     """DER Name, octet for octet as in `certificate`."""
     revocation_url: str = ""
     """Where OCSP, CRLs and CA certificates are; goes into every certificate."""
+    linter: Linter = DEFAULT_LINTER
 
     @property
     def spki(self) -> bytes:
@@ -159,7 +160,7 @@ class Issuer:
                 ),
             )
         )
-        lint.check_tbs(tbs, signature_algorithm=identifier, issuer=self.certificate or None)
+        self.linter.check_tbs(tbs, signature_algorithm=identifier, issuer=self.certificate or None)
         return Prepared(
             issuer=self.name,
             serial=serial,

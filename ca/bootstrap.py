@@ -12,6 +12,7 @@ from cryptography import x509
 from ca.contents import IssuanceRequest
 from ca.issuance import issue_certificate
 from ca.issuer import Issued, Issuer
+from ca.lint import DEFAULT_LINTER, Linter
 from ca.names import Attributes, check_attributes, encode_name
 from ca.profiles import CertificateProfile
 from ca.store import CertificateStore, IssuerRecord, IssuerStore
@@ -126,7 +127,11 @@ def create_subordinate(
 
 
 def load_issuers(
-    store: IssuerStore, keystore: KeyBackend, *, revocation_url: str
+    store: IssuerStore,
+    keystore: KeyBackend,
+    *,
+    revocation_url: str,
+    linter: Linter = DEFAULT_LINTER,
 ) -> dict[str, Issuer]:
     """Return every issuer by name, each with its signer. Raises `Misconfigured` for a lost key."""
     loaded: dict[str, Issuer] = {}
@@ -135,7 +140,8 @@ def load_issuers(
         if record.parent is not None:
             parent = loaded[record.parent]
             chain = (parent.certificate, *parent.chain)
-        loaded[record.name] = _load(record, chain, keystore, revocation_url)
+        issuer = _load(record, chain, keystore, revocation_url)
+        loaded[record.name] = replace(issuer, linter=linter)
     return loaded
 
 

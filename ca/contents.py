@@ -18,6 +18,7 @@ class IssuanceRequest:
     """What the requester wants. Proof of possession is done, or the key is our own."""
 
     spki: bytes
+    """Empty while a request waits for its key; never issued like that."""
     subject: Attributes
     requester: str
     alternative_names: tuple[AlternativeName, ...] = ()
@@ -27,6 +28,10 @@ class IssuanceRequest:
     """None: as the profile says."""
     request_id: str | None = None
     """At most one certificate ever carries the same one; issuing again finishes what crashed."""
+    organisation_id: str | None = None
+    """The branch it is issued under; not in the certificate."""
+    subject_id: str | None = None
+    """Of the person, organisation or device it is for; not in the certificate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,11 @@ def check_contents(request: IssuanceRequest, profile: CertificateProfile) -> Con
         raise ProfileViolation(
             f"profile {profile.name} takes keys of {allowed}; this one is {algorithm}"
         )
+    return check_choices(request, profile)
+
+
+def check_choices(request: IssuanceRequest, profile: CertificateProfile) -> Contents:
+    """As `check_contents`, of everything but the key."""
     subject = _subject(request.subject, profile.subject, profile.name)
     names = tuple(dict.fromkeys(request.alternative_names))
     _check_alternative_names(names, subject, profile.alternative_names, profile.name)

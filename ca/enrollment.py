@@ -1,16 +1,15 @@
-"""The registration authority: submit, approve, reject. Exactly one certificate an approved request.
+"""The registration authority: entry, review, make. Exactly one certificate a request.
 
-Submitting checks everything that issuing will check, so that what waits for approval can be
+Submitting checks everything that issuing will check, so that what waits for review can be
 issued. Idempotency keys (docs/decisions/0017): the claim and the request are one transaction.
 """
 
 from __future__ import annotations
 
 import re
-import secrets
 import time
 from collections.abc import Callable, Container, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
@@ -18,22 +17,25 @@ from ca.contents import IssuanceRequest
 from ca.dual import PairService
 from ca.issuance import issue_certificate
 from ca.issuer import Issuer
-from ca.keycheck import check_key
+from ca.operations import ReviewRules, ReviewsOfProfiles
 from ca.profiles import CertificateProfile
 from ca.requests import (
     Claim,
     EnrollmentRecord,
+    Move,
     RequestPage,
     RequestState,
     RequestStore,
     content_of,
     request_of,
+    with_key,
 )
-from ca.serials import random_serial
+from ca.steps import check_maker, check_reviewer, describe
 from ca.store import CertificateStore
+from ca.submission import Entry, Submission, state_after_review
 from core.audit import AuditLog
 from core.clock import Clock
-from core.errors import Conflict, Forbidden, Malformed, NotFound, ProfileViolation, Unavailable
+from core.errors import Conflict, Malformed, NotFound
 from core.transaction import Transactions
 
 _KEY: Final = re.compile(r"[!-~]{1,128}")
@@ -41,6 +43,7 @@ _RESUME_AFTER: Final = timedelta(seconds=30)
 """An approval older than this without a certificate was left by a crash: it may be repeated."""
 _POLL_SECONDS: Final = 0.05
 _POLLS: Final = 400
+_S = RequestState
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,7 @@ class Idempotency:
 
 
 class EnrollmentService:
-    """Takes requests and decides about them."""
+    """Takes requests through their steps."""
 
     def __init__(
         self,
@@ -65,6 +68,7 @@ class EnrollmentService:
         transactions: Transactions,
         audit: AuditLog,
         clock: Clock,
+        reviews: ReviewRules | None = None,
         pairs: PairService | None = None,
         separate_approver: bool = False,
         blocked_keys: Container[str] = frozenset(),
@@ -77,10 +81,16 @@ class EnrollmentService:
         self._transactions = transactions
         self._audit = audit
         self._clock = clock
-        self._pairs = pairs
         self._separate_approver = separate_approver
-        self._blocked_keys = blocked_keys
         self._wait = wait
+        self._submission = Submission(
+            profiles=profiles,
+            issuers=issuers,
+            reviews=reviews or ReviewsOfProfiles(profiles),
+            pairs=pairs,
+            blocked_keys=blocked_keys,
+            clock=clock,
+        )
 
     def submit(
         self,
@@ -90,7 +100,11 @@ class EnrollmentService:
         issuer: str,
         idempotency: Idempotency | None = None,
     ) -> EnrollmentRecord:
-        """Check and remember a request; issue at once when the profile needs no approval.
+        """Check and remember a request for a new certificate; issue at once if nobody is asked."""
+        return self.enter(Entry(request, profile, issuer), idempotency=idempotency)
+
+    def enter(self, entry: Entry, *, idempotency: Idempotency | None = None) -> EnrollmentRecord:
+        """Check and remember what is entered; issue at once when no other step is needed.
 
         The same key and body again give the same request (and certificate); the same key with
         another body raises `Conflict`. Raises `Refused` for what would not be issued: then
@@ -99,37 +113,65 @@ class EnrollmentService:
         if idempotency is not None:
             if _KEY.fullmatch(idempotency.key) is None:
                 raise Malformed("Idempotency-Key is 1 to 128 printable ASCII characters")
-            known = self._requests.find_claim(request.requester, idempotency.key)
+            known = self._requests.find_claim(entry.request.requester, idempotency.key)
             if known is not None:
                 return self._replay(known, idempotency)
-        record = self._check(request, profile, issuer)
+        record = self._submission.record(entry)
         with self._transactions.transaction():
             claim = self._remember(record, idempotency)
         if idempotency is not None and claim.request_id != record.id:
             return self._replay(claim, idempotency)
-        return record if record.needs_approval else self._issue(record)
+        return self._issue(record) if record.state is _S.APPROVED else record
 
     def approve(self, request_id: str, *, actor: str) -> EnrollmentRecord:
-        """Approve and issue. Of many callers at once one issues; the others get `Conflict`.
+        """Approve, and issue unless another step comes first.
 
-        Also finishes what a crash left: an approval without a certificate, after 30 seconds.
+        Of many callers at once one issues; the others get `Conflict`. Also finishes what a crash
+        left: an approval without a certificate, after 30 seconds.
         """
         record = self.get(request_id)
-        if record.state is RequestState.ISSUED:
+        if record.state is _S.ISSUED:
             return record
-        if self._separate_approver and record.requester == actor:
-            raise Forbidden("requester and approver must be two people (ca.separate_approver)")
-        if not self._decide(record, RequestState.APPROVED, actor, None):
-            raise Conflict(_undecidable(self.get(request_id)))
-        return self._issue(record)
+        check_reviewer(record, actor, separate=self._separate_approver)
+        state = state_after_review(needs_make=record.needs_make, keyless=record.keyless)
+        step = Move(record.id, (_S.PENDING,), state, self._clock.now(), decided_by=actor)
+        if state is _S.APPROVED:
+            step = replace(step, abandoned_before=step.at - _RESUME_AFTER)
+        if not self._move(step, "request.approved", actor=actor):
+            raise Conflict(describe(self.get(request_id)))
+        return self._issue(self.get(request_id)) if state is _S.APPROVED else self.get(request_id)
+
+    def make(self, request_id: str, *, actor: str, spki: bytes | None = None) -> EnrollmentRecord:
+        """Make what was reviewed. `spki`: the key, where the request was entered without one.
+
+        May be repeated, as `approve`. Raises `Forbidden` for the one who reviewed.
+        """
+        record = self.get(request_id)
+        if record.state is _S.ISSUED:
+            return record
+        check_maker(record, actor, has_key=spki is not None, separate=self._separate_approver)
+        now = self._clock.now()
+        step = Move(record.id, (_S.REVIEWED,), _S.APPROVED, now, now - _RESUME_AFTER, made_by=actor)
+        if spki is not None:
+            wanted = with_key(record, spki)
+            self._submission.check(wanted, profile=record.profile, issuer=record.issuer)
+            step = replace(step, content=content_of(wanted))
+        if not self._move(step, "request.made", actor=actor):
+            raise Conflict(describe(self.get(request_id)))
+        return self._issue(self.get(request_id))
 
     def reject(self, request_id: str, *, actor: str, reason: str) -> EnrollmentRecord:
-        """Reject a pending request, with a reason its requester can read."""
-        record = self.get(request_id)
-        if record.state is not RequestState.PENDING or not self._decide(
-            record, RequestState.REJECTED, actor, reason
-        ):
-            raise Conflict(_undecidable(self.get(request_id)))
+        """Reject what is not made yet, with a reason its requester can read."""
+        step = Move(
+            self.get(request_id).id,
+            (_S.PENDING, _S.REVIEWED, _S.AWAITING_PICKUP),
+            _S.REJECTED,
+            self._clock.now(),
+            decided_by=actor,
+            comment=reason,
+        )
+        if not self._move(step, "request.rejected", actor=actor):
+            raise Conflict(describe(self.get(request_id)))
         return self.get(request_id)
 
     def get(self, request_id: str) -> EnrollmentRecord:
@@ -140,40 +182,15 @@ class EnrollmentService:
         return record
 
     def list_requests(
-        self, *, state: RequestState | None = None, cursor: str | None = None, limit: int = 100
+        self,
+        *,
+        state: RequestState | None = None,
+        scope: frozenset[str] | None = None,
+        cursor: str | None = None,
+        limit: int = 100,
     ) -> RequestPage:
-        """Return one page, newest first."""
-        return self._requests.list_requests(state=state, cursor=cursor, limit=limit)
-
-    def _check(self, request: IssuanceRequest, profile: str, issuer: str) -> EnrollmentRecord:
-        if issuer not in self.issuers:
-            raise NotFound(f"there is no issuer {issuer}")
-        chosen = self.profiles.get(profile)
-        if chosen is None:
-            raise NotFound(f"there is no profile {profile}")
-        if not chosen.requestable:
-            raise ProfileViolation(f"profile {profile} is not for requesters")
-        check_key(request.spki, blocked=self._blocked_keys)
-        # The whole preparation, lint included; its octets are thrown away.
-        self.issuers[issuer].prepare(
-            request, profile=chosen, serial=random_serial(), now=self._clock.now()
-        )
-        if chosen.encryption_profile is not None:
-            self._pair_service().check(request, profile=chosen, issuer=self.issuers[issuer])
-        now = self._clock.now()
-        direct = not chosen.needs_approval
-        return EnrollmentRecord(
-            id=secrets.token_hex(16),
-            state=RequestState.APPROVED if direct else RequestState.PENDING,
-            issuer=issuer,
-            profile=profile,
-            content=content_of(request),
-            needs_approval=chosen.needs_approval,
-            requester=request.requester,
-            created_at=now,
-            decided_by=request.requester if direct else None,
-            decided_at=now if direct else None,
-        )
+        """Return one page, newest first. `scope`: tops of the subtrees to look in."""
+        return self._requests.list_requests(state=state, scope=scope, cursor=cursor, limit=limit)
 
     def _remember(self, record: EnrollmentRecord, idempotency: Idempotency | None) -> Claim:
         wanted = Claim(record.id, "" if idempotency is None else idempotency.body_hash)
@@ -187,7 +204,13 @@ class EnrollmentService:
         self._audit.record(
             "request.submitted",
             actor=record.requester,
-            detail={"request": record.id, "profile": record.profile, "issuer": record.issuer},
+            detail={
+                "request": record.id,
+                "operation": record.operation,
+                "profile": record.profile,
+                "issuer": record.issuer,
+                "target": None if record.target is None else record.target.name,
+            },
         )
         return wanted
 
@@ -195,41 +218,34 @@ class EnrollmentService:
         if claim.body_hash != idempotency.body_hash:
             raise Conflict("this Idempotency-Key was used with another request body")
         record = self.get(claim.request_id)
-        if record.needs_approval:
+        if record.needs_approval or record.needs_make or record.keyless:
             return record
         for _ in range(_POLLS):
-            if record.state is RequestState.ISSUED:
+            if record.state is _S.ISSUED:
                 return record
             # The first caller crashed, or its signing failed: this one takes over.
-            if self._decide(record, RequestState.APPROVED, record.requester, None):
+            now, actor = self._clock.now(), record.requester
+            step = Move(record.id, (_S.PENDING,), _S.APPROVED, now, now - _RESUME_AFTER, actor)
+            if self._move(step, "request.approved", actor=actor):
                 return self._issue(record)
             self._wait(_POLL_SECONDS)
             record = self.get(claim.request_id)
         return record
 
-    def _decide(
-        self, record: EnrollmentRecord, state: RequestState, actor: str, comment: str | None
-    ) -> bool:
-        now = self._clock.now()
+    def _move(self, step: Move, action: str, *, actor: str) -> bool:
         with self._transactions.transaction():
-            decided = self._requests.decide(
-                record.id,
-                state,
-                by=actor,
-                comment=comment,
-                at=now,
-                stale_before=now - _RESUME_AFTER,
-            )
-            if decided:
-                self._audit.record(f"request.{state}", actor=actor, detail={"request": record.id})
-        return decided
+            moved = self._requests.move(step)
+            if moved:
+                self._audit.record(action, actor=actor, detail={"request": step.request_id})
+        return moved
 
     def _issue(self, record: EnrollmentRecord) -> EnrollmentRecord:
         request, profile = request_of(record), self.profiles[record.profile]
         issuer = self.issuers[record.issuer]
         try:
             if profile.encryption_profile is not None:
-                self._pair_service().issue(request, profile=profile, issuer=issuer)
+                pairs = self._submission.pair_service()
+                pairs.issue(request, profile=profile, issuer=issuer)
             else:
                 issue_certificate(
                     request,
@@ -242,17 +258,6 @@ class EnrollmentService:
                 )
         except Exception:
             # It failed and said so; a crash does not come here and is found by its age.
-            self._requests.reopen(record.id)
+            self._requests.reopen(record.id, _S.REVIEWED if record.needs_make else _S.PENDING)
             raise
         return self.get(record.id)
-
-    def _pair_service(self) -> PairService:
-        if self._pairs is None:
-            raise Unavailable("this service has no key management centre: ask for one certificate")
-        return self._pairs
-
-
-def _undecidable(record: EnrollmentRecord) -> str:
-    if record.state is RequestState.APPROVED:
-        return "the request is being issued; if that was interrupted, approve again in 30 seconds"
-    return f"the request is {record.state}"

@@ -19,7 +19,7 @@ from datetime import datetime
 
 from cryptography import x509
 
-from ca.contents import IssuanceRequest, check_contents, validity
+from ca.contents import IssuanceRequest, check_choices, check_contents, validity
 from ca.extensions import Surroundings, build_extensions, key_identifier
 from ca.lint import DEFAULT_LINTER, Linter
 from ca.names import encode_name, text_of
@@ -52,6 +52,8 @@ class Prepared:
     spki: bytes
     requester: str
     request_id: str | None
+    organisation_id: str | None = None
+    subject_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,21 +128,10 @@ class Issuer:
 
         Raises `Refused` (its kinds `ProfileViolation` and `LintFailure` included).
         """
-        if self.kind not in profile.issued_by:
-            raise ProfileViolation(
-                f"profile {profile.name} is issued by {' or '.join(profile.issued_by)} CAs, "
-                f"and {self.name} is {self.kind}"
-            )
+        self._check_kind(profile)
         contents = check_contents(request, profile)
         parent = x509.load_der_x509_certificate(self.certificate) if self.certificate else None
-        not_before, not_after = validity(
-            profile,
-            request.validity_days,
-            now,
-            issuer_validity=None
-            if parent is None
-            else (parent.not_valid_before_utc, parent.not_valid_after_utc),
-        )
+        not_before, not_after = _validity(request, profile, parent, now)
         identifier = self._identifier(profile)
         tbs = encode_tbs(
             Fields(
@@ -173,7 +164,17 @@ class Issuer:
             spki=request.spki,
             requester=request.requester,
             request_id=request.request_id,
+            organisation_id=request.organisation_id,
+            subject_id=request.subject_id,
         )
+
+    def check_without_key(
+        self, request: IssuanceRequest, *, profile: CertificateProfile, now: datetime
+    ) -> None:
+        """Refuse what `prepare` would refuse whatever the key is. Raises `Refused`."""
+        self._check_kind(profile)
+        check_choices(request, profile)
+        _validity(request, profile, x509.load_der_x509_certificate(self.certificate), now)
 
     def sign(self, reserved: Reserved) -> Issued:
         """Sign, and prove the result before it leaves.
@@ -193,6 +194,13 @@ class Issuer:
             raise BackendUnavailable("the signed certificate does not hold what was reserved")
         return Issued(self.name, reserved.serial, octets)
 
+    def _check_kind(self, profile: CertificateProfile) -> None:
+        if self.kind not in profile.issued_by:
+            raise ProfileViolation(
+                f"profile {profile.name} is issued by {' or '.join(profile.issued_by)} CAs, "
+                f"and {self.name} is {self.kind}"
+            )
+
     def _identifier(self, profile: CertificateProfile) -> bytes:
         if self.signer.algorithm is SignatureAlgorithm.SM2_SM3 and profile.sm2_parameters == "null":
             return _SM2_WITH_NULL
@@ -205,3 +213,13 @@ class Issuer:
             found = certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
             identifier = found.value.digest
         return Surroundings(self.name, identifier, self.revocation_url)
+
+
+def _validity(
+    request: IssuanceRequest,
+    profile: CertificateProfile,
+    parent: x509.Certificate | None,
+    now: datetime,
+) -> tuple[datetime, datetime]:
+    bounds = None if parent is None else (parent.not_valid_before_utc, parent.not_valid_after_utc)
+    return validity(profile, request.validity_days, now, issuer_validity=bounds)

@@ -137,6 +137,8 @@ class CertificateProfile(_Model):
     requestable: bool = True
     """False: only this service itself issues it."""
     needs_approval: bool = True
+    needs_make: bool = False
+    """True: after the review, another operator makes the certificate (制证)."""
     encryption_profile: str | None = None
     """The other half of a pair: a request for this profile gives two certificates, and the key of
     the second comes from the key management centre (docs/key-management.md)."""

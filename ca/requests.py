@@ -1,28 +1,52 @@
-"""Requests for certificates, as they wait, are approved or rejected; and their store."""
+"""Requests: as they are entered, reviewed, made or rejected; and their store."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, Protocol
 
 from ca.altnames import parse_alternative_name
 from ca.contents import IssuanceRequest
-from ca.serials import SerialNumber
+from ca.operations import REPLACING, Operation
+from ca.reasons import RevocationReason
+from ca.serials import SerialNumber, to_hex
+from core.errors import Conflict
 
 
 class RequestState(StrEnum):
-    """Where a request is in its life."""
+    """Where a request is in its life. docs/requests.md draws how it gets there."""
 
     PENDING = "pending"
+    """待审核"""
+    REVIEWED = "reviewed"
+    """待制证: another operator makes the certificate."""
+    AWAITING_PICKUP = "awaiting-pickup"
+    """待领取: the subscriber has two codes, and brings the key."""
     APPROVED = "approved"
-    """Somebody decided; the certificate is being made, or a crash came between."""
+    """Nobody is waited for; the act is being done, or a crash came between."""
     ISSUED = "issued"
-    """Not stored: it follows from the certificate's row."""
+    """已签发. Not stored: it follows from the certificate's row."""
+    DONE = "done"
+    """已完成: what gives no certificate."""
     REJECTED = "rejected"
+    """已拒绝"""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The certificate that is acted upon, or replaced."""
+
+    issuer: str
+    serial: SerialNumber
+
+    @property
+    def name(self) -> str:
+        """``issuer/serial``."""
+        return f"{self.issuer}/{to_hex(self.serial)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +62,37 @@ class EnrollmentRecord:
     """What `content_of` made of the checked request."""
     needs_approval: bool
     requester: str
+    """Who entered it."""
     created_at: datetime
     decided_by: str | None = None
+    """Who reviewed it."""
     decided_at: datetime | None = None
     comment: str | None = None
     serial: SerialNumber | None = None
     """Of the certificate, once issued."""
+    operation: Operation = Operation.APPLY
+    needs_make: bool = False
+    keyless: bool = False
+    """The key comes later: at the make step, or from the subscriber at the pick-up."""
+    made_by: str | None = None
+    made_at: datetime | None = None
+    organisation_id: str | None = None
+    subject_id: str | None = None
+    target: Target | None = None
+    target_request: str | None = None
+    """The request whose codes are sent again."""
+    reason: RevocationReason | None = None
+    """Why the target is revoked, where the operation revokes."""
+    provisional: bool = False
+    """Frozen first: the review says whether it stays so."""
+    follow_up: Operation | None = None
+    """What is still to be done to the certificate that this one replaces."""
+
+    @property
+    def replaces(self) -> str | None:
+        """Name the certificate in whose place this request gives one. There is one such request."""
+        replacing = self.target is not None and self.operation in REPLACING
+        return self.target.name if self.target is not None and replacing else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +111,23 @@ class RequestPage:
     next_cursor: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One step of a request. It applies only when the request is in one of `expected`."""
+
+    request_id: str
+    expected: tuple[RequestState, ...]
+    state: RequestState
+    at: datetime
+    abandoned_before: datetime | None = None
+    """Also take over what has been APPROVED since before then: a crash left it."""
+    decided_by: str | None = None
+    comment: str | None = None
+    made_by: str | None = None
+    content: str | None = None
+    """With the key that came later."""
+
+
 class RequestStore(Protocol):
     """Remembers requests. Every method joins the open transaction, or is durable on its own."""
 
@@ -76,27 +142,22 @@ class RequestStore(Protocol):
     def find_request(self, request_id: str) -> EnrollmentRecord | None: ...
 
     def list_requests(
-        self, *, state: RequestState | None = None, cursor: str | None = None, limit: int = 100
-    ) -> RequestPage: ...
-
-    def decide(
         self,
-        request_id: str,
-        state: RequestState,
         *,
-        by: str,
-        comment: str | None,
-        at: datetime,
-        stale_before: datetime,
-    ) -> bool:
-        """Move PENDING to `state`, or take over an approval older than `stale_before`.
-
-        A compare-and-set: of many callers at once, one gets True.
-        """
+        state: RequestState | None = None,
+        scope: frozenset[str] | None = None,
+        cursor: str | None = None,
+        limit: int = 100,
+    ) -> RequestPage:
+        """Return one page, newest first. `scope`: tops of the subtrees to look in."""
         ...
 
-    def reopen(self, request_id: str) -> None:
-        """Move APPROVED back to PENDING: issuing failed, and said so."""
+    def move(self, move: Move) -> bool:
+        """Apply a step. A compare-and-set: of many callers at once, one gets True."""
+        ...
+
+    def reopen(self, request_id: str, state: RequestState) -> None:
+        """Move APPROVED back to `state`: the act failed, and said so."""
         ...
 
 
@@ -108,9 +169,14 @@ def encryption_request_id(request_id: str) -> str:
     return request_id + _ENCRYPTION
 
 
+def is_encryption_request(request_id: str) -> bool:
+    """Whether this is what the encryption certificate of a pair carries."""
+    return request_id.endswith(_ENCRYPTION)
+
+
 def partner_request_id(request_id: str) -> str:
     """Return the id that the other certificate carries, if there is a pair."""
-    if request_id.endswith(_ENCRYPTION):
+    if is_encryption_request(request_id):
         return request_id.removesuffix(_ENCRYPTION)
     return encryption_request_id(request_id)
 
@@ -129,6 +195,14 @@ def content_of(request: IssuanceRequest) -> str:
     )
 
 
+def with_key(record: EnrollmentRecord, spki: bytes) -> IssuanceRequest:
+    """Return what was entered without a key, with it. Raises `Conflict` for a second key."""
+    wanted = request_of(record)
+    if wanted.spki not in (b"", spki):
+        raise Conflict("the request has another key already: reject it and enter a new one")
+    return replace(wanted, spki=spki)
+
+
 def request_of(record: EnrollmentRecord) -> IssuanceRequest:
     """Return what the requester wanted, from the stored content."""
     content: dict[str, Any] = json.loads(record.content)
@@ -140,4 +214,6 @@ def request_of(record: EnrollmentRecord) -> IssuanceRequest:
         identity=tuple((name, value) for name, value in content["identity"]),
         validity_days=content["validity_days"],
         request_id=record.id,
+        organisation_id=record.organisation_id,
+        subject_id=record.subject_id,
     )

@@ -9,10 +9,15 @@ from fastapi import APIRouter, Depends
 from ca.config import CAConfig
 from ca.dual import PairService
 from ca.enrollment import EnrollmentService
+from ca.organisations import Organisations
 from ca.revocation import RevocationService
+from ca.rights import Rights
+from ca.routes_access import Access
 from ca.routes_certificates import add_certificate_routes
+from ca.routes_organisations import add_organisation_routes
 from ca.routes_pairs import add_pair_routes
 from ca.routes_requests import add_request_routes
+from ca.routes_rights import add_right_routes
 from ca.schemas import IssuerView, ProfileView
 from ca.store import CertificateStore
 from core.clock import Clock
@@ -28,14 +33,21 @@ def make_router(
     certificates: CertificateStore,
     pairs: PairService,
     *,
+    organisations: Organisations,
+    rights: Rights,
     config: CAConfig,
     clock: Clock,
 ) -> APIRouter:
-    """Serve requests, pairs, certificates, issuers and profiles."""
+    """Serve organisations, rights, requests, pairs, certificates, issuers and profiles."""
     router = APIRouter(prefix="/api/v1")
-    add_request_routes(router, enrollment, accept_empty_sm2_id=config.accept_empty_sm2_id)
-    add_pair_routes(router, pairs)
-    add_certificate_routes(router, certificates, revocation, enrollment.issuers, clock=clock)
+    add_organisation_routes(router, organisations, rights)
+    add_right_routes(router, rights)
+    access = Access(rights, enrollment, certificates)
+    add_request_routes(router, enrollment, access, accept_empty_sm2_id=config.accept_empty_sm2_id)
+    add_pair_routes(router, pairs, access)
+    add_certificate_routes(
+        router, certificates, revocation, enrollment.issuers, access, clock=clock
+    )
 
     @router.get("/issuers", tags=["issuers"], summary="List the issuers")
     def list_issuers(_: Anyone) -> list[IssuerView]:

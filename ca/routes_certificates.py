@@ -13,7 +13,9 @@ from fastapi.responses import StreamingResponse
 
 from ca.formats import MEDIA_TYPE, CertificateFormat, negotiate, render
 from ca.issuer import Issuer
+from ca.operations import Operation
 from ca.revocation import RevocationService
+from ca.routes_access import Access
 from ca.schemas import CertificateList, CertificateView, RevokeRequest
 from ca.serials import from_hex, to_hex
 from ca.store import (
@@ -23,7 +25,7 @@ from ca.store import (
     CertificateStore,
     Page,
 )
-from ca.wire import Cursor, Limit, Reader, Writer, problems
+from ca.wire import Cursor, Limit, Reader, Writer, problems, scope_of
 from core.clock import Clock
 from core.errors import Conflict, NotFound
 
@@ -52,6 +54,7 @@ def add_certificate_routes(
     store: CertificateStore,
     revocation: RevocationService,
     issuers: Mapping[str, Issuer],
+    access: Access,
     *,
     clock: Clock,
 ) -> None:
@@ -66,7 +69,7 @@ def add_certificate_routes(
         responses={200: {"content": {"text/csv": {}}}, **problems()},
     )
     def search(
-        _: Reader,
+        asking: Reader,
         *,
         issuer: str | None = None,
         state: CertificateState | None = None,
@@ -79,6 +82,7 @@ def add_certificate_routes(
         format: Annotated[str, Query(pattern="^(json|csv)$")] = "json",  # noqa: A002 - wire name
     ) -> CertificateList | StreamingResponse:
         query = CertificateQuery(
+            scope=scope_of(asking, access.rights),
             issuer=issuer,
             state=state,
             profile=profile,
@@ -107,6 +111,7 @@ def add_certificate_routes(
         description="The form is chosen by `format`, or by the Accept header.",
         response_model=CertificateView,
         responses={200: {"content": _FORMS}, **problems(404, 409)},
+        dependencies=[access.see_certificate()],
     )
     def fetch(
         _: Reader,
@@ -123,10 +128,10 @@ def add_certificate_routes(
             return CertificateView.of(record)
         return _octets(record, issuers, form)
 
-    _add_changes(router, revocation)
+    _add_changes(router, revocation, access)
 
 
-def _add_changes(router: APIRouter, revocation: RevocationService) -> None:
+def _add_changes(router: APIRouter, revocation: RevocationService, access: Access) -> None:
     answers = problems(404, 409, 422, 503)
 
     @router.post(
@@ -134,6 +139,7 @@ def _add_changes(router: APIRouter, revocation: RevocationService) -> None:
         tags=["certificates"],
         summary="Revoke a certificate for good",
         responses=answers,
+        dependencies=[access.act_on_certificate(Operation.REVOKE)],
     )
     def revoke(asking: Writer, issuer: str, serial: str, body: RevokeRequest) -> CertificateView:
         number = from_hex(serial)
@@ -144,6 +150,7 @@ def _add_changes(router: APIRouter, revocation: RevocationService) -> None:
         tags=["certificates"],
         summary="Suspend a certificate",
         responses=answers,
+        dependencies=[access.act_on_certificate(Operation.FREEZE)],
     )
     def hold(asking: Writer, issuer: str, serial: str) -> CertificateView:
         return CertificateView.of(revocation.hold(issuer, from_hex(serial), actor=asking.name))
@@ -153,6 +160,7 @@ def _add_changes(router: APIRouter, revocation: RevocationService) -> None:
         tags=["certificates"],
         summary="End a suspension",
         responses=answers,
+        dependencies=[access.act_on_certificate(Operation.UNFREEZE)],
     )
     def release(asking: Writer, issuer: str, serial: str) -> CertificateView:
         return CertificateView.of(revocation.release(issuer, from_hex(serial), actor=asking.name))

@@ -9,6 +9,9 @@ from typing import Final
 from fastapi import APIRouter, Response
 
 from ca.dual import Pair, PairService
+from ca.operations import Operation
+from ca.rights_store import Step
+from ca.routes_access import Access
 from ca.schemas_pairs import PairView, UserRecoveryRequest
 from ca.serials import from_hex
 from ca.wire import Writer, problems
@@ -33,7 +36,7 @@ class PairFormat(StrEnum):
 _OCTETS: Final = "application/octet-stream"
 
 
-def add_pair_routes(router: APIRouter, pairs: PairService) -> None:
+def add_pair_routes(router: APIRouter, pairs: PairService, access: Access) -> None:
     """Add ``/requests/{request_id}/pair`` and ``/requests/{request_id}/recovery``."""
 
     @router.get(
@@ -42,6 +45,7 @@ def add_pair_routes(router: APIRouter, pairs: PairService) -> None:
         summary="Fetch a pair of certificates with the enveloped encryption key",
         response_model=PairView,
         responses={200: {"content": {_OCTETS: {}}}, **problems(404)},
+        dependencies=[access.act_on_request(None, Operation.MAKE)],
     )
     def get_pair(
         _: Writer,
@@ -61,6 +65,7 @@ def add_pair_routes(router: APIRouter, pairs: PairService) -> None:
         "officers of the key management centre have approved.",
         status_code=HTTPStatus.CREATED,
         responses=problems(404, 422, 503),
+        dependencies=[access.act_on_request(Step.ENTRY, Operation.REISSUE)],
     )
     def request_recovery(
         asking: Writer, request_id: str, body: UserRecoveryRequest

@@ -1,4 +1,4 @@
-"""HTTP for requests: submit, list, approve, reject."""
+"""HTTP for requests: submit, list, approve, make, reject."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ from ca.altnames import parse_alternative_name
 from ca.contents import IssuanceRequest
 from ca.csr import parse_csr
 from ca.enrollment import EnrollmentService, Idempotency
+from ca.operations import Operation
 from ca.requests import RequestState
+from ca.rights_store import Step
+from ca.routes_access import Access
 from ca.schemas import RejectRequest, RequestList, RequestView, SubmitRequest
-from ca.wire import Cursor, Limit, Reader, Writer, problems
+from ca.wire import Cursor, Limit, Reader, Writer, problems, scope_of
 
 
 def add_request_routes(
-    router: APIRouter, enrollment: EnrollmentService, *, accept_empty_sm2_id: bool
+    router: APIRouter, enrollment: EnrollmentService, access: Access, *, accept_empty_sm2_id: bool
 ) -> None:
     """Add ``/requests`` to `router`."""
 
@@ -40,6 +43,13 @@ def add_request_routes(
         response: Response,
         idempotency_key: Annotated[str | None, Header(max_length=128)] = None,
     ) -> RequestView:
+        organisation = access.rights.place(
+            asking.name,
+            Operation.APPLY,
+            Step.ENTRY,
+            organisation=body.organisation,
+            profile=body.profile,
+        )
         csr = parse_csr(body.csr.encode(), accept_empty_sm2_id=accept_empty_sm2_id)
         request = IssuanceRequest(
             spki=csr.spki,
@@ -52,6 +62,7 @@ def add_request_routes(
             else tuple(parse_alternative_name(text) for text in body.alternative_names),
             identity=tuple(body.identity.items()),
             validity_days=body.validity_days,
+            organisation_id=organisation,
         )
         record = enrollment.submit(
             request,
@@ -68,9 +79,10 @@ def add_request_routes(
 
     @router.get("/requests", tags=["requests"], summary="List requests", responses=problems())
     def list_requests(
-        _: Reader, state: RequestState | None = None, cursor: Cursor = None, limit: Limit = 100
+        asking: Reader, state: RequestState | None = None, cursor: Cursor = None, limit: Limit = 100
     ) -> RequestList:
-        page = enrollment.list_requests(state=state, cursor=cursor, limit=limit)
+        scope = scope_of(asking, access.rights)
+        page = enrollment.list_requests(state=state, scope=scope, cursor=cursor, limit=limit)
         return RequestList(
             items=tuple(RequestView.of(record) for record in page.items),
             next_cursor=page.next_cursor,
@@ -81,6 +93,7 @@ def add_request_routes(
         tags=["requests"],
         summary="Look at a request",
         responses=problems(404),
+        dependencies=[access.see_request()],
     )
     def get_request(_: Reader, request_id: str) -> RequestView:
         return RequestView.of(enrollment.get(request_id))
@@ -88,17 +101,31 @@ def add_request_routes(
     @router.post(
         "/requests/{request_id}/approve",
         tags=["requests"],
-        summary="Approve a request and issue its certificate",
+        summary="Approve a request, and issue its certificate unless another step comes first",
         responses=problems(404, 409, 422, 503),
+        dependencies=[access.act_on_request(Step.REVIEW)],
     )
     def approve(asking: Writer, request_id: str) -> RequestView:
         return RequestView.of(enrollment.approve(request_id, actor=asking.name))
+
+    @router.post(
+        "/requests/{request_id}/make",
+        tags=["requests"],
+        summary="Make the certificate of a reviewed request",
+        description="For requests whose profile or review rule has a make step. Who reviewed "
+        "does not make.",
+        responses=problems(404, 409, 422, 503),
+        dependencies=[access.act_on_request(Step.MAKE)],
+    )
+    def make(asking: Writer, request_id: str) -> RequestView:
+        return RequestView.of(enrollment.make(request_id, actor=asking.name))
 
     @router.post(
         "/requests/{request_id}/reject",
         tags=["requests"],
         summary="Reject a request",
         responses=problems(404, 409, 503),
+        dependencies=[access.act_on_request(Step.REVIEW)],
     )
     def reject(asking: Writer, request_id: str, body: RejectRequest) -> RequestView:
         return RequestView.of(enrollment.reject(request_id, actor=asking.name, reason=body.reason))

@@ -10,6 +10,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from ca.issuer import Issuer
+from ca.operations import Operation
 from ca.profiles import CertificateProfile
 from ca.reasons import RevocationReason
 from ca.requests import EnrollmentRecord, RequestState
@@ -57,11 +58,15 @@ class SubmitRequest(_Wire):
     identity: Annotated[dict[_Text, _Text], Field(max_length=20)] = Field(default_factory=dict)
     """Identity extensions by the names that the profile gives them."""
     validity_days: Annotated[int, Field(ge=1, le=36600)] | None = None
+    organisation: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] | None = None
+    """Where it belongs. Default: the only organisation where the caller may apply."""
 
     @property
     def fingerprint(self) -> str:
         """SHA-256 over the canonical body: what an idempotency key stands for."""
-        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        # Without what an earlier release did not have: its keys stand for the same bodies.
+        later = {"organisation"} if self.organisation is None else None
+        canonical = json.dumps(self.model_dump(mode="json", exclude=later), sort_keys=True)
         return sha256(canonical.encode()).hexdigest()
 
 
@@ -100,14 +105,26 @@ class RequestView(_Wire):
     decided_at: datetime | None
     comment: str | None
     certificate: CertificateReference | None
+    operation: Operation
+    needs_make: bool
+    made_by: str | None
+    made_at: datetime | None
+    organisation_id: str | None
+    subject_id: str | None
+    target: CertificateReference | None
+    """The certificate that is acted upon, or replaced."""
+    reason: RevocationReason | None
 
     @classmethod
     def of(cls, record: EnrollmentRecord) -> Self:
         """Show a record."""
         content = json.loads(record.content)
-        reference = None
+        reference = target = None
         if record.serial is not None:
             reference = CertificateReference(issuer=record.issuer, serial=to_hex(record.serial))
+        if record.target is not None:
+            serial = to_hex(record.target.serial)
+            target = CertificateReference(issuer=record.target.issuer, serial=serial)
         return cls(
             id=record.id,
             state=record.state,
@@ -122,6 +139,14 @@ class RequestView(_Wire):
             decided_at=record.decided_at,
             comment=record.comment,
             certificate=reference,
+            operation=record.operation,
+            needs_make=record.needs_make,
+            made_by=record.made_by,
+            made_at=record.made_at,
+            organisation_id=record.organisation_id,
+            subject_id=record.subject_id,
+            target=target,
+            reason=record.reason,
         )
 
 
@@ -149,6 +174,9 @@ class CertificateView(_Wire):
     issued_at: datetime | None
     revoked_at: datetime | None
     reason: RevocationReason | None
+    organisation_id: str | None
+    """The branch it was issued under."""
+    subject_id: str | None
 
     @classmethod
     def of(cls, record: CertificateRecord) -> Self:
@@ -168,6 +196,8 @@ class CertificateView(_Wire):
             issued_at=record.issued_at,
             revoked_at=record.revoked_at,
             reason=record.reason,
+            organisation_id=record.organisation_id,
+            subject_id=record.subject_id,
         )
 
 
@@ -205,6 +235,7 @@ class ProfileView(_Wire):
     name: Annotated[str, Field(examples=["device"])]
     title: str
     needs_approval: bool
+    needs_make: bool
     encryption_profile: str | None
     """Of the second certificate; None: a request gives one certificate."""
     key_algorithms: tuple[str, ...]
@@ -222,6 +253,7 @@ class ProfileView(_Wire):
             name=profile.name,
             title=profile.title,
             needs_approval=profile.needs_approval,
+            needs_make=profile.needs_make,
             encryption_profile=profile.encryption_profile,
             key_algorithms=profile.key_algorithms,
             validity_days=profile.validity_days,

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Select, and_, insert, or_, select
+from sqlalchemy import ColumnElement, Select, and_, func, insert, or_, select
 from sqlalchemy import update as sql_update
 from sqlalchemy.exc import IntegrityError
 
-from ca.requests import Claim, EnrollmentRecord, RequestPage, RequestState
-from ca.serials import from_hex
+from ca.operations import Operation
+from ca.reasons import RevocationReason
+from ca.requests import Claim, EnrollmentRecord, Move, RequestPage, RequestState, Target
+from ca.serials import from_hex, to_hex
+from ca.sqlorganisations import in_scope
 from ca.tables import certificates, enrollment_requests, idempotency_keys
 from core.db import Database
-from core.errors import Malformed
+from core.errors import Conflict, Malformed
 
 _R = enrollment_requests.c
 _K = idempotency_keys.c
+_COPIED: Final = (
+    *("id", "state", "issuer", "profile", "content", "needs_approval", "requester", "created_at"),
+    *("decided_by", "decided_at", "operation", "needs_make", "keyless", "made_by", "made_at"),
+    *("organisation_id", "subject_id", "target_request", "reason", "provisional", "follow_up"),
+)
+"""What a row holds as the record does."""
 
 
 class SQLRequestStore:
@@ -51,21 +60,19 @@ class SQLRequestStore:
         return None if row is None else Claim(row.request_id, row.body_hash)
 
     def add_request(self, record: EnrollmentRecord) -> None:
-        with self._database.transaction() as connection:
-            connection.execute(
-                insert(enrollment_requests).values(
-                    id=record.id,
-                    state=record.state,
-                    issuer=record.issuer,
-                    profile=record.profile,
-                    content=record.content,
-                    needs_approval=record.needs_approval,
-                    requester=record.requester,
-                    created_at=record.created_at,
-                    decided_by=record.decided_by,
-                    decided_at=record.decided_at,
+        target = record.target
+        try:
+            with self._database.transaction() as connection, connection.begin_nested():
+                connection.execute(
+                    insert(enrollment_requests).values(
+                        **{name: getattr(record, name) for name in _COPIED},
+                        target_issuer=None if target is None else target.issuer,
+                        target_serial=None if target is None else to_hex(target.serial),
+                        replaces=record.replaces,
+                    )
                 )
-            )
+        except IntegrityError as error:
+            raise Conflict("there is a request that replaces this certificate already") from error
 
     def find_request(self, request_id: str) -> EnrollmentRecord | None:
         with self._database.reading() as connection:
@@ -73,11 +80,18 @@ class SQLRequestStore:
         return None if row is None else _record(row)
 
     def list_requests(
-        self, *, state: RequestState | None = None, cursor: str | None = None, limit: int = 100
+        self,
+        *,
+        state: RequestState | None = None,
+        scope: frozenset[str] | None = None,
+        cursor: str | None = None,
+        limit: int = 100,
     ) -> RequestPage:
         statement = _select().order_by(_R.number.desc()).limit(limit + 1)
         if state is not None:
             statement = statement.where(_in_state(state))
+        if scope is not None:
+            statement = statement.where(in_scope(_R.organisation_id, scope))
         if cursor is not None:
             if not cursor.isascii() or not cursor.isdigit() or len(cursor) > 18:
                 raise Malformed("the cursor is not one that a page of this list gave")
@@ -87,35 +101,41 @@ class SQLRequestStore:
         more = str(rows[limit - 1].number) if len(rows) > limit else None
         return RequestPage(tuple(_record(row) for row in rows[:limit]), more)
 
-    def decide(
-        self,
-        request_id: str,
-        state: RequestState,
-        *,
-        by: str,
-        comment: str | None,
-        at: datetime,
-        stale_before: datetime,
-    ) -> bool:
-        abandoned = and_(_R.state == RequestState.APPROVED, _R.decided_at < stale_before)
-        expected = _R.state == RequestState.PENDING
-        if state is RequestState.APPROVED:
+    def move(self, move: Move) -> bool:
+        expected: ColumnElement[bool] = _R.state.in_(move.expected)
+        if move.abandoned_before is not None:
+            since = func.coalesce(_R.made_at, _R.decided_at)
+            abandoned = and_(_R.state == RequestState.APPROVED, since < move.abandoned_before)
             expected = or_(expected, abandoned)
         with self._database.transaction() as connection:
             changed = connection.execute(
                 sql_update(enrollment_requests)
-                .where(_R.id == request_id, expected)
-                .values(state=state, decided_by=by, decided_at=at, comment=comment)
+                .where(_R.id == move.request_id, expected)
+                .values(_values(move))
             )
             return changed.rowcount == 1
 
-    def reopen(self, request_id: str) -> None:
+    def reopen(self, request_id: str, state: RequestState) -> None:
         with self._database.transaction() as connection:
             connection.execute(
                 sql_update(enrollment_requests)
                 .where(_R.id == request_id, _R.state == RequestState.APPROVED)
-                .values(state=RequestState.PENDING)
+                .values(state=state)
             )
+
+
+def _values(move: Move) -> dict[str, Any]:
+    values: dict[str, Any] = {"state": move.state}
+    if move.decided_by is not None:
+        values |= {"decided_by": move.decided_by, "decided_at": move.at, "comment": move.comment}
+    if move.made_by is not None:
+        values |= {"made_by": move.made_by, "made_at": move.at}
+    if move.content is not None:
+        values["content"] = move.content
+    if move.state is RequestState.REJECTED:
+        # The certificate may be replaced by another request, and nothing is due any more.
+        values |= {"replaces": None, "follow_up": None}
+    return values
 
 
 def _select() -> Select[Any]:
@@ -146,4 +166,18 @@ def _record(row: Any) -> EnrollmentRecord:
         decided_at=row.decided_at,
         comment=row.comment,
         serial=from_hex(row.serial) if issued else None,
+        operation=Operation(row.operation),
+        needs_make=row.needs_make,
+        keyless=row.keyless,
+        made_by=row.made_by,
+        made_at=row.made_at,
+        organisation_id=row.organisation_id,
+        subject_id=row.subject_id,
+        target=None
+        if row.target_serial is None
+        else Target(row.target_issuer, from_hex(row.target_serial)),
+        target_request=row.target_request,
+        reason=None if row.reason is None else RevocationReason(row.reason),
+        provisional=row.provisional,
+        follow_up=None if row.follow_up is None else Operation(row.follow_up),
     )

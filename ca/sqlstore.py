@@ -8,7 +8,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, insert, select
+from sqlalchemy import Connection, Select, bindparam, func, insert, select
 from sqlalchemy import update as sql_update
 from sqlalchemy.exc import IntegrityError
 
@@ -16,6 +16,7 @@ from ca.issuer import Issued, Prepared, Reserved
 from ca.reasons import RevocationReason
 from ca.serials import from_hex, to_hex
 from ca.sqlissuers import SQLIssuerStore
+from ca.sqlorganisations import in_scope
 from ca.store import (
     CertificateQuery,
     CertificateRecord,
@@ -29,7 +30,25 @@ from ca.tables import certificates, revocation_events, revocation_positions
 from core.errors import Conflict, Malformed
 
 _C = certificates.c
-# Built once: it is asked several times a second.
+# Built once: building a statement costs as much as running it.
+_RESERVE = insert(certificates)
+_COMPLETE = (
+    sql_update(certificates)
+    .where(
+        _C.issuer == bindparam("of_issuer"),
+        _C.serial == bindparam("of_serial"),
+        _C.state == CertificateState.RESERVED,
+    )
+    .values(
+        state=CertificateState.ISSUED,
+        der=bindparam("der"),
+        fingerprint=bindparam("fingerprint"),
+        issued_at=bindparam("issued_at"),
+    )
+)
+_OF_REQUESTS = select(certificates).where(
+    _C.request_id.in_(bindparam("request_ids", expanding=True))
+)
 _POSITIONS = select(revocation_positions.c.issuer, revocation_positions.c.position)
 
 
@@ -38,48 +57,38 @@ class SQLCertificateStore(SQLIssuerStore):
 
     # ---- certificates ---------------------------------------------------------------------------
 
-    def reserve(self, prepared: Prepared, *, now: datetime) -> Reserved:
-        row = {
-            "issuer": prepared.issuer,
-            "serial": to_hex(prepared.serial),
-            "state": CertificateState.RESERVED,
-            "profile": prepared.profile,
-            "subject": prepared.subject,
-            "not_before": prepared.not_before,
-            "not_after": prepared.not_after,
-            "tbs": prepared.tbs,
-            "spki_fingerprint": hashlib.sha256(prepared.spki).hexdigest(),
-            "requester": prepared.requester,
-            "request_id": prepared.request_id,
-            "reserved_at": now,
-        }
+    def reserve_all(self, prepared: Sequence[Prepared], *, now: datetime) -> Sequence[Reserved]:
+        rows = [_row(one, now) for one in prepared]
         try:
             with self._database.transaction() as connection, connection.begin_nested():
-                connection.execute(insert(certificates).values(row))
+                connection.execute(_RESERVE, rows)
         except IntegrityError as error:
             raise Conflict("this serial number or this request is being issued already") from error
-        return Reserved(
-            issuer=prepared.issuer,
-            serial=prepared.serial,
-            profile=prepared.profile,
-            tbs=prepared.tbs,
-            signature_algorithm=prepared.signature_algorithm,
-            requester=prepared.requester,
+        return tuple(
+            Reserved(
+                issuer=one.issuer,
+                serial=one.serial,
+                profile=one.profile,
+                tbs=one.tbs,
+                signature_algorithm=one.signature_algorithm,
+                requester=one.requester,
+            )
+            for one in prepared
         )
 
-    def complete(self, issued: Issued, *, now: datetime) -> bool:
+    def complete_all(self, issued: Sequence[Issued], *, now: datetime) -> bool:
+        rows = [
+            {
+                "of_issuer": one.issuer,
+                "of_serial": to_hex(one.serial),
+                "der": one.der,
+                "fingerprint": one.fingerprint,
+                "issued_at": now,
+            }
+            for one in issued
+        ]
         with self._database.transaction() as connection:
-            changed = connection.execute(
-                sql_update(certificates)
-                .where(_is(issued.issuer, issued.serial), _C.state == CertificateState.RESERVED)
-                .values(
-                    state=CertificateState.ISSUED,
-                    der=issued.der,
-                    fingerprint=issued.fingerprint,
-                    issued_at=now,
-                )
-            )
-            return changed.rowcount == 1
+            return connection.execute(_COMPLETE, rows).rowcount == len(rows)
 
     def fail(self, issuer: str, serial: int) -> None:
         with self._database.transaction() as connection:
@@ -94,6 +103,13 @@ class SQLCertificateStore(SQLIssuerStore):
 
     def find_by_request(self, request_id: str) -> CertificateRecord | None:
         return self._find(_C.request_id == request_id)
+
+    def find_by_requests(self, request_ids: Sequence[str]) -> Mapping[str, CertificateRecord]:
+        if not request_ids:
+            return {}
+        with self._database.reading() as connection:
+            rows = connection.execute(_OF_REQUESTS, {"request_ids": list(request_ids)}).all()
+        return {row.request_id: _record(row) for row in rows}
 
     def find_by_fingerprint(self, fingerprint: str) -> CertificateRecord | None:
         return self._find(_C.fingerprint == fingerprint)
@@ -215,6 +231,25 @@ class SQLCertificateStore(SQLIssuerStore):
         return [(int(row.position), from_hex(row.serial)) for row in rows]
 
 
+def _row(prepared: Prepared, now: datetime) -> dict[str, Any]:
+    return {
+        "issuer": prepared.issuer,
+        "serial": to_hex(prepared.serial),
+        "state": CertificateState.RESERVED,
+        "profile": prepared.profile,
+        "subject": prepared.subject,
+        "not_before": prepared.not_before,
+        "not_after": prepared.not_after,
+        "tbs": prepared.tbs,
+        "spki_fingerprint": hashlib.sha256(prepared.spki).hexdigest(),
+        "requester": prepared.requester,
+        "request_id": prepared.request_id,
+        "organisation_id": prepared.organisation_id,
+        "subject_id": prepared.subject_id,
+        "reserved_at": now,
+    }
+
+
 def _is(issuer: str, serial: int) -> Any:
     return (_C.issuer == issuer) & (_C.serial == to_hex(serial))
 
@@ -252,6 +287,8 @@ def _filtered(statement: Select[Any], query: CertificateQuery) -> Select[Any]:
         )
     if query.expires_before is not None:
         statement = statement.where(_C.not_after < query.expires_before)
+    if query.scope is not None:
+        statement = statement.where(in_scope(_C.organisation_id, query.scope))
     return statement
 
 
@@ -278,4 +315,6 @@ def _record(row: Any) -> CertificateRecord:
         issued_at=row.issued_at,
         revoked_at=row.revoked_at,
         reason=_reason(row.reason),
+        organisation_id=row.organisation_id,
+        subject_id=row.subject_id,
     )

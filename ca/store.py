@@ -55,6 +55,9 @@ class CertificateRecord:
     issued_at: datetime | None
     revoked_at: datetime | None
     reason: RevocationReason | None
+    organisation_id: str | None = None
+    """The branch it was issued under."""
+    subject_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,8 @@ class CertificateQuery:
     text: str | None = None
     spki_fingerprint: str | None = None
     expires_before: datetime | None = None
+    scope: frozenset[str] | None = None
+    """Tops of the subtrees of organisations to look in (`ca.rights.Rights.scope`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +132,18 @@ class IssuerRecord:
 class CertificateStore(Protocol):
     """Remembers every serial number before it is used, and what became of it."""
 
-    def reserve(self, prepared: Prepared, *, now: datetime) -> Reserved:
-        """Make the intent to sign durable. Raises `Conflict` for a serial or request id in use."""
+    def reserve_all(self, prepared: Sequence[Prepared], *, now: datetime) -> Sequence[Reserved]:
+        """Make the intents to sign durable, all or none.
+
+        Raises `Conflict` for a serial or request id in use.
+        """
         ...
 
-    def complete(self, issued: Issued, *, now: datetime) -> bool:
-        """Store the certificate. False: the row is not RESERVED any more (done by another)."""
+    def complete_all(self, issued: Sequence[Issued], *, now: datetime) -> bool:
+        """Store certificates. False: a row is not RESERVED any more (done by another).
+
+        Then some may be stored and some not: the caller rolls its transaction back.
+        """
         ...
 
     def fail(self, issuer: str, serial: int) -> None:
@@ -142,6 +153,10 @@ class CertificateStore(Protocol):
     def find_certificate(self, issuer: str, serial: int) -> CertificateRecord | None: ...
 
     def find_by_request(self, request_id: str) -> CertificateRecord | None: ...
+
+    def find_by_requests(self, request_ids: Sequence[str]) -> Mapping[str, CertificateRecord]:
+        """Return the certificates of those requests that have one."""
+        ...
 
     def find_by_fingerprint(self, fingerprint: str) -> CertificateRecord | None: ...
 

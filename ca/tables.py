@@ -12,6 +12,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
 from core.db import Sequence64, UTCDateTime, metadata
@@ -34,6 +35,8 @@ certificates = Table(
     Column("requester", String(200), nullable=False),
     # At most one certificate a request, whatever crashes: the database says so.
     Column("request_id", String(128), nullable=True),
+    Column("organisation_id", String(32), nullable=True),
+    Column("subject_id", String(32), nullable=True),
     Column("reserved_at", UTCDateTime, nullable=False),
     Column("issued_at", UTCDateTime, nullable=True),
     Column("interrupted_at", UTCDateTime, nullable=True),
@@ -104,10 +107,35 @@ enrollment_requests = Table(
     Column("decided_by", String(200), nullable=True),
     Column("decided_at", UTCDateTime, nullable=True),
     Column("comment", Text, nullable=True),
+    Column("operation", String(16), nullable=False, server_default="apply"),
+    Column("needs_make", Boolean, nullable=False, server_default=false()),
+    # The key comes later: at the make step, or from the subscriber at the pick-up.
+    Column("keyless", Boolean, nullable=False, server_default=false()),
+    Column("made_by", String(200), nullable=True),
+    Column("made_at", UTCDateTime, nullable=True),
+    Column("organisation_id", String(32), nullable=True),
+    Column("subject_id", String(32), nullable=True),
+    # The certificate that is acted upon, or replaced.
+    Column("target_issuer", String(64), nullable=True),
+    Column("target_serial", String(40), nullable=True),
+    Column("target_request", String(32), nullable=True),
+    Column("reason", String(32), nullable=True),
+    # Frozen first and reviewed afterwards.
+    Column("provisional", Boolean, nullable=False, server_default=false()),
+    # issuer/serial of a certificate that this one replaces: the database says "once".
+    Column("replaces", String(105), nullable=True),
+    # What is still to be done to the certificate that was replaced; NULL: nothing.
+    Column("follow_up", String(16), nullable=True),
     UniqueConstraint("id"),
-    CheckConstraint("state IN ('pending', 'approved', 'rejected')", name="state_known"),
+    CheckConstraint(
+        "state IN ('pending', 'reviewed', 'awaiting-pickup', 'approved', 'done', 'rejected')",
+        name="state_known",
+    ),
 )
 Index(None, enrollment_requests.c.state, enrollment_requests.c.created_at)
+Index(None, enrollment_requests.c.target_issuer, enrollment_requests.c.target_serial)
+Index(None, enrollment_requests.c.replaces, unique=True)
+Index(None, enrollment_requests.c.follow_up)
 
 idempotency_keys = Table(
     "idempotency_keys",

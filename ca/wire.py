@@ -6,14 +6,29 @@ from typing import Annotated
 
 from fastapi import Depends, Query
 
+from ca.operations import Operation
+from ca.rights import Rights
 from core.http import require_role
 from core.identity import Principal, Role
 from core.openapi import problems
 
-__all__ = ["Cursor", "Limit", "Reader", "Writer", "problems"]
+__all__ = ["Cursor", "Limit", "Reader", "Writer", "problems", "require_sight", "scope_of"]
 
 Writer = Annotated[Principal, Depends(require_role(Role.BUSINESS))]
 Reader = Annotated[Principal, Depends(require_role(Role.BUSINESS, Role.AUDIT))]
 
 Cursor = Annotated[str | None, Query(max_length=18, description="next_cursor of the last page.")]
 Limit = Annotated[int, Query(ge=1, le=1000)]
+
+
+def scope_of(
+    asking: Principal, rights: Rights, operation: Operation = Operation.QUERY
+) -> frozenset[str] | None:
+    """Return where a reader may look; None: everywhere, as an auditor. Raises `Forbidden`."""
+    return None if asking.role is Role.AUDIT else rights.require_scope(asking.name, operation)
+
+
+def require_sight(asking: Principal, rights: Rights, *, organisation: str | None) -> None:
+    """Let an auditor look, and an operator with the right to query there. Raises `Forbidden`."""
+    if asking.role is not Role.AUDIT:
+        rights.require(asking.name, Operation.QUERY, None, organisation=organisation, profile=None)

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
 
 Detail = Mapping[str, str | int | bool | None]
 """What an event says besides its action. Never a secret; octets as lowercase hex."""
+
+
+class Event(NamedTuple):
+    """One event that is to be written."""
+
+    action: str
+    actor: str
+    detail: Detail
 
 
 class AuditLog(Protocol):
@@ -19,4 +27,8 @@ class AuditLog(Protocol):
         Raises `AuditUnavailable` if it cannot be written: the caller lets that pass, so that
         the act does not happen.
         """
+        ...
+
+    def record_all(self, events: Sequence[Event]) -> None:
+        """Write several events, in this order, all or none; as `record` for each of them."""
         ...

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -30,7 +30,7 @@ from sqlalchemy import (
 from sqlalchemy import update as sql_update
 from sqlalchemy.exc import DBAPIError
 
-from core.audit import Detail
+from core.audit import Detail, Event
 from core.clock import Clock
 from core.db import Database, Sequence64, UTCDateTime, metadata
 from core.errors import AuditUnavailable, InvalidSignature, Unavailable
@@ -137,6 +137,9 @@ def event_hash(event: StoredEvent) -> bytes:
     return hashlib.new("sm3", body.encode()).digest()
 
 
+_COLUMNS = tuple(field.name for field in fields(StoredEvent))
+
+
 class SQLAuditLog:
     """`core.audit.AuditLog` in the database."""
 
@@ -151,32 +154,41 @@ class SQLAuditLog:
                 connection.execute(insert(audit_head).values(id=_HEAD, sequence=0, hash=GENESIS))
 
     def record(self, action: str, *, actor: str, detail: Detail) -> None:
-        text = json.dumps(detail, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+        self.record_all((Event(action, actor, detail),))
+
+    def record_all(self, events: Sequence[Event]) -> None:
+        if not events:
+            return
         try:
             with self._database.transaction() as connection:
-                self._append(connection, action, actor, text)
+                self._append(connection, events)
         except (DBAPIError, Unavailable) as error:
             raise AuditUnavailable(
                 "the audit log cannot be written, so nothing was done; try again later"
             ) from error
 
-    def _append(self, connection: Connection, action: str, actor: str, detail: str) -> None:
+    def _append(self, connection: Connection, events: Sequence[Event]) -> None:
         # The head row is the lock: events queue here, and their order is the order of commits.
         head = connection.execute(_LOCK_HEAD).first()
         if head is None:
             raise AuditUnavailable("the head of the audit chain is missing; see audit verify")
-        event = StoredEvent(
-            sequence=head.sequence + 1,
-            at=self._clock.now(),
-            action=action,
-            actor=actor,
-            detail=detail,
-            previous=bytes(head.hash),
-            hash=b"",
-        )
-        event = replace(event, hash=event_hash(event))
-        connection.execute(_ADD_EVENT, asdict(event))
-        connection.execute(_MOVE_HEAD, {"to_sequence": event.sequence, "to_hash": event.hash})
+        at, sequence, previous = self._clock.now(), int(head.sequence), bytes(head.hash)
+        rows: list[dict[str, Any]] = []
+        for event in events:
+            sequence += 1
+            row = StoredEvent(
+                sequence=sequence,
+                at=at,
+                action=event.action,
+                actor=event.actor,
+                detail=_canonical(event.detail),
+                previous=previous,
+                hash=b"",
+            )
+            previous = event_hash(row)
+            rows.append({name: getattr(row, name) for name in _COLUMNS} | {"hash": previous})
+        connection.execute(_ADD_EVENT, rows)
+        connection.execute(_MOVE_HEAD, {"to_sequence": sequence, "to_hash": previous})
 
     def list_events(
         self,
@@ -258,6 +270,10 @@ class SQLAuditLog:
 def checkpoint_message(sequence: int, digest: bytes) -> bytes:
     """Return the octets that a checkpoint signs."""
     return b"yinxin audit checkpoint\x00" + sequence.to_bytes(8, "big") + digest
+
+
+def _canonical(detail: Detail) -> str:
+    return json.dumps(detail, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
 def _walk(connection: Connection) -> Iterator[StoredEvent]:

@@ -1,4 +1,4 @@
-"""The system's libcrypto, for the one algorithm that `cryptography` does not offer: SM2.
+"""The system's libcrypto, for what `cryptography` does not offer: SM2, and PKCS#12's derivation.
 
 cffi in ABI mode: the functions are found by name at start, and every call releases the GIL.
 A process has one libcrypto; wiring names it once, before anything is signed.
@@ -42,6 +42,11 @@ int EVP_PKEY_encrypt(EVP_PKEY_CTX *context, unsigned char *out, size_t *size,
 int EVP_PKEY_decrypt_init(EVP_PKEY_CTX *context);
 int EVP_PKEY_decrypt(EVP_PKEY_CTX *context, unsigned char *out, size_t *size,
                      const unsigned char *in, size_t in_size);
+typedef struct evp_md_st EVP_MD;
+const EVP_MD *EVP_sha256(void);
+int PKCS12_key_gen_uni(const unsigned char *password, int password_size,
+                       const unsigned char *salt, int salt_size, int id, int iterations,
+                       int size, unsigned char *out, const EVP_MD *digest);
 void ERR_clear_error(void);
 const char *OpenSSL_version(int kind);
 """)

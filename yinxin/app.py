@@ -14,7 +14,7 @@ import crl.routes
 import keystore.escrow.routes
 from authn.middleware import Authentication
 from core.http import BodyLimit, RequestId, install_problem_handlers
-from yinxin import audit_routes
+from yinxin import audit_routes, control_routes
 from yinxin.health_routes import make_health_router, make_metrics_router
 from yinxin.portal.pages import PortalPages
 from yinxin.portal.routes import make_router as make_portal_router
@@ -93,12 +93,15 @@ def _add_api(app: FastAPI, service: Service) -> None:
     app.include_router(make_health_router(service))
     app.include_router(make_metrics_router())
     app.include_router(audit_routes.make_router(ground.audit, service.audit_key))
+    app.include_router(control_routes.make_router(ground.control))
     app.include_router(
         ca.routes.make_router(
             service.enrollment,
             service.revocation,
             service.authority.store,
             service.key_management.pairs,
+            organisations=ground.registration.organisations,
+            rights=ground.registration.rights,
             config=ground.settings.ca,
             clock=ground.clock,
         )

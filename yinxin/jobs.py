@@ -18,6 +18,7 @@ def periodic_jobs(service: Service) -> tuple[Job, ...]:
             ground.settings.audit.checkpoint_seconds,
             lambda: ground.audit.checkpoint(service.audit_key),
         ),
+        Job("proposals", 30, ground.control.resume),
         Job("ocsp-delegates", 3600, service.ensure_delegates),
         Job(
             "km-refill",

@@ -11,7 +11,9 @@ from alembic.script import ScriptDirectory
 
 import authn.tables
 import ca.tables
+import ca.tables_organisations
 import core.audit_sql
+import core.control_tables
 import core.jobs
 import crl.tables
 import keystore.escrow.tables
@@ -20,9 +22,11 @@ from core.errors import Misconfigured
 
 DECLARED_IN = (
     core.audit_sql,
+    core.control_tables,
     core.jobs,
     keystore.escrow.tables,
     ca.tables,
+    ca.tables_organisations,
     crl.tables,
     authn.tables,
 )

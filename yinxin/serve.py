@@ -17,6 +17,7 @@ from crl.ocsp.server import OCSPListener
 from yinxin import app, server
 from yinxin.first_start import ensure_administrators
 from yinxin.jobs import local_jobs, periodic_jobs
+from yinxin.organisations import ensure_rights
 from yinxin.settings import Settings
 from yinxin.state import State, hold, prepare_state
 from yinxin.tls import ServerTLS
@@ -54,6 +55,12 @@ def serve(settings: Settings, directory: Path) -> None:
         tls = ServerTLS(service, contexts)
         tls.renew()
         links = ensure_administrators(ground.administration)
+        ensure_rights(
+            ground.registration,
+            ground.administration.users,
+            ground.database,
+            organization=settings.first_start.organization,
+        )
         service.follower.start()
         stack.callback(service.follower.stop)
         stack.callback(service.ocsp.close)

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from authn.config import AuthnConfig
 from ca.config import CAConfig
+from core.config import ControlConfig
 from core.errors import Misconfigured
 from crl.config import RevocationConfig
 from keystore import pin
@@ -59,6 +60,7 @@ class Settings(BaseModel):
     revocation: RevocationConfig = RevocationConfig()
     authn: AuthnConfig
     audit: AuditConfig = AuditConfig()
+    control: ControlConfig = ControlConfig()
     first_start: FirstStartConfig = FirstStartConfig()
     log: LogConfig = LogConfig()
 

@@ -12,12 +12,15 @@ from ca.bootstrap import load_issuers
 from ca.enrollment import EnrollmentService
 from ca.issuance import find_interrupted, issue_certificate
 from ca.issuer import Issuer
+from ca.lint import Linter
 from ca.profiles import load_profiles
 from ca.revocation import RevocationService
 from ca.sqlrequests import SQLRequestStore
 from ca.sqlstore import SQLCertificateStore
 from core.audit_sql import SQLAuditLog
 from core.clock import Clock, SystemClock
+from core.control import DualControl
+from core.control_sql import SQLProposalStore
 from core.db import Database, open_database
 from core.errors import Misconfigured
 from crl.ocsp.delegate import Delegates, ensure_delegate, ensure_delegates
@@ -35,6 +38,7 @@ from yinxin.audit_key import AuditKey
 from yinxin.first_start import Authority, ensure_authority, ensure_signing_keys
 from yinxin.key_management import KeyManagement
 from yinxin.login_certificates import OurCertificates
+from yinxin.organisations import Registration
 from yinxin.schema import upgrade
 from yinxin.settings import PASSPHRASE_VARIABLE, PIN_VARIABLE, Settings, secret_from_environment
 from yinxin.state import State, write_passphrase
@@ -57,7 +61,9 @@ class Ground:
     clock: Clock
     database: Database
     audit: SQLAuditLog
+    control: DualControl
     administration: Administration
+    registration: Registration
 
     def close(self) -> None:
         """Close the database."""
@@ -132,8 +138,18 @@ def open_ground(settings: Settings, state: State, *, clock: Clock | None = None)
     upgrade(database)
     audit = SQLAuditLog(database, clock=clock)
     audit.initialise()
+    control = DualControl(
+        SQLProposalStore(database),
+        config=settings.control,
+        transactions=database,
+        audit=audit,
+        clock=clock,
+    )
     administration = Administration.assemble(settings.authn, database, audit=audit, clock=clock)
-    return Ground(settings, state, clock, database, audit, administration)
+    registration = Registration.assemble(
+        settings.ca, database, administration.users, audit=audit, clock=clock
+    )
+    return Ground(settings, state, clock, database, audit, control, administration, registration)
 
 
 def open_keys(settings: Settings, state: State) -> KeyStore:
@@ -173,7 +189,12 @@ def open_service(ground: Ground) -> Service:
         **common,
     )
     ensure_authority(authority, settings.first_start)
-    issuers = load_issuers(authority.store, keystore, revocation_url=settings.ca.revocation_url)
+    issuers = load_issuers(
+        authority.store,
+        keystore,
+        revocation_url=settings.ca.revocation_url,
+        linter=Linter(settings.ca.lint, accepted=settings.ca.lint_accepted),
+    )
     key_management = KeyManagement.assemble(
         settings.key_management,
         database,

@@ -16,10 +16,10 @@ from pkcs11.constants import Attribute, ObjectClass
 from pkcs11.exceptions import FunctionNotSupported, RandomNoRNG
 
 from core.errors import BackendUnavailable, Conflict, Malformed, Misconfigured, NotFound, Refused
-from keystore import keyref, verify
+from keystore import keyref, softkey, verify
 from keystore.algorithms import KeyAlgorithm, SignatureAlgorithm
 from keystore.backend import KeyInfo, Signer
-from keystore.backends import pkcs11_forms, softkey
+from keystore.backends import pkcs11_forms
 from keystore.backends.pkcs11_forms import SignOperation
 from keystore.backends.pkcs11_session import Session, TokenSession
 from keystore.config import PKCS11Config, VendorSM2Config

@@ -22,13 +22,12 @@ from cryptography.hazmat.primitives import serialization
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from core.errors import BackendUnavailable, Conflict, Malformed, Misconfigured, NotFound, Refused
-from keystore import files, keyref, sm2, wrap
+from keystore import files, keyref, sm2, softkey, wrap
 from keystore.algorithms import KeyAlgorithm, SignatureAlgorithm
 from keystore.backend import KeyInfo, Signer
-from keystore.backends import softkey
-from keystore.backends.softkey import SoftKey
 from keystore.keyref import KeyRef
 from keystore.pin import SecretSource
+from keystore.softkey import SoftKey
 from keystore.wrap import Argon2idParameters, KeyEncryptionKey
 
 SCHEME: Final = "software"

@@ -10,7 +10,7 @@ import pytest
 
 from ca.issuer import Issued, Prepared
 from ca.reasons import RevocationReason
-from ca.requests import Claim, EnrollmentRecord, RequestState
+from ca.requests import Claim, EnrollmentRecord, Move, RequestState
 from ca.serials import SerialNumber
 from ca.sqlrequests import SQLRequestStore
 from ca.sqlstore import SQLCertificateStore
@@ -48,8 +48,8 @@ def prepared(number: int, **changes) -> Prepared:
 
 def issue(store: SQLCertificateStore, number: int, **changes) -> SerialNumber:
     wanted = prepared(number, **changes)
-    store.reserve(wanted, now=NOW)
-    assert store.complete(Issued(wanted.issuer, wanted.serial, b"der%d" % number), now=NOW)
+    store.reserve_all([wanted], now=NOW)
+    assert store.complete_all([Issued(wanted.issuer, wanted.serial, b"der%d" % number)], now=NOW)
     return wanted.serial
 
 
@@ -60,19 +60,19 @@ def revoke(serial: int, issuer: str = "a") -> StatusChange:
 
 
 def test_a_serial_is_reserved_once(store: SQLCertificateStore) -> None:
-    store.reserve(prepared(1), now=NOW)
+    store.reserve_all([prepared(1)], now=NOW)
     with pytest.raises(Conflict):
-        store.reserve(prepared(1), now=NOW)
-    store.reserve(prepared(1, issuer="b"), now=NOW)
+        store.reserve_all([prepared(1)], now=NOW)
+    store.reserve_all([prepared(1, issuer="b")], now=NOW)
 
 
 def test_a_request_has_one_certificate_until_it_fails(store: SQLCertificateStore) -> None:
     first = prepared(1, request_id="r")
-    store.reserve(first, now=NOW)
+    store.reserve_all([first], now=NOW)
     with pytest.raises(Conflict):
-        store.reserve(prepared(2, request_id="r"), now=NOW)
+        store.reserve_all([prepared(2, request_id="r")], now=NOW)
     store.fail("a", first.serial)
-    store.reserve(prepared(2, request_id="r"), now=NOW)
+    store.reserve_all([prepared(2, request_id="r")], now=NOW)
     found = store.find_by_request("r")
     assert found is not None
     assert found.serial == prepared(2).serial
@@ -81,11 +81,11 @@ def test_a_request_has_one_certificate_until_it_fails(store: SQLCertificateStore
 def test_a_conflict_leaves_the_open_transaction_usable(
     store: SQLCertificateStore, database: Database
 ) -> None:
-    store.reserve(prepared(1), now=NOW)
+    store.reserve_all([prepared(1)], now=NOW)
     with database.transaction():
         with pytest.raises(Conflict):
-            store.reserve(prepared(1), now=NOW)
-        store.reserve(prepared(2), now=NOW)
+            store.reserve_all([prepared(1)], now=NOW)
+        store.reserve_all([prepared(2)], now=NOW)
     assert len(store.list_reserved()) == 2
 
 
@@ -93,7 +93,7 @@ def test_a_certificate_is_completed_once_and_keeps_its_first_octets(
     store: SQLCertificateStore,
 ) -> None:
     serial = issue(store, 1)
-    assert not store.complete(Issued("a", serial, b"other"), now=NOW)
+    assert not store.complete_all([Issued("a", serial, b"other")], now=NOW)
     record = store.find_certificate("a", serial)
     assert record is not None
     assert (record.der, record.state, record.issued_at) == (b"der1", ISSUED, NOW)
@@ -101,11 +101,34 @@ def test_a_certificate_is_completed_once_and_keeps_its_first_octets(
     assert store.find_by_fingerprint(record.fingerprint) == record
 
 
+def test_many_are_reserved_all_or_none(store: SQLCertificateStore) -> None:
+    store.reserve_all([prepared(1, request_id="r1"), prepared(2, request_id="r2")], now=NOW)
+    with pytest.raises(Conflict):
+        store.reserve_all([prepared(3, request_id="r3"), prepared(4, request_id="r1")], now=NOW)
+    found = store.find_by_requests(["r1", "r2", "r3", "r4"])
+    assert {name: record.serial for name, record in found.items()} == {
+        "r1": prepared(1).serial,
+        "r2": prepared(2).serial,
+    }
+    assert store.find_by_requests([]) == {}
+
+
+def test_many_are_completed_or_the_caller_hears_that_one_was_not(
+    store: SQLCertificateStore,
+) -> None:
+    one, two = (store.reserve_all([prepared(number)], now=NOW)[0] for number in (1, 2))
+    made = [Issued("a", reserved.serial, b"der") for reserved in (one, two)]
+    assert store.complete_all(made, now=NOW)
+    store.reserve_all([prepared(3)], now=NOW)
+    third = Issued("a", prepared(3).serial, b"der3")
+    assert not store.complete_all([third, made[0]], now=NOW)
+
+
 def test_what_fails_in_a_transaction_is_not_stored(
     store: SQLCertificateStore, database: Database
 ) -> None:
     with pytest.raises(RuntimeError), database.transaction():
-        store.reserve(prepared(1), now=NOW)
+        store.reserve_all([prepared(1)], now=NOW)
         raise RuntimeError
     assert store.find_status("a", prepared(1).serial) is None
 
@@ -145,7 +168,7 @@ def test_every_filter_finds_and_excludes(store: SQLCertificateStore) -> None:
 
 def test_interrupted_rows_are_listed_until_marked(store: SQLCertificateStore) -> None:
     issue(store, 1)
-    store.reserve(prepared(2), now=NOW)
+    store.reserve_all([prepared(2)], now=NOW)
     assert [record.serial for record in store.list_reserved()] == [prepared(2).serial]
     store.mark_interrupted("a", prepared(2).serial, now=NOW)
     assert store.list_reserved() == []
@@ -223,8 +246,8 @@ def test_a_request_is_decided_once(requests: SQLRequestStore) -> None:
     requests.add_request(record("r"))
 
     def decide(name: str) -> bool:
-        return requests.decide(
-            "r", RequestState.APPROVED, by=name, comment=None, at=NOW, stale_before=NOW
+        return requests.move(
+            Move("r", (RequestState.PENDING,), RequestState.APPROVED, NOW, NOW, decided_by=name)
         )
 
     with ThreadPoolExecutor(8) as threads:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from core.audit import Detail
+from collections.abc import Sequence
+
+from core.audit import Detail, Event
 from core.errors import AuditUnavailable
 
 
@@ -15,6 +17,10 @@ class MemoryAuditLog:
         if self.broken:
             raise AuditUnavailable("the audit log cannot be written")
         self.events.append((action, actor, dict(detail)))
+
+    def record_all(self, events: Sequence[Event]) -> None:
+        for action, actor, detail in events:
+            self.record(action, actor=actor, detail=detail)
 
     @property
     def actions(self) -> list[str]:

@@ -7,12 +7,11 @@ from functools import cache
 from threading import Lock
 
 from core.errors import BackendUnavailable, Conflict, NotFound
-from keystore import keyref
+from keystore import keyref, softkey
 from keystore.algorithms import KeyAlgorithm, SignatureAlgorithm
 from keystore.backend import KeyInfo, Signer
-from keystore.backends import softkey
-from keystore.backends.softkey import SoftKey
 from keystore.keyref import KeyRef
+from keystore.softkey import SoftKey
 
 _made: dict[KeyAlgorithm, list[SoftKey]] = {}
 _lock = Lock()

@@ -8,9 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import InvalidSignature, Malformed, Misconfigured, Refused
-from keystore import keyref, sm2_forms, verify, wrap
+from keystore import keyref, sm2_forms, softkey, verify, wrap
 from keystore.algorithms import KeyAlgorithm, SignatureAlgorithm
-from keystore.backends import softkey
 from tests.fakes.keys import memory_key
 
 KEYS = [KeyAlgorithm.SM2, KeyAlgorithm.RSA_2048, KeyAlgorithm.EC_P256, KeyAlgorithm.ED25519]

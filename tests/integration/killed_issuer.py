@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -68,15 +69,15 @@ class WitnessedSigner:
 class KillingStore(SQLCertificateStore):
     killer: Killer
 
-    def reserve(self, prepared: Prepared, *, now: datetime) -> Reserved:
+    def reserve_all(self, prepared: Sequence[Prepared], *, now: datetime) -> Sequence[Reserved]:
         self.killer.reach("before reserve")
-        reserved = super().reserve(prepared, now=now)
+        reserved = super().reserve_all(prepared, now=now)
         self.killer.reach("inside the intent transaction")
         return reserved
 
-    def complete(self, issued: Issued, *, now: datetime) -> bool:
+    def complete_all(self, issued: Sequence[Issued], *, now: datetime) -> bool:
         self.killer.reach("before complete")
-        done = super().complete(issued, now=now)
+        done = super().complete_all(issued, now=now)
         self.killer.reach("inside the completing transaction")
         return done
 

@@ -13,10 +13,10 @@ import sys
 from pathlib import Path
 
 import ca.dual
-import ca.issuance
 from ca.bootstrap import NewIssuer, create_root, create_subordinate, load_issuers
 from ca.contents import IssuanceRequest
 from ca.enrollment import EnrollmentService
+from ca.issuing import Issuing
 from ca.profiles import load_profiles
 from ca.sqlrequests import SQLRequestStore
 from ca.sqlstore import SQLCertificateStore
@@ -128,10 +128,10 @@ def _arm(step: str, service: Service) -> None:
         "inside the assignment": (SQLEscrowStore, "take_standby"),
         "after the assignment": (service.km.centre, "_take"),
         "after the envelope": (service.km.pairs._pairs, "add_pair"),
-        "inside the intent transaction": (SQLCertificateStore, "reserve"),
-        "after reserve": (ca.issuance, "_detail", 3),
+        "inside the intent transaction": (SQLCertificateStore, "reserve_all"),
+        "after reserve": (Issuing, "_reserve"),
         "between the two signatures": (issuer, "sign"),
-        "inside the completing transaction": (SQLCertificateStore, "complete"),
+        "inside the completing transaction": (SQLCertificateStore, "complete_all"),
         "after complete": (ca.dual, "issue_together"),
     }
     after(*targets[step])

@@ -136,16 +136,30 @@ def test_roles_open_their_own_doors_only(service: Service) -> None:
         "GET /api/v1/requests/{request_id}": {b, a},
         "POST /api/v1/requests/{request_id}/approve": {b},
         "POST /api/v1/requests/{request_id}/reject": {b},
+        "POST /api/v1/requests/{request_id}/make": {b},
         "GET /api/v1/certificates": {b, a},
         "GET /api/v1/certificates/{issuer}/{serial}": {b, a},
         "POST /api/v1/certificates/{issuer}/{serial}/revoke": {b},
         "POST /api/v1/certificates/{issuer}/{serial}/hold": {b},
         "POST /api/v1/certificates/{issuer}/{serial}/release": {b},
+        "GET /api/v1/organisations": {b, a},
+        "POST /api/v1/organisations": {b},
+        "GET /api/v1/organisations/{organisation_id}": {b, a},
+        "POST /api/v1/organisations/{organisation_id}/rename": {b},
+        "POST /api/v1/organisations/{organisation_id}/move": {b},
+        "POST /api/v1/organisations/{organisation_id}/close": {b},
+        "GET /api/v1/rights": {b, a},
+        "POST /api/v1/rights": {b},
+        "DELETE /api/v1/rights/{right_id}": {b},
         "GET /api/v1/issuers": {s, b, a},
         "GET /api/v1/profiles": {s, b, a},
         "GET /api/v1/audit/events": {a},
         "GET /api/v1/audit/verification": {a},
         "GET /metrics": {s, a},
+        "GET /api/v1/proposals": {s, b, k, a},
+        "GET /api/v1/proposals/{proposal_id}": {s, b, k, a},
+        "POST /api/v1/proposals/{proposal_id}/approve": {s, b, k},
+        "POST /api/v1/proposals/{proposal_id}/reject": {s, b, k},
         "POST /api/v1/clients": {s},
         "GET /api/v1/clients": {s},
         "GET /api/v1/clients/{client_id}": {s},
@@ -236,13 +250,17 @@ def test_a_client_certificate_is_an_identity_until_it_is_revoked(
     service.yinxin("user", "bind-certificate", "wang", certificate)
     status, said = whoami(service, certificate)
     assert (status, said["name"], said["method"]) == (200, "wang", "certificate")
+    token = tmp_path / "token"
+    root = json.loads(service.yinxin("organisation", "list", "--token-file", token))["items"][0]
+    service.yinxin(
+        "right", "grant", "wang", root["id"], "--operation", "query", "--token-file", token
+    )
     listed = service.yinxin(
         "certificate", "list", "--text", "wang", "--client-certificate", certificate,
         "--server", f"https://localhost:{service.mutual_tls_port}",
     )  # fmt: skip
     assert json.loads(listed)["items"][0]["serial"] == serial
 
-    token = tmp_path / "token"
     service.yinxin(
         "certificate", "revoke", "rsa-issuing", serial, "--reason", "keyCompromise",
         "--token-file", token,

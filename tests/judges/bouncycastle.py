@@ -39,6 +39,11 @@ def verify_ocsp(response: bytes, *, issuer: bytes, subject: bytes) -> str:
     return _ask("ocsp", issuer=issuer, subject=subject, response=response)
 
 
+def open_pkcs12(octets: bytes, password: str) -> str:
+    """Open a PKCS#12 file with one key, use it, and give the length of its chain."""
+    return _ask("pkcs12", file=octets, password=password.encode())
+
+
 def _ask(word: str, **contents: bytes) -> str:
     java = _java()
     if java.stdin is None or java.stdout is None:

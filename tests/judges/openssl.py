@@ -7,6 +7,9 @@ others.
 
 from __future__ import annotations
 
+import re
+from base64 import b64decode
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
@@ -102,6 +105,30 @@ def fetch_ocsp(url: str, *, issuer: bytes, subject: bytes, digest: str) -> bytes
         peer = ("-url", url, "-no_nonce", "-noverify", "-respout", file["response"])
         ask("openssl", "ocsp", *question, *peer)
         return Path(file["response"]).read_bytes()
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedPKCS12:
+    """What `openssl pkcs12` finds in a file."""
+
+    public_key: bytes
+    """SubjectPublicKeyInfo of the private key, DER."""
+    certificates: list[bytes]
+    described: str
+
+
+def open_pkcs12(octets: bytes, password: str) -> OpenedPKCS12:
+    """Open a PKCS#12 file: its MAC, its key and its certificates."""
+    with files(file=octets, password=password, key=b"", public=b"") as file:
+        source = ("-in", file["file"], "-passin", f"file:{file['password']}")
+        described = ask("openssl", "pkcs12", *source, "-info", "-noout")
+        certificates = ask("openssl", "pkcs12", *source, "-nokeys")
+        ask("openssl", "pkcs12", *source, "-nocerts", "-noenc", "-out", file["key"])
+        ask("openssl", "pkey", "-in", file["key"], "-pubout", "-outform", "DER",
+            "-out", file["public"])  # fmt: skip
+        public_key = Path(file["public"]).read_bytes()
+    blocks = re.findall("-----BEGIN CERTIFICATE-----([^-]+)-----END", certificates)
+    return OpenedPKCS12(public_key, [b64decode(block) for block in blocks], described)
 
 
 def connect(name: str, port: int, *, trust: Path) -> None:

@@ -2,7 +2,8 @@
 
 Commands that open the state directory (serve, config, audit, crl, user, client, token, key) act
 for whoever owns that directory. Commands on certificates (request, certificate, issuer, profile,
-recovery, pool) call the API of a running service and have the rights of the token they are given.
+recovery, pool, proposal, organisation, right) call the API of a running service and have the
+rights of the token they are given.
 """
 
 from __future__ import annotations
@@ -15,8 +16,12 @@ from typing_extensions import override
 
 from core.errors import TrustError
 from yinxin.cli.context import Invocation
+from yinxin.cli.control import CONTROL_COMMANDS
 from yinxin.cli.key_management import KEY_COMMANDS
+from yinxin.cli.lint import LINT_COMMANDS
 from yinxin.cli.local import LOCAL_COMMANDS
+from yinxin.cli.operations import OPERATION_COMMANDS
+from yinxin.cli.organisations import ORGANISATION_COMMANDS
 from yinxin.cli.remote import REMOTE_COMMANDS
 
 
@@ -50,5 +55,13 @@ def main(context: click.Context, state: str, config_file: str | None) -> None:
     context.obj = Invocation(state=state, config_file=config_file)
 
 
-for command in (*LOCAL_COMMANDS, *REMOTE_COMMANDS, *KEY_COMMANDS):
+for command in (
+    *LOCAL_COMMANDS,
+    *REMOTE_COMMANDS,
+    *KEY_COMMANDS,
+    *CONTROL_COMMANDS,
+    *OPERATION_COMMANDS,
+    *ORGANISATION_COMMANDS,
+    *LINT_COMMANDS,
+):
     main.add_command(command)

@@ -116,10 +116,10 @@ def _show(value: object) -> None:
 
 
 def _where(issuer: str, serial: str) -> str:
-    return f"/certificates/{_step(issuer)}/{_step(serial.lower().replace(':', ''))}"
+    return f"/certificates/{step(issuer)}/{step(serial.lower().replace(':', ''))}"
 
 
-def _step(text: str) -> str:
+def step(text: str) -> str:
     """Return one step of a path; without it, ``../x`` or ``a?b`` would name something else."""
     return urllib.parse.quote(text, safe="")
 
@@ -238,15 +238,18 @@ def request_list(
 @remote
 def request_show(client: Client, request_id: str) -> None:
     """Look at a request."""
-    _show(client.get_json(f"/requests/{_step(request_id)}"))
+    _show(client.get_json(f"/requests/{step(request_id)}"))
 
 
 @request.command("approve")
 @click.argument("request_id")
 @remote
 def request_approve(client: Client, request_id: str) -> None:
-    """Approve a request and issue its certificate. May be repeated."""
-    _show(client.post(f"/requests/{_step(request_id)}/approve", {}))
+    """Approve a request; its certificate is issued unless another step comes first.
+
+    May be repeated.
+    """
+    _show(client.post(f"/requests/{step(request_id)}/approve", {}))
 
 
 @request.command("reject")
@@ -255,7 +258,7 @@ def request_approve(client: Client, request_id: str) -> None:
 @remote
 def request_reject(client: Client, request_id: str, *, reason: str) -> None:
     """Reject a request."""
-    _show(client.post(f"/requests/{_step(request_id)}/reject", {"reason": reason}))
+    _show(client.post(f"/requests/{step(request_id)}/reject", {"reason": reason}))
 
 
 # ---- certificates --------------------------------------------------------------------------------

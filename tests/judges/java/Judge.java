@@ -6,7 +6,11 @@ import java.io.ByteArrayInputStream;
 import java.io.InputStreamReader;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.security.KeyStore;
+import java.security.PrivateKey;
 import java.security.Security;
+import java.security.Signature;
+import java.security.cert.Certificate;
 import java.security.cert.CertPathValidator;
 import java.security.cert.CertStore;
 import java.security.cert.CertificateFactory;
@@ -52,6 +56,7 @@ public class Judge {
                 case "crl" -> crl(question[1], question[2]);
                 case "ocsp" -> ocsp(question[1], question[2], question[3]);
                 case "csr" -> csr(question[1]);
+                case "pkcs12" -> pkcs12(question[1], question[2]);
                 default -> throw new IllegalArgumentException("no such question: " + question[0]);
             };
         } catch (Exception refusal) {
@@ -161,5 +166,29 @@ public class Judge {
 
     private static byte[] bytes(String file) throws Exception {
         return Files.readAllBytes(Path.of(file));
+    }
+
+    // pkcs12 file password: the MAC, the key against its certificate; "ok" and the chain's length.
+    private static String pkcs12(String file, String password) throws Exception {
+        KeyStore store = KeyStore.getInstance("PKCS12", "BC");
+        char[] secret = Files.readString(Path.of(password)).toCharArray();
+        try (var in = Files.newInputStream(Path.of(file))) {
+            store.load(in, secret);
+        }
+        String alias = Collections.list(store.aliases()).get(0);
+        PrivateKey key = (PrivateKey) store.getKey(alias, secret);
+        Certificate[] chain = store.getCertificateChain(alias);
+        String kind = key.getAlgorithm();
+        String algorithm = kind.equals("RSA") ? "SHA256withRSA" : "SHA256withECDSA";
+        Signature signature = Signature.getInstance(algorithm, "BC");
+        signature.initSign(key);
+        signature.update(chain[0].getEncoded());
+        byte[] signed = signature.sign();
+        signature.initVerify(chain[0].getPublicKey());
+        signature.update(chain[0].getEncoded());
+        if (!signature.verify(signed)) {
+            throw new IllegalArgumentException("the key is not the certificate's");
+        }
+        return "ok " + chain.length;
     }
 }

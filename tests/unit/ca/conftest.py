@@ -5,19 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
 
 from ca.bootstrap import NewIssuer, create_root, create_subordinate
+from ca.config import CAConfig
 from ca.contents import IssuanceRequest
 from ca.issuance import issue_certificate
 from ca.issuer import Issued, Issuer
 from ca.profiles import CertificateProfile, load_profiles
+from ca.revocation import RevocationService
+from ca.routes import make_router
 from ca.sqlstore import SQLCertificateStore
 from core.db import Database
+from core.http import install_problem_handlers
 from keystore import keyref
 from keystore.algorithms import KeyAlgorithm, SignatureAlgorithm
 from tests.fakes.audit import MemoryAuditLog
 from tests.fakes.clock import FakeClock
 from tests.fakes.keys import MemoryKeyBackend, memory_key
+from tests.unit.ca.door import Asker
+from tests.unit.ca.registration import Registration
 
 URL = "http://pki.example.test"
 PROFILES = load_profiles()
@@ -95,3 +103,41 @@ def request(algorithm: KeyAlgorithm = KeyAlgorithm.SM2, **changes) -> IssuanceRe
 @pytest.fixture
 def authority(sqlite_database: Database, clock: FakeClock, audit: MemoryAuditLog) -> Authority:
     return Authority(sqlite_database, clock, audit)
+
+
+@pytest.fixture
+def registration(authority: Authority) -> Registration:
+    return Registration(authority.database, authority.audit, authority.clock)
+
+
+@pytest.fixture
+def app(authority: Authority, registration: Registration) -> FastAPI:
+    from tests.unit.ca.pairs import key_management  # they import this file
+    from tests.unit.ca.test_enrollment import make_service
+
+    app = FastAPI()
+    install_problem_handlers(app)
+    revocation = RevocationService(**authority.services)
+    app.include_router(
+        make_router(
+            make_service(authority),
+            revocation,
+            authority.store,
+            key_management(authority).pairs,
+            organisations=registration.organisations,
+            rights=registration.rights,
+            config=CAConfig(revocation_url=URL),
+            clock=authority.clock,
+        )
+    )
+    return app
+
+
+@pytest.fixture
+def asker(app: FastAPI) -> Asker:
+    return Asker(app)
+
+
+@pytest.fixture
+def client(asker: Asker) -> TestClient:
+    return TestClient(asker, base_url="http://testserver/api/v1")

@@ -8,6 +8,7 @@ from cryptography import x509
 from ca.altnames import parse_alternative_name
 from ca.enrollment import EnrollmentService
 from ca.issuance import find_interrupted
+from ca.issuer import Issuer
 from ca.profiles import load_profiles
 from ca.reasons import RevocationReason
 from ca.requests import RequestState, encryption_request_id
@@ -22,8 +23,8 @@ from core.errors import (
     Refused,
     Unavailable,
 )
+from keystore import softkey
 from keystore.algorithms import KeyAlgorithm
-from keystore.backends import softkey
 from keystore.envelope import decode_enveloped_key, open_envelope
 from keystore.escrow.store import KeyState, RecoveryKind
 from tests.fakes.keys import memory_key
@@ -194,13 +195,22 @@ def test_a_half_that_is_revoked_while_it_is_signed_takes_the_other_with_it(
         world.service.approve(request_id, actor="bob")
 
 
+class Killed(BaseException):
+    """What no `except` catches, as a crash."""
+
+
+def killed(*_: object) -> None:
+    raise Killed
+
+
 def test_what_a_crash_left_is_finished_with_the_same_key_and_serials(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request_id = world.submit()
     with monkeypatch.context() as patch:
-        patch.setattr("ca.issuance._sign", lambda *_, **__: ())  # killed before signing
-        world.service.approve(request_id, actor="bob")
+        patch.setattr(Issuer, "sign", killed)
+        with pytest.raises(Killed):
+            world.service.approve(request_id, actor="bob")
     assert world.states() == [_S.RESERVED, _S.RESERVED]
     assert len(find_interrupted(**world.authority.services)) == 2
     before = {

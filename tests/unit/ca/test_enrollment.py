@@ -6,7 +6,7 @@ import pytest
 
 from ca.enrollment import EnrollmentService, Idempotency
 from ca.keycheck import spki_fingerprint
-from ca.requests import RequestState
+from ca.requests import Move, RequestState
 from ca.sqlrequests import SQLRequestStore
 from ca.store import CertificateQuery
 from core.errors import (
@@ -124,8 +124,8 @@ def test_a_crash_between_approval_and_certificate_is_finished_by_approving_again
     waiting = submit(service)
     now = authority.clock.now()
     # What a killed process leaves: decided, reserved, and nothing more.
-    SQLRequestStore(authority.database).decide(
-        waiting.id, RequestState.APPROVED, by="bob", comment=None, at=now, stale_before=now
+    SQLRequestStore(authority.database).move(
+        Move(waiting.id, (RequestState.PENDING,), RequestState.APPROVED, now, decided_by="bob")
     )
     prepared = authority.issuers["sm2-issuing"].prepare(
         request(request_id=waiting.id),
@@ -133,7 +133,7 @@ def test_a_crash_between_approval_and_certificate_is_finished_by_approving_again
         serial=1 << 158,
         now=now,
     )
-    authority.store.reserve(prepared, now=now)
+    authority.store.reserve_all([prepared], now=now)
     with pytest.raises(Conflict, match="in 30 seconds"):
         service.approve(waiting.id, actor="bob")
     authority.clock.advance(seconds=31)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import pytest
@@ -33,13 +34,13 @@ class JournalStore(SQLCertificateStore):
 
     journal: list[str]
 
-    def reserve(self, prepared: Prepared, *, now: datetime) -> Reserved:
+    def reserve_all(self, prepared: Sequence[Prepared], *, now: datetime) -> Sequence[Reserved]:
         self.journal.append("store reserve")
-        return super().reserve(prepared, now=now)
+        return super().reserve_all(prepared, now=now)
 
-    def complete(self, issued: Issued, *, now: datetime) -> bool:
+    def complete_all(self, issued: Sequence[Issued], *, now: datetime) -> bool:
         self.journal.append("store complete")
-        return super().complete(issued, now=now)
+        return super().complete_all(issued, now=now)
 
 
 class JournalAudit(MemoryAuditLog):
@@ -174,7 +175,7 @@ def test_what_was_interrupted_is_reported_once_and_finished_with_its_serial(
         serial=1 << 158,
         now=authority.clock.now(),
     )
-    authority.store.reserve(prepared, now=authority.clock.now())
+    authority.store.reserve_all([prepared], now=authority.clock.now())
     assert [r.serial for r in find_interrupted(**authority.services)] == [1 << 158]
     assert find_interrupted(**authority.services) == []
     issued = authority.issue(request(request_id="r1"))

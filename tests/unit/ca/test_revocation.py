@@ -102,7 +102,7 @@ def test_what_was_only_reserved_can_be_revoked_and_is_never_issued_then(
         serial=1 << 158,
         now=authority.clock.now(),
     )
-    authority.store.reserve(prepared, now=authority.clock.now())
+    authority.store.reserve_all([prepared], now=authority.clock.now())
     with pytest.raises(Conflict, match="this one is reserved"):
         service.hold(ISSUER, 1 << 158, actor="bob")
     assert service.revoke(ISSUER, 1 << 158, Reason.SUPERSEDED, actor="bob").state is State.REVOKED

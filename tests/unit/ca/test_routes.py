@@ -5,21 +5,14 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from ca.config import CAConfig
-from ca.revocation import RevocationService
-from ca.routes import make_router
-from core.http import install_problem_handlers
-from core.identity import Principal, Role
+from core.identity import Role
 from keystore.algorithms import KeyAlgorithm
-from tests.unit.ca.conftest import URL, Authority
+from tests.unit.ca.conftest import URL
 from tests.unit.ca.csrs import make_csr, pem
-from tests.unit.ca.pairs import key_management
-from tests.unit.ca.test_enrollment import make_service
+from tests.unit.ca.door import BODY, Asker, issued
 
-BODY = {"csr": pem(make_csr()).decode(), "profile": "device", "issuer": "sm2-issuing"}
 _OCTETS = make_csr()
 FORGED = pem(_OCTETS[:-1] + bytes((_OCTETS[-1] ^ 1,))).decode()
 PATHS = [
@@ -33,59 +26,13 @@ PATHS = [
     ("POST", "/certificates/sm2-issuing/01/revoke"),
     ("POST", "/certificates/sm2-issuing/01/hold"),
     ("POST", "/certificates/sm2-issuing/01/release"),
+    ("GET", "/organisations"),
+    ("POST", "/organisations"),
+    ("GET", "/rights"),
+    ("POST", "/rights"),
     ("GET", "/issuers"),
     ("GET", "/profiles"),
 ]
-
-
-class Asker:
-    """Stands where `authn.middleware` stands: sets the principal that the test wants."""
-
-    def __init__(self, app) -> None:
-        self.app = app
-        self.role: Role | None = Role.BUSINESS
-        self.anonymous = False
-
-    async def __call__(self, scope, receive, send) -> None:
-        if not self.anonymous:
-            scope["yinxin.principal"] = Principal("alice", self.role, "token")
-        await self.app(scope, receive, send)
-
-
-@pytest.fixture
-def app(authority: Authority) -> FastAPI:
-    app = FastAPI()
-    install_problem_handlers(app)
-    revocation = RevocationService(**authority.services)
-    app.include_router(
-        make_router(
-            make_service(authority),
-            revocation,
-            authority.store,
-            key_management(authority).pairs,
-            config=CAConfig(revocation_url=URL),
-            clock=authority.clock,
-        )
-    )
-    return app
-
-
-@pytest.fixture
-def asker(app: FastAPI) -> Asker:
-    return Asker(app)
-
-
-@pytest.fixture
-def client(asker: Asker) -> TestClient:
-    return TestClient(asker, base_url="http://testserver/api/v1")
-
-
-def issued(client: TestClient, **changes) -> str:
-    body = {**BODY, "profile": "direct", **changes}
-    answer = client.post("/requests", json=body)
-    assert answer.status_code == 201, answer.text
-    reference = answer.json()["certificate"]
-    return f"/certificates/{reference['issuer']}/{reference['serial']}"
 
 
 def test_submit_approve_fetch_revoke(client: TestClient) -> None:

@@ -7,9 +7,10 @@ import hmac
 import pytest
 from sqlalchemy import delete, text, update
 
+from core.audit import Event
 from core.audit_sql import SQLAuditLog, audit_checkpoints, audit_events, audit_head
 from core.db import Database
-from core.errors import AuditUnavailable, InvalidSignature
+from core.errors import AuditUnavailable, InvalidSignature, Malformed
 from tests.fakes.clock import FakeClock
 
 
@@ -135,3 +136,20 @@ def test_an_event_that_cannot_be_written_undoes_the_act(
 def test_events_are_listed_in_order_and_filtered(log: SQLAuditLog) -> None:
     assert [event.sequence for event in log.list_events(after=2, limit=2)] == [3, 4]
     assert log.list_events(actor="nobody") == []
+
+
+def test_many_events_are_one_chain(log: SQLAuditLog) -> None:
+    log.record_all([Event(f"thing.number-{n}", "li", {"n": n}) for n in range(3)])
+    log.record_all([])
+    assert log.verify(signer).rows == 8
+    assert [event.action for event in log.list_events(after=5)] == [
+        "thing.number-0",
+        "thing.number-1",
+        "thing.number-2",
+    ]
+
+
+def test_many_events_are_all_written_or_none(log: SQLAuditLog) -> None:
+    with pytest.raises(Malformed):
+        log.record_all([Event("thing.done", "li", {}), Event("thing.done", "\0", {})])
+    assert log.verify(signer).rows == 5

@@ -10,9 +10,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
 
 from core import der
 from core.errors import InvalidSignature, Malformed, Refused
-from keystore import sm2, sm2_forms, verify
+from keystore import sm2, sm2_forms, softkey, verify
 from keystore.algorithms import KeyAlgorithm, SignatureAlgorithm
-from keystore.backends import softkey
 from tests.fakes.keys import memory_key
 
 RSA_ALGORITHM = bytes.fromhex("300d06092a864886f70d0101010500")

@@ -1,0 +1,38 @@
+"""The tree and the rights of a small authority, where every name but `nobody` is an operator."""
+
+from __future__ import annotations
+
+from ca.organisations import Organisations
+from ca.rights import Rights
+from ca.sqlorganisations import SQLOrganisationStore
+from ca.sqlrights import SQLRightStore
+from core.audit import AuditLog
+from core.clock import Clock
+from core.db import Database
+
+
+class Registration:
+    """Province > city (杭州) > department (财政局); another city (宁波). Alice holds everything."""
+
+    def __init__(
+        self, database: Database, audit: AuditLog, clock: Clock, *, separate_steps: bool = True
+    ) -> None:
+        common = {"transactions": database, "audit": audit, "clock": clock}
+        self.organisations = Organisations(SQLOrganisationStore(database), **common)
+        self.rights = Rights(
+            SQLRightStore(database),
+            self.organisations,
+            find_operator=lambda name: None if name == "nobody" else name,
+            separate_steps=separate_steps,
+            **common,
+        )
+        self.root = self.organisations.ensure_root("某省", actor="system")
+        self.rights.give_everything("alice", actor="system")
+        self.hangzhou = self.add(self.root.id, "city", "杭州市")
+        self.finance = self.add(self.hangzhou.id, "department", "财政局")
+        self.ningbo = self.add(self.root.id, "city", "宁波市")
+
+    def add(self, parent: str, level: str, name: str, code: str | None = None):
+        from ca.organisations_store import Level
+
+        return self.organisations.create(parent, Level(level), name, code=code, actor="alice")

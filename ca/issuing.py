@@ -102,7 +102,7 @@ class Issuing:
             self.issuer.prepare(request, profile=profile, serial=random_serial(), now=now)
             for request, profile in group
         )
-        if len(prepared) == 2:
+        if len(group) == 2 and group[0][1].encryption_profile == group[1][1].name:
             self.issuer.linter.check_pair(
                 *(one.tbs for one in prepared),
                 signature_algorithm=prepared[0].signature_algorithm,

@@ -38,13 +38,21 @@ def parse_file(octets: bytes) -> tuple[bytes, ...]:
         raise Malformed("a PEM block of the file is not base64") from error
 
 
+def is_self_signed(octets: bytes) -> bool:
+    """Whether a certificate names itself as its issuer; also True for what is no certificate."""
+    try:
+        return read_certificate(octets).self_signed
+    except Malformed:
+        return True
+
+
 def find_issuer(octets: bytes, candidates: Sequence[bytes]) -> bytes | None:
     """Return the first candidate that has the name, and the key, which `octets` names as issuer."""
+    if is_self_signed(octets):
+        return None
     try:
         wanted = read_certificate(octets)
     except Malformed:
-        return None
-    if wanted.self_signed:
         return None
     for candidate in candidates:
         try:

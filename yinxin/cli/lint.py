@@ -11,7 +11,7 @@ from typing import Final
 import click
 
 from ca.lint import RULES, examine, examine_pair
-from ca.lint_file import find_issuer, parse_file
+from ca.lint_file import find_issuer, is_self_signed, parse_file
 from ca.lint_pair import PAIR_RULES
 from ca.lint_rule import Finding, Severity
 from core.errors import Malformed
@@ -48,11 +48,12 @@ def lint(
         raise click.UsageError("name a FILE, or ask for --rules")
     certificates = parse_file(read_octets(file))
     above = [one for path in issuers for one in parse_file(read_octets(path))]
-    found = [
-        (number, one)
-        for number, octets in enumerate(certificates, start=1)
-        for one in examine(octets, issuer=find_issuer(octets, (*certificates, *above)))
-    ]
+    found: list[tuple[int, Finding]] = []
+    for number, octets in enumerate(certificates, start=1):
+        issuer = find_issuer(octets, (*certificates, *above))
+        if issuer is None and not is_self_signed(octets):
+            click.echo(f"{number}: its issuer is not given: the signature is not judged", err=True)
+        found += [(number, one) for one in examine(octets, issuer=issuer)]
     if pair is not None:
         found += [(1, one) for one in _pair_findings(certificates[0], pair)]
     _print(found, len(certificates), as_json=as_json)

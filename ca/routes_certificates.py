@@ -2,48 +2,25 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterator, Mapping
-from datetime import timedelta
+from collections.abc import Mapping
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.responses import StreamingResponse
 
+from ca.exports import TABLE_TYPES, table
 from ca.formats import MEDIA_TYPE, CertificateFormat, negotiate, render
 from ca.issuer import Issuer
 from ca.operations import Operation
 from ca.revocation import RevocationService
 from ca.routes_access import Access
 from ca.schemas import CertificateList, CertificateView, RevokeRequest
+from ca.schemas_inventory import SearchCriteria
 from ca.serials import from_hex, to_hex
-from ca.store import (
-    CertificateQuery,
-    CertificateRecord,
-    CertificateState,
-    CertificateStore,
-    Page,
-)
-from ca.wire import Cursor, Limit, Reader, Writer, problems, scope_of
+from ca.store import CertificateRecord, CertificateStore
+from ca.wire import Reader, Writer, problems, scope_of
 from core.clock import Clock
 from core.errors import Conflict, NotFound
 
-_CSV_PAGE: Final = 1000
-_COLUMNS: Final = (
-    "issuer",
-    "serial",
-    "state",
-    "profile",
-    "subject",
-    "not_before",
-    "not_after",
-    "fingerprint",
-    "requester",
-    "issued_at",
-    "revoked_at",
-    "reason",
-)
 _FORMS: Final[dict[str, dict[str, str]]] = {
     MEDIA_TYPE[form]: {} for form in CertificateFormat if form is not CertificateFormat.JSON
 }
@@ -64,43 +41,19 @@ def add_certificate_routes(
         "/certificates",
         tags=["certificates"],
         summary="Search certificates, newest first",
-        description="`format=csv` sends every match as a table, without pages.",
+        description="`format=csv` and `format=xlsx` send every match as a table, without pages. A "
+        "search by expiry is answered soonest first, every other one newest first.",
         response_model=CertificateList,
-        responses={200: {"content": {"text/csv": {}}}, **problems()},
+        responses={200: {"content": {kind: {} for kind in TABLE_TYPES.values()}}, **problems(413)},
     )
     def search(
         asking: Reader,
-        *,
-        issuer: str | None = None,
-        state: CertificateState | None = None,
-        profile: str | None = None,
-        text: Annotated[str | None, Query(max_length=200)] = None,
-        spki_fingerprint: Annotated[str | None, Query(max_length=64)] = None,
-        expires_within_days: Annotated[int | None, Query(ge=0, le=36600)] = None,
-        cursor: Cursor = None,
-        limit: Limit = 100,
-        format: Annotated[str, Query(pattern="^(json|csv)$")] = "json",  # noqa: A002 - wire name
-    ) -> CertificateList | StreamingResponse:
-        query = CertificateQuery(
-            scope=scope_of(asking, access.rights),
-            issuer=issuer,
-            state=state,
-            profile=profile,
-            text=text,
-            spki_fingerprint=spki_fingerprint,
-            expires_before=None
-            if expires_within_days is None
-            else clock.now() + timedelta(days=expires_within_days),
-        )
-        if format == "csv":
-            # The first page is read here: an error of it is still an answer and not half a table.
-            first = store.search_certificates(query, limit=_CSV_PAGE)
-            return StreamingResponse(
-                _csv(store, query, first),
-                media_type="text/csv; charset=utf-8",
-                headers={"Content-Disposition": 'attachment; filename="certificates.csv"'},
-            )
-        page = store.search_certificates(query, cursor=cursor, limit=limit)
+        criteria: Annotated[SearchCriteria, Query()],
+    ) -> CertificateList | Response:
+        query = criteria.query(now=clock.now(), scope=scope_of(asking, access.rights))
+        if criteria.format != "json":
+            return table(store, query, criteria.format)
+        page = store.search_certificates(query, cursor=criteria.cursor, limit=criteria.limit)
         items = tuple(CertificateView.of(record) for record in page.items)
         return CertificateList(items=items, next_cursor=page.next_cursor)
 
@@ -183,26 +136,3 @@ def _octets(
         media_type=MEDIA_TYPE[form],
         headers={"Content-Disposition": f'attachment; filename="{name}.{suffix}"'},
     )
-
-
-def _csv(store: CertificateStore, query: CertificateQuery, page: Page) -> Iterator[str]:
-    yield _line(_COLUMNS)
-    while True:
-        for record in page.items:
-            fields = CertificateView.of(record).model_dump(mode="json")
-            yield _line(tuple(_cell(fields[name]) for name in _COLUMNS))
-        if page.next_cursor is None:
-            return
-        page = store.search_certificates(query, cursor=page.next_cursor, limit=_CSV_PAGE)
-
-
-def _cell(value: str | None) -> str:
-    text = value or ""
-    # Spreadsheets take such a cell for a formula.
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t")) else text
-
-
-def _line(cells: tuple[str, ...]) -> str:
-    buffer = io.StringIO()
-    csv.writer(buffer).writerow(cells)
-    return buffer.getvalue()

@@ -8,30 +8,28 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, func, insert, select
+from sqlalchemy import Connection, bindparam, insert, select
 from sqlalchemy import update as sql_update
 from sqlalchemy.exc import IntegrityError
 
 from ca.issuer import Issued, Prepared, Reserved
 from ca.reasons import RevocationReason
 from ca.serials import from_hex, to_hex
+from ca.sqlinventory import SQLInventory, add_terms, reason_of, record_of
 from ca.sqlissuers import SQLIssuerStore
-from ca.sqlorganisations import in_scope
 from ca.store import (
-    CertificateQuery,
     CertificateRecord,
     CertificateState,
     CertificateStatus,
-    Page,
     RevokedEntry,
     StatusChange,
 )
 from ca.tables import certificates, revocation_events, revocation_positions
-from core.errors import Conflict, Malformed
+from core.errors import Conflict
 
 _C = certificates.c
 # Built once: building a statement costs as much as running it.
-_RESERVE = insert(certificates)
+_RESERVE = insert(certificates).returning(_C.id, _C.issuer, _C.serial)
 _COMPLETE = (
     sql_update(certificates)
     .where(
@@ -52,7 +50,7 @@ _OF_REQUESTS = select(certificates).where(
 _POSITIONS = select(revocation_positions.c.issuer, revocation_positions.c.position)
 
 
-class SQLCertificateStore(SQLIssuerStore):
+class SQLCertificateStore(SQLIssuerStore, SQLInventory):
     """`CertificateStore`, `StatusSource`, `StatusLog` and `IssuerStore` on one database."""
 
     # ---- certificates ---------------------------------------------------------------------------
@@ -61,7 +59,9 @@ class SQLCertificateStore(SQLIssuerStore):
         rows = [_row(one, now) for one in prepared]
         try:
             with self._database.transaction() as connection, connection.begin_nested():
-                connection.execute(_RESERVE, rows)
+                added = connection.execute(_RESERVE, rows).all()
+                subjects = {(one["issuer"], one["serial"]): one["subject"] for one in rows}
+                add_terms(connection, ((row.id, subjects[row.issuer, row.serial]) for row in added))
         except IntegrityError as error:
             raise Conflict("this serial number or this request is being issued already") from error
         return tuple(
@@ -109,23 +109,10 @@ class SQLCertificateStore(SQLIssuerStore):
             return {}
         with self._database.reading() as connection:
             rows = connection.execute(_OF_REQUESTS, {"request_ids": list(request_ids)}).all()
-        return {row.request_id: _record(row) for row in rows}
+        return {row.request_id: record_of(row) for row in rows}
 
     def find_by_fingerprint(self, fingerprint: str) -> CertificateRecord | None:
         return self._find(_C.fingerprint == fingerprint)
-
-    def search_certificates(
-        self, query: CertificateQuery, *, cursor: str | None = None, limit: int = 100
-    ) -> Page:
-        statement = _filtered(select(certificates), query).order_by(_C.id.desc()).limit(limit + 1)
-        if cursor is not None:
-            if not cursor.isascii() or not cursor.isdigit() or len(cursor) > 18:
-                raise Malformed("the cursor is not one that a page of this list gave")
-            statement = statement.where(_C.id < int(cursor))
-        with self._database.reading() as connection:
-            rows = connection.execute(statement).all()
-        more = str(rows[limit - 1].id) if len(rows) > limit else None
-        return Page(tuple(_record(row) for row in rows[:limit]), more)
 
     def list_reserved(self) -> Sequence[CertificateRecord]:
         statement = (
@@ -134,7 +121,7 @@ class SQLCertificateStore(SQLIssuerStore):
             .order_by(_C.id)
         )
         with self._database.reading() as connection:
-            return [_record(row) for row in connection.execute(statement)]
+            return [record_of(row) for row in connection.execute(statement)]
 
     def mark_interrupted(self, issuer: str, serial: int, *, now: datetime) -> None:
         with self._database.transaction() as connection:
@@ -147,7 +134,7 @@ class SQLCertificateStore(SQLIssuerStore):
     def _find(self, condition: Any) -> CertificateRecord | None:
         with self._database.reading() as connection:
             row = connection.execute(select(certificates).where(condition)).first()
-        return None if row is None else _record(row)
+        return None if row is None else record_of(row)
 
     # ---- status ---------------------------------------------------------------------------------
 
@@ -186,7 +173,7 @@ class SQLCertificateStore(SQLIssuerStore):
             state=CertificateState(row.state),
             not_after=row.not_after,
             revoked_at=row.revoked_at,
-            reason=_reason(row.reason),
+            reason=reason_of(row.reason),
         )
 
     def list_revoked(self, issuer: str) -> Iterator[RevokedEntry]:
@@ -269,52 +256,3 @@ def _next_position(connection: Connection, issuer: str) -> int:
             connection.execute(insert(revocation_positions).values(issuer=issuer, position=0))
         position = connection.execute(statement).scalar_one()
     return int(position)
-
-
-def _filtered(statement: Select[Any], query: CertificateQuery) -> Select[Any]:
-    exact = {
-        _C.issuer: query.issuer,
-        _C.state: query.state,
-        _C.profile: query.profile,
-        _C.spki_fingerprint: query.spki_fingerprint,
-    }
-    for column, value in exact.items():
-        if value is not None:
-            statement = statement.where(column == value)
-    if query.text is not None:
-        statement = statement.where(
-            func.lower(_C.subject).contains(query.text.lower(), autoescape=True)
-        )
-    if query.expires_before is not None:
-        statement = statement.where(_C.not_after < query.expires_before)
-    if query.scope is not None:
-        statement = statement.where(in_scope(_C.organisation_id, query.scope))
-    return statement
-
-
-def _reason(value: str | None) -> RevocationReason | None:
-    return None if value is None else RevocationReason(value)
-
-
-def _record(row: Any) -> CertificateRecord:
-    return CertificateRecord(
-        issuer=row.issuer,
-        serial=from_hex(row.serial),
-        state=CertificateState(row.state),
-        profile=row.profile,
-        subject=row.subject,
-        not_before=row.not_before,
-        not_after=row.not_after,
-        tbs=bytes(row.tbs),
-        der=None if row.der is None else bytes(row.der),
-        fingerprint=row.fingerprint,
-        spki_fingerprint=row.spki_fingerprint,
-        requester=row.requester,
-        request_id=row.request_id,
-        reserved_at=row.reserved_at,
-        issued_at=row.issued_at,
-        revoked_at=row.revoked_at,
-        reason=_reason(row.reason),
-        organisation_id=row.organisation_id,
-        subject_id=row.subject_id,
-    )

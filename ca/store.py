@@ -90,13 +90,25 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class CertificateQuery:
-    """What to look for; None means any. `text` is found anywhere in the subject."""
+    """What to look for; None means any.
+
+    A query with a bound on the expiry is answered soonest expiry first, every other one newest
+    first.
+    """
 
     issuer: str | None = None
+    serial: int | None = None
     state: CertificateState | None = None
     profile: str | None = None
     text: str | None = None
+    """Words of the subject (`ca.terms`): every one of them has to be there."""
+    fingerprint: str | None = None
+    """SHA-256 over the certificate, lowercase hex."""
     spki_fingerprint: str | None = None
+    requester: str | None = None
+    organisation_id: str | None = None
+    subject_id: str | None = None
+    expires_after: datetime | None = None
     expires_before: datetime | None = None
     scope: frozenset[str] | None = None
     """Tops of the subtrees of organisations to look in (`ca.rights.Rights.scope`)."""
@@ -163,7 +175,7 @@ class CertificateStore(Protocol):
     def search_certificates(
         self, query: CertificateQuery, *, cursor: str | None = None, limit: int = 100
     ) -> Page:
-        """Return one page, newest first. Raises `Malformed` for a cursor that is not ours."""
+        """Return one page. Raises `Malformed` for a cursor that is not ours, or an empty text."""
         ...
 
     def list_reserved(self) -> Sequence[CertificateRecord]:

@@ -59,8 +59,26 @@ Index(None, certificates.c.issuer, certificates.c.id)
 Index(None, certificates.c.issuer, certificates.c.state, certificates.c.id)
 Index(None, certificates.c.state, certificates.c.id)
 Index(None, certificates.c.profile, certificates.c.id)
+Index(None, certificates.c.requester, certificates.c.id)
+Index(None, certificates.c.organisation_id, certificates.c.id)
+Index(None, certificates.c.subject_id, certificates.c.id)
+Index(None, certificates.c.not_after, certificates.c.id)
+Index(None, certificates.c.serial)
 Index(None, certificates.c.fingerprint)
 Index(None, certificates.c.spki_fingerprint)
+
+certificate_terms = Table(
+    "certificate_terms",
+    metadata,
+    # Ordered by code point on both databases, so that a prefix is a range.
+    Column(
+        "term",
+        String(32).with_variant(String(32, collation="C"), "postgresql"),
+        primary_key=True,
+    ),
+    Column("certificate_id", Sequence64, primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,
+)
 
 issuers = Table(
     "issuers",

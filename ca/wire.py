@@ -17,7 +17,7 @@ __all__ = ["Cursor", "Limit", "Reader", "Writer", "problems", "require_sight", "
 Writer = Annotated[Principal, Depends(require_role(Role.BUSINESS))]
 Reader = Annotated[Principal, Depends(require_role(Role.BUSINESS, Role.AUDIT))]
 
-Cursor = Annotated[str | None, Query(max_length=18, description="next_cursor of the last page.")]
+Cursor = Annotated[str | None, Query(max_length=40, description="next_cursor of the last page.")]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 
 

@@ -143,7 +143,8 @@ def _check_values(
     many: bool,
 ) -> None:
     """Refuse what one of the databases cannot hold, alike on both. Raises `Malformed`."""
-    for row in parameters if many else (parameters,):
+    # A batch with RETURNING comes as one statement with the values of all rows in one sequence.
+    for row in parameters if many and isinstance(parameters, list) else (parameters,):
         for value in row.values() if isinstance(row, dict) else row:
             if isinstance(value, str):
                 _check_text(value)

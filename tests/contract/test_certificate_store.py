@@ -159,11 +159,48 @@ def test_every_filter_finds_and_excludes(store: SQLCertificateStore) -> None:
     assert found(state=REVOKED) == {serials[0]}
     assert found(profile="smime") == {other}
     assert found(text="设备-1") == {serials[1]}
-    assert found(text="0%_O") == {other}
-    assert found(text="%") == {other}
+    assert found(text="50 Off") == {other}
+    assert found(text="50 on") == set()
+    assert found(serial=serials[2]) == {serials[2]}
+    assert found(requester="nobody") == set()
+    assert found(expires_after=NOW + timedelta(days=3)) == {serials[2], other}
+    record = store.find_certificate("a", serials[1])
+    assert record is not None
+    assert found(fingerprint=record.fingerprint) == {serials[1]}
     assert found(expires_before=NOW + timedelta(days=2)) == {serials[0]}
     fingerprint = store.search_certificates(CertificateQuery(issuer="b")).items[0].spki_fingerprint
     assert found(spki_fingerprint=fingerprint) == {other}
+
+
+@pytest.mark.parametrize("text", ["", " ", "%", "-_'"])
+def test_a_text_without_a_word_is_refused(store: SQLCertificateStore, text: str) -> None:
+    with pytest.raises(Malformed, match="no letter and no digit"):
+        store.search_certificates(CertificateQuery(text=text))
+
+
+def test_a_word_that_very_many_subjects_have_finds_them_newest_first(
+    store: SQLCertificateStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ca.sqlinventory._MANY", 3)
+    serials = [issue(store, number, subject=f"CN=gate-{number},O=公安局") for number in range(6)]
+    for text in ("gat", "公安", "安", "gate 公安局"):
+        page = store.search_certificates(CertificateQuery(text=text), limit=4)
+        assert [record.serial for record in page.items] == serials[:1:-1], text
+        rest = store.search_certificates(
+            CertificateQuery(text=text), cursor=page.next_cursor, limit=4
+        )
+        assert [record.serial for record in rest.items] == serials[1::-1]
+
+
+def test_a_search_by_expiry_is_answered_soonest_first(store: SQLCertificateStore) -> None:
+    serials = [issue(store, number) for number in (3, 1, 2)]
+    query = CertificateQuery(expires_after=NOW, expires_before=NOW + timedelta(days=9))
+    page = store.search_certificates(query, limit=2)
+    assert [record.serial for record in page.items] == [serials[1], serials[2]]
+    rest = store.search_certificates(query, cursor=page.next_cursor, limit=2)
+    assert [record.serial for record in rest.items] == [serials[0]]
+    with pytest.raises(Malformed, match="cursor"):
+        store.search_certificates(CertificateQuery(), cursor=page.next_cursor)
 
 
 def test_interrupted_rows_are_listed_until_marked(store: SQLCertificateStore) -> None:

@@ -15,14 +15,17 @@ import click
 from typing_extensions import override
 
 from core.errors import TrustError
+from yinxin.cli.accounts import ACCOUNT_COMMANDS
+from yinxin.cli.certificates import CERTIFICATE_COMMANDS
 from yinxin.cli.context import Invocation
 from yinxin.cli.control import CONTROL_COMMANDS
 from yinxin.cli.key_management import KEY_COMMANDS
 from yinxin.cli.lint import LINT_COMMANDS
 from yinxin.cli.local import LOCAL_COMMANDS
+from yinxin.cli.login import login
 from yinxin.cli.operations import OPERATION_COMMANDS
 from yinxin.cli.organisations import ORGANISATION_COMMANDS
-from yinxin.cli.remote import REMOTE_COMMANDS
+from yinxin.cli.requests import REQUEST_COMMANDS
 
 
 class _Sentences(click.Group):
@@ -57,7 +60,10 @@ def main(context: click.Context, state: str, config_file: str | None) -> None:
 
 for command in (
     *LOCAL_COMMANDS,
-    *REMOTE_COMMANDS,
+    *ACCOUNT_COMMANDS,
+    login,
+    *REQUEST_COMMANDS,
+    *CERTIFICATE_COMMANDS,
     *KEY_COMMANDS,
     *CONTROL_COMMANDS,
     *OPERATION_COMMANDS,

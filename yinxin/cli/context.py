@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import getpass
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+
+import click
 
 from core.errors import Misconfigured
 from yinxin.settings import Settings, load_settings
@@ -56,3 +59,12 @@ class Invocation:
                 yield service
             finally:
                 service.keystore.close()
+
+
+local = click.make_pass_decorator(Invocation)
+"""For a command that opens the state directory."""
+
+
+def actor() -> str:
+    """Return whom the audit log names for a local command: who is at the keyboard."""
+    return f"local:{getpass.getuser()}"

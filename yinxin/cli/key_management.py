@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 from pathlib import Path
 from typing import Final
 
@@ -14,13 +13,10 @@ from keystore.envelope_opening import open_for_holder
 from keystore.files import write_new
 from yinxin.cli.client import Client
 from yinxin.cli.files import read_ascii, read_octets, write_octets
-from yinxin.cli.remote import PathTo, remote, request
+from yinxin.cli.remote import PathTo, remote, show
+from yinxin.cli.requests import request
 
 _NewFile = click.Path(dir_okay=False, path_type=Path)
-
-
-def _show(value: object) -> None:
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
 
 
 @request.command("pair")
@@ -37,7 +33,7 @@ def _show(value: object) -> None:
 def request_pair(client: Client, request_id: str, *, form: str, out: Path | None) -> None:
     """Fetch both certificates and the enveloped encryption key of a pair."""
     if form == "json":
-        _show(client.get_json(f"/requests/{request_id}/pair"))
+        show(client.get_json(f"/requests/{request_id}/pair"))
         return
     if out is None:
         raise Refused("say where the octets go: --out")
@@ -48,7 +44,7 @@ def request_pair(client: Client, request_id: str, *, form: str, out: Path | None
 @remote
 def pool(client: Client) -> None:
     """Count the keys that the key management centre holds."""
-    _show(client.get_json("/key-management/pools"))
+    show(client.get_json("/key-management/pools"))
 
 
 @click.group()
@@ -67,7 +63,7 @@ def recovery_request(
 ) -> None:
     """Ask for the encryption key of a pair, for its holder."""
     body = {"issuer": issuer, "serial": serial.lower().replace(":", ""), "reason": reason}
-    _show(client.post(f"/requests/{request_id}/recovery", body))
+    show(client.post(f"/requests/{request_id}/recovery", body))
 
 
 @recovery.command("request-judicial")
@@ -84,22 +80,22 @@ def recovery_judicial(
         "recipient": read_ascii(recipient),
         "reason": reason,
     }
-    _show(client.post("/key-management/recoveries", body))
+    show(client.post("/key-management/recoveries", body))
 
 
 @recovery.command("list")
 @remote
 def recovery_list(client: Client) -> None:
     """List recoveries, newest first."""
-    _show(client.get_json("/key-management/recoveries"))
+    show(client.get_json("/key-management/recoveries"))
 
 
 @recovery.command("show")
 @click.argument("recovery_id")
 @remote
-def recovery_show(client: Client, recovery_id: str) -> None:
+def recoveryshow(client: Client, recovery_id: str) -> None:
     """Look at a recovery."""
-    _show(client.get_json(f"/key-management/recoveries/{recovery_id}"))
+    show(client.get_json(f"/key-management/recoveries/{recovery_id}"))
 
 
 @recovery.command("approve")
@@ -107,7 +103,7 @@ def recovery_show(client: Client, recovery_id: str) -> None:
 @remote
 def recovery_approve(client: Client, recovery_id: str) -> None:
     """Approve a recovery, as one of two officers."""
-    _show(client.post(f"/key-management/recoveries/{recovery_id}/approve", {}))
+    show(client.post(f"/key-management/recoveries/{recovery_id}/approve", {}))
 
 
 @recovery.command("reject")
@@ -115,7 +111,7 @@ def recovery_approve(client: Client, recovery_id: str) -> None:
 @remote
 def recovery_reject(client: Client, recovery_id: str) -> None:
     """Reject a recovery."""
-    _show(client.post(f"/key-management/recoveries/{recovery_id}/reject", {}))
+    show(client.post(f"/key-management/recoveries/{recovery_id}/reject", {}))
 
 
 @recovery.command("deliver")

@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-import getpass
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from ssl import DER_cert_to_PEM_cert
 from typing import Final
 
 import click
 
-from authn.answers import parse_certificates
-from authn.oidc.store import AuthMethod, IDTokenAlgorithm
-from authn.store import User
 from core.errors import NotFound, Refused
-from core.identity import Role
-from yinxin.cli.context import Invocation
-from yinxin.cli.files import read_ascii, write_octets
+from yinxin.cli.context import Invocation, local
+from yinxin.cli.files import write_octets
 from yinxin.describe import describe_settings
 from yinxin.settings import effective
-
-local = click.make_pass_decorator(Invocation)
-
-
-def _actor() -> str:
-    return f"local:{getpass.getuser()}"
 
 
 @click.command()
@@ -107,232 +95,6 @@ def audit_list(
         click.echo(json.dumps(line, ensure_ascii=False))
 
 
-# ---- users, tokens, clients ---------------------------------------------------------------------
-
-
-@click.group()
-def user() -> None:
-    """People who may log in."""
-
-
-@user.command("create")
-@click.argument("name")
-@click.option("--display-name", required=True)
-@click.option("--email")
-@click.option("--role", type=click.Choice([role.value for role in Role]))
-@local
-def user_create(
-    invocation: Invocation, name: str, display_name: str, email: str | None, role: str | None
-) -> None:
-    """Create a user and print a one-time link with which they choose a password."""
-    with invocation.ground() as ground:
-        users = ground.administration.users
-        created = users.create_user(
-            name,
-            display_name=display_name,
-            email=email,
-            role=None if role is None else Role(role),
-            actor=_actor(),
-        )
-        click.echo(_link(invocation, users.create_setup_link(created, actor=_actor())))
-
-
-@user.command("setup-link")
-@click.argument("name")
-@local
-def user_setup_link(invocation: Invocation, name: str) -> None:
-    """Print a new one-time set-up link; the password chosen with it replaces the old one."""
-    with invocation.ground() as ground:
-        users = ground.administration.users
-        token = users.create_setup_link(_known(name, users.find_by_name(name)), actor=_actor())
-        click.echo(_link(invocation, token))
-
-
-def _link(invocation: Invocation, token: str) -> str:
-    return f"{invocation.settings.authn.issuer}/setup/{token}"
-
-
-@user.command("list")
-@local
-def user_list(invocation: Invocation) -> None:
-    """Print users: name, role, state, display name."""
-    with invocation.ground() as ground:
-        for found in ground.administration.users.list_users():
-            ready = "ready" if found.password_hash else "no password"
-            state = "disabled" if found.disabled else ready
-            click.echo(f"{found.name}\t{found.role or '-'}\t{state}\t{found.display_name}")
-
-
-@user.command("disable")
-@click.argument("name")
-@local
-def user_disable(invocation: Invocation, name: str) -> None:
-    """Lock a user out; sessions and tokens end."""
-    _set_disabled(invocation, name, disabled=True)
-
-
-@user.command("enable")
-@click.argument("name")
-@local
-def user_enable(invocation: Invocation, name: str) -> None:
-    """Let a disabled user in again."""
-    _set_disabled(invocation, name, disabled=False)
-
-
-def _set_disabled(invocation: Invocation, name: str, *, disabled: bool) -> None:
-    with invocation.ground() as ground:
-        users = ground.administration.users
-        found = _known(name, users.find_by_name(name))
-        users.set_disabled(found, disabled=disabled, actor=_actor())
-
-
-@user.command("bind-certificate")
-@click.argument("name")
-@click.argument("certificate", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@local
-def user_bind(invocation: Invocation, name: str, certificate: Path) -> None:
-    """Let the holder of a certificate of ours log in as NAME (every certificate of its subject)."""
-    with invocation.service() as service:
-        found = _known(name, service.provider.administration.users.find_by_name(name))
-        chain = parse_certificates(read_ascii(certificate))
-        binding = service.provider.certificates.bind_presented(found, chain, actor=_actor())
-    click.echo(f"bound to {found.name}: subjects of {binding.issuer} with this name")
-
-
-@click.group()
-def token() -> None:
-    """API tokens of administrators."""
-
-
-@token.command("create")
-@click.argument("administrator")
-@click.option("--name", required=True, help="What it is for.")
-@click.option("--days", default=30, show_default=True, type=click.IntRange(1, 366))
-@local
-def token_create(invocation: Invocation, administrator: str, name: str, days: int) -> None:
-    """Print a new token for an administrator. It is shown this once."""
-    with invocation.ground() as ground:
-        administration = ground.administration
-        found = _known(administrator, administration.users.find_by_name(administrator))
-        click.echo(administration.api_tokens.create(found, name=name, days=days, actor=_actor()))
-
-
-@token.command("list")
-@click.argument("administrator")
-@local
-def token_list(invocation: Invocation, administrator: str) -> None:
-    """Print the tokens of an administrator: id, name, expiry (UTC)."""
-    with invocation.ground() as ground:
-        administration = ground.administration
-        found = _known(administrator, administration.users.find_by_name(administrator))
-        for item in administration.api_tokens.list_of(found):
-            click.echo(f"{item.id}\t{item.name}\t{item.expires_at.isoformat()}")
-
-
-@token.command("revoke")
-@click.argument("administrator")
-@click.argument("token_id")
-@local
-def token_revoke(invocation: Invocation, administrator: str, token_id: str) -> None:
-    """Make a token stop working at once."""
-    with invocation.ground() as ground:
-        administration = ground.administration
-        found = _known(administrator, administration.users.find_by_name(administrator))
-        administration.api_tokens.revoke(found, token_id)
-
-
-def _known(name: str, found: User | None) -> User:
-    if found is None:
-        raise NotFound(f"there is no user {name!r}; `yinxin user list` shows them")
-    return found
-
-
-@click.group()
-def client() -> None:
-    """Applications that log people in through us (OpenID relying parties)."""
-
-
-@client.command("register")
-@click.argument("name")
-@click.option(
-    "--redirect-uri",
-    "redirect_uris",
-    multiple=True,
-    required=True,
-    help="Exactly as the application sends it; may be given again.",
-)
-@click.option("--post-logout-redirect-uri", "logout_uris", multiple=True)
-@click.option("--id", "client_id", help="Default: a random UUID.")
-@click.option(
-    "--auth-method",
-    type=click.Choice([method.value for method in AuthMethod]),
-    default=AuthMethod.BASIC.value,
-    show_default=True,
-    help="How it authenticates; none: a public client, PKCE alone.",
-)
-@click.option(
-    "--scope", "scopes", multiple=True, default=("openid", "profile", "email"), show_default=True
-)
-@click.option(
-    "--id-token-algorithm",
-    default=IDTokenAlgorithm.ES256.value,
-    show_default=True,
-    type=click.Choice([item.value for item in IDTokenAlgorithm]),
-)
-@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
-@local
-def client_register(
-    invocation: Invocation,
-    name: str,
-    *,
-    redirect_uris: Sequence[str],
-    logout_uris: Sequence[str],
-    client_id: str | None,
-    auth_method: str,
-    scopes: Sequence[str],
-    id_token_algorithm: str,
-    as_json: bool,
-) -> None:
-    """Register an application. Its secret is shown this once."""
-    with invocation.ground() as ground:
-        made, secret = ground.administration.clients.register(
-            name,
-            client_id=client_id,
-            redirect_uris=redirect_uris,
-            post_logout_redirect_uris=logout_uris,
-            auth_method=AuthMethod(auth_method),
-            allowed_scopes=scopes,
-            id_token_algorithm=IDTokenAlgorithm(id_token_algorithm),
-            actor=_actor(),
-        )
-    shown = {"client_id": made.id, "client_secret": secret}
-    if as_json:
-        click.echo(json.dumps(shown))
-        return
-    for key, value in shown.items():
-        click.echo(f"{key}\t{value or '-'}")
-
-
-@client.command("list")
-@local
-def client_list(invocation: Invocation) -> None:
-    """Print applications: id, method, name, redirect URIs."""
-    with invocation.ground() as ground:
-        for item in ground.administration.clients.list_clients():
-            click.echo(
-                f"{item.id}\t{item.auth_method}\t{item.name}\t{' '.join(item.redirect_uris)}"
-            )
-
-
-@client.command("remove")
-@click.argument("client_id")
-@local
-def client_remove(invocation: Invocation, client_id: str) -> None:
-    """Remove an application; its tokens stop working at once."""
-    with invocation.ground() as ground:
-        ground.administration.clients.remove(client_id, actor=_actor())
-
-
 # ---- keys and CRLs ------------------------------------------------------------------------------
 
 
@@ -374,4 +136,4 @@ def trust(invocation: Invocation, issuer: str) -> None:
         click.echo(DER_cert_to_PEM_cert(certificate), nl=False)
 
 
-LOCAL_COMMANDS: Final = (serve, config, audit, user, token, client, key_list, crl_show, trust)
+LOCAL_COMMANDS: Final = (serve, config, audit, key_list, crl_show, trust)

@@ -27,6 +27,8 @@ from typing_extensions import override
 
 from authn.oidc.clients import CONSOLE
 from core.errors import Refused, TrustError, Unavailable
+from yinxin.cli.context import Invocation
+from yinxin.cli.remote import PathTo, our_root
 from yinxin.first_start import CONSOLE_REDIRECT_URI
 
 WAIT_SECONDS: Final = 300
@@ -149,3 +151,25 @@ def _write(path: Path, token: str) -> None:
             file.write(token + "\n")
     except OSError as error:
         raise Refused(f"cannot write {path}: {error.strerror}") from error
+
+
+@click.command()
+@click.option("--server", envvar="YINXIN_SERVER_URL", help="https://host:port")
+@click.option("--trust", type=PathTo, help="PEM of the root to trust.")
+@click.option(
+    "--token-file",
+    envvar="YINXIN_TOKEN_FILE",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where to write the token.",
+)
+@click.make_pass_decorator(Invocation)
+def login(
+    invocation: Invocation, *, server: str | None, trust: Path | None, token_file: Path
+) -> None:
+    """Sign in as an administrator through the browser; the token lasts some minutes."""
+    log_in(
+        server or invocation.settings.authn.issuer,
+        trust=trust or our_root(invocation),
+        token_file=token_file,
+    )

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Final
 
 import click
 
 from yinxin.cli.client import Client
-from yinxin.cli.remote import remote, request, step
-
-
-def _show(value: object) -> None:
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+from yinxin.cli.remote import remote, show, step
+from yinxin.cli.requests import request
 
 
 @request.command("make")
@@ -20,7 +16,7 @@ def _show(value: object) -> None:
 @remote
 def request_make(client: Client, request_id: str) -> None:
     """Make the certificate of a reviewed request, as another operator than its reviewer."""
-    _show(client.post(f"/requests/{step(request_id)}/make", {}))
+    show(client.post(f"/requests/{step(request_id)}/make", {}))
 
 
 OPERATION_COMMANDS: Final[tuple[click.Command, ...]] = ()

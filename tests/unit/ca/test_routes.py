@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import csv
 import subprocess
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
+from openpyxl import load_workbook
 
+from ca.exports import TABLE_TYPES
 from core.identity import Role
 from keystore.algorithms import KeyAlgorithm
 from tests.unit.ca.conftest import URL
@@ -129,6 +132,51 @@ def test_the_table_is_complete_and_no_formula(client: TestClient, asker: Asker) 
     rows = list(csv.DictReader(text.splitlines()))
     assert len(rows) == 5
     assert rows[0]["subject"] == "CN=a\\,b"
+
+
+def test_the_workbook_holds_every_match_and_no_formula(client: TestClient) -> None:
+    issued(client, subject=[{"type": "CN", "value": "=1+2"}])
+    answer = client.get("/certificates", params={"format": "xlsx", "text": "2"})
+    assert answer.headers["content-type"] == TABLE_TYPES["xlsx"]
+    rows = list(load_workbook(BytesIO(answer.content)).active.iter_rows(values_only=True))
+    assert rows[0][:3] == ("issuer", "serial", "state")
+    assert [row[4] for row in rows[1:]] == ["CN==1\\+2"]
+    assert all(cell is None or isinstance(cell, str) for row in rows for cell in row)
+    assert all(not (cell or "").startswith("=") for row in rows for cell in row)
+
+
+def test_a_workbook_that_would_be_too_long_is_refused(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ca.exports.MAX_SHEET_ROWS", 2)
+    answer = client.get("/certificates", params={"format": "xlsx"})
+    assert (answer.status_code, "csv" in answer.json()["detail"]) == (413, True)
+
+
+@pytest.mark.parametrize(
+    "criteria",
+    [
+        {"serial": "xyz"},
+        {"cursor": "1-2-3"},
+        {"text": "-"},
+        {"expires_after": "2026-01-01T00:00:00"},
+        {"nonsense": "1"},
+    ],
+)
+def test_a_criterion_that_cannot_be_read_is_refused(
+    client: TestClient, criteria: dict[str, str]
+) -> None:
+    assert client.get("/certificates", params=criteria).status_code == 400
+
+
+def test_a_certificate_is_found_by_each_of_its_numbers(client: TestClient) -> None:
+    serial = issued(client).rpartition("/")[2]
+    (found,) = client.get("/certificates", params={"serial": serial.upper()}).json()["items"]
+    for name in ("fingerprint", "spki_fingerprint"):
+        colons = ":".join(found[name][at : at + 2] for at in range(0, 64, 2))
+        asked = client.get("/certificates", params={name: colons}).json()
+        assert found in asked["items"]
+        assert {item[name] for item in asked["items"]} == {found[name]}
 
 
 def test_a_table_that_cannot_be_made_is_an_error_and_not_half_a_table(client: TestClient) -> None:

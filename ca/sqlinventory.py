@@ -1,0 +1,183 @@
+"""Searching certificates in SQL. Every filter alone is answered from an index, in its order."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from sqlalchemy import Connection, Select, and_, func, insert, or_, select
+from sqlalchemy.sql.elements import ColumnElement
+
+from ca.reasons import RevocationReason
+from ca.serials import from_hex, to_hex
+from ca.sqlorganisations import in_scope
+from ca.store import CertificateQuery, CertificateRecord, CertificateState, Page
+from ca.tables import certificate_terms, certificates
+from ca.terms import Wanted, terms_of, wanted_terms
+from core.db import Database
+from core.errors import Malformed
+
+_C = certificates.c
+_T = certificate_terms.c
+_MANY: Final = 5000
+"""More certificates than this begin a word so: reading them in order finds a page sooner."""
+_CURSOR: Final = re.compile(r"(?:(\d{1,12})-)?(\d{1,18})", re.ASCII)
+_LAST: Final = "\U0010ffff"
+
+
+class SQLInventory:
+    """`ca.store.CertificateStore.search_certificates` on one database."""
+
+    _database: Database
+
+    def search_certificates(
+        self, query: CertificateQuery, *, cursor: str | None = None, limit: int = 100
+    ) -> Page:
+        by_expiry = query.expires_before is not None or query.expires_after is not None
+        statement = _filtered(select(certificates), query)
+        if cursor is not None:
+            statement = statement.where(_after(cursor, by_expiry=by_expiry))
+        with self._database.reading() as connection:
+            newest: ColumnElement[int] = _C.id
+            if query.text is not None:
+                statement, newest = _with_text(statement, query.text, connection)
+            order = (_C.not_after, _C.id) if by_expiry else (newest.desc(),)
+            rows = connection.execute(statement.order_by(*order).limit(limit + 1)).all()
+        more = _cursor_of(rows[limit - 1], by_expiry=by_expiry) if len(rows) > limit else None
+        return Page(tuple(record_of(row) for row in rows[:limit]), more)
+
+
+def add_terms(connection: Connection, subjects: Iterable[tuple[int, str]]) -> None:
+    """Let certificates, by their ids, be found by the words of their subjects."""
+    rows = [
+        {"term": term, "certificate_id": certificate_id}
+        for certificate_id, subject in subjects
+        for term in terms_of(subject)
+    ]
+    if rows:
+        connection.execute(_ADD_TERMS, rows)
+
+
+_ADD_TERMS = insert(certificate_terms)
+
+
+def _filtered(statement: Select[Any], query: CertificateQuery) -> Select[Any]:
+    exact = {
+        _C.issuer: query.issuer,
+        _C.serial: None if query.serial is None else to_hex(query.serial),
+        _C.state: query.state,
+        _C.profile: query.profile,
+        _C.fingerprint: query.fingerprint,
+        _C.spki_fingerprint: query.spki_fingerprint,
+        _C.requester: query.requester,
+        _C.organisation_id: query.organisation_id,
+        _C.subject_id: query.subject_id,
+    }
+    for column, value in exact.items():
+        if value is not None:
+            statement = statement.where(column == value)
+    if query.expires_after is not None:
+        statement = statement.where(_C.not_after >= query.expires_after)
+    if query.expires_before is not None:
+        statement = statement.where(_C.not_after < query.expires_before)
+    if query.scope is not None:
+        statement = statement.where(in_scope(_C.organisation_id, query.scope))
+    return statement
+
+
+# ---- cursors ------------------------------------------------------------------------------------
+
+
+def _after(cursor: str, *, by_expiry: bool) -> ColumnElement[bool]:
+    match = _CURSOR.fullmatch(cursor)
+    if match is None or (match[1] is not None) != by_expiry:
+        raise Malformed("the cursor is not one that a page of this list gave")
+    last = int(match[2])
+    if not by_expiry:
+        return _C.id < last
+    at = datetime.fromtimestamp(int(match[1]), UTC)
+    return or_(_C.not_after > at, and_(_C.not_after == at, _C.id > last))
+
+
+def _cursor_of(row: Any, *, by_expiry: bool) -> str:
+    return f"{int(row.not_after.timestamp())}-{row.id}" if by_expiry else str(row.id)
+
+
+# ---- words --------------------------------------------------------------------------------------
+
+
+def _with_text(
+    statement: Select[Any], text: str, connection: Connection
+) -> tuple[Select[Any], ColumnElement[int]]:
+    """Narrow to the subjects with every word of `text`; return also the id to sort by.
+
+    One word leads, from the index; the others are looked for in the subjects that it gives. When
+    every word begins the words of very many subjects, all are looked for in the subjects, newest
+    first: a page is full after few of them.
+    """
+    wanted = wanted_terms(text)
+    if not wanted:
+        raise Malformed("the text to search for has no letter and no digit")
+    counts = {term: _count(term, connection) for term in wanted}
+    leading = min(wanted, key=lambda term: (counts[term], not term.whole))
+    statement = statement.where(*(_holds(term) for term in wanted if term != leading))
+    if leading.whole:
+        joined = statement.join(certificate_terms, _T.certificate_id == _C.id)
+        return joined.where(_T.term == leading.text), _T.certificate_id
+    if counts[leading] <= _MANY:
+        few = select(_T.certificate_id).where(_has(leading))
+        return statement.where(_C.id.in_(few)), _C.id
+    if connection.dialect.name == "postgresql":
+        # It takes such a condition for a rare one, and would read and sort all the rows.
+        connection.exec_driver_sql("SET LOCAL enable_sort = off")
+    return statement.where(_holds(leading)), _C.id
+
+
+def _count(term: Wanted, connection: Connection) -> int:
+    few = select(_T.term).where(_has(term)).limit(_MANY + 1).subquery()
+    return connection.execute(select(func.count()).select_from(few)).scalar_one()
+
+
+def _has(term: Wanted) -> ColumnElement[bool]:
+    if term.whole:
+        return _T.term == term.text
+    return and_(_T.term >= term.text, _T.term < term.text + _LAST)
+
+
+def _holds(term: Wanted) -> ColumnElement[bool]:
+    return func.lower(_C.subject).contains(term.text, autoescape=True)
+
+
+# ---- rows ---------------------------------------------------------------------------------------
+
+
+def reason_of(value: str | None) -> RevocationReason | None:
+    """Return the reason that a column holds."""
+    return None if value is None else RevocationReason(value)
+
+
+def record_of(row: Any) -> CertificateRecord:
+    """Return the record that a row holds."""
+    return CertificateRecord(
+        issuer=row.issuer,
+        serial=from_hex(row.serial),
+        state=CertificateState(row.state),
+        profile=row.profile,
+        subject=row.subject,
+        not_before=row.not_before,
+        not_after=row.not_after,
+        tbs=bytes(row.tbs),
+        der=None if row.der is None else bytes(row.der),
+        fingerprint=row.fingerprint,
+        spki_fingerprint=row.spki_fingerprint,
+        requester=row.requester,
+        request_id=row.request_id,
+        reserved_at=row.reserved_at,
+        issued_at=row.issued_at,
+        revoked_at=row.revoked_at,
+        reason=reason_of(row.reason),
+        organisation_id=row.organisation_id,
+        subject_id=row.subject_id,
+    )

@@ -1,0 +1,70 @@
+"""Every search is answered from an index that is in the order of the page: nothing is sorted."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import event
+
+from ca.sqlstore import SQLCertificateStore
+from ca.store import CertificateQuery, CertificateState
+from core.db import Database
+from tests.contract.test_certificate_store import NOW, issue
+
+QUERIES = {
+    "nothing": CertificateQuery(),
+    "issuer": CertificateQuery(issuer="a"),
+    "state": CertificateQuery(state=CertificateState.ISSUED),
+    "issuer and state": CertificateQuery(issuer="a", state=CertificateState.ISSUED),
+    "profile": CertificateQuery(profile="device"),
+    "requester": CertificateQuery(requester="somebody"),
+    "organisation": CertificateQuery(organisation_id="o"),
+    "subject": CertificateQuery(subject_id="s"),
+    "serial": CertificateQuery(serial=5),
+    "fingerprint": CertificateQuery(fingerprint="00"),
+    "public key": CertificateQuery(spki_fingerprint="00"),
+    "expiry": CertificateQuery(expires_before=NOW + timedelta(days=3)),
+    "whole word": CertificateQuery(text="设备"),
+}
+UNIQUE = {"serial", "fingerprint", "public key"}
+"""They find one or a few: sorting those is nothing."""
+
+
+def explained(database: Database, query: CertificateQuery) -> str:
+    asked = []
+
+    def remember(_c, _cursor, statement, parameters, _context, _many) -> None:
+        if "FROM certificates" in statement:
+            asked.append((statement, parameters))
+
+    event.listen(database.engine, "before_cursor_execute", remember)
+    SQLCertificateStore(database).search_certificates(query)
+    event.remove(database.engine, "before_cursor_execute", remember)
+    statement, parameters = asked[-1]
+    with database.reading() as connection:
+        if connection.dialect.name == "postgresql":
+            # The tables of a test are so small that reading them whole is the better plan.
+            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+            connection.exec_driver_sql("SET LOCAL enable_bitmapscan = off")
+            connection.exec_driver_sql("SET LOCAL enable_hashjoin = off")
+            connection.exec_driver_sql("SET LOCAL enable_mergejoin = off")
+            plan = connection.exec_driver_sql(f"EXPLAIN {statement}", parameters)
+            return "\n".join(row[0] for row in plan)
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+        return "\n".join(row[3] for row in plan)
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_a_search_reads_an_index_in_the_order_of_the_page(database: Database, name: str) -> None:
+    store = SQLCertificateStore(database)
+    for number in range(50):
+        issue(store, number)
+    plan = explained(database, QUERIES[name])
+    assert "Seq Scan" not in plan, plan
+    if name not in UNIQUE:
+        assert "Sort" not in plan, plan
+        assert "TEMP B-TREE" not in plan, plan
+    if name != "nothing":
+        # SQLite says SCAN for a table that it reads from end to end.
+        assert "SCAN" not in plan, plan

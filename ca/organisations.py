@@ -53,7 +53,12 @@ class Organisations:
         """Return the root; a province of this name is made when there is none."""
         with self._transactions.transaction():
             root = self._store.find_root()
-            return root or self._add(None, Level.PROVINCE, name, None, actor=actor)
+            if root is not None:
+                return root
+            try:
+                return self._add(None, Level.PROVINCE, name, None, actor=actor)
+            except Conflict:  # another node that starts at the same time was faster
+                return self.root()
 
     def create(
         self, parent: str, level: Level, name: str, *, code: str | None = None, actor: str

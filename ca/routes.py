@@ -10,6 +10,7 @@ from ca.config import CAConfig
 from ca.dual import PairService
 from ca.enrollment import EnrollmentService
 from ca.organisations import Organisations
+from ca.reviews import Reviews
 from ca.revocation import RevocationService
 from ca.rights import Rights
 from ca.routes_access import Access
@@ -17,6 +18,7 @@ from ca.routes_certificates import add_certificate_routes
 from ca.routes_organisations import add_organisation_routes
 from ca.routes_pairs import add_pair_routes
 from ca.routes_requests import add_request_routes
+from ca.routes_reviews import add_review_routes
 from ca.routes_rights import add_right_routes
 from ca.schemas import IssuerView, ProfileView
 from ca.store import CertificateStore
@@ -35,6 +37,7 @@ def make_router(
     *,
     organisations: Organisations,
     rights: Rights,
+    reviews: Reviews,
     config: CAConfig,
     clock: Clock,
 ) -> APIRouter:
@@ -42,6 +45,7 @@ def make_router(
     router = APIRouter(prefix="/api/v1")
     add_organisation_routes(router, organisations, rights)
     add_right_routes(router, rights)
+    add_review_routes(router, reviews, rights)
     access = Access(rights, enrollment, certificates)
     add_request_routes(router, enrollment, access, accept_empty_sm2_id=config.accept_empty_sm2_id)
     add_pair_routes(router, pairs, access)

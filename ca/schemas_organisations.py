@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ca.operations import Operation
 from ca.organisations_store import ChangeKind, Level, Organisation, OrganisationChange
+from ca.reviews_store import ReviewRule
 from ca.rights_store import Grant, Right, Step
 
 _EXAMPLE = "9f86d081884c7d659a2feaa0c55ad015"
@@ -153,3 +154,40 @@ class RightList(_Wire):
 
     items: tuple[RightView, ...]
     next_cursor: str | None
+
+
+class NewReviewRule(_Wire):
+    """Which steps an operation needs in a subtree. Without a profile: for all of them."""
+
+    operation: Operation
+    profile: _Profile | None = None
+    organisation: OrganisationId
+    review: bool
+    make: bool = False
+
+
+class ReviewRuleView(_Wire):
+    """A review rule as its readers see it."""
+
+    id: str
+    operation: Operation
+    profile: str | None
+    organisation: OrganisationId
+    review: bool
+    make: bool
+    set_by: str
+    set_at: datetime
+
+    @classmethod
+    def of(cls, rule: ReviewRule) -> Self:
+        """Show a rule."""
+        return cls(
+            id=rule.id,
+            operation=rule.operation,
+            profile=rule.profile,
+            organisation=rule.organisation,
+            review=rule.review.review,
+            make=rule.review.make,
+            set_by=rule.set_by,
+            set_at=rule.set_at,
+        )

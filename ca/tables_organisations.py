@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sqlalchemy import (
+    Boolean,
     CheckConstraint,
     Column,
     ForeignKey,
@@ -82,3 +83,20 @@ rights = Table(
 )
 Index(None, rights.c.operator, rights.c.organisation_id)
 Index(None, rights.c.organisation_id)
+
+review_rules = Table(
+    "review_rules",
+    metadata,
+    Column("number", Sequence64, primary_key=True, autoincrement=True),
+    Column("id", String(32), nullable=False),
+    Column("operation", String(16), nullable=False),
+    # "*": all; NULL would not be unique.
+    Column("profile", String(64), nullable=False),
+    Column("organisation_id", String(32), ForeignKey("organisations.id"), nullable=False),
+    Column("review", Boolean, nullable=False),
+    Column("make", Boolean, nullable=False),
+    Column("set_by", String(200), nullable=False),
+    Column("set_at", UTCDateTime, nullable=False),
+    UniqueConstraint("id"),
+    UniqueConstraint("organisation_id", "operation", "profile"),
+)

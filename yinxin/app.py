@@ -102,6 +102,7 @@ def _add_api(app: FastAPI, service: Service) -> None:
             service.key_management.pairs,
             organisations=ground.registration.organisations,
             rights=ground.registration.rights,
+            reviews=service.reviews,
             config=ground.settings.ca,
             clock=ground.clock,
         )

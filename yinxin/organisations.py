@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
 from authn.users import Users
 from ca.config import CAConfig
+from ca.operations import ReviewsOfProfiles
 from ca.organisations import Organisations
+from ca.profiles import CertificateProfile
+from ca.reviews import Reviews
 from ca.rights import Rights
 from ca.sqlorganisations import SQLOrganisationStore
+from ca.sqlreviews import SQLReviewRuleStore
 from ca.sqlrights import SQLRightStore
 from core.audit import AuditLog
 from core.clock import Clock
 from core.db import Database
 from core.identity import SYSTEM_ACTOR, Role
+from core.transaction import Transactions
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +59,28 @@ class Registration:
             clock=clock,
         )
         return cls(organisations, rights)
+
+
+def open_reviews(
+    registration: Registration,
+    database: Database,
+    profiles: Mapping[str, CertificateProfile],
+    *,
+    transactions: Transactions,
+    audit: AuditLog,
+    clock: Clock,
+) -> Reviews:
+    """Return the review rules over these profiles."""
+    return Reviews(
+        SQLReviewRuleStore(database),
+        registration.rights,
+        registration.organisations,
+        profiles=profiles,
+        default=ReviewsOfProfiles(profiles),
+        transactions=transactions,
+        audit=audit,
+        clock=clock,
+    )
 
 
 def ensure_rights(

@@ -14,6 +14,7 @@ from ca.issuance import find_interrupted, issue_certificate
 from ca.issuer import Issuer
 from ca.lint import Linter
 from ca.profiles import load_profiles
+from ca.reviews import Reviews
 from ca.revocation import RevocationService
 from ca.sqlrequests import SQLRequestStore
 from ca.sqlstore import SQLCertificateStore
@@ -38,7 +39,7 @@ from yinxin.audit_key import AuditKey
 from yinxin.first_start import Authority, ensure_authority, ensure_signing_keys
 from yinxin.key_management import KeyManagement
 from yinxin.login_certificates import OurCertificates
-from yinxin.organisations import Registration
+from yinxin.organisations import Registration, open_reviews
 from yinxin.schema import upgrade
 from yinxin.settings import PASSPHRASE_VARIABLE, PIN_VARIABLE, Settings, secret_from_environment
 from yinxin.state import State, write_passphrase
@@ -80,6 +81,7 @@ class Service:
     authority: Authority
     issuers: Mapping[str, Issuer]
     key_management: KeyManagement
+    reviews: Reviews
     enrollment: EnrollmentService
     revocation: RevocationService
     statuses: StatusService
@@ -204,6 +206,7 @@ def open_service(ground: Ground) -> Service:
         audit=ground.audit,
         clock=ground.clock,
     )
+    reviews = open_reviews(ground.registration, database, authority.profiles, **common)
     crl_store = SQLCRLStore(database)
     statuses = StatusService(
         authority.store,
@@ -232,11 +235,13 @@ def open_service(ground: Ground) -> Service:
         authority=authority,
         issuers=issuers,
         key_management=key_management,
+        reviews=reviews,
         enrollment=EnrollmentService(
             profiles=authority.profiles,
             issuers=issuers,
             certificates=authority.store,
             requests=SQLRequestStore(database),
+            reviews=reviews,
             pairs=key_management.pairs,
             separate_approver=settings.ca.separate_approver,
             blocked_keys=frozenset(settings.ca.blocked_keys),

@@ -8,10 +8,12 @@ from dataclasses import replace
 
 import pytest
 
-from ca.operations import Operation
+from ca.operations import Operation, Review
 from ca.organisations_store import Level, Organisation, OrganisationQuery
+from ca.reviews_store import ReviewRule
 from ca.rights_store import Grant, Right, Step
 from ca.sqlorganisations import SQLOrganisationStore
+from ca.sqlreviews import SQLReviewRuleStore
 from ca.sqlrights import SQLRightStore
 from core.db import Database
 from core.errors import Conflict, Malformed
@@ -151,3 +153,38 @@ def test_rights_are_found_from_every_place_below(
     assert page.next_cursor is not None
     rights.remove_right(found.id)
     assert rights.find_right(found.id) is None
+
+
+def test_the_most_specific_review_rule_is_found(
+    database: Database, store: SQLOrganisationStore
+) -> None:
+    rules = SQLReviewRuleStore(database)
+    root = add(store, None, Level.PROVINCE)
+    city = add(store, root, Level.CITY)
+    unit = add(store, city, Level.UNIT)
+
+    def put(profile: str | None, place: Organisation, review: Review) -> ReviewRule:
+        rule = ReviewRule(
+            secrets.token_hex(16), Operation.APPLY, profile, place.id, review, "alice", NOW
+        )
+        rules.put_rule(rule)
+        return rule
+
+    def found(place: Organisation | None) -> ReviewRule | None:
+        return rules.find_bearing(Operation.APPLY, "device", None if place is None else place.id)
+
+    assert found(unit) is None
+    everywhere = put(None, root, Review(review=True))
+    device = put("device", root, Review(review=True, make=True))
+    assert found(None) == found(unit) == device
+    here = put(None, city, Review(review=False))
+    assert found(unit) == found(city) == here
+    assert found(root) == device
+    assert rules.find_bearing(Operation.REVOKE, "device", unit.id) is None
+    again = put(None, city, Review(review=True))
+    assert found(unit) == again
+    assert rules.list_rules(scope=None, limit=9) == [everywhere, device, again]
+    assert rules.list_rules(scope=frozenset({city.id}), limit=9) == [again]
+    rules.remove_rule(again.id)
+    assert rules.find_rule(again.id) is None
+    assert found(unit) == device

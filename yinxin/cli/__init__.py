@@ -2,8 +2,8 @@
 
 Commands that open the state directory (serve, config, audit, crl, user, client, token, key) act
 for whoever owns that directory. Commands on certificates (request, certificate, issuer, profile,
-recovery, pool, proposal, organisation, right) call the API of a running service and have the
-rights of the token they are given.
+recovery, pool, proposal, organisation, right, review-rule) call the API of a running service and
+have the rights of the token they are given.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from yinxin.cli.login import login
 from yinxin.cli.operations import OPERATION_COMMANDS
 from yinxin.cli.organisations import ORGANISATION_COMMANDS
 from yinxin.cli.requests import REQUEST_COMMANDS
+from yinxin.cli.reviews import REVIEW_COMMANDS
 
 
 class _Sentences(click.Group):
@@ -69,5 +70,6 @@ for command in (
     *OPERATION_COMMANDS,
     *ORGANISATION_COMMANDS,
     *LINT_COMMANDS,
+    *REVIEW_COMMANDS,
 ):
     main.add_command(command)

@@ -126,6 +126,7 @@ def app(authority: Authority, registration: Registration) -> FastAPI:
             key_management(authority).pairs,
             organisations=registration.organisations,
             rights=registration.rights,
+            reviews=registration.reviews(authority.profiles),
             config=CAConfig(revocation_url=URL),
             clock=authority.clock,
         )

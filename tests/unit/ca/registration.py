@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from ca.operations import ReviewsOfProfiles
 from ca.organisations import Organisations
+from ca.organisations_store import Level
+from ca.reviews import Reviews
 from ca.rights import Rights
 from ca.sqlorganisations import SQLOrganisationStore
+from ca.sqlreviews import SQLReviewRuleStore
 from ca.sqlrights import SQLRightStore
 from core.audit import AuditLog
 from core.clock import Clock
@@ -17,7 +21,8 @@ class Registration:
     def __init__(
         self, database: Database, audit: AuditLog, clock: Clock, *, separate_steps: bool = True
     ) -> None:
-        common = {"transactions": database, "audit": audit, "clock": clock}
+        self.database = database
+        self.common = common = {"transactions": database, "audit": audit, "clock": clock}
         self.organisations = Organisations(SQLOrganisationStore(database), **common)
         self.rights = Rights(
             SQLRightStore(database),
@@ -33,6 +38,14 @@ class Registration:
         self.ningbo = self.add(self.root.id, "city", "宁波市")
 
     def add(self, parent: str, level: str, name: str, code: str | None = None):
-        from ca.organisations_store import Level
-
         return self.organisations.create(parent, Level(level), name, code=code, actor="alice")
+
+    def reviews(self, profiles):
+        return Reviews(
+            SQLReviewRuleStore(self.database),
+            self.rights,
+            self.organisations,
+            profiles=profiles,
+            default=ReviewsOfProfiles(profiles),
+            **self.common,
+        )

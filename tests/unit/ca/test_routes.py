@@ -33,6 +33,8 @@ PATHS = [
     ("POST", "/organisations"),
     ("GET", "/rights"),
     ("POST", "/rights"),
+    ("GET", "/review-rules"),
+    ("POST", "/review-rules"),
     ("GET", "/issuers"),
     ("GET", "/profiles"),
 ]

@@ -169,3 +169,22 @@ def test_a_right_is_given_listed_and_taken(
     assert client.delete(place).status_code == 404
     for wrong in ({"profiles": []}, {"operations": ["fly"]}, {"steps": ["x"]}, {"x": 1}):
         assert client.post("/rights", json={**body, **wrong}).status_code == 400
+
+
+def test_a_review_rule_is_set_listed_and_removed(
+    client: TestClient, registration: Registration, wang: Asker
+) -> None:
+    wang.name = "alice"
+    body = {"operation": "apply", "organisation": registration.hangzhou.id, "review": True}
+    rule = client.post("/review-rules", json={**body, "profile": "direct", "make": True})
+    assert rule.status_code == 404, "direct is a profile of the test, not of the rules"
+    rule = client.post("/review-rules", json={**body, "profile": "device", "make": True})
+    assert (rule.status_code, rule.json()["make"]) == (201, True)
+    wang.name = "wang"
+    assert client.get("/review-rules").json() == [rule.json()]
+    place = f"/review-rules/{rule.json()['id']}"
+    assert client.delete(place).status_code == 403
+    wang.name = "alice"
+    assert client.delete(place).status_code == 204
+    assert client.get("/review-rules").json() == []
+    assert client.post("/review-rules", json={**body, "operation": "query"}).status_code == 400

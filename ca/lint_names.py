@@ -120,7 +120,8 @@ def _each(s: Subject, tag: int) -> Iterator[bytes]:
     return (octets for kind, octets in s.alternative_names or () if kind == tag)
 
 
-def _is_dns_name(name: bytes) -> bool:
+def is_dns_name(name: bytes) -> bool:
+    """Whether it is in preferred name syntax, perhaps with a wildcard for its first label."""
     labels = name.removeprefix(b"*.").split(b".")
     if len(name) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
         return False
@@ -132,7 +133,7 @@ def _is_dns_name(name: bytes) -> bool:
 
 def _is_email(address: bytes) -> bool:
     local, at, domain = address.rpartition(b"@")
-    return bool(at) and _LOCAL_PART.fullmatch(local) is not None and _is_dns_name(domain)
+    return bool(at) and _LOCAL_PART.fullmatch(local) is not None and is_dns_name(domain)
 
 
 def _names_once(s: Subject) -> bool:
@@ -205,7 +206,7 @@ NAME_RULES: Final = (
         _E,
         _SAN,
         "DNS names are ASCII in preferred name syntax; a wildcard is the whole first label",
-        lambda s: all(map(_is_dns_name, _each(s, DNS))),
+        lambda s: all(map(is_dns_name, _each(s, DNS))),
     ),
     Rule(
         "x509.san-email",

@@ -7,29 +7,29 @@ docs/decisions/0095 says how often it is asked.
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from collections.abc import Callable
 from functools import cache
 from typing import Any, Final
 
 from ca.lint_gm import is_sm2_key
-from ca.lint_names import DNS
+from ca.lint_names import is_dns_name
 from ca.lint_rule import Finding, Severity
 from ca.lint_subject import Subject
 from core import der
 
 _DUMMY_SIGNATURE: Final = bytes(8)
-_DIVERGENCES: Final[dict[str, Callable[[Subject], bool]]] = {
+_DIVERGENCES: Final[dict[str, Callable[[Subject, str], bool]]] = {
     # docs/divergences.md: SM2 encrypts, which the curves of RFC 8813 do not.
-    "pkix.key_usage_value_prohibited_for_ec": is_sm2_key,
+    "pkix.key_usage_value_prohibited_for_ec": lambda s, _: is_sm2_key(s),
     # The AKI may be left out by a root that signs itself (RFC 5280, 4.2.1.1); pkilint tells one by
     # its signature, which it cannot verify with SM2, and which does not exist before signing.
-    "pkix.authority_key_identifier_extension_absent": lambda s: s.self_signed,
-    # pkilint takes no wildcard, and reports it at the same place as any other bad DNS name; those
-    # x509.san-dns finds.
-    "pkix.invalid_domain_name_syntax": lambda s: any(
-        tag == DNS and octets.startswith(b"*.") for tag, octets in s.alternative_names or ()
-    ),
+    "pkix.authority_key_identifier_extension_absent": lambda s, _: s.self_signed,
+    # pkilint takes public names only: no wildcard, and no host of one label as intranets have.
+    "pkix.invalid_domain_name_syntax": lambda _, said: _is_private_host(said),
+    "pkix.invalid_email_address_syntax": lambda _, said: _is_private_host(said),
+    "pkix.invalid_uri_syntax": lambda _, said: _is_private_host(said),
 }
 _lock: Final = threading.Lock()
 
@@ -41,7 +41,7 @@ def pkix_findings(s: Subject) -> tuple[Finding, ...]:
     with _lock:
         for finding in _examine(octets):
             excused = _DIVERGENCES.get(finding.rule)
-            if excused is None or not excused(s):
+            if excused is None or not excused(s, finding.title):
                 found.setdefault(finding.rule, finding)
     return tuple(found.values())
 
@@ -63,6 +63,14 @@ def _examine(octets: bytes) -> list[Finding]:
         for description in result.finding_descriptions
         if description.finding.severity in severities
     ]
+
+
+def _is_private_host(said: str) -> bool:
+    """Whether pkilint's sentence quotes a name that is right but for being public."""
+    value = said.partition('"')[2].partition('"')[0]
+    authority = value.partition("://")[2] or value
+    host = re.split(r"[/?#:]", authority.rpartition("@")[2], maxsplit=1)[0]
+    return ("." not in host or host.startswith("*.")) and is_dns_name(host.encode())
 
 
 def _sentence(result: Any, description: Any) -> str:

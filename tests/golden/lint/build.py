@@ -9,8 +9,8 @@ from functools import cache
 
 from core import der
 from keystore.algorithms import KeyAlgorithm, SignatureAlgorithm
-from keystore.backends import softkey
-from keystore.backends.softkey import SoftKey
+from keystore import softkey
+from keystore.softkey import SoftKey
 
 SM2, RSA, P256 = KeyAlgorithm.SM2, KeyAlgorithm.RSA_2048, KeyAlgorithm.EC_P256
 SM2_SM3 = SignatureAlgorithm.SM2_SM3.identifier

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from core import der
 from keystore.algorithms import KeyAlgorithm
-from keystore.backends.softkey import SoftKey
+from keystore.softkey import SoftKey
 from tests.golden.lint.build import (
     ACCESS,
     AKI,

@@ -223,6 +223,16 @@ def test_warnings_can_be_accepted() -> None:
     assert len(config.lint_accepted) == 2
 
 
+@pytest.mark.parametrize("name", ["dns:portal", "uri:https://portal/id", "email:zhang@portal"])
+def test_names_of_an_intranet_are_taken(authority: Authority, name: str) -> None:
+    chosen = parse_alternative_name(name)
+    policy = authority.profiles["device"].alternative_names
+    policy = policy.model_copy(update={"kinds": (chosen.kind,)})
+    profile = authority.profiles["device"].model_copy(update={"alternative_names": policy})
+    authority.profiles["device"] = profile
+    assert tbs_of(authority, alternative_names=(chosen,))
+
+
 def test_two_halves_that_differ_are_refused_before_signing(authority: Authority) -> None:
     first = tbs_of(authority)
     second = tbs_of(authority, subject=(("C", "CN"), ("CN", "another.example.test")))

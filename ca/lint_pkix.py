@@ -28,8 +28,8 @@ _DIVERGENCES: Final[dict[str, Callable[[Subject, str], bool]]] = {
     "pkix.authority_key_identifier_extension_absent": lambda s, _: s.self_signed,
     # pkilint takes public names only: no wildcard, and no host of one label as intranets have.
     "pkix.invalid_domain_name_syntax": lambda _, said: _is_private_host(said),
-    "pkix.invalid_email_address_syntax": lambda _, said: _is_private_host(said),
-    "pkix.invalid_uri_syntax": lambda _, said: _is_private_host(said),
+    "pkix.invalid_email_address_syntax": lambda _, said: _is_private_host(said, behind="@"),
+    "pkix.invalid_uri_syntax": lambda _, said: _is_private_host(said, behind="://"),
 }
 _lock: Final = threading.Lock()
 
@@ -65,11 +65,13 @@ def _examine(octets: bytes) -> list[Finding]:
     ]
 
 
-def _is_private_host(said: str) -> bool:
+def _is_private_host(said: str, *, behind: str = "") -> bool:
     """Whether pkilint's sentence quotes a name that is right but for being public."""
     value = said.partition('"')[2].partition('"')[0]
-    authority = value.partition("://")[2] or value
-    host = re.split(r"[/?#:]", authority.rpartition("@")[2], maxsplit=1)[0]
+    before, mark, host = value.partition(behind) if behind else ("", "", value)
+    if behind and not (before and mark):
+        return False
+    host = re.split(r"[/?#:]", host, maxsplit=1)[0]
     return ("." not in host or host.startswith("*.")) and is_dns_name(host.encode())
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 
 from core import der
-from keystore.algorithms import KeyAlgorithm, SignatureAlgorithm
 from keystore import softkey
+from keystore.algorithms import KeyAlgorithm, SignatureAlgorithm
 from keystore.softkey import SoftKey
 
 SM2, RSA, P256 = KeyAlgorithm.SM2, KeyAlgorithm.RSA_2048, KeyAlgorithm.EC_P256

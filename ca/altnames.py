@@ -71,6 +71,15 @@ def make_alternative_name(kind: AlternativeNameKind, value: str) -> AlternativeN
     return AlternativeName(kind, _CHECKS[kind](value))
 
 
+def host_name(host: str) -> AlternativeName:
+    """Return the name of a host: an IP address if it is one, else a DNS name. Raises `Refused`."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return make_alternative_name(AlternativeNameKind.DNS, host)
+    return make_alternative_name(AlternativeNameKind.IP, host)
+
+
 def parse_general_names(extension_value: bytes) -> tuple[AlternativeName, ...]:
     """Parse the value of a subjectAltName extension. Raises `Malformed` or `Refused`."""
     wrapped = der.sequence(extension_value)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -50,3 +51,14 @@ def database(request: pytest.FixtureRequest) -> Iterator[Database]:
     metadata.create_all(opened.engine)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def run_together() -> Callable[[list[Callable[[], object]]], list[object]]:
+    """Run functions at the same time, each in a thread; the first error is raised."""
+
+    def run(acts: list[Callable[[], object]]) -> list[object]:
+        with ThreadPoolExecutor(len(acts)) as pool:
+            return [future.result() for future in [pool.submit(act) for act in acts]]
+
+    return run

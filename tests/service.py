@@ -47,6 +47,7 @@ class Service:
     state: Path
     environment: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[str] | None = None
+    role: str = "ca"
 
     def __post_init__(self) -> None:
         self.https_port, self.mutual_tls_port, self.http_port = free_ports(3)
@@ -73,13 +74,23 @@ class Service:
     @property
     def root(self) -> Path:
         """The root to trust for TLS."""
-        return self.state / "trust" / "rsa-root.pem"
+        ours = self.state / "trust" / "rsa-root.pem"
+        return ours if self.role == "ca" else self.state / "host" / "root.pem"
 
     def start(self) -> Service:
         """Start and wait until it says that it is ready; fails with its own words."""
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "yinxin", "--state", str(self.state), "serve"],
+                [
+                    sys.executable,
+                    "-m",
+                    "yinxin",
+                    "--state",
+                    str(self.state),
+                    "serve",
+                    "--role",
+                    self.role,
+                ],
                 env=os.environ | self.environment,
                 stdout=log,
                 stderr=subprocess.STDOUT,

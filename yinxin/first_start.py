@@ -39,6 +39,14 @@ ADMINISTRATORS: Final = (
     ("audit", "审计管理员", Role.AUDIT),
 )
 
+CENTRE_ADMINISTRATORS: Final = (
+    ("system", "系统管理员", Role.SYSTEM),
+    ("key", "密钥管理员", Role.KEY),
+    ("judicial", "司法取证员", Role.JUDICIAL),
+    ("audit", "审计管理员", Role.AUDIT),
+)
+"""Those of a key management centre that runs apart."""
+
 
 @dataclass(frozen=True, slots=True)
 class Authority:
@@ -108,8 +116,11 @@ def ensure_signing_keys(keystore: KeyBackend) -> tuple[Signer, ...]:
     return tuple(signers)
 
 
-def ensure_administrators(administration: Administration) -> Mapping[str, str]:
-    """Make the three administrators that are missing; return their one-time set-up tokens.
+def ensure_administrators(
+    administration: Administration,
+    administrators: tuple[tuple[str, str, Role], ...] = ADMINISTRATORS,
+) -> Mapping[str, str]:
+    """Make the administrators that are missing; return their one-time set-up tokens.
 
     Also registers the built-in client with which they sign in from the command line.
 
@@ -118,7 +129,7 @@ def ensure_administrators(administration: Administration) -> Mapping[str, str]:
     administration.clients.ensure_console((CONSOLE_REDIRECT_URI,), actor=SYSTEM_ACTOR)
     users = administration.users
     links = {}
-    for name, display_name, role in ADMINISTRATORS:
+    for name, display_name, role in administrators:
         if users.find_by_name(name) is None:
             user = users.create_user(name, display_name=display_name, role=role, actor=SYSTEM_ACTOR)
             links[name] = users.create_setup_link(user, actor=SYSTEM_ACTOR)

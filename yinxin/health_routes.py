@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Annotated
 
@@ -12,12 +13,16 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from core.errors import TrustError
 from core.http import require_role
 from core.identity import Principal, Role
-from yinxin.wiring import Service
+from yinxin.wiring import Ground, Service
 
 _Operator = Annotated[Principal, Depends(require_role(Role.SYSTEM, Role.AUDIT))]
 
 
-def make_health_router(service: Service) -> APIRouter:
+Checks = Callable[[], list[tuple[str, str | None]]]
+"""Names what is looked at, and what is wrong with it if something is."""
+
+
+def make_health_router(checks: Checks) -> APIRouter:
     """Serve /healthz (the process lives) and /readyz (it can answer)."""
     router = APIRouter(tags=["health"])
 
@@ -27,7 +32,7 @@ def make_health_router(service: Service) -> APIRouter:
 
     @router.get("/readyz", summary="The service can answer")
     def readyz() -> JSONResponse:
-        faults = {name: fault for name, fault in _checks(service) if fault is not None}
+        faults = {name: fault for name, fault in checks() if fault is not None}
         status = HTTPStatus.SERVICE_UNAVAILABLE if faults else HTTPStatus.OK
         body = {"status": "not ready" if faults else "ready", "faults": faults}
         return JSONResponse(body, status_code=status, headers={"Cache-Control": "no-store"})
@@ -46,13 +51,20 @@ def make_metrics_router() -> APIRouter:
     return router
 
 
-def _checks(service: Service) -> list[tuple[str, str | None]]:
-    checks: list[tuple[str, str | None]] = []
+def check_database(ground: Ground) -> tuple[str, str | None]:
+    """Look whether rows can be read."""
     try:
-        service.ground.audit.list_events(limit=1)
-        checks.append(("database", None))
+        ground.audit.list_events(limit=1)
     except TrustError:
-        return [("database", "cannot be read")]
+        return "database", "cannot be read"
+    return "database", None
+
+
+def check_authority(service: Service) -> list[tuple[str, str | None]]:
+    """Look at the database and at every CRL."""
+    checks = [check_database(service.ground)]
+    if checks[0][1] is not None:
+        return checks
     now = service.ground.clock.now()
     for name in service.issuers:
         try:

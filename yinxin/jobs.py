@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from authn.purge import purge_all_expired
 from core.jobs import Job
+from yinxin.audit_key import AuditKey
 from yinxin.tls import ServerTLS
-from yinxin.wiring import Service
+from yinxin.wiring import Ground, Service
 
 
 def periodic_jobs(service: Service) -> tuple[Job, ...]:
@@ -13,27 +14,40 @@ def periodic_jobs(service: Service) -> tuple[Job, ...]:
     ground = service.ground
     return (
         Job("crl-refresh", 15, service.crls.refresh),
-        Job(
-            "audit-checkpoint",
-            ground.settings.audit.checkpoint_seconds,
-            lambda: ground.audit.checkpoint(service.audit_key),
-        ),
-        Job("proposals", 30, ground.control.resume),
         Job("ocsp-delegates", 3600, service.ensure_delegates),
-        Job(
-            "km-refill",
-            ground.settings.key_management.refill_seconds,
-            service.key_management.centre.refill,
-        ),
+        *_refilling(service),
         Job(
             "km-retire",
             ground.settings.key_management.refill_seconds,
             service.key_management.pairs.retire_ended,
         ),
+        *common_jobs(ground, service.audit_key),
+    )
+
+
+def common_jobs(ground: Ground, audit_key: AuditKey) -> tuple[Job, ...]:
+    """Return what a host of any role does."""
+    return (
+        Job(
+            "audit-checkpoint",
+            ground.settings.audit.checkpoint_seconds,
+            lambda: ground.audit.checkpoint(audit_key),
+        ),
+        Job("proposals", 30, ground.control.resume),
         Job("purge", 60, lambda: purge_all_expired(ground.database, now=ground.clock.now())),
     )
 
 
-def local_jobs(tls: ServerTLS) -> tuple[Job, ...]:
+def _refilling(service: Service) -> tuple[Job, ...]:
+    if service.key_management.local is None:
+        return ()
+    seconds = service.ground.settings.key_management.refill_seconds
+    return (Job("km-refill", seconds, service.key_management.local.centre.refill),)
+
+
+def local_jobs(service: Service, tls: ServerTLS) -> tuple[Job, ...]:
     """Return the jobs that every node does for itself."""
-    return (Job("tls-renewal", 3600, tls.renew),)
+    return (
+        Job("tls-renewal", 3600, tls.renew),
+        Job("link-renewal", 3600, service.link.renew),
+    )

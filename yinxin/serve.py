@@ -1,135 +1,24 @@
-"""``yinxin serve``: from a state directory to three listening sockets, and back."""
+"""``yinxin serve``: from a state directory to listening sockets, and back."""
 
 from __future__ import annotations
 
-import logging
 import os
-import ssl
-import sys
-from collections.abc import Mapping
-from contextlib import ExitStack
 from pathlib import Path
 
-from core.errors import TrustError
-from core.jobs import JobRunner
-from core.observe import configure_logging
-from crl.ocsp.server import OCSPListener
-from yinxin import app, server
-from yinxin.first_start import ensure_administrators
-from yinxin.jobs import local_jobs, periodic_jobs
-from yinxin.organisations import ensure_rights
+from yinxin.roles.ca import serve_authority
+from yinxin.roles.km import serve_centre
+from yinxin.roles.say import say
 from yinxin.settings import Settings
-from yinxin.state import State, hold, prepare_state
-from yinxin.tls import ServerTLS
-from yinxin.wiring import Service, open_ground, open_service
+from yinxin.state import HostRole, claim_role, hold, prepare_state
 
-log = logging.getLogger(__name__)
+_ROLES = {HostRole.CA: serve_authority, HostRole.KM: serve_centre}
 
 
-def serve(settings: Settings, directory: Path) -> None:
+def serve(settings: Settings, directory: Path, role: HostRole) -> None:
     """Serve until told to stop. Raises `Misconfigured` before anything listens."""
     os.umask(0o077)  # SQLite makes its files with the mode of the process
-    with ExitStack() as stack:
-        state = prepare_state(directory)
-        stack.enter_context(hold(state))
-        sockets = [
-            stack.enter_context(server.bind(settings.server.listen_address, port))
-            for port in (
-                settings.server.https_port,
-                settings.server.mutual_tls_port,
-                settings.server.http_port,
-            )
-        ]
-        ground = open_ground(settings, state)
-        stack.callback(ground.close)
-        configure_logging(settings.log.level, clock=ground.clock)
-        service = open_service(ground)
-        stack.callback(service.keystore.close)
-        service.find_interrupted()
-        service.ensure_delegates()
-        write_trust(state, service)
-
-        contexts = (server.server_context(), server.server_context())
-        roots = "".join(ssl.DER_cert_to_PEM_cert(i.certificate) for i in service.issuers.values())
-        server.require_client_certificates(contexts[1], roots)
-        tls = ServerTLS(service, contexts)
-        tls.renew()
-        links = ensure_administrators(ground.administration)
-        ensure_rights(
-            ground.registration,
-            ground.administration.users,
-            ground.database,
-            organization=settings.first_start.organization,
-        )
-        service.follower.start()
-        stack.callback(service.follower.stop)
-        stack.callback(service.ocsp.close)
-
-        jobs = JobRunner(
-            ground.database, periodic_jobs(service), local_jobs(tls), clock=ground.clock
-        )
-        stack.callback(jobs.stop)
-        listeners = (
-            server.Listener(sockets[0], app.make_control_app(service), tls=contexts[0]),
-            server.Listener(sockets[1], app.make_machine_app(service), tls=contexts[1]),
-            server.Listener(
-                sockets[2],
-                app.make_revocation_app(service),
-                ocsp=OCSPListener(service.ocsp, wait_seconds=server.HEAD_SECONDS),
-            ),
-        )
-
-        def started() -> None:
-            jobs.start()
-            _announce(settings, state, links)
-
-        server.run(listeners, started=started)
-        # One last signature over the chain, so that what happened since the last one is covered.
-        try:
-            ground.audit.checkpoint(service.audit_key)
-        except TrustError:
-            log.exception("the last checkpoint of the audit log could not be made")
-    _say("Stopped.")
-
-
-def write_trust(state: State, service: Service) -> None:
-    """Write the CA certificates in PEM, for people to copy."""
-    state.trust_directory.mkdir(mode=0o755, exist_ok=True)
-    for issuer in service.issuers.values():
-        path = state.trust_directory / f"{issuer.name}.pem"
-        pem = ssl.DER_cert_to_PEM_cert(issuer.certificate)
-        if not path.exists() or path.read_text(encoding="ascii") != pem:
-            temporary = path.with_suffix(".new")
-            temporary.write_text(pem, encoding="ascii")
-            temporary.replace(path)
-
-
-def _announce(settings: Settings, state: State, links: Mapping[str, str]) -> None:
-    host = settings.server
-    _say(f"Yinxin serves from {state.directory}")
-    _say(f"  control plane, OpenID provider, pages   {settings.authn.issuer}")
-    _say(
-        "  API for callers with a certificate      "
-        f"https://{host.public_host}:{host.mutual_tls_port}"
-    )
-    _say(f"  OCSP, CRLs, CA certificates             {settings.ca.revocation_url}")
-    _say(f"  roots to trust                          {state.trust_directory}")
-    if links:
-        hours = settings.authn.login.setup_link_hours
-        _say("")
-        _say(f"Set-up links, shown this once, for one use within {hours} hours:")
-        for name, token in links.items():
-            _say(f"  {name:<9} {settings.authn.issuer}/setup/{token}")
-        if state.passphrase_file.exists():
-            _say("")
-            _say(
-                f"The keystore's passphrase is in {state.passphrase_file}: "
-                "back it up apart from the rest."
-            )
-    _say("")
-    _say("Ready. Ctrl-C stops.")
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
+    state = prepare_state(directory)
+    with hold(state):
+        claim_role(state, role)
+        _ROLES[role](settings, state)
+    say("Stopped.")

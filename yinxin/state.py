@@ -9,9 +9,20 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from core.errors import Misconfigured
+from keystore import files
+
+
+class HostRole(StrEnum):
+    """What a process is."""
+
+    CA = "ca"
+    """The authority; with its own key management centre unless that runs apart."""
+    KM = "km"
+    """A key management centre, for one authority."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +50,40 @@ class State:
     def trust_directory(self) -> Path:
         """The CA certificates in PEM, for people to copy."""
         return self.directory / "trust"
+
+    @property
+    def host_directory(self) -> Path:
+        """The certificate of a host that is not the authority (`yinxin.host_identity`)."""
+        return self.directory / "host"
+
+    @property
+    def role_file(self) -> Path:
+        """Which role this state belongs to; absent before the first start."""
+        return self.directory / "role"
+
+
+def claim_role(state: State, role: HostRole) -> None:
+    """Bind a new state directory to one role. Raises `Misconfigured` if it has another one."""
+    present = role_of(state)
+    if present is None:
+        files.write_new(state.role_file, f"{role}\n".encode("ascii"))
+    elif present is not role:
+        raise Misconfigured(
+            f"{state.directory} is the state of a {present}: serve it with --role {present}, "
+            "or use another --state"
+        )
+
+
+def role_of(state: State) -> HostRole | None:
+    """Return whose state this is; None for a new one. Raises `Misconfigured`."""
+    try:
+        word = state.role_file.read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        # Written before there were roles.
+        return HostRole.CA if state.keystore_directory.is_dir() else None
+    if word not in list(HostRole):
+        raise Misconfigured(f"{state.role_file} names no role: {', '.join(HostRole)}")
+    return HostRole(word)
 
 
 def prepare_state(directory: Path) -> State:

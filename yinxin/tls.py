@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import secrets
 import ssl
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from typing import Final
 
 from cryptography import x509
 
-from ca.altnames import AlternativeName, AlternativeNameKind, make_alternative_name
+from ca.altnames import AlternativeName, host_name
 from ca.contents import IssuanceRequest
 from ca.issuance import issue_certificate
 from ca.store import CertificateQuery, CertificateState
@@ -22,6 +21,7 @@ from keystore import keyref
 from keystore.algorithms import KeyAlgorithm
 from keystore.keyref import KeyRef
 from yinxin.first_start import Authority
+from yinxin.host_identity import half_life
 from yinxin.wiring import Service
 
 _ISSUER: Final = "rsa-issuing"
@@ -43,7 +43,7 @@ class ServerTLS:
     def renew(self) -> None:
         """Load the certificate in force, issuing the next one at half its life."""
         now = self._clock.now()
-        young = [pair for pair in self._ours() if now < _half_life(pair[1])]
+        young = [pair for pair in self._ours() if now < half_life(pair[1])]
         ref, certificate = max(young, key=_end_of, default=None) or self._issue(now)
         if certificate == self._loaded:
             return
@@ -90,7 +90,7 @@ class ServerTLS:
 def _names(host: str) -> frozenset[AlternativeName]:
     """Return our public name, and the names by which this machine reaches itself."""
     texts = {host, "localhost", "127.0.0.1"}
-    return frozenset(make_alternative_name(_kind(text), text) for text in texts)
+    return frozenset(host_name(text) for text in texts)
 
 
 def _names_in(certificate: bytes) -> frozenset[AlternativeName]:
@@ -98,23 +98,8 @@ def _names_in(certificate: bytes) -> frozenset[AlternativeName]:
     value = parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     addresses = value.get_values_for_type(x509.IPAddress)
     return frozenset(
-        make_alternative_name(_kind(str(text)), str(text))
-        for text in (*value.get_values_for_type(x509.DNSName), *addresses)
+        host_name(str(text)) for text in (*value.get_values_for_type(x509.DNSName), *addresses)
     )
-
-
-def _kind(text: str) -> AlternativeNameKind:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return AlternativeNameKind.DNS
-    return AlternativeNameKind.IP
-
-
-def _half_life(certificate: bytes) -> datetime:
-    parsed = x509.load_der_x509_certificate(certificate)
-    begin, end = parsed.not_valid_before_utc, parsed.not_valid_after_utc
-    return begin + (end - begin) / 2
 
 
 def _end_of(pair: tuple[KeyRef, bytes]) -> datetime:

@@ -36,6 +36,7 @@ from crl.status import StatusService
 from keystore import pin
 from keystore.registry import KeyStore, open_keystore
 from yinxin.audit_key import AuditKey
+from yinxin.authority_link import AuthorityLink
 from yinxin.first_start import Authority, ensure_authority, ensure_signing_keys
 from yinxin.key_management import KeyManagement
 from yinxin.login_certificates import OurCertificates
@@ -80,6 +81,7 @@ class Service:
     audit_key: AuditKey
     authority: Authority
     issuers: Mapping[str, Issuer]
+    link: AuthorityLink
     key_management: KeyManagement
     reviews: Reviews
     enrollment: EnrollmentService
@@ -197,6 +199,7 @@ def open_service(ground: Ground) -> Service:
         revocation_url=settings.ca.revocation_url,
         linter=Linter(settings.ca.lint, accepted=settings.ca.lint_accepted),
     )
+    link = AuthorityLink(authority, issuers["rsa-issuing"], host=settings.server.public_host)
     key_management = KeyManagement.assemble(
         settings.key_management,
         database,
@@ -205,6 +208,7 @@ def open_service(ground: Ground) -> Service:
         certificates=authority.store,
         audit=ground.audit,
         clock=ground.clock,
+        link=link,
     )
     reviews = open_reviews(ground.registration, database, authority.profiles, **common)
     crl_store = SQLCRLStore(database)
@@ -234,6 +238,7 @@ def open_service(ground: Ground) -> Service:
         audit_key=AuditKey.open(keystore),
         authority=authority,
         issuers=issuers,
+        link=link,
         key_management=key_management,
         reviews=reviews,
         enrollment=EnrollmentService(

@@ -88,7 +88,13 @@ class KeyManagementCentre:
         holder = hashlib.sha256(signing_key).hexdigest()
         key = self._store.find_by_request(request_id)
         if key is None:
-            key = self._take(Assignment(request_id, holder, self._clock.now()), actor)
+            try:
+                key = self._take(Assignment(request_id, holder, self._clock.now()), actor)
+            except Conflict:
+                # Asked twice at once: who gave up waiting for us asks again.
+                key = self._store.find_by_request(request_id)
+                if key is None:
+                    raise
         if key.signing_key != holder:
             raise Conflict("the key of this request was made for another signing key")
         if key.state is not KeyState.IN_USE:

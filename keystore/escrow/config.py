@@ -7,6 +7,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from core.errors import Malformed
+from core.peer import check_fingerprints, check_peer_url
 from keystore import keyref
 
 
@@ -27,6 +28,27 @@ class KeyManagementConfig(BaseModel):
     recovery_hours: int = Field(default=72, ge=1, le=720)
     """A recovery that is not delivered within this time is void."""
 
+    url: str | None = None
+    """Of a key management centre that runs apart (`yinxin serve --role km`): its mutual-TLS port,
+    ``https://host:port``. None: the centre is in this process."""
+    centre_keys: tuple[str, ...] = ()
+    """Which keys that centre may show: what `yinxin host key` prints there. Needed with `url`."""
+    timeout_seconds: float = Field(default=5, ge=0.1, le=60)
+    """How long the authority waits for a centre that runs apart."""
+    authority_keys: tuple[str, ...] = ()
+    """In the centre's own settings: which keys the authority may show. What `yinxin host key`
+    prints there, one for each of its nodes."""
+
+    @field_validator("url")
+    @classmethod
+    def _is_address(cls, value: str | None) -> str | None:
+        return None if value is None else check_peer_url(value)
+
+    @field_validator("centre_keys", "authority_keys")
+    @classmethod
+    def _are_fingerprints(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return check_fingerprints(value)
+
     @field_validator("storage_key")
     @classmethod
     def _is_reference(cls, value: str) -> str:
@@ -42,4 +64,6 @@ class KeyManagementConfig(BaseModel):
                 f"standby_minimum {self.standby_minimum} is more than standby_target "
                 f"{self.standby_target}"
             )
+        if (self.url is None) != (not self.centre_keys):
+            raise ValueError("url and centre_keys go together")
         return self

@@ -5,8 +5,9 @@ Recoveries for users are asked for at the authority, which knows who holds a key
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Protocol
 
 from fastapi import APIRouter, Depends, Query
 
@@ -16,7 +17,7 @@ from core.openapi import problems
 from keystore.escrow.centre import KeyManagementCentre
 from keystore.escrow.recovery import RecoveryService
 from keystore.escrow.schemas import Delivery, JudicialRequest, PoolsView, RecoveryView
-from keystore.escrow.store import KeyState, RecoveryKind
+from keystore.escrow.store import KeyState, Recovery, RecoveryKind
 from keystore.pem import public_key_of_pem
 
 Officer = Annotated[Principal, Depends(require_role(Role.KEY))]
@@ -26,6 +27,32 @@ Watcher = Annotated[Principal, Depends(require_role(Role.KEY, Role.AUDIT))]
 Reader = Annotated[
     Principal, Depends(require_role(Role.KEY, Role.BUSINESS, Role.JUDICIAL, Role.AUDIT))
 ]
+
+
+class HoldersRecoveries(Protocol):
+    """Recoveries as the authority sees them: those of holders, wherever the centre is."""
+
+    def get(self, recovery_id: str) -> Recovery:
+        """Raises `NotFound`."""
+        ...
+
+    def list_recoveries(self, *, limit: int) -> Sequence[Recovery]:
+        """Return the newest first."""
+        ...
+
+    def deliver(self, recovery_id: str, *, actor: str) -> bytes:
+        """Return the envelope, once."""
+        ...
+
+
+def make_holders_router(recoveries: HoldersRecoveries) -> APIRouter:
+    """Serve recoveries at an authority whose key management centre runs apart.
+
+    What its officers do (approve, reject, judicial recoveries, pools) is served there.
+    """
+    router = APIRouter(prefix="/api/v1/key-management", tags=["key management"])
+    _add_reading(router, recoveries)
+    return router
 
 
 def make_router(centre: KeyManagementCentre, recoveries: RecoveryService) -> APIRouter:
@@ -57,15 +84,7 @@ def make_router(centre: KeyManagementCentre, recoveries: RecoveryService) -> API
         )
         return RecoveryView.of(recovery)
 
-    @router.get("/recoveries", summary="List recoveries, newest first", responses=problems())
-    def list_recoveries(
-        _: Reader, limit: Annotated[int, Query(ge=1, le=1000)] = 100
-    ) -> list[RecoveryView]:
-        return [RecoveryView.of(found) for found in recoveries.list_recoveries(limit=limit)]
-
-    @router.get("/recoveries/{recovery_id}", summary="Look at a recovery", responses=problems(404))
-    def get_recovery(_: Reader, recovery_id: str) -> RecoveryView:
-        return RecoveryView.of(recoveries.get(recovery_id))
+    _add_reading(router, recoveries)
 
     @router.post(
         "/recoveries/{recovery_id}/approve",
@@ -84,6 +103,22 @@ def make_router(centre: KeyManagementCentre, recoveries: RecoveryService) -> API
     def reject(asking: Officer, recovery_id: str) -> RecoveryView:
         return RecoveryView.of(recoveries.reject(recovery_id, actor=asking.name))
 
+    return router
+
+
+def _add_reading(router: APIRouter, recoveries: HoldersRecoveries) -> None:
+    @router.get("/recoveries", summary="List recoveries, newest first", responses=problems(503))
+    def list_recoveries(
+        _: Reader, limit: Annotated[int, Query(ge=1, le=1000)] = 100
+    ) -> list[RecoveryView]:
+        return [RecoveryView.of(found) for found in recoveries.list_recoveries(limit=limit)]
+
+    @router.get(
+        "/recoveries/{recovery_id}", summary="Look at a recovery", responses=problems(404, 503)
+    )
+    def get_recovery(_: Reader, recovery_id: str) -> RecoveryView:
+        return RecoveryView.of(recoveries.get(recovery_id))
+
     @router.post(
         "/recoveries/{recovery_id}/deliver",
         summary="Fetch a recovered key, once",
@@ -92,5 +127,3 @@ def make_router(centre: KeyManagementCentre, recoveries: RecoveryService) -> API
     )
     def deliver(asking: Requester, recovery_id: str) -> Delivery:
         return Delivery.of(recoveries.deliver(recovery_id, actor=asking.name))
-
-    return router

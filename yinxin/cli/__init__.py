@@ -1,6 +1,7 @@
 """The command line: ``yinxin``.
 
-Commands that open the state directory (serve, config, audit, crl, user, client, token, key) act
+Commands that open the state directory (serve, config, audit, crl, user, client, token, key,
+host) act
 for whoever owns that directory. Commands on certificates (request, certificate, issuer, profile,
 recovery, pool, proposal, organisation, right, review-rule) call the API of a running service and
 have the rights of the token they are given.
@@ -19,6 +20,7 @@ from yinxin.cli.accounts import ACCOUNT_COMMANDS
 from yinxin.cli.certificates import CERTIFICATE_COMMANDS
 from yinxin.cli.context import Invocation
 from yinxin.cli.control import CONTROL_COMMANDS
+from yinxin.cli.host import HOST_COMMANDS
 from yinxin.cli.key_management import KEY_COMMANDS
 from yinxin.cli.lint import LINT_COMMANDS
 from yinxin.cli.local import LOCAL_COMMANDS
@@ -67,6 +69,7 @@ for command in (
     *CERTIFICATE_COMMANDS,
     *KEY_COMMANDS,
     *CONTROL_COMMANDS,
+    *HOST_COMMANDS,
     *OPERATION_COMMANDS,
     *ORGANISATION_COMMANDS,
     *LINT_COMMANDS,

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import click
 
-from core.errors import Misconfigured
+from core.errors import Misconfigured, Refused
+from keystore.registry import KeyStore
 from yinxin.settings import Settings, load_settings
-from yinxin.state import State
-from yinxin.wiring import Ground, Service, open_ground, open_service
+from yinxin.state import HostRole, State, role_of
+from yinxin.wiring import Ground, Service, open_ground, open_keys, open_service
 
 
 @dataclass
@@ -40,10 +41,7 @@ class Invocation:
     @contextmanager
     def ground(self) -> Iterator[Ground]:
         """Open an initialised state directory for a command that needs no private key."""
-        if not (self.directory / "keystore").is_dir():
-            raise Misconfigured(
-                f"{self.directory} holds no state yet; `yinxin serve` makes it on first start"
-            )
+        self._require_state()
         ground = open_ground(self.settings, State(self.directory.absolute()))
         try:
             yield ground
@@ -51,8 +49,27 @@ class Invocation:
             ground.close()
 
     @contextmanager
+    def keystore(self) -> Iterator[KeyStore]:
+        """Open the keys of an initialised state directory, whatever its role."""
+        self._require_state()
+        keystore = open_keys(self.settings, State(self.directory.absolute()))
+        try:
+            yield keystore
+        finally:
+            keystore.close()
+
+    def _require_state(self) -> None:
+        if not (self.directory / "keystore").is_dir():
+            raise Misconfigured(
+                f"{self.directory} holds no state yet; `yinxin serve` makes it on first start"
+            )
+
+    @contextmanager
     def service(self) -> Iterator[Service]:
-        """Open an initialised state directory for a command that needs the keys."""
+        """Open an authority's state directory for a command that needs what it is made of."""
+        role = role_of(State(self.directory.absolute()))
+        if role not in (HostRole.CA, None):
+            raise Refused(f"{self.directory} is the state of a {role}: this is for an authority")
         with self.ground() as ground:
             service = open_service(ground)
             try:

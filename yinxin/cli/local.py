@@ -10,20 +10,29 @@ from typing import Final
 import click
 
 from core.errors import NotFound, Refused
+from yinxin.audit_key import AuditKey
 from yinxin.cli.context import Invocation, local
 from yinxin.cli.files import write_octets
 from yinxin.describe import describe_settings
 from yinxin.settings import effective
+from yinxin.state import HostRole
 
 
 @click.command()
+@click.option(
+    "--role",
+    type=click.Choice([str(role) for role in HostRole]),
+    default=str(HostRole.CA),
+    show_default=True,
+    help="ca: the authority; km: a key management centre of its own.",
+)
 @local
-def serve(invocation: Invocation) -> None:
+def serve(invocation: Invocation, *, role: str) -> None:
     """Initialise on first start, and serve until Ctrl-C."""
     # The web framework takes a third of a second to import, and no other command needs it.
     from yinxin import serve as serving  # noqa: PLC0415
 
-    serving.serve(invocation.settings, invocation.directory)
+    serving.serve(invocation.settings, invocation.directory, HostRole(role))
 
 
 @click.command()
@@ -64,8 +73,8 @@ def audit() -> None:
 @local
 def audit_verify(invocation: Invocation) -> None:
     """Walk the whole chain; name the first bad row and exit 1 if there is one."""
-    with invocation.service() as service:
-        verdict = service.ground.audit.verify(service.audit_key)
+    with invocation.ground() as ground, invocation.keystore() as keystore:
+        verdict = ground.audit.verify(AuditKey.open(keystore))
     if verdict.fault is not None:
         raise Refused(f"the audit log was tampered with: {verdict.fault}")
     click.echo(f"whole: {verdict.rows} events, {verdict.checkpoints} signed checkpoints")
@@ -102,8 +111,8 @@ def audit_list(
 @local
 def key_list(invocation: Invocation) -> None:
     """Print the keys of every backend: reference, algorithm. Never a private part."""
-    with invocation.service() as service:
-        for info in service.keystore.list_keys():
+    with invocation.keystore() as keystore:
+        for info in keystore.list_keys():
             click.echo(f"{info.ref}\t{info.algorithm}")
 
 

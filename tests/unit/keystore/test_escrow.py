@@ -278,3 +278,14 @@ def test_a_recipient_is_a_point_of_the_curve(world: World) -> None:
             reason="x",
             actor="a",
         )
+
+
+def test_a_request_that_is_asked_for_twice_at_once_has_one_key(world: World) -> None:
+    first, find = world.assign("twice"), world.store.find_by_request
+
+    def too_early(_: str) -> None:
+        world.store.find_by_request = find
+
+    world.store.find_by_request = too_early
+    assert world.assign("twice").public_key == first.public_key
+    assert world.centre.count_keys()[KeyState.IN_USE] == 1

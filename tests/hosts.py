@@ -1,0 +1,89 @@
+"""Hosts beside an authority, brought up as docs/deployment.md says."""
+
+from __future__ import annotations
+
+import json
+import ssl
+from contextlib import closing
+from dataclasses import dataclass, field
+from http.client import HTTPSConnection
+from pathlib import Path
+from typing import Any
+
+from tests.service import Service
+
+
+class Said(Exception):
+    """What a service refused with."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(f"{status} {detail}")
+        self.status = status
+
+
+@dataclass
+class Caller:
+    """One administrator of one host, calling its API without the command line's start-up."""
+
+    host: Service
+    user: str
+    token: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.token = self.host.token(self.user)
+
+    def __call__(self, method: str, path: str, body: object = None) -> Any:
+        context = ssl.create_default_context(cafile=self.host.root)
+        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
+        with closing(
+            HTTPSConnection("localhost", self.host.https_port, context=context, timeout=60)
+        ) as connection:
+            content = None if body is None else json.dumps(body)
+            connection.request(method, f"/api/v1{path}", content, headers)
+            answer = connection.getresponse()
+            octets = answer.read()
+        said = json.loads(octets) if octets.startswith((b"{", b"[")) else octets
+        if answer.status >= 400:
+            raise Said(answer.status, said["detail"])
+        return said
+
+
+def certify(host: Service, authority: Service, work: Path) -> str:
+    """Give a new host its key and the authority's certificate; return its fingerprint."""
+    work.mkdir(exist_ok=True)
+    csr, chain = work / "host.csr", work / "host.pem"
+    host.yinxin("host", "request", "--role", host.role, "--out", csr)
+    chain.write_bytes(issue(Caller(authority, "business"), csr.read_text(), "device"))
+    host.yinxin("host", "install", chain, "--root", authority.root)
+    return host.yinxin("host", "key")
+
+
+def issue(call: Caller, csr: str, profile: str, issuer: str = "rsa-issuing") -> bytes:
+    """Have a certificate issued; return its chain, PEM."""
+    asked = call("POST", "/requests", {"csr": csr, "profile": profile, "issuer": issuer})
+    made = call("POST", f"/requests/{asked['id']}/approve", {})
+    serial = made["certificate"]["serial"]
+    return bytes(call("GET", f"/certificates/{issuer}/{serial}?format=chain"))
+
+
+def key_management_apart(work: Path) -> tuple[Service, Service]:
+    """Start an authority and a key management centre that know each other."""
+    authority = Service(work / "ca").start()
+    centre = Service(
+        work / "km",
+        {
+            "YINXIN_KEY_MANAGEMENT__AUTHORITY_KEYS": json.dumps([authority.yinxin("host", "key")]),
+            "YINXIN_KEY_MANAGEMENT__REFILL_SECONDS": "1",
+        },
+        role="km",
+    )
+    fingerprint = certify(centre, authority, work / "certify")
+    centre.start()
+    authority.stop()
+    authority.environment |= {
+        "YINXIN_KEY_MANAGEMENT__URL": f"https://localhost:{centre.mutual_tls_port}",
+        "YINXIN_KEY_MANAGEMENT__CENTRE_KEYS": json.dumps([fingerprint]),
+        "YINXIN_KEY_MANAGEMENT__TIMEOUT_SECONDS": "1.5",
+        "YINXIN_KEY_MANAGEMENT__REFILL_SECONDS": "1",
+    }
+    return authority.start(), centre

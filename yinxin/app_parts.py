@@ -1,0 +1,92 @@
+"""What the applications of every role share: administration, login, OpenID and a frame."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI
+
+import authn.oidc.routes
+import authn.routes
+from authn.assembly import Provider
+from authn.middleware import Authentication
+from core.http import BodyLimit, RequestId, install_problem_handlers
+from yinxin import audit_routes, control_routes
+from yinxin.audit_key import AuditKey
+from yinxin.health_routes import make_metrics_router
+from yinxin.portal.pages import PortalPages
+from yinxin.portal.routes import make_router as make_portal_router
+from yinxin.wiring import Ground
+
+
+def new_app(title: str) -> FastAPI:
+    """Make an application that translates every error."""
+    # Swagger's pages load scripts from other hosts; the document itself is enough.
+    app = FastAPI(
+        title=title,
+        version=version("yinxin"),
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/api/openapi.json",
+        redirect_slashes=False,
+    )
+    install_problem_handlers(app)
+    return app
+
+
+def add_administration(
+    app: FastAPI, ground: Ground, provider: Provider, audit_key: AuditKey
+) -> None:
+    """Add the API of audit, proposals, clients, users and bindings."""
+    administration = provider.administration
+    app.include_router(make_metrics_router())
+    app.include_router(audit_routes.make_router(ground.audit, audit_key))
+    app.include_router(control_routes.make_router(ground.control))
+    app.include_router(authn.routes.make_client_api(administration.clients))
+    app.include_router(
+        authn.routes.make_user_api(administration.users, issuer=ground.settings.authn.issuer)
+    )
+    app.include_router(authn.routes.make_binding_api(provider.certificates, administration.users))
+
+
+def add_provider(app: FastAPI, ground: Ground, provider: Provider) -> None:
+    """Add the OpenID provider, its pages, and the certificate login."""
+    pages, issuer = PortalPages(), ground.settings.authn.issuer
+    app.include_router(authn.oidc.routes.make_document_router(issuer, provider.keys))
+    app.include_router(
+        authn.oidc.routes.make_client_router(provider.tokens, provider.administration.access_tokens)
+    )
+    app.include_router(
+        authn.oidc.routes.make_authorization_router(
+            provider.authorization, provider.administration.sessions, pages
+        )
+    )
+    app.include_router(
+        authn.oidc.routes.make_logout_router(
+            provider.logout, provider.administration.sessions, pages
+        )
+    )
+    app.include_router(
+        authn.routes.make_certificate_login_api(
+            provider.certificates, provider.administration.sessions
+        )
+    )
+    app.include_router(make_portal_router(provider, pages))
+
+
+def surround(app: FastAPI, ground: Ground, provider: Provider) -> Any:
+    """Put authentication, the limit of bodies and the request id around an application."""
+    administration = provider.administration
+    authenticated = Authentication(
+        app,
+        api_tokens=administration.api_tokens,
+        access_tokens=administration.access_tokens,
+        certificates=provider.certificates,
+    )
+    return limited(authenticated, ground)
+
+
+def limited(app: Any, ground: Ground) -> Any:
+    """Put the limit of bodies and the request id around an application."""
+    return RequestId(BodyLimit(app, octets=ground.settings.server.max_request_octets))

@@ -1,0 +1,94 @@
+"""How the authority itself is known to its key management centre and registration authorities.
+
+It calls them with the host key, which stays, and a certificate that it issues to itself and
+renews at half its life. They know it by the key (`yinxin host key`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ssl
+import threading
+from datetime import datetime
+
+from cryptography import x509
+
+from ca.altnames import host_name
+from ca.contents import IssuanceRequest
+from ca.issuance import issue_certificate
+from ca.issuer import Issuer
+from ca.store import CertificateQuery, CertificateState
+from core.identity import SYSTEM_ACTOR
+from yinxin.first_start import Authority
+from yinxin.host_identity import HOST_KEY, ensure_host_key, half_life
+
+
+class AuthorityLink:
+    """Gives out one client context. New connections see a renewal at once."""
+
+    def __init__(self, authority: Authority, issuer: Issuer, *, host: str) -> None:
+        self._authority = authority
+        self._issuer = issuer
+        self._host = host
+        self._lock = threading.Lock()
+        self._context: ssl.SSLContext | None = None
+        self._loaded: bytes | None = None
+
+    def context(self) -> ssl.SSLContext:
+        """Return the context for calling a peer, with a certificate that holds."""
+        with self._lock:
+            if self._context is None:
+                root = ssl.DER_cert_to_PEM_cert(self._issuer.chain[-1])
+                context = ssl.create_default_context(cadata=root)
+                context.minimum_version = ssl.TLSVersion.TLSv1_2
+                self._renew(context)
+                self._context = context
+            return self._context
+
+    def renew(self) -> None:
+        """Load the certificate in force, issuing the next one at half its life."""
+        with self._lock:
+            if self._context is not None:
+                self._renew(self._context)
+
+    def _renew(self, context: ssl.SSLContext) -> None:
+        certificate = self._young() or self._issue()
+        if certificate == self._loaded:
+            return
+        chain = "".join(map(ssl.DER_cert_to_PEM_cert, (certificate, self._issuer.certificate)))
+        self._authority.keystore.load_into(context, HOST_KEY, chain.encode("ascii"))
+        self._loaded = certificate
+
+    def _young(self) -> bytes | None:
+        info = ensure_host_key(self._authority.keystore)
+        query = CertificateQuery(
+            issuer=self._issuer.name,
+            state=CertificateState.ISSUED,
+            spki_fingerprint=hashlib.sha256(info.public_key).hexdigest(),
+        )
+        found = [item.der for item in self._authority.store.search_certificates(query).items]
+        now = self._authority.clock.now()
+        young = [der for der in found if der is not None and now < half_life(der)]
+        return max(young, key=_end_of, default=None)
+
+    def _issue(self) -> bytes:
+        authority = self._authority
+        issued = issue_certificate(
+            IssuanceRequest(
+                spki=ensure_host_key(authority.keystore).public_key,
+                subject=(("CN", self._host),),
+                requester=SYSTEM_ACTOR,
+                alternative_names=(host_name(self._host),),
+            ),
+            profile=authority.profiles["device"],
+            issuer=self._issuer,
+            store=authority.store,
+            transactions=authority.transactions,
+            audit=authority.audit,
+            clock=authority.clock,
+        )
+        return issued.der
+
+
+def _end_of(certificate: bytes) -> datetime:
+    return x509.load_der_x509_certificate(certificate).not_valid_after_utc

@@ -1,0 +1,190 @@
+"""A key management centre of its own: officers on https, one authority on mutual TLS.
+
+It has its own state, database, keystore, administrators and audit chain, and no key of an
+authority. What it tells the authority is in `keystore.escrow.routes_authority`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any, Self
+
+from fastapi import Request
+from typing_extensions import override
+
+import keystore.escrow.routes
+from authn.assembly import Provider
+from authn.certlogin import CertificateVerifier, VerifiedCertificate
+from authn.middleware import CLIENT_CERTIFICATE
+from core.errors import Misconfigured, Refused, TrustError
+from core.jobs import Job, JobRunner
+from core.observe import configure_logging
+from core.peer import require_key
+from keystore.escrow.routes_authority import make_authority_router
+from keystore.registry import KeyStore
+from yinxin import server
+from yinxin.app_parts import add_administration, add_provider, limited, new_app, surround
+from yinxin.audit_key import AuditKey
+from yinxin.first_start import CENTRE_ADMINISTRATORS, ensure_administrators, ensure_signing_keys
+from yinxin.health_routes import check_database, make_health_router
+from yinxin.host_identity import HostIdentity, read_identity
+from yinxin.jobs import common_jobs
+from yinxin.key_management import Centre
+from yinxin.roles.say import say, say_links
+from yinxin.settings import Settings
+from yinxin.state import State
+from yinxin.wiring import Ground, open_ground, open_keys
+
+log = logging.getLogger(__name__)
+
+
+class NoCertificateLogin(CertificateVerifier):
+    """A host that is not the authority cannot say whether a certificate holds now."""
+
+    @override
+    def verify_login_certificate(
+        self, der: bytes, *, intermediates: Sequence[bytes] = ()
+    ) -> VerifiedCertificate:
+        """Raises `Refused`."""
+        raise Refused("this service does not log in with certificates")
+
+
+@dataclass(frozen=True, slots=True)
+class CentreService:
+    """Everything of a key management centre."""
+
+    ground: Ground
+    keystore: KeyStore
+    audit_key: AuditKey
+    management: Centre
+    provider: Provider
+
+    @classmethod
+    def open(cls, ground: Ground, keystore: KeyStore) -> Self:
+        """Put it together, and make what the first start makes. Raises `Misconfigured`."""
+        settings, database = ground.settings, ground.database
+        return cls(
+            ground=ground,
+            keystore=keystore,
+            audit_key=AuditKey.open(keystore),
+            management=Centre.assemble(
+                settings.key_management,
+                database,
+                keystore=keystore,
+                audit=ground.audit,
+                clock=ground.clock,
+            ),
+            provider=Provider.assemble(
+                settings.authn,
+                database,
+                signers=ensure_signing_keys(keystore),
+                verifier=NoCertificateLogin(),
+                audit=ground.audit,
+                clock=ground.clock,
+            ),
+        )
+
+
+def serve_centre(settings: Settings, state: State) -> None:
+    """Serve until told to stop. Raises `Misconfigured` before anything listens."""
+    identity = read_identity(state)
+    _require_settings(settings)
+    with ExitStack() as stack:
+        ports = (settings.server.https_port, settings.server.mutual_tls_port)
+        sockets = [
+            stack.enter_context(server.bind(settings.server.listen_address, port)) for port in ports
+        ]
+        ground = open_ground(settings, state)
+        stack.callback(ground.close)
+        configure_logging(settings.log.level, clock=ground.clock)
+        keystore = open_keys(settings, state)
+        stack.callback(keystore.close)
+        service = CentreService.open(ground, keystore)
+        contexts = (server.server_context(), server.server_context())
+        for context in contexts:
+            identity.load_into(context, keystore)
+        server.require_client_certificates(contexts[1], identity.root_pem)
+        links = ensure_administrators(ground.administration, CENTRE_ADMINISTRATORS)
+        jobs = JobRunner(ground.database, periodic_jobs(service), clock=ground.clock)
+        stack.callback(jobs.stop)
+        listeners = (
+            server.Listener(sockets[0], make_officers_app(service), tls=contexts[0]),
+            server.Listener(sockets[1], make_authority_app(service), tls=contexts[1]),
+        )
+
+        def started() -> None:
+            jobs.start()
+            _announce(settings, state, identity)
+            say_links(settings, state, links)
+            say("")
+            say("Ready. Ctrl-C stops.")
+
+        server.run(listeners, started=started)
+        try:
+            ground.audit.checkpoint(service.audit_key)
+        except TrustError:
+            log.exception("the last checkpoint of the audit log could not be made")
+
+
+def periodic_jobs(service: CentreService) -> tuple[Job, ...]:
+    """Return what a key management centre does by itself."""
+    ground = service.ground
+    refill_seconds = ground.settings.key_management.refill_seconds
+    return (
+        Job("km-refill", refill_seconds, service.management.centre.refill),
+        *common_jobs(ground, service.audit_key),
+    )
+
+
+def make_officers_app(service: CentreService) -> Any:
+    """API, login and pages for the officers of the centre."""
+    app = new_app("Yinxin key management centre")
+    app.include_router(make_health_router(lambda: [check_database(service.ground)]))
+    management = service.management
+    app.include_router(keystore.escrow.routes.make_router(management.centre, management.recoveries))
+    add_administration(app, service.ground, service.provider, service.audit_key)
+    add_provider(app, service.ground, service.provider)
+    return surround(app, service.ground, service.provider)
+
+
+def make_authority_app(service: CentreService) -> Any:
+    """What the authority calls, and nobody else."""
+    app = new_app("Yinxin key management centre, for the authority")
+    keys = frozenset(service.ground.settings.key_management.authority_keys)
+    management = service.management
+    app.include_router(
+        make_authority_router(
+            management.centre, management.recoveries, require_authority=_only(keys)
+        )
+    )
+    return limited(app, service.ground)
+
+
+def _only(keys: frozenset[str]) -> Callable[[Request], str]:
+    def require_authority(request: Request) -> str:
+        shown = request.scope.get(CLIENT_CERTIFICATE)
+        certificate = shown if isinstance(shown, bytes) else None
+        return require_key(certificate, keys, what="the authority of this key management centre")
+
+    return require_authority
+
+
+def _require_settings(settings: Settings) -> None:
+    if settings.key_management.url is not None:
+        raise Misconfigured("key_management.url is the authority's setting, not the centre's")
+    if not settings.key_management.authority_keys:
+        raise Misconfigured(
+            "key_management.authority_keys is empty, so nobody could ask for keys: write there "
+            "what `yinxin host key` prints at the authority"
+        )
+
+
+def _announce(settings: Settings, state: State, identity: HostIdentity) -> None:
+    host = settings.server
+    say(f"Yinxin key management centre serves from {state.directory}")
+    say(f"  officers: API, login, pages   {settings.authn.issuer}")
+    say(f"  the authority, mutual TLS     https://{host.public_host}:{host.mutual_tls_port}")
+    say(f"  its certificate is valid until {identity.not_after:%Y-%m-%d}")

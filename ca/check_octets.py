@@ -1,4 +1,4 @@
-"""Re-audit: the stored octets against the reserved intent, the columns, the issuer and the rules."""
+"""Re-audit: the stored octets against intent, columns, issuer and lint rules."""
 
 from __future__ import annotations
 

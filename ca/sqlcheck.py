@@ -34,7 +34,7 @@ class Row:
     serial: str
     record: CertificateRecord | None
     """None: it holds values that are not of this release."""
-    evidence: Evidence = Evidence()
+    evidence: Evidence
 
 
 class SQLCheckSource:
@@ -183,7 +183,7 @@ def _row(
             ),
         )
     except (ValueError, KeyError, Malformed):
-        return Row(row.id, row.issuer, row.serial, None)
+        return Row(row.id, row.issuer, row.serial, None, Evidence())
 
 
 def _request(row: Any) -> RequestFacts:

@@ -63,15 +63,15 @@ class Check:
 
     def run(self, span: Span, *, report: Report, progress: Progress) -> None:
         """Check everything once; rows at or below `span.after` were checked before."""
-        for one in (*self._issuers.faults(self._source), *self._duplicates()):
-            report(one)
+        about_all = (*self._issuers.faults(self._source), *self._duplicates())
         after = span.after
         while page := self._source.page(after=after, newest=span.newest, limit=PAGE):
             for one in self._page_faults(page):
                 report(one)
             after = page[-1].id
             progress(after, len(page))
-        for one in self._trail.faults(self._source, span.newest):
+        # Last, so that a check that is interrupted and resumed says these once.
+        for one in (*about_all, *self._trail.faults(self._source, span.newest)):
             report(one)
 
     def _page_faults(self, page: Sequence[Row]) -> Iterable[Fault]:

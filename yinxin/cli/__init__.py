@@ -18,6 +18,7 @@ from typing_extensions import override
 from core.errors import TrustError
 from yinxin.cli.accounts import ACCOUNT_COMMANDS
 from yinxin.cli.certificates import CERTIFICATE_COMMANDS
+from yinxin.cli.check import CHECK_COMMANDS
 from yinxin.cli.context import Invocation
 from yinxin.cli.control import CONTROL_COMMANDS
 from yinxin.cli.host import HOST_COMMANDS
@@ -73,6 +74,7 @@ for command in (
     *OPERATION_COMMANDS,
     *ORGANISATION_COMMANDS,
     *LINT_COMMANDS,
+    *CHECK_COMMANDS,
     *REVIEW_COMMANDS,
 ):
     main.add_command(command)

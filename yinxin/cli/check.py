@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -155,7 +154,7 @@ class _Progress:
         # Written beside and moved: a crash leaves the old one or the new one.
         beside = self._cursor.with_name(self._cursor.name + ".new")
         beside.write_text(json.dumps(kept), encoding="ascii")
-        os.replace(beside, self._cursor)
+        beside.replace(self._cursor)
 
     def end(self) -> None:
         if self._cursor is not None:

@@ -59,13 +59,15 @@ class SubmitRequest(_Wire):
     """Identity extensions by the names that the profile gives them."""
     validity_days: Annotated[int, Field(ge=1, le=36600)] | None = None
     organisation: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] | None = None
-    """Where it belongs. Default: the only organisation where the caller may apply."""
+    """Where it belongs. Default: the subject's, or the only one where the caller may apply."""
+    subject_id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] | None = None
+    """Of the person, organisation or device that it is for, if it is kept."""
 
     @property
     def fingerprint(self) -> str:
         """SHA-256 over the canonical body: what an idempotency key stands for."""
         # Without what an earlier release did not have: its keys stand for the same bodies.
-        later = {"organisation"} if self.organisation is None else None
+        later = {name for name in ("organisation", "subject_id") if getattr(self, name) is None}
         canonical = json.dumps(self.model_dump(mode="json", exclude=later), sort_keys=True)
         return sha256(canonical.encode()).hexdigest()
 
@@ -121,7 +123,8 @@ class RequestView(_Wire):
         content = json.loads(record.content)
         reference = target = None
         if record.serial is not None:
-            reference = CertificateReference(issuer=record.issuer, serial=to_hex(record.serial))
+            issuer = record.issued_by or record.issuer
+            reference = CertificateReference(issuer=issuer, serial=to_hex(record.serial))
         if record.target is not None:
             serial = to_hex(record.target.serial)
             target = CertificateReference(issuer=record.target.issuer, serial=serial)
@@ -216,6 +219,9 @@ class IssuerView(_Wire):
     signature_algorithm: Annotated[str, Field(examples=["sm2-sm3"])]
     certificate_url: str
     crl_url: str
+    succeeds: str | None
+    """The issuing CA whose next generation this is; requesters name that one."""
+    takes_over_at: datetime | None
 
     @classmethod
     def of(cls, issuer: Issuer) -> Self:
@@ -226,6 +232,8 @@ class IssuerView(_Wire):
             signature_algorithm=issuer.signer.algorithm,
             certificate_url=f"{issuer.revocation_url}/ca/{issuer.name}.cer",
             crl_url=f"{issuer.revocation_url}/crl/{issuer.name}.crl",
+            succeeds=issuer.succeeds,
+            takes_over_at=issuer.takes_over_at,
         )
 
 

@@ -7,6 +7,9 @@ from typing import Any
 from fastapi import FastAPI
 
 import ca.routes
+import ca.routes_bulk
+import ca.routes_notices
+import ca.routes_registration
 import crl.routes
 import keystore.escrow.routes
 from yinxin.app_parts import add_administration, add_provider, limited, new_app, surround
@@ -54,13 +57,26 @@ def _add_api(app: FastAPI, service: Service) -> None:
             service.revocation,
             service.authority.store,
             service.key_management.pairs,
+            service.issuers,
             organisations=ground.registration.organisations,
+            subjects=service.subjects,
             rights=ground.registration.rights,
-            reviews=service.reviews,
             config=ground.settings.ca,
             clock=ground.clock,
         )
     )
+    app.include_router(
+        ca.routes_registration.make_registration_router(
+            ground.registration.organisations,
+            service.subjects,
+            ground.registration.rights,
+            service.reviews,
+            service.statistics,
+            clock=ground.clock,
+        )
+    )
+    app.include_router(ca.routes_bulk.make_router(service.bulk.service, ground.registration.rights))
+    app.include_router(ca.routes_notices.make_router(service.notices, ground.registration.rights))
     local, remote = service.key_management.local, service.key_management.remote
     if local is not None:
         app.include_router(keystore.escrow.routes.make_router(local.centre, local.recoveries))

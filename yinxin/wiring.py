@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypedDict
 
 from authn.assembly import Administration, Provider
-from ca.bootstrap import load_issuers
 from ca.enrollment import EnrollmentService
 from ca.issuance import find_interrupted, issue_certificate
-from ca.issuer import Issuer
+from ca.issuers import Generations, Issuers
 from ca.lint import Linter
+from ca.notices import NoticeService
 from ca.profiles import load_profiles
 from ca.reviews import Reviews
 from ca.revocation import RevocationService
 from ca.sqlrequests import SQLRequestStore
+from ca.sqlstatistics import SQLStatistics
 from ca.sqlstore import SQLCertificateStore
+from ca.statistics import StatisticsSource
+from ca.subjects import Subjects
 from core.audit_sql import SQLAuditLog
 from core.clock import Clock, SystemClock
 from core.control import DualControl
@@ -37,13 +39,16 @@ from keystore import pin
 from keystore.registry import KeyStore, open_keystore
 from yinxin.audit_key import AuditKey
 from yinxin.authority_link import AuthorityLink
+from yinxin.bulk import Bulk
 from yinxin.first_start import Authority, ensure_authority, ensure_signing_keys
 from yinxin.key_management import KeyManagement
 from yinxin.login_certificates import OurCertificates
+from yinxin.notices import assemble_notices
 from yinxin.organisations import Registration, open_reviews
 from yinxin.schema import upgrade
 from yinxin.settings import PASSPHRASE_VARIABLE, PIN_VARIABLE, Settings, secret_from_environment
 from yinxin.state import State, write_passphrase
+from yinxin.subjects import open_subjects
 
 
 class _Common(TypedDict):
@@ -80,16 +85,21 @@ class Service:
     keystore: KeyStore
     audit_key: AuditKey
     authority: Authority
-    issuers: Mapping[str, Issuer]
+    issuers: Issuers
+    generations: Generations
     link: AuthorityLink
     key_management: KeyManagement
     reviews: Reviews
+    subjects: Subjects
+    statistics: StatisticsSource
     enrollment: EnrollmentService
+    bulk: Bulk
     revocation: RevocationService
     statuses: StatusService
     crls: CRLSchedule
     responder: Responder
     ocsp: OCSPPlane
+    notices: NoticeService
     follower: StatusFollower
     provider: Provider
 
@@ -193,13 +203,14 @@ def open_service(ground: Ground) -> Service:
         **common,
     )
     ensure_authority(authority, settings.first_start)
-    issuers = load_issuers(
+    issuers = Issuers(
         authority.store,
         keystore,
         revocation_url=settings.ca.revocation_url,
         linter=Linter(settings.ca.lint, accepted=settings.ca.lint_accepted),
     )
-    link = AuthorityLink(authority, issuers["rsa-issuing"], host=settings.server.public_host)
+    generations = Generations(issuers, clock=ground.clock)
+    link = AuthorityLink(authority, generations, host=settings.server.public_host)
     key_management = KeyManagement.assemble(
         settings.key_management,
         database,
@@ -225,8 +236,10 @@ def open_service(ground: Ground) -> Service:
         status_lag_seconds=settings.revocation.ocsp.status_lag_seconds,
     )
     follower = StatusFollower(issuers, status_log=authority.store, ready=ready)
+    table = IssuerTable(issuers.values())
+    issuers.listen(lambda: table.replace(issuers.values()))
     responder = Responder(
-        IssuerTable(issuers.values()),
+        table,
         Delegates(crl_store, authority.store, keystore),
         statuses,
         config=settings.revocation.ocsp,
@@ -238,12 +251,22 @@ def open_service(ground: Ground) -> Service:
         audit_key=AuditKey.open(keystore),
         authority=authority,
         issuers=issuers,
+        generations=generations,
         link=link,
         key_management=key_management,
         reviews=reviews,
+        statistics=SQLStatistics(database),
+        subjects=open_subjects(
+            database,
+            keystore,
+            ground.registration.organisations,
+            identifier_key=settings.ca.identifier_key,
+            audit=ground.audit,
+            clock=ground.clock,
+        ),
         enrollment=EnrollmentService(
             profiles=authority.profiles,
-            issuers=issuers,
+            issuers=generations,
             certificates=authority.store,
             requests=SQLRequestStore(database),
             reviews=reviews,
@@ -252,6 +275,16 @@ def open_service(ground: Ground) -> Service:
             blocked_keys=frozenset(settings.ca.blocked_keys),
             **common,
         ),
+        bulk=Bulk.assemble(
+            settings.bulk,
+            settings.ca,
+            database,
+            keystore=keystore,
+            authority=authority,
+            issuers=generations,
+            reviews=reviews,
+            key_management=key_management,
+        ),
         revocation=RevocationService(
             store=authority.store, listeners=(follower.after_change,), **common
         ),
@@ -259,6 +292,7 @@ def open_service(ground: Ground) -> Service:
         crls=crls,
         responder=responder,
         ocsp=OCSPPlane(responder, ready, config=settings.revocation.ocsp, clock=ground.clock),
+        notices=assemble_notices(settings.notices, database, clock=ground.clock),
         follower=follower,
         provider=Provider.assemble(
             settings.authn,

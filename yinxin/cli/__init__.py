@@ -1,10 +1,9 @@
 """The command line: ``yinxin``.
 
-Commands that open the state directory (serve, config, audit, crl, user, client, token, key,
-host) act
-for whoever owns that directory. Commands on certificates (request, certificate, issuer, profile,
-recovery, pool, proposal, organisation, right, review-rule) call the API of a running service and
-have the rights of the token they are given.
+Commands that open the state directory (serve, config, audit, check, crl, user, client, token, key,
+host) act for whoever owns that directory. Commands on certificates (request, bulk, certificate,
+issuer, profile, recovery, pool, proposal, organisation, right, review-rule) call the API of a
+running service and have the rights of the token they are given.
 """
 
 from __future__ import annotations
@@ -17,19 +16,25 @@ from typing_extensions import override
 
 from core.errors import TrustError
 from yinxin.cli.accounts import ACCOUNT_COMMANDS
+from yinxin.cli.bulk import BULK_COMMANDS
+from yinxin.cli.ceremony import CEREMONY_COMMANDS
 from yinxin.cli.certificates import CERTIFICATE_COMMANDS
 from yinxin.cli.check import CHECK_COMMANDS
 from yinxin.cli.context import Invocation
 from yinxin.cli.control import CONTROL_COMMANDS
 from yinxin.cli.host import HOST_COMMANDS
 from yinxin.cli.key_management import KEY_COMMANDS
+from yinxin.cli.keys import KEYS_COMMANDS
 from yinxin.cli.lint import LINT_COMMANDS
 from yinxin.cli.local import LOCAL_COMMANDS
 from yinxin.cli.login import login
+from yinxin.cli.notices import NOTICE_COMMANDS
 from yinxin.cli.operations import OPERATION_COMMANDS
 from yinxin.cli.organisations import ORGANISATION_COMMANDS
 from yinxin.cli.requests import REQUEST_COMMANDS
 from yinxin.cli.reviews import REVIEW_COMMANDS
+from yinxin.cli.statistics import STATISTICS_COMMANDS
+from yinxin.cli.subjects import SUBJECT_COMMANDS
 
 
 class _Sentences(click.Group):
@@ -67,14 +72,20 @@ for command in (
     *ACCOUNT_COMMANDS,
     login,
     *REQUEST_COMMANDS,
+    *BULK_COMMANDS,
     *CERTIFICATE_COMMANDS,
     *KEY_COMMANDS,
+    *KEYS_COMMANDS,
     *CONTROL_COMMANDS,
+    *CEREMONY_COMMANDS,
     *HOST_COMMANDS,
     *OPERATION_COMMANDS,
+    *NOTICE_COMMANDS,
     *ORGANISATION_COMMANDS,
     *LINT_COMMANDS,
     *CHECK_COMMANDS,
     *REVIEW_COMMANDS,
+    *SUBJECT_COMMANDS,
+    *STATISTICS_COMMANDS,
 ):
     main.add_command(command)

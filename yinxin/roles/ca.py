@@ -13,7 +13,7 @@ from core.observe import configure_logging
 from crl.ocsp.server import OCSPListener
 from yinxin import app, server
 from yinxin.first_start import ensure_administrators
-from yinxin.jobs import local_jobs, periodic_jobs
+from yinxin.jobs import bulk_jobs, local_jobs, outward_jobs, periodic_jobs
 from yinxin.organisations import ensure_rights
 from yinxin.roles.say import say, say_links
 from yinxin.settings import Settings
@@ -42,11 +42,15 @@ def serve_authority(settings: Settings, state: State) -> None:
         stack.callback(service.keystore.close)
         service.find_interrupted()
         service.ensure_delegates()
-        write_trust(state, service)
-
         contexts = (server.server_context(), server.server_context())
-        roots = "".join(ssl.DER_cert_to_PEM_cert(i.certificate) for i in service.issuers.values())
-        server.require_client_certificates(contexts[1], roots)
+
+        def trust_issuers() -> None:
+            write_trust(state, service)
+            pem = [ssl.DER_cert_to_PEM_cert(one.certificate) for one in service.issuers.values()]
+            server.require_client_certificates(contexts[1], "".join(pem))
+
+        trust_issuers()
+        service.issuers.listen(trust_issuers)
         tls = ServerTLS(service, contexts)
         tls.renew()
         links = ensure_administrators(ground.administration)
@@ -64,6 +68,11 @@ def serve_authority(settings: Settings, state: State) -> None:
             ground.database, periodic_jobs(service), local_jobs(service, tls), clock=ground.clock
         )
         stack.callback(jobs.stop)
+        bulk = JobRunner(ground.database, (), bulk_jobs(service), clock=ground.clock)
+        stack.callback(bulk.stop)
+        stack.callback(service.bulk.worker.stop)
+        outward = JobRunner(ground.database, outward_jobs(service), clock=ground.clock)
+        stack.callback(outward.stop)
         listeners = (
             server.Listener(sockets[0], app.make_control_app(service), tls=contexts[0]),
             server.Listener(sockets[1], app.make_machine_app(service), tls=contexts[1]),
@@ -76,6 +85,8 @@ def serve_authority(settings: Settings, state: State) -> None:
 
         def started() -> None:
             jobs.start()
+            bulk.start()
+            outward.start()
             _announce(settings, state, links)
 
         server.run(listeners, started=started)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from threading import Lock
@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from ca.issuer import Issuer
 from ca.lint import DEFAULT_LINTER, Linter
-from ca.store import IssuerRecord, IssuerStore
+from ca.store import IssuerRecord, IssuerStore, Outside
 from core.clock import Clock
 from core.errors import Misconfigured, NotFound
 from keystore import keyref
@@ -36,12 +36,14 @@ class Issuers(Mapping[str, Issuer]):
         *,
         revocation_url: str,
         linter: Linter = DEFAULT_LINTER,
+        blocked_keys: Container[str] = frozenset(),
     ) -> None:
         """Load them. Raises `Misconfigured` for a lost key."""
         self._linter = linter
         self._store = store
         self._keystore = keystore
         self._revocation_url = revocation_url
+        self._blocked_keys = blocked_keys
         self._lock = Lock()
         self._listeners: list[Callable[[], object]] = []
         self._loaded: dict[str, Issuer] = {}
@@ -76,6 +78,7 @@ class Issuers(Mapping[str, Issuer]):
                 revocation_url=self._revocation_url,
                 linter=self._linter,
                 known=before,
+                blocked_keys=self._blocked_keys,
             )
             changed = before.keys() != after.keys() or any(
                 after[name] is not issuer for name, issuer in before.items()
@@ -117,6 +120,15 @@ class Generations(Mapping[str, Issuer]):
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
+    def succeeded(self, name: str, *, by: datetime) -> bool:
+        """Whether a later generation than this one has taken over by then."""
+        mine = self._issuers[name]
+        began = mine.takes_over_at or _BEGINNING
+        return any(
+            one.takes_over_at is not None and began < one.takes_over_at <= by
+            for one in self.family(mine.succeeds or name)
+        )
+
     def family(self, name: str) -> tuple[Issuer, ...]:
         """Return every generation of an issuer, those to come included."""
         return tuple(one for one in self._issuers.values() if name in (one.name, one.succeeds))
@@ -129,23 +141,30 @@ def load_issuers(
     revocation_url: str,
     linter: Linter = DEFAULT_LINTER,
     known: Mapping[str, Issuer] | None = None,
+    blocked_keys: Container[str] = frozenset(),
 ) -> dict[str, Issuer]:
     """Return every issuer by name, each with its signer; out of `known` where nothing changed.
 
     Raises `Misconfigured` for a lost key.
     """
     loaded: dict[str, Issuer] = {}
+    outside = store.list_outside()
     for record in store.list_issuers():
-        chain: tuple[bytes, ...] = ()
+        around = outside.get(record.name, Outside())
+        chain, crosses = around.above, around.crosses
         if record.parent is not None:
             parent = loaded[record.parent]
             chain = (parent.certificate, *parent.chain)
+            crosses = (*crosses, *parent.crosses)
         old = None if known is None else known.get(record.name)
-        if old is not None and (old.certificate, old.chain) == (record.certificate, chain):
+        now = (record.certificate, chain, crosses)
+        if old is not None and (old.certificate, old.chain, old.crosses) == now:
             loaded[record.name] = old
         else:
-            issuer = load_issuer(record, chain, keystore, revocation_url)
-            loaded[record.name] = replace(issuer, linter=linter)
+            made = load_issuer(record, chain, keystore, revocation_url)
+            loaded[record.name] = replace(
+                made, linter=linter, crosses=crosses, blocked_keys=blocked_keys
+            )
     return loaded
 
 

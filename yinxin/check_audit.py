@@ -11,7 +11,8 @@ from typing import Final
 
 from ca.check_fault import Fault
 from ca.sqlcheck import SQLCheckSource
-from core.audit_sql import SQLAuditLog, StoredEvent
+from core.audit_chain import StoredEvent
+from core.audit_sql import SQLAuditLog
 
 _ACTION: Final = "certificate.issued"
 _PAGE: Final = 1000

@@ -28,7 +28,8 @@ from ca.tables import (
     key_pairs,
     revocation_events,
 )
-from core.audit_sql import SQLAuditLog, audit_events
+from core.audit_sql import SQLAuditLog
+from core.audit_tables import audit_events
 from core.db import Database, metadata, open_database
 from crl.config import CRLConfig
 from crl.generation import generate_crl

@@ -126,7 +126,8 @@ revocation_events = Table(
     Column("actor", String(200), nullable=False),
 )
 
-Index(None, revocation_events.c.issuer, revocation_events.c.serial)
+# The last event of a serial number: the history of a certificate, and the re-audit.
+Index(None, revocation_events.c.issuer, revocation_events.c.serial, revocation_events.c.position)
 
 enrollment_requests = Table(
     "enrollment_requests",

@@ -7,15 +7,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Response
 
-from ca.altnames import parse_alternative_name
-from ca.contents import IssuanceRequest
-from ca.csr import parse_csr
 from ca.enrollment import EnrollmentService, Idempotency
 from ca.operations import Operation
 from ca.requests import RequestState
 from ca.rights_store import Step
 from ca.routes_access import Access
 from ca.schemas import RejectRequest, RequestList, RequestView, SubmitRequest
+from ca.submitting import request_in
 from ca.wire import Cursor, Limit, Reader, Writer, problems, scope_of
 
 
@@ -50,19 +48,11 @@ def add_request_routes(
             organisation=body.organisation,
             profile=body.profile,
         )
-        csr = parse_csr(body.csr.encode(), accept_empty_sm2_id=accept_empty_sm2_id)
-        request = IssuanceRequest(
-            spki=csr.spki,
-            subject=csr.subject
-            if body.subject is None
-            else tuple((attribute.type, attribute.value) for attribute in body.subject),
+        request = request_in(
+            body,
             requester=asking.name,
-            alternative_names=csr.alternative_names
-            if body.alternative_names is None
-            else tuple(parse_alternative_name(text) for text in body.alternative_names),
-            identity=tuple(body.identity.items()),
-            validity_days=body.validity_days,
-            organisation_id=organisation,
+            organisation=organisation,
+            accept_empty_sm2_id=accept_empty_sm2_id,
         )
         record = enrollment.submit(
             request,

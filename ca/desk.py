@@ -141,6 +141,8 @@ class Desk:
 
         Raises what the certificate authority would refuse and can be seen here already.
         """
+        if body.subject_id is not None:
+            raise Refused("subject_id: subjects are kept at the certificate authority")
         profile = self.profiles.get(body.profile)
         if profile is None:
             raise NotFound(f"there is no profile {body.profile}")

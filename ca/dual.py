@@ -18,6 +18,7 @@ from cryptography import x509
 from ca.contents import IssuanceRequest
 from ca.issuance import issue_together
 from ca.issuer import Issuer
+from ca.issuing import Group
 from ca.profiles import CertificateProfile
 from ca.requests import encryption_request_id
 from ca.serials import random_serial
@@ -132,6 +133,20 @@ class PairService:
     ) -> None:
         """Issue both certificates or none, or finish what an earlier call began.
 
+        Raises as `begin`.
+        """
+        issue_together(
+            self.begin(request, profile=profile),
+            issuer=issuer,
+            store=self._certificates,
+            transactions=self._transactions,
+            audit=self._audit,
+            clock=self._clock,
+        )
+
+    def begin(self, request: IssuanceRequest, *, profile: CertificateProfile) -> Group:
+        """Give the request its encryption key: always the same. Returns what to issue together.
+
         Raises `Unavailable` when the key management centre cannot be reached: nothing is
         reserved then.
         """
@@ -147,14 +162,7 @@ class PairService:
             spki=assigned.public_key,
             request_id=encryption_request_id(request.request_id),
         )
-        issue_together(
-            ((request, profile), (other, self._half(profile))),
-            issuer=issuer,
-            store=self._certificates,
-            transactions=self._transactions,
-            audit=self._audit,
-            clock=self._clock,
-        )
+        return ((request, profile), (other, self._half(profile)))
 
     def get(self, request_id: str) -> Pair:
         """Return an issued pair. Raises `NotFound`."""

@@ -41,18 +41,19 @@ def add_request_routes(
         response: Response,
         idempotency_key: Annotated[str | None, Header(max_length=128)] = None,
     ) -> RequestView:
-        organisation = access.rights.place(
-            asking.name,
+        organisation = access.place(
+            asking,
             Operation.APPLY,
-            Step.ENTRY,
-            organisation=body.organisation,
             profile=body.profile,
+            organisation=body.organisation,
+            subject=body.subject_id,
         )
         request = request_in(
             body,
             requester=asking.name,
             organisation=organisation,
             accept_empty_sm2_id=accept_empty_sm2_id,
+            subject=body.subject_id,
         )
         record = enrollment.submit(
             request,

@@ -9,9 +9,17 @@ from ca.schemas import SubmitRequest
 
 
 def request_in(
-    body: SubmitRequest, *, requester: str, organisation: str | None, accept_empty_sm2_id: bool
+    body: SubmitRequest,
+    *,
+    requester: str,
+    organisation: str | None,
+    accept_empty_sm2_id: bool,
+    subject: str | None = None,
 ) -> IssuanceRequest:
-    """Raises `Malformed`, `Refused`, `TooLarge` or `InvalidSignature`."""
+    """`subject`: the id of the one it belongs to, if that was checked.
+
+    Raises `Malformed`, `Refused`, `TooLarge` or `InvalidSignature`.
+    """
     csr = parse_csr(body.csr.encode(), accept_empty_sm2_id=accept_empty_sm2_id)
     return IssuanceRequest(
         spki=csr.spki,
@@ -25,4 +33,5 @@ def request_in(
         identity=tuple(body.identity.items()),
         validity_days=body.validity_days,
         organisation_id=organisation,
+        subject_id=subject,
     )

@@ -7,6 +7,7 @@ import logging
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -163,12 +164,21 @@ class RequestId:
 class BodyLimit:
     """Reads the whole body before anything else happens: at most `octets`, within `seconds`.
 
-    The octets are counted as they arrive and not only as announced.
+    The octets are counted as they arrive and not only as announced. Paths in `larger` take more,
+    from callers who are known: for that, who asks has to be found out before.
     """
 
-    def __init__(self, app: App, *, octets: int, seconds: float = 30) -> None:
+    def __init__(
+        self,
+        app: App,
+        *,
+        octets: int,
+        seconds: float = 30,
+        larger: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
         self._app = app
         self._octets = octets
+        self._larger = larger
         self._seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -177,7 +187,7 @@ class BodyLimit:
             return
         try:
             async with asyncio.timeout(self._seconds):
-                body = await self._read(dict(scope["headers"]), receive)
+                body = await self._read(dict(scope["headers"]), receive, self._limit(scope))
         except TimeoutError:
             detail = f"the request body did not arrive within {self._seconds:g} seconds"
             refuse = _refuse(HTTPStatus.REQUEST_TIMEOUT, detail, "too-slow", closes=True)
@@ -205,15 +215,21 @@ class BodyLimit:
 
         await self._app(scope, replay, send)
 
-    async def _read(self, headers: Mapping[bytes, bytes], receive: Receive) -> bytes | None:
+    def _limit(self, scope: Scope) -> int:
+        known = isinstance(scope.get("yinxin.principal"), Principal)
+        return self._larger.get(str(scope["path"]), self._octets) if known else self._octets
+
+    async def _read(
+        self, headers: Mapping[bytes, bytes], receive: Receive, limit: int
+    ) -> bytes | None:
         """Return the body; None if the caller left. Raises `Malformed`, `TooLarge`."""
         announced = headers.get(b"content-length")
         if announced is not None and b"transfer-encoding" in headers:
             # RFC 9112, 6.1: two lengths are how requests are smuggled past a proxy.
             raise Malformed("the request has both Content-Length and Transfer-Encoding")
-        too_large = TooLarge(f"the request body is longer than {self._octets} octets")
+        too_large = TooLarge(f"the request body is longer than {limit} octets")
         if announced is not None and (
-            not announced.isdigit() or len(announced) > 18 or int(announced) > self._octets
+            not announced.isdigit() or len(announced) > 18 or int(announced) > limit
         ):
             raise too_large
         body = bytearray()
@@ -224,7 +240,7 @@ class BodyLimit:
                 return None
             body += message.get("body", b"")
             more = message.get("more_body", False)
-            if len(body) > self._octets:
+            if len(body) > limit:
                 raise too_large
         return bytes(body)
 

@@ -32,6 +32,9 @@ OCSP_READY_ANSWERS: Final = Counter(
 OCSP_STATUS_AGE: Final = Gauge(
     "yinxin_ocsp_status_age_seconds", "Since the status log was last read to its end."
 )
+NOTICES_SENT: Final = Counter(
+    "yinxin_notices", "Expiry notices by channel and result.", ["channel", "result"]
+)
 LOGINS: Final = Counter("yinxin_logins", "Login attempts.", ["method", "result"])
 TOKENS_ISSUED: Final = Counter("yinxin_tokens_issued", "Tokens issued.", ["grant_type"])
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}

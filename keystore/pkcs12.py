@@ -12,6 +12,7 @@ import hashlib
 import hmac
 import re
 import secrets
+from base64 import b32encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -29,7 +30,11 @@ from keystore.softkey import SoftKey
 
 ITERATIONS: Final = 100_000
 """Of PBKDF2 and of the MAC's key derivation. Windows takes no more than 600 000."""
+RANDOM_ITERATIONS: Final = 2_048
+"""For a password of `random_password`: 130 bits are not guessed, however cheap a guess is."""
 MAX_CERTIFICATES: Final = 10
+_RANDOM_OCTETS: Final = 20
+_RANDOM_CHARACTERS: Final = 26
 _PASSWORD: Final = re.compile(r"[ -~]{12,128}")
 _DIFFERENT: Final = 5
 _SALT_OCTETS: Final = 16
@@ -69,8 +74,17 @@ def check_password(password: str) -> str:
     return password
 
 
-def encode_pkcs12(key: SoftKey, certificates: Sequence[bytes], *, password: str) -> bytes:
+def random_password() -> str:
+    """Return 26 characters of a-z and 2-7: 130 bits."""
+    return b32encode(secrets.token_bytes(_RANDOM_OCTETS)).decode().lower()[:_RANDOM_CHARACTERS]
+
+
+def encode_pkcs12(
+    key: SoftKey, certificates: Sequence[bytes], *, password: str, iterations: int = ITERATIONS
+) -> bytes:
     """Write the key, its certificate and the rest of the chain, in this order.
+
+    `iterations` is `RANDOM_ITERATIONS` for a password of `random_password`, and for no other.
 
     Raises `Malformed` for a password or certificates that will not do, and `Refused` when the
     first certificate is not the key's.
@@ -80,7 +94,7 @@ def encode_pkcs12(key: SoftKey, certificates: Sequence[bytes], *, password: str)
         raise Malformed(f"a PKCS#12 file takes 1 to {MAX_CERTIFICATES} certificates")
     if public_key_of(certificates[0]) != key.public_key:
         raise Refused("the first certificate of the PKCS#12 file is another key's")
-    scheme = _Scheme.draw(password, sm4=key.algorithm is KeyAlgorithm.SM2)
+    scheme = _Scheme.draw(password, iterations, sm4=key.algorithm is KeyAlgorithm.SM2)
     # Readers find the certificate of a key by this attribute (RFC 2985, 5.5.2).
     same = der.wrap(
         der.SET,
@@ -92,7 +106,7 @@ def encode_pkcs12(key: SoftKey, certificates: Sequence[bytes], *, password: str)
     keys = der.sequence(der.sequence(_SHROUDED_KEY_BAG, der.explicit(0, shrouded), same))
     bags = [_certificate_bag(certificates[0], same), *map(_certificate_bag, certificates[1:])]
     contents = der.sequence(_encrypted(scheme, der.sequence(*bags)), _data(keys))
-    return der.sequence(der.encode(_VERSION), _data(contents), _mac(contents, password))
+    return der.sequence(der.encode(_VERSION), _data(contents), _mac(contents, password, iterations))
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -101,14 +115,15 @@ class _Scheme:
 
     key: bytes
     salt: bytes
+    iterations: int
     sm4: bool
 
     @classmethod
-    def draw(cls, password: str, *, sm4: bool) -> _Scheme:
+    def draw(cls, password: str, iterations: int, *, sm4: bool) -> _Scheme:
         salt = secrets.token_bytes(_SALT_OCTETS)
         size = 16 if sm4 else 32
-        key = hashlib.pbkdf2_hmac("sha256", password.encode("ascii"), salt, ITERATIONS, size)
-        return cls(key, salt, sm4)
+        key = hashlib.pbkdf2_hmac("sha256", password.encode("ascii"), salt, iterations, size)
+        return cls(key, salt, iterations, sm4)
 
     def encrypt(self, plaintext: bytes) -> tuple[bytes, bytes]:
         """Return the AlgorithmIdentifier (RFC 8018, A.4), and an OCTET STRING."""
@@ -117,7 +132,7 @@ class _Scheme:
         padder = padding.PKCS7(8 * _BLOCK_OCTETS).padder()
         padded = padder.update(plaintext) + padder.finalize()
         ciphertext = encryptor.update(padded) + encryptor.finalize()
-        cost = (der.encode(self.salt), der.encode(ITERATIONS))
+        cost = (der.encode(self.salt), der.encode(self.iterations))
         derivation = der.sequence(_PBKDF2, der.sequence(*cost, _HMAC_SHA256))
         cipher = der.sequence(_SM4_CBC if self.sm4 else _AES_256_CBC, der.encode(iv))
         identifier = der.sequence(_PBES2, der.sequence(derivation, cipher))
@@ -145,21 +160,21 @@ def _encrypted(scheme: _Scheme, octets: bytes) -> bytes:
     return der.sequence(_ENCRYPTED_DATA, der.explicit(0, der.sequence(der.encode(0), content)))
 
 
-def _mac(contents: bytes, password: str) -> bytes:
+def _mac(contents: bytes, password: str, iterations: int) -> bytes:
     """Return MacData (RFC 7292, 4)."""
     salt = secrets.token_bytes(_SALT_OCTETS)
-    digest = hmac.digest(_mac_key(password, salt), contents, "sha256")
+    digest = hmac.digest(_mac_key(password, salt, iterations), contents, "sha256")
     return der.sequence(
-        der.sequence(_SHA256, der.encode(digest)), der.encode(salt), der.encode(ITERATIONS)
+        der.sequence(_SHA256, der.encode(digest)), der.encode(salt), der.encode(iterations)
     )
 
 
-def _mac_key(password: str, salt: bytes) -> bytes:
+def _mac_key(password: str, salt: bytes, iterations: int) -> bytes:
     """Derive the MAC key (RFC 7292, B.2) from the password in UTF-16 with its final zero."""
     text = password.encode("utf-16-be") + b"\x00\x00"
     lib = libcrypto.library()
     out = ffi.new("unsigned char[]", hashlib.sha256().digest_size)
-    given = (text, len(text), salt, len(salt), _MAC_KEY_ID, ITERATIONS, len(out), out)
+    given = (text, len(text), salt, len(salt), _MAC_KEY_ID, iterations, len(out), out)
     if lib.PKCS12_key_gen_uni(*given, lib.EVP_sha256()) != 1:
         lib.ERR_clear_error()
         raise Refused("libcrypto did not derive the MAC key of a PKCS#12 file")

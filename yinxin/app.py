@@ -7,7 +7,10 @@ from typing import Any
 from fastapi import FastAPI, Request
 
 import ca.routes
+import ca.routes_bulk
 import ca.routes_exchange
+import ca.routes_notices
+import ca.routes_registration
 import crl.routes
 import keystore.escrow.routes
 from ca.registrars import Registrar
@@ -68,12 +71,24 @@ def _add_api(app: FastAPI, service: Service) -> None:
             service.authority.store,
             service.key_management.pairs,
             organisations=ground.registration.organisations,
+            subjects=service.subjects,
             rights=ground.registration.rights,
-            reviews=service.reviews,
             config=ground.settings.ca,
             clock=ground.clock,
         )
     )
+    app.include_router(
+        ca.routes_registration.make_registration_router(
+            ground.registration.organisations,
+            service.subjects,
+            ground.registration.rights,
+            service.reviews,
+            service.statistics,
+            clock=ground.clock,
+        )
+    )
+    app.include_router(ca.routes_bulk.make_router(service.bulk.service, ground.registration.rights))
+    app.include_router(ca.routes_notices.make_router(service.notices, ground.registration.rights))
     local, remote = service.key_management.local, service.key_management.remote
     if local is not None:
         app.include_router(keystore.escrow.routes.make_router(local.centre, local.recoveries))

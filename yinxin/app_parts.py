@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 import authn.oidc.routes
 import authn.routes
+import ca.routes_bulk
 from authn.assembly import Provider
 from authn.middleware import Authentication
 from core.http import BodyLimit, RequestId, install_problem_handlers
@@ -77,14 +78,20 @@ def add_provider(app: FastAPI, ground: Ground, provider: Provider) -> None:
 
 def surround(app: FastAPI, ground: Ground, provider: Provider) -> Any:
     """Put authentication, the limit of bodies and the request id around an application."""
-    administration = provider.administration
-    authenticated = Authentication(
+    administration, settings = provider.administration, ground.settings
+    # Who asks is found out before the body is read: only who is known may send a long file.
+    body_limited = BodyLimit(
         app,
+        octets=settings.server.max_request_octets,
+        larger={ca.routes_bulk.PATH: settings.bulk.max_file_octets},
+    )
+    authenticated = Authentication(
+        body_limited,
         api_tokens=administration.api_tokens,
         access_tokens=administration.access_tokens,
         certificates=provider.certificates,
     )
-    return limited(authenticated, ground)
+    return RequestId(authenticated)
 
 
 def limited(app: Any, ground: Ground) -> Any:

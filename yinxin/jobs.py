@@ -23,6 +23,7 @@ def periodic_jobs(service: Service) -> tuple[Job, ...]:
             ground.settings.key_management.refill_seconds,
             service.key_management.pairs.retire_ended,
         ),
+        Job("bulk-erase", 600, service.bulk.service.erase_expired),
         *common_jobs(ground, service.audit_key),
     )
 
@@ -40,11 +41,25 @@ def common_jobs(ground: Ground, audit_key: AuditKey) -> tuple[Job, ...]:
     )
 
 
+def outward_jobs(service: Service) -> tuple[Job, ...]:
+    """Return the jobs that wait for other people's servers, and so must not hold up the rest."""
+    every = service.ground.settings.notices.every_seconds
+    return (Job("notices", every, service.notices.run),)
+
+
 def _refilling(service: Service) -> tuple[Job, ...]:
     if service.key_management.local is None:
         return ()
     seconds = service.ground.settings.key_management.refill_seconds
     return (Job("km-refill", seconds, service.key_management.local.centre.refill),)
+
+
+def bulk_jobs(service: Service) -> tuple[Job, ...]:
+    """Return what works on batches, in a thread of its own: it may take an hour.
+
+    Every node does it; a batch is leased by one of them.
+    """
+    return (Job("bulk", 1, service.bulk.worker.run),)
 
 
 def local_jobs(service: Service, tls: ServerTLS) -> tuple[Job, ...]:

@@ -11,8 +11,11 @@ from alembic.script import ScriptDirectory
 
 import authn.tables
 import ca.tables
+import ca.tables_bulk
+import ca.tables_notices
 import ca.tables_organisations
 import ca.tables_registrars
+import ca.tables_subjects
 import core.audit_sql
 import core.control_tables
 import core.jobs
@@ -27,8 +30,11 @@ DECLARED_IN = (
     core.jobs,
     keystore.escrow.tables,
     ca.tables,
+    ca.tables_bulk,
+    ca.tables_notices,
     ca.tables_organisations,
     ca.tables_registrars,
+    ca.tables_subjects,
     crl.tables,
     authn.tables,
 )

@@ -15,7 +15,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from authn.config import AuthnConfig
+from ca.bulkconfig import BulkConfig
 from ca.config import CAConfig
+from ca.notices_config import NoticesConfig
 from core.config import ControlConfig
 from core.errors import Misconfigured
 from crl.config import RevocationConfig
@@ -65,7 +67,9 @@ class Settings(BaseModel):
     key_management: KeyManagementConfig = KeyManagementConfig()
     ca: CAConfig
     registration: RegistrationConfig = RegistrationConfig()
+    bulk: BulkConfig = BulkConfig()
     revocation: RevocationConfig = RevocationConfig()
+    notices: NoticesConfig = NoticesConfig()
     authn: AuthnConfig
     audit: AuditConfig = AuditConfig()
     control: ControlConfig = ControlConfig()

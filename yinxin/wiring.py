@@ -12,11 +12,15 @@ from ca.bootstrap import load_issuers
 from ca.enrollment import EnrollmentService
 from ca.issuance import find_interrupted, issue_certificate
 from ca.issuer import Issuer
+from ca.notices import NoticeService
 from ca.profiles import load_profiles
 from ca.reviews import Reviews
 from ca.revocation import RevocationService
 from ca.sqlrequests import SQLRequestStore
+from ca.sqlstatistics import SQLStatistics
 from ca.sqlstore import SQLCertificateStore
+from ca.statistics import StatisticsSource
+from ca.subjects import Subjects
 from core.audit_sql import SQLAuditLog
 from core.clock import Clock, SystemClock
 from core.control import DualControl
@@ -36,13 +40,16 @@ from keystore import pin
 from keystore.registry import KeyStore, open_keystore
 from yinxin.audit_key import AuditKey
 from yinxin.authority_link import AuthorityLink
+from yinxin.bulk import Bulk
 from yinxin.first_start import Authority, ensure_authority, ensure_signing_keys
 from yinxin.key_management import KeyManagement
 from yinxin.login_certificates import OurCertificates
+from yinxin.notices import assemble_notices
 from yinxin.organisations import Registration, open_reviews
 from yinxin.schema import upgrade
 from yinxin.settings import PASSPHRASE_VARIABLE, PIN_VARIABLE, Settings, secret_from_environment
 from yinxin.state import State, write_passphrase
+from yinxin.subjects import open_subjects
 
 
 class _Common(TypedDict):
@@ -83,12 +90,16 @@ class Service:
     link: AuthorityLink
     key_management: KeyManagement
     reviews: Reviews
+    subjects: Subjects
+    statistics: StatisticsSource
     enrollment: EnrollmentService
+    bulk: Bulk
     revocation: RevocationService
     statuses: StatusService
     crls: CRLSchedule
     responder: Responder
     ocsp: OCSPPlane
+    notices: NoticeService
     follower: StatusFollower
     provider: Provider
 
@@ -235,6 +246,15 @@ def open_service(ground: Ground) -> Service:
         link=link,
         key_management=key_management,
         reviews=reviews,
+        statistics=SQLStatistics(database),
+        subjects=open_subjects(
+            database,
+            keystore,
+            ground.registration.organisations,
+            identifier_key=settings.ca.identifier_key,
+            audit=ground.audit,
+            clock=ground.clock,
+        ),
         enrollment=EnrollmentService(
             profiles=authority.profiles,
             issuers=issuers,
@@ -246,6 +266,16 @@ def open_service(ground: Ground) -> Service:
             blocked_keys=frozenset(settings.ca.blocked_keys),
             **common,
         ),
+        bulk=Bulk.assemble(
+            settings.bulk,
+            settings.ca,
+            database,
+            keystore=keystore,
+            authority=authority,
+            issuers=issuers,
+            reviews=reviews,
+            key_management=key_management,
+        ),
         revocation=RevocationService(
             store=authority.store, listeners=(follower.after_change,), **common
         ),
@@ -253,6 +283,7 @@ def open_service(ground: Ground) -> Service:
         crls=crls,
         responder=responder,
         ocsp=OCSPPlane(responder, ready, config=settings.revocation.ocsp, clock=ground.clock),
+        notices=assemble_notices(settings.notices, database, clock=ground.clock),
         follower=follower,
         provider=Provider.assemble(
             settings.authn,

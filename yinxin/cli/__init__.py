@@ -2,6 +2,7 @@
 
 Commands that open the state directory (serve, config, audit, crl, user, client, token, key,
 host, ra) act for whoever owns that directory. Commands on certificates (request, certificate,
+host) act for whoever owns that directory. Commands on certificates (request, bulk, certificate,
 issuer, profile, recovery, pool, proposal, organisation, right, review-rule) call the API of a
 running service and have the rights of the token they are given.
 """
@@ -16,6 +17,7 @@ from typing_extensions import override
 
 from core.errors import TrustError
 from yinxin.cli.accounts import ACCOUNT_COMMANDS
+from yinxin.cli.bulk import BULK_COMMANDS
 from yinxin.cli.certificates import CERTIFICATE_COMMANDS
 from yinxin.cli.context import Invocation
 from yinxin.cli.control import CONTROL_COMMANDS
@@ -23,11 +25,14 @@ from yinxin.cli.host import HOST_COMMANDS
 from yinxin.cli.key_management import KEY_COMMANDS
 from yinxin.cli.local import LOCAL_COMMANDS
 from yinxin.cli.login import login
+from yinxin.cli.notices import NOTICE_COMMANDS
 from yinxin.cli.operations import OPERATION_COMMANDS
 from yinxin.cli.organisations import ORGANISATION_COMMANDS
 from yinxin.cli.ra import RA_COMMANDS
 from yinxin.cli.requests import REQUEST_COMMANDS
 from yinxin.cli.reviews import REVIEW_COMMANDS
+from yinxin.cli.statistics import STATISTICS_COMMANDS
+from yinxin.cli.subjects import SUBJECT_COMMANDS
 
 
 class _Sentences(click.Group):
@@ -65,13 +70,17 @@ for command in (
     *ACCOUNT_COMMANDS,
     login,
     *REQUEST_COMMANDS,
+    *BULK_COMMANDS,
     *CERTIFICATE_COMMANDS,
     *KEY_COMMANDS,
     *CONTROL_COMMANDS,
     *HOST_COMMANDS,
     *RA_COMMANDS,
     *OPERATION_COMMANDS,
+    *NOTICE_COMMANDS,
     *ORGANISATION_COMMANDS,
     *REVIEW_COMMANDS,
+    *SUBJECT_COMMANDS,
+    *STATISTICS_COMMANDS,
 ):
     main.add_command(command)

@@ -16,7 +16,7 @@ from typing import Any
 from core.errors import Forbidden, NotFound, Refused, TrustError, Unauthenticated, Unavailable
 
 _TIMEOUT_SECONDS = 30
-_MAX_ANSWER_OCTETS = 64 * 1024 * 1024
+_MAX_ANSWER_OCTETS = 512 * 1024 * 1024
 _ERRORS: dict[int, type[TrustError]] = {
     401: Unauthenticated,
     403: Forbidden,
@@ -53,6 +53,17 @@ class Client:
         answer = self._call("POST", f"/api/v1{path}", json.dumps(body).encode(), named)
         return self._parsed(answer) if answer else None
 
+    def post_octets(self, path: str, octets: bytes, **query: str | None) -> Any:
+        """Return the parsed answer to a POST of octets."""
+        given = {key: value for key, value in query.items() if value is not None}
+        named = {"Content-Type": "application/octet-stream"}
+        target = f"/api/v1{path}?{urllib.parse.urlencode(given)}"
+        return self._parsed(self._call("POST", target, octets, named))
+
+    def take_octets(self, path: str) -> bytes:
+        """Return the octets that a POST of nothing gives."""
+        return self._call("POST", f"/api/v1{path}", b"{}", {})
+
     def delete(self, path: str) -> None:
         """Send a DELETE."""
         self._call("DELETE", f"/api/v1{path}", None, {})
@@ -62,7 +73,7 @@ class Client:
         request = urllib.request.Request(  # noqa: S310  (https is checked above)
             self.server.rstrip("/") + target, data=body, method=method, headers=headers
         )
-        if body is not None:
+        if body is not None and not request.has_header("Content-type"):
             request.add_header("Content-Type", "application/json")
         if self.token is not None:
             request.add_header("Authorization", f"Bearer {self.token}")
@@ -70,13 +81,15 @@ class Client:
             with urllib.request.urlopen(  # noqa: S310
                 request, timeout=_TIMEOUT_SECONDS, context=self._context()
             ) as answer:
-                octets: bytes = answer.read(_MAX_ANSWER_OCTETS)
-                return octets
+                octets: bytes = answer.read(_MAX_ANSWER_OCTETS + 1)
         except urllib.error.HTTPError as error:
             raise _problem(error) from error
         except (OSError, HTTPException) as error:
             reason = getattr(error, "reason", error)
             raise Unavailable(f"cannot reach {self.server}: {reason}") from error
+        if len(octets) > _MAX_ANSWER_OCTETS:
+            raise Refused(f"the answer of {self.server} is longer than {_MAX_ANSWER_OCTETS} octets")
+        return octets
 
     def _parsed(self, answer: bytes) -> Any:
         try:

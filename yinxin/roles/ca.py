@@ -13,7 +13,7 @@ from core.observe import configure_logging
 from crl.ocsp.server import OCSPListener
 from yinxin import app, server
 from yinxin.first_start import ensure_administrators
-from yinxin.jobs import local_jobs, periodic_jobs, registrar_jobs
+from yinxin.jobs import bulk_jobs, local_jobs, outward_jobs, periodic_jobs, registrar_jobs
 from yinxin.organisations import ensure_rights
 from yinxin.registrars import RegistrarDesk
 from yinxin.roles.say import say, say_links
@@ -66,6 +66,11 @@ def serve_authority(settings: Settings, state: State) -> None:
             ground.database, periodic_jobs(service), local_jobs(service, tls), clock=ground.clock
         )
         stack.callback(jobs.stop)
+        bulk = JobRunner(ground.database, (), bulk_jobs(service), clock=ground.clock)
+        stack.callback(bulk.stop)
+        stack.callback(service.bulk.worker.stop)
+        outward = JobRunner(ground.database, outward_jobs(service), clock=ground.clock)
+        stack.callback(outward.stop)
         registrars = RegistrarDesk.assemble(service)
         # A thread of its own: a registration authority that hangs must not delay a CRL.
         rounds = JobRunner(
@@ -84,6 +89,8 @@ def serve_authority(settings: Settings, state: State) -> None:
 
         def started() -> None:
             jobs.start()
+            bulk.start()
+            outward.start()
             rounds.start()
             _announce(settings, state, links)
 

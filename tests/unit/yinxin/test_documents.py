@@ -65,6 +65,7 @@ def test_every_audit_event_is_described_and_none_that_is_not_written() -> None:
     )
     written |= _constants(r'Event\(\s*"([a-z-]+\.[a-z]+)"')
     # Names made of a state; the set of states is closed.
+    written |= _constants(r'"(bulk\.[a-z]+)"')
     written |= {"certificate.revoked", "certificate.held", "certificate.released"}
     written |= {f"organisation.{kind}" for kind in ("renamed", "moved", "closed")}
     assert _first_column("audit-events.md") == written

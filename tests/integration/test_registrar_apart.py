@@ -21,7 +21,7 @@ from cryptography import x509
 
 from keystore import pem, sm2
 from keystore.envelope_opening import open_for_holder
-from tests.hosts import Caller, Said, certify, issue
+from tests.hosts import Caller, Said, certify, check_doors, issue
 from tests.service import Service, yinxin
 
 SHORT = {"YINXIN_REGISTRATION__EXCHANGE_SECONDS": "1", "YINXIN_REGISTRATION__TIMEOUT_SECONDS": "3"}
@@ -316,3 +316,24 @@ def test_what_cannot_be_registered_is_one_sentence(world: World) -> None:
         )  # fmt: skip
         assert done.returncode == 1
         assert said in done.stderr, done.stderr
+
+
+def test_the_doors_of_a_registrar_open_to_their_own_roles_only(world: World) -> None:
+    certificate = "/api/v1/certificates/{issuer}/{serial}"
+    check_doors(
+        world.branches["push"].host,
+        {
+            "POST /api/v1/requests": {"business"},
+            "GET /api/v1/requests": {"business", "audit"},
+            "GET /api/v1/requests/{request_id}": {"business", "audit"},
+            "POST /api/v1/requests/{request_id}/approve": {"business"},
+            "POST /api/v1/requests/{request_id}/reject": {"business"},
+            f"POST {certificate}/revoke": {"business"},
+            f"POST {certificate}/hold": {"business"},
+            f"POST {certificate}/release": {"business"},
+            "GET /api/v1/organisations": {"business", "audit"},
+            "GET /api/v1/rights": {"business", "audit"},
+            "POST /api/v1/rights": {"business"},
+            "DELETE /api/v1/rights/{right_id}": {"business"},
+        },
+    )

@@ -16,6 +16,7 @@ from ca.acts import MOST_ORGANISATIONS, Act, Branch, Outcome, OutcomeState, Plac
 from ca.dual import PairService
 from ca.enrollment import EnrollmentService, Idempotency
 from ca.formats import CertificateFormat, render
+from ca.issuer import Issuer
 from ca.operations import Operation
 from ca.organisations import Organisations
 from ca.organisations_store import Level, Organisation, OrganisationQuery
@@ -58,6 +59,7 @@ class Counter:
         self,
         *,
         enrollment: EnrollmentService,
+        issuers: Mapping[str, Issuer],
         revocation: RevocationService,
         pairs: PairService,
         certificates: CertificateStore,
@@ -68,6 +70,7 @@ class Counter:
         accept_empty_sm2_id: bool,
     ) -> None:
         self._enrollment = enrollment
+        self._issuers = issuers
         self._revocation = revocation
         self._pairs = pairs
         self._certificates = certificates
@@ -165,20 +168,20 @@ class Counter:
             if pair.encryption.der is None:
                 raise Unavailable("the pair is not stored yet")
             given = {
-                "encryption_chain": self._chain(record.issuer, pair.encryption.der),
+                "encryption_chain": self._chain(pair.encryption.issuer, pair.encryption.der),
                 "enveloped_key": b64encode(pair.enveloped).decode("ascii"),
             }
         return Outcome(
             id=act.id,
             state=OutcomeState.DONE,
-            issuer=record.issuer,
+            issuer=signing.issuer,
             serial=to_hex(signing.serial),
-            chain=self._chain(record.issuer, signing.der),
+            chain=self._chain(signing.issuer, signing.der),
             **given,
         )
 
     def _chain(self, issuer: str, certificate: bytes) -> str:
-        above = self._enrollment.issuers[issuer]
+        above = self._issuers[issuer]
         chain = (above.certificate, *above.chain)
         return render(certificate, chain, CertificateFormat.CHAIN).decode("ascii")
 

@@ -68,6 +68,8 @@ class EnrollmentRecord:
     """Who reviewed it."""
     decided_at: datetime | None = None
     comment: str | None = None
+    issued_by: str | None = None
+    """The generation of `issuer` whose certificate it became."""
     serial: SerialNumber | None = None
     """Of the certificate, once issued."""
     operation: Operation = Operation.APPLY

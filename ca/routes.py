@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from ca.belonging import belonging_of
 from ca.config import CAConfig
 from ca.dual import PairService
 from ca.enrollment import EnrollmentService
+from ca.issuer import Issuer
 from ca.organisations import Organisations
 from ca.revocation import RevocationService
 from ca.rights import Rights
@@ -33,6 +35,7 @@ def make_router(
     revocation: RevocationService,
     certificates: CertificateStore,
     pairs: PairService,
+    issuers: Mapping[str, Issuer],
     *,
     organisations: Organisations,
     subjects: Subjects,
@@ -49,7 +52,7 @@ def make_router(
         router,
         certificates,
         revocation,
-        enrollment.issuers,
+        issuers,
         access,
         belonging=partial(belonging_of, organisations=organisations, subjects=subjects),
         clock=clock,
@@ -57,7 +60,7 @@ def make_router(
 
     @router.get("/issuers", tags=["issuers"], summary="List the issuers")
     def list_issuers(_: Anyone) -> list[IssuerView]:
-        return [IssuerView.of(issuer) for issuer in enrollment.issuers.values()]
+        return [IssuerView.of(issuer) for issuer in issuers.values()]
 
     @router.get("/profiles", tags=["issuers"], summary="List the profiles that can be asked for")
     def list_profiles(_: Anyone) -> list[ProfileView]:

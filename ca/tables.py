@@ -89,6 +89,9 @@ issuers = Table(
     Column("signature_algorithm", String(32), nullable=False),
     Column("certificate", LargeBinary, nullable=False),
     Column("created_at", UTCDateTime, nullable=False),
+    # The next generation of another issuer, and from when on it signs (docs/ceremony.md).
+    Column("succeeds", String(64), nullable=True),
+    Column("takes_over_at", UTCDateTime, nullable=True),
 )
 
 revocation_positions = Table(

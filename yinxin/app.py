@@ -12,6 +12,7 @@ import ca.routes_exchange
 import ca.routes_notices
 import ca.routes_registration
 import crl.routes
+import crl.routes_publication
 import keystore.escrow.routes
 from ca.registrars import Registrar
 from yinxin.app_parts import add_administration, add_provider, limited, new_app, surround
@@ -70,6 +71,7 @@ def _add_api(app: FastAPI, service: Service) -> None:
             service.revocation,
             service.authority.store,
             service.key_management.pairs,
+            service.issuers,
             organisations=ground.registration.organisations,
             subjects=service.subjects,
             rights=ground.registration.rights,
@@ -89,6 +91,7 @@ def _add_api(app: FastAPI, service: Service) -> None:
     )
     app.include_router(ca.routes_bulk.make_router(service.bulk.service, ground.registration.rights))
     app.include_router(ca.routes_notices.make_router(service.notices, ground.registration.rights))
+    app.include_router(crl.routes_publication.make_router(service.publication))
     local, remote = service.key_management.local, service.key_management.remote
     if local is not None:
         app.include_router(keystore.escrow.routes.make_router(local.centre, local.recoveries))

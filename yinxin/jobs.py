@@ -43,8 +43,12 @@ def common_jobs(ground: Ground, audit_key: AuditKey) -> tuple[Job, ...]:
 
 def outward_jobs(service: Service) -> tuple[Job, ...]:
     """Return the jobs that wait for other people's servers, and so must not hold up the rest."""
-    every = service.ground.settings.notices.every_seconds
-    return (Job("notices", every, service.notices.run),)
+    settings = service.ground.settings
+    notices = Job("notices", settings.notices.every_seconds, service.notices.run)
+    if service.publication is None:
+        return (notices,)
+    every = settings.publication.every_seconds
+    return (notices, Job("publication", every, service.publication.run))
 
 
 def _refilling(service: Service) -> tuple[Job, ...]:
@@ -65,6 +69,7 @@ def bulk_jobs(service: Service) -> tuple[Job, ...]:
 def local_jobs(service: Service, tls: ServerTLS) -> tuple[Job, ...]:
     """Return the jobs that every node does for itself."""
     return (
+        Job("issuers", 10, service.issuers.refresh),
         Job("tls-renewal", 3600, tls.renew),
         Job("link-renewal", 3600, service.link.renew),
     )

@@ -53,6 +53,7 @@ class RegistrarDesk:
             registrars=open_registrars(ground),
             counter=Counter(
                 enrollment=service.enrollment,
+                issuers=service.issuers,
                 revocation=service.revocation,
                 pairs=service.key_management.pairs,
                 certificates=service.authority.store,

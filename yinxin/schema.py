@@ -20,6 +20,7 @@ import core.audit_sql
 import core.control_tables
 import core.jobs
 import crl.tables
+import crl.tables_publication
 import keystore.escrow.tables
 from core.db import Database
 from core.errors import Misconfigured
@@ -36,6 +37,7 @@ DECLARED_IN = (
     ca.tables_registrars,
     ca.tables_subjects,
     crl.tables,
+    crl.tables_publication,
     authn.tables,
 )
 """Every module with tables: importing them is what puts these into `core.db.metadata`."""

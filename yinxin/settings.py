@@ -21,6 +21,7 @@ from ca.notices_config import NoticesConfig
 from core.config import ControlConfig
 from core.errors import Misconfigured
 from crl.config import RevocationConfig
+from crl.publication_config import PublicationConfig
 from keystore import pin
 from keystore.config import KeystoreConfig
 from keystore.escrow.config import KeyManagementConfig
@@ -69,6 +70,7 @@ class Settings(BaseModel):
     registration: RegistrationConfig = RegistrationConfig()
     bulk: BulkConfig = BulkConfig()
     revocation: RevocationConfig = RevocationConfig()
+    publication: PublicationConfig = PublicationConfig()
     notices: NoticesConfig = NoticesConfig()
     authn: AuthnConfig
     audit: AuditConfig = AuditConfig()

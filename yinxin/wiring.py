@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypedDict
 
 from authn.assembly import Administration, Provider
-from ca.bootstrap import load_issuers
 from ca.enrollment import EnrollmentService
 from ca.issuance import find_interrupted, issue_certificate
-from ca.issuer import Issuer
+from ca.issuers import Generations, Issuers
 from ca.notices import NoticeService
 from ca.profiles import load_profiles
 from ca.reviews import Reviews
@@ -33,6 +31,7 @@ from crl.ocsp.issuers import IssuerTable
 from crl.ocsp.plane import OCSPPlane
 from crl.ocsp.ready import ReadyAnswers
 from crl.ocsp.responder import Responder
+from crl.publication import Publication
 from crl.schedule import CRLSchedule
 from crl.sqlstore import SQLCRLStore
 from crl.status import StatusService
@@ -46,6 +45,7 @@ from yinxin.key_management import KeyManagement
 from yinxin.login_certificates import OurCertificates
 from yinxin.notices import assemble_notices
 from yinxin.organisations import Registration, open_reviews
+from yinxin.publication import assemble_publication
 from yinxin.schema import upgrade
 from yinxin.settings import PASSPHRASE_VARIABLE, PIN_VARIABLE, Settings, secret_from_environment
 from yinxin.state import State, write_passphrase
@@ -86,7 +86,8 @@ class Service:
     keystore: KeyStore
     audit_key: AuditKey
     authority: Authority
-    issuers: Mapping[str, Issuer]
+    issuers: Issuers
+    generations: Generations
     link: AuthorityLink
     key_management: KeyManagement
     reviews: Reviews
@@ -100,6 +101,7 @@ class Service:
     responder: Responder
     ocsp: OCSPPlane
     notices: NoticeService
+    publication: Publication | None
     follower: StatusFollower
     provider: Provider
 
@@ -203,8 +205,9 @@ def open_service(ground: Ground) -> Service:
         **common,
     )
     ensure_authority(authority, settings.first_start)
-    issuers = load_issuers(authority.store, keystore, revocation_url=settings.ca.revocation_url)
-    link = AuthorityLink(authority, issuers["rsa-issuing"], host=settings.server.public_host)
+    issuers = Issuers(authority.store, keystore, revocation_url=settings.ca.revocation_url)
+    generations = Generations(issuers, clock=ground.clock)
+    link = AuthorityLink(authority, generations, host=settings.server.public_host)
     key_management = KeyManagement.assemble(
         settings.key_management,
         database,
@@ -230,8 +233,10 @@ def open_service(ground: Ground) -> Service:
         status_lag_seconds=settings.revocation.ocsp.status_lag_seconds,
     )
     follower = StatusFollower(issuers, status_log=authority.store, ready=ready)
+    table = IssuerTable(issuers.values())
+    issuers.listen(lambda: table.replace(issuers.values()))
     responder = Responder(
-        IssuerTable(issuers.values()),
+        table,
         Delegates(crl_store, authority.store, keystore),
         statuses,
         config=settings.revocation.ocsp,
@@ -243,6 +248,7 @@ def open_service(ground: Ground) -> Service:
         audit_key=AuditKey.open(keystore),
         authority=authority,
         issuers=issuers,
+        generations=generations,
         link=link,
         key_management=key_management,
         reviews=reviews,
@@ -257,7 +263,7 @@ def open_service(ground: Ground) -> Service:
         ),
         enrollment=EnrollmentService(
             profiles=authority.profiles,
-            issuers=issuers,
+            issuers=generations,
             certificates=authority.store,
             requests=SQLRequestStore(database),
             reviews=reviews,
@@ -272,7 +278,7 @@ def open_service(ground: Ground) -> Service:
             database,
             keystore=keystore,
             authority=authority,
-            issuers=issuers,
+            issuers=generations,
             reviews=reviews,
             key_management=key_management,
         ),
@@ -284,6 +290,13 @@ def open_service(ground: Ground) -> Service:
         responder=responder,
         ocsp=OCSPPlane(responder, ready, config=settings.revocation.ocsp, clock=ground.clock),
         notices=assemble_notices(settings.notices, database, clock=ground.clock),
+        publication=assemble_publication(
+            settings.publication,
+            database,
+            issuers=issuers,
+            profiles=authority.profiles,
+            clock=ground.clock,
+        ),
         follower=follower,
         provider=Provider.assemble(
             settings.authn,

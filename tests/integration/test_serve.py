@@ -176,6 +176,8 @@ def test_roles_open_their_own_doors_only(service: Service) -> None:
         "GET /api/v1/issuers": {s, b, a},
         "GET /api/v1/profiles": {s, b, a},
         "GET /api/v1/notices": {b, a},
+        "GET /api/v1/publication": {s, a},
+        "POST /api/v1/publication/retry": {s},
         "GET /api/v1/audit/events": {a},
         "GET /api/v1/audit/verification": {a},
         "GET /metrics": {s, a},

@@ -18,16 +18,19 @@ from typing_extensions import override
 from core.errors import TrustError
 from yinxin.cli.accounts import ACCOUNT_COMMANDS
 from yinxin.cli.bulk import BULK_COMMANDS
+from yinxin.cli.ceremony import CEREMONY_COMMANDS
 from yinxin.cli.certificates import CERTIFICATE_COMMANDS
 from yinxin.cli.context import Invocation
 from yinxin.cli.control import CONTROL_COMMANDS
 from yinxin.cli.host import HOST_COMMANDS
 from yinxin.cli.key_management import KEY_COMMANDS
+from yinxin.cli.keys import KEYS_COMMANDS
 from yinxin.cli.local import LOCAL_COMMANDS
 from yinxin.cli.login import login
 from yinxin.cli.notices import NOTICE_COMMANDS
 from yinxin.cli.operations import OPERATION_COMMANDS
 from yinxin.cli.organisations import ORGANISATION_COMMANDS
+from yinxin.cli.publication import PUBLICATION_COMMANDS
 from yinxin.cli.ra import RA_COMMANDS
 from yinxin.cli.requests import REQUEST_COMMANDS
 from yinxin.cli.reviews import REVIEW_COMMANDS
@@ -73,11 +76,14 @@ for command in (
     *BULK_COMMANDS,
     *CERTIFICATE_COMMANDS,
     *KEY_COMMANDS,
+    *KEYS_COMMANDS,
     *CONTROL_COMMANDS,
+    *CEREMONY_COMMANDS,
     *HOST_COMMANDS,
     *RA_COMMANDS,
     *OPERATION_COMMANDS,
     *NOTICE_COMMANDS,
+    *PUBLICATION_COMMANDS,
     *ORGANISATION_COMMANDS,
     *REVIEW_COMMANDS,
     *SUBJECT_COMMANDS,

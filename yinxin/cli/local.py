@@ -107,15 +107,6 @@ def audit_list(
 # ---- keys and CRLs ------------------------------------------------------------------------------
 
 
-@click.command("key")
-@local
-def key_list(invocation: Invocation) -> None:
-    """Print the keys of every backend: reference, algorithm. Never a private part."""
-    with invocation.keystore() as keystore:
-        for info in keystore.list_keys():
-            click.echo(f"{info.ref}\t{info.algorithm}")
-
-
 @click.command("crl")
 @click.argument("issuer")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write DER here.")
@@ -145,4 +136,4 @@ def trust(invocation: Invocation, issuer: str) -> None:
         click.echo(DER_cert_to_PEM_cert(certificate), nl=False)
 
 
-LOCAL_COMMANDS: Final = (serve, config, audit, key_list, crl_show, trust)
+LOCAL_COMMANDS: Final = (serve, config, audit, crl_show, trust)

@@ -43,11 +43,15 @@ def serve_authority(settings: Settings, state: State) -> None:
         stack.callback(service.keystore.close)
         service.find_interrupted()
         service.ensure_delegates()
-        write_trust(state, service)
-
         contexts = (server.server_context(), server.server_context())
-        roots = "".join(ssl.DER_cert_to_PEM_cert(i.certificate) for i in service.issuers.values())
-        server.require_client_certificates(contexts[1], roots)
+
+        def trust_issuers() -> None:
+            write_trust(state, service)
+            pem = [ssl.DER_cert_to_PEM_cert(one.certificate) for one in service.issuers.values()]
+            server.require_client_certificates(contexts[1], "".join(pem))
+
+        trust_issuers()
+        service.issuers.listen(trust_issuers)
         tls = ServerTLS(service, contexts[:1])
         tls.renew()
         service.link.serve_in(contexts[1])

@@ -52,6 +52,7 @@ class World:
         self.enrollment = make_service(authority, pairs=pairs, **enrollment)
         self.counter = Counter(
             enrollment=self.enrollment,
+            issuers=authority.issuers,
             revocation=RevocationService(**authority.services),
             pairs=pairs,
             certificates=authority.store,

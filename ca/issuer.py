@@ -14,6 +14,7 @@ what was not reserved.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Container
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -22,6 +23,7 @@ from cryptography import x509
 from ca import lint
 from ca.contents import IssuanceRequest, check_choices, check_contents, validity
 from ca.extensions import Surroundings, build_extensions, key_identifier
+from ca.keycheck import check_not_blocked
 from ca.nameconstraints import check_names
 from ca.names import encode_name, text_of
 from ca.profiles import CertificateProfile, IssuerKind
@@ -31,7 +33,7 @@ from core import der
 from core.errors import BackendUnavailable, InvalidSignature, ProfileViolation
 from keystore.algorithms import SignatureAlgorithm
 from keystore.backend import Signer
-from keystore.verify import key_algorithm, verify_signature
+from keystore.verify import key_algorithm, normalise_spki, verify_signature
 
 _SM2_WITH_NULL = bytes.fromhex("300c06082a811ccf550183750500")
 
@@ -105,6 +107,9 @@ class Issuer:
     earlier: tuple[Issuer, ...] = ()
     """The other generations, which finish what they reserved before the take-over."""
 
+    blocked_keys: Container[str] = frozenset()
+    """Keys that are never certified (`ca.blockedkeys`); asked again at every issuance."""
+
     @property
     def spki(self) -> bytes:
         """DER SubjectPublicKeyInfo of the issuer's key."""
@@ -135,6 +140,7 @@ class Issuer:
         Raises `Refused` (its kinds `ProfileViolation` and `LintFailure` included).
         """
         self._check_kind(profile)
+        check_not_blocked(normalise_spki(request.spki), self.blocked_keys)
         contents = check_contents(request, profile)
         parent = x509.load_der_x509_certificate(self.certificate) if self.certificate else None
         not_before, not_after = _validity(request, profile, parent, now)

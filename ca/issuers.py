@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from threading import Lock
@@ -28,11 +28,19 @@ class Issuers(Mapping[str, Issuer]):
     copied something out of it asks to be told with `listen`.
     """
 
-    def __init__(self, store: IssuerStore, keystore: KeyBackend, *, revocation_url: str) -> None:
+    def __init__(
+        self,
+        store: IssuerStore,
+        keystore: KeyBackend,
+        *,
+        revocation_url: str,
+        blocked_keys: Container[str] = frozenset(),
+    ) -> None:
         """Load them. Raises `Misconfigured` for a lost key."""
         self._store = store
         self._keystore = keystore
         self._revocation_url = revocation_url
+        self._blocked_keys = blocked_keys
         self._lock = Lock()
         self._listeners: list[Callable[[], object]] = []
         self._loaded: dict[str, Issuer] = {}
@@ -62,7 +70,11 @@ class Issuers(Mapping[str, Issuer]):
         with self._lock:
             before = self._loaded
             after = load_issuers(
-                self._store, self._keystore, revocation_url=self._revocation_url, known=before
+                self._store,
+                self._keystore,
+                revocation_url=self._revocation_url,
+                known=before,
+                blocked_keys=self._blocked_keys,
             )
             changed = before.keys() != after.keys() or any(
                 after[name] is not issuer for name, issuer in before.items()
@@ -115,6 +127,7 @@ def load_issuers(
     *,
     revocation_url: str,
     known: Mapping[str, Issuer] | None = None,
+    blocked_keys: Container[str] = frozenset(),
 ) -> dict[str, Issuer]:
     """Return every issuer by name, each with its signer; out of `known` where nothing changed.
 
@@ -130,7 +143,8 @@ def load_issuers(
         if old is not None and (old.certificate, old.chain) == (record.certificate, chain):
             loaded[record.name] = old
         else:
-            loaded[record.name] = load_issuer(record, chain, keystore, revocation_url)
+            fresh = load_issuer(record, chain, keystore, revocation_url)
+            loaded[record.name] = replace(fresh, blocked_keys=blocked_keys)
     return loaded
 
 

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends
 
 from ca.belonging import belonging_of
 from ca.config import CAConfig
+from ca.delivery import PairDelivery
 from ca.dual import PairService
 from ca.enrollment import EnrollmentService
 from ca.issuer import Issuer
@@ -47,7 +48,8 @@ def make_router(
     router = APIRouter(prefix="/api/v1")
     access = Access(rights, enrollment, certificates, subjects)
     add_request_routes(router, enrollment, access, accept_empty_sm2_id=config.accept_empty_sm2_id)
-    add_pair_routes(router, pairs, access)
+    delivery = PairDelivery(pairs, profiles=enrollment.profiles, issuers=enrollment.issuers)
+    add_pair_routes(router, pairs, delivery, access)
     add_certificate_routes(
         router,
         certificates,

@@ -175,6 +175,7 @@ key_pairs = Table(
     Column("request_id", String(32), primary_key=True),
     Column("key_id", String(32), nullable=False),
     Column("enveloped", LargeBinary, nullable=False),
+    Column("temporary_key", LargeBinary, nullable=True),
     Column("created_at", UTCDateTime, nullable=False),
     Column("retired_at", UTCDateTime, nullable=True),
     UniqueConstraint("key_id"),

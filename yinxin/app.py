@@ -9,7 +9,9 @@ from fastapi import FastAPI, Request
 import ca.routes
 import ca.routes_bulk
 import ca.routes_exchange
+import ca.routes_massrevocation
 import ca.routes_notices
+import ca.routes_profiles
 import ca.routes_registration
 import crl.routes
 import crl.routes_publication
@@ -49,7 +51,7 @@ def make_machine_app(service: Service, registrars: RegistrarDesk) -> Any:
 def make_revocation_app(service: Service) -> Any:
     """OCSP, CRLs and CA certificates, for the plain http listener. Open to everybody."""
     app = new_app("Yinxin revocation")
-    app.include_router(make_health_router(lambda: check_authority(service)))
+    app.include_router(make_health_router(lambda: check_authority(service), service.exporter))
     app.include_router(
         crl.routes.make_router(
             service.responder,
@@ -64,7 +66,7 @@ def make_revocation_app(service: Service) -> Any:
 
 def _add_api(app: FastAPI, service: Service) -> None:
     ground = service.ground
-    app.include_router(make_health_router(lambda: check_authority(service)))
+    app.include_router(make_health_router(lambda: check_authority(service), service.exporter))
     app.include_router(
         ca.routes.make_router(
             service.enrollment,
@@ -78,6 +80,10 @@ def _add_api(app: FastAPI, service: Service) -> None:
             config=ground.settings.ca,
             clock=ground.clock,
         )
+    )
+    app.include_router(ca.routes_profiles.make_router(service.profiles.changes))
+    app.include_router(
+        ca.routes_massrevocation.make_router(service.mass_revocations, ground.registration.rights)
     )
     app.include_router(
         ca.routes_registration.make_registration_router(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from authn.purge import purge_all_expired
 from core.jobs import Job
-from yinxin.audit_key import AuditKey
 from yinxin.registrars import RegistrarDesk
 from yinxin.settings import Settings
 from yinxin.tls import ServerTLS
@@ -16,6 +15,7 @@ def periodic_jobs(service: Service) -> tuple[Job, ...]:
     ground = service.ground
     return (
         Job("crl-refresh", 15, service.crls.refresh),
+        Job("mass-revocation", 5, service.mass_revocations.run),
         Job("ocsp-delegates", 3600, service.ensure_delegates),
         *_refilling(service),
         Job(
@@ -24,18 +24,13 @@ def periodic_jobs(service: Service) -> tuple[Job, ...]:
             service.key_management.pairs.retire_ended,
         ),
         Job("bulk-erase", 600, service.bulk.service.erase_expired),
-        *common_jobs(ground, service.audit_key),
+        *common_jobs(ground),
     )
 
 
-def common_jobs(ground: Ground, audit_key: AuditKey) -> tuple[Job, ...]:
+def common_jobs(ground: Ground) -> tuple[Job, ...]:
     """Return what a host of any role does."""
     return (
-        Job(
-            "audit-checkpoint",
-            ground.settings.audit.checkpoint_seconds,
-            lambda: ground.audit.checkpoint(audit_key),
-        ),
         Job("proposals", 30, ground.control.resume),
         Job("purge", 60, lambda: purge_all_expired(ground.database, now=ground.clock.now())),
     )

@@ -143,9 +143,10 @@ def secret_from_environment(variable: str) -> SecretSource | None:
 def effective(settings: Settings) -> dict[str, Any]:
     """Return every value that is in force, for people. Passwords in URLs are masked."""
     tree: dict[str, Any] = settings.model_dump(mode="json")
-    url = settings.database.url
-    if url is not None and "@" in url:
-        scheme, _, rest = url.partition("://")
-        user, _, place = rest.rpartition("@")
-        tree["database"]["url"] = f"{scheme}://{user.partition(':')[0]}:***@{place}"
+    for key in ("url", "owner_url"):
+        url = tree["database"][key]
+        if url is not None and "@" in url:
+            scheme, _, rest = url.partition("://")
+            user, _, place = rest.rpartition("@")
+            tree["database"][key] = f"{scheme}://{user.partition(':')[0]}:***@{place}"
     return tree

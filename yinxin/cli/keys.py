@@ -22,8 +22,9 @@ from keystore.backup import (
 )
 from yinxin.ceremonies import read_some
 from yinxin.cli.context import Invocation, actor, local
+from yinxin.keys import open_keys
 from yinxin.state import hold, prepare_state
-from yinxin.wiring import open_ground, open_keys
+from yinxin.wiring import open_ground
 
 _File = click.Path(exists=True, dir_okay=False, path_type=Path)
 

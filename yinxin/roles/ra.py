@@ -21,6 +21,7 @@ from ca.routes_desk import make_desk_router
 from ca.routes_exchange import make_outbox_router
 from ca.sqldesk import SQLDeskStore
 from ca.sqlorganisations import SQLOrganisationStore
+from core.audit_export import AuditExporter
 from core.errors import Misconfigured, TrustError
 from core.identity import SYSTEM_ACTOR, Role
 from core.jobs import Job, JobRunner
@@ -30,15 +31,17 @@ from keystore.registry import KeyStore
 from yinxin import server
 from yinxin.app_parts import add_administration, add_provider, limited, new_app, surround
 from yinxin.audit_key import AuditKey
+from yinxin.auditing import export_runner, make_exporter
 from yinxin.first_start import ensure_administrators, ensure_signing_keys
 from yinxin.health_routes import check_database, make_health_router
 from yinxin.host_identity import HostIdentity, read_identity
 from yinxin.jobs import common_jobs
+from yinxin.keys import open_keys
 from yinxin.roles.beside import NoCertificateLogin, only
 from yinxin.roles.say import say, say_links
 from yinxin.settings import Settings
 from yinxin.state import State
-from yinxin.wiring import Ground, open_ground, open_keys
+from yinxin.wiring import Ground, open_ground
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +52,7 @@ class DeskService:
 
     ground: Ground
     audit_key: AuditKey
+    exporter: AuditExporter
     desk: Desk
     branch: FollowedBranch
     provider: Provider
@@ -57,9 +61,13 @@ class DeskService:
     def open(cls, ground: Ground, keystore: KeyStore) -> Self:
         """Put it together, and make what the first start makes. Raises `Misconfigured`."""
         settings, database = ground.settings, ground.database
+        audit_key = AuditKey.open(keystore)
         return cls(
             ground=ground,
-            audit_key=AuditKey.open(keystore),
+            audit_key=audit_key,
+            exporter=make_exporter(
+                settings.audit, ground.audit, audit_key, hostname=settings.server.public_host
+            ),
             desk=Desk(
                 SQLDeskStore(database),
                 profiles=load_profiles(settings.ca.profiles_directory),
@@ -78,6 +86,7 @@ class DeskService:
             provider=Provider.assemble(
                 settings.authn,
                 database,
+                ground.administration,
                 signers=ensure_signing_keys(keystore),
                 verifier=NoCertificateLogin(),
                 audit=ground.audit,
@@ -116,14 +125,15 @@ def serve_desk(settings: Settings, state: State) -> None:
         for context in contexts:
             identity.load_into(context, keystore)
         links = ensure_administrators(ground.administration)
-        jobs = JobRunner(
-            ground.database, common_jobs(ground, service.audit_key), clock=ground.clock
-        )
+        jobs = JobRunner(ground.database, common_jobs(ground), clock=ground.clock)
         stack.callback(jobs.stop)
         rounds = JobRunner(
             ground.database, _rounds(service, identity, keystore), clock=ground.clock
         )
         stack.callback(rounds.stop)
+        stack.callback(service.exporter.close)
+        exports = export_runner(ground.database, service.exporter, clock=ground.clock)
+        stack.callback(exports.stop)
         listeners = [server.Listener(sockets[0], make_operators_app(service), tls=contexts[0])]
         if pulled:
             server.require_client_certificates(contexts[1], identity.root_pem)
@@ -132,22 +142,23 @@ def serve_desk(settings: Settings, state: State) -> None:
         def started() -> None:
             jobs.start()
             rounds.start()
+            exports.start()
             _announce(settings, state, identity)
             say_links(settings, state, links)
             say("")
             say("Ready. Ctrl-C stops.")
 
         server.run(tuple(listeners), started=started)
-        try:
-            ground.audit.checkpoint(service.audit_key)
-        except TrustError:
-            log.exception("the last checkpoint of the audit log could not be made")
+        exports.stop()
+        service.exporter.finish()
 
 
 def make_operators_app(service: DeskService) -> Any:
     """API, login and pages for the operators of the branch."""
     app = new_app("Yinxin registration authority")
-    app.include_router(make_health_router(lambda: [check_database(service.ground)]))
+    app.include_router(
+        make_health_router(lambda: [check_database(service.ground)], service.exporter)
+    )
     registration = service.ground.registration
     app.include_router(
         make_desk_router(service.desk, registration.organisations, registration.rights)

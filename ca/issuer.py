@@ -104,6 +104,8 @@ class Issuer:
     """The issuing CA whose next generation this is."""
     takes_over_at: datetime | None = None
     """When requests that name the issuer it succeeds begin to be signed by this one."""
+    crosses: tuple[bytes, ...] = ()
+    """DER of certificates that outside CAs issued for this key, and those above it."""
     earlier: tuple[Issuer, ...] = ()
     """The other generations, which finish what they reserved before the take-over."""
 

@@ -12,7 +12,7 @@ from cryptography import x509
 from typing_extensions import override
 
 from ca.issuer import Issuer
-from ca.store import IssuerRecord, IssuerStore
+from ca.store import IssuerRecord, IssuerStore, Outside
 from core.clock import Clock
 from core.errors import Misconfigured, NotFound
 from keystore import keyref
@@ -116,6 +116,15 @@ class Generations(Mapping[str, Issuer]):
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
+    def succeeded(self, name: str, *, by: datetime) -> bool:
+        """Whether a later generation than this one has taken over by then."""
+        mine = self._issuers[name]
+        began = mine.takes_over_at or _BEGINNING
+        return any(
+            one.takes_over_at is not None and began < one.takes_over_at <= by
+            for one in self.family(mine.succeeds or name)
+        )
+
     def family(self, name: str) -> tuple[Issuer, ...]:
         """Return every generation of an issuer, those to come included."""
         return tuple(one for one in self._issuers.values() if name in (one.name, one.succeeds))
@@ -134,17 +143,21 @@ def load_issuers(
     Raises `Misconfigured` for a lost key.
     """
     loaded: dict[str, Issuer] = {}
+    outside = store.list_outside()
     for record in store.list_issuers():
-        chain: tuple[bytes, ...] = ()
+        around = outside.get(record.name, Outside())
+        chain, crosses = around.above, around.crosses
         if record.parent is not None:
             parent = loaded[record.parent]
             chain = (parent.certificate, *parent.chain)
+            crosses = (*crosses, *parent.crosses)
         old = None if known is None else known.get(record.name)
-        if old is not None and (old.certificate, old.chain) == (record.certificate, chain):
+        now = (record.certificate, chain, crosses)
+        if old is not None and (old.certificate, old.chain, old.crosses) == now:
             loaded[record.name] = old
         else:
-            fresh = load_issuer(record, chain, keystore, revocation_url)
-            loaded[record.name] = replace(fresh, blocked_keys=blocked_keys)
+            made = load_issuer(record, chain, keystore, revocation_url)
+            loaded[record.name] = replace(made, crosses=crosses, blocked_keys=blocked_keys)
     return loaded
 
 

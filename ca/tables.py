@@ -7,6 +7,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     Index,
+    Integer,
     LargeBinary,
     String,
     Table,
@@ -92,6 +93,18 @@ issuers = Table(
     # The next generation of another issuer, and from when on it signs (docs/ceremony.md).
     Column("succeeds", String(64), nullable=True),
     Column("takes_over_at", UTCDateTime, nullable=True),
+)
+
+outside_certificates = Table(
+    "outside_certificates",
+    metadata,
+    Column("issuer", String(64), primary_key=True),
+    Column("fingerprint", String(64), primary_key=True),
+    Column("kind", String(8), nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("certificate", LargeBinary, nullable=False),
+    Column("created_at", UTCDateTime, nullable=False),
+    CheckConstraint("kind IN ('above', 'cross')", name="kind_known"),
 )
 
 revocation_positions = Table(

@@ -24,6 +24,7 @@ from yinxin.cli.certificates import CERTIFICATE_COMMANDS
 from yinxin.cli.context import Invocation
 from yinxin.cli.control import CONTROL_COMMANDS
 from yinxin.cli.database import DATABASE_COMMANDS
+from yinxin.cli.health import HEALTH_COMMANDS
 from yinxin.cli.host import HOST_COMMANDS
 from yinxin.cli.key_management import KEY_COMMANDS
 from yinxin.cli.keys import KEYS_COMMANDS
@@ -81,6 +82,7 @@ for command in (
     *REQUEST_COMMANDS,
     *BULK_COMMANDS,
     *CERTIFICATE_COMMANDS,
+    *HEALTH_COMMANDS,
     *KEY_COMMANDS,
     *KEYS_COMMANDS,
     *CONTROL_COMMANDS,

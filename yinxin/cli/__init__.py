@@ -1,5 +1,6 @@
 """The command line: ``yinxin``.
 
+Commands that open the state directory (serve, config, audit, check, crl, user, client, token, key,
 Commands that open the state directory (serve, config, audit, crl, user, client, token, key,
 host, ra) act for whoever owns that directory. Commands on certificates (request, certificate,
 host) act for whoever owns that directory. Commands on certificates (request, bulk, certificate,
@@ -21,6 +22,7 @@ from yinxin.cli.audit import AUDIT_COMMANDS
 from yinxin.cli.bulk import BULK_COMMANDS
 from yinxin.cli.ceremony import CEREMONY_COMMANDS
 from yinxin.cli.certificates import CERTIFICATE_COMMANDS
+from yinxin.cli.check import CHECK_COMMANDS
 from yinxin.cli.context import Invocation
 from yinxin.cli.control import CONTROL_COMMANDS
 from yinxin.cli.database import DATABASE_COMMANDS
@@ -28,6 +30,7 @@ from yinxin.cli.health import HEALTH_COMMANDS
 from yinxin.cli.host import HOST_COMMANDS
 from yinxin.cli.key_management import KEY_COMMANDS
 from yinxin.cli.keys import KEYS_COMMANDS
+from yinxin.cli.lint import LINT_COMMANDS
 from yinxin.cli.local import LOCAL_COMMANDS
 from yinxin.cli.login import login
 from yinxin.cli.massrevocation import MASS_REVOCATION_COMMANDS
@@ -95,6 +98,8 @@ for command in (
     *NOTICE_COMMANDS,
     *PUBLICATION_COMMANDS,
     *ORGANISATION_COMMANDS,
+    *LINT_COMMANDS,
+    *CHECK_COMMANDS,
     *REVIEW_COMMANDS,
     *SUBJECT_COMMANDS,
     *STATISTICS_COMMANDS,

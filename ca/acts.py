@@ -26,7 +26,8 @@ TELL_BRANCH: Final = "/ra/v1/branch"
 """At the RA, when the CA calls."""
 MOST_ACTS: Final = 4
 """In one answer: an act may carry a request of 90 000 octets."""
-MOST_ORGANISATIONS: Final = 2_000
+MOST_ORGANISATIONS: Final = 1_000
+"""In one body of 262 144 octets, with names of usual length."""
 
 _Id = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 _Person = Annotated[str, Field(pattern=r"^[\w.@-]{1,64}$")]
@@ -119,11 +120,26 @@ class Branch(_Wire):
 
     places: Annotated[tuple[Place, ...], Field(min_length=1, max_length=MOST_ORGANISATIONS)]
 
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over the canonical branch."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+
+_Known = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None
+
+
+class BranchCall(_Wire):
+    """Ask for the branch, unless it is the known one."""
+
+    known: _Known
+
 
 class Outbox(_Wire):
-    """Acts that wait for the CA."""
+    """Acts that wait for the CA, and which branch the RA follows since it was started."""
 
     acts: Annotated[tuple[Act, ...], Field(max_length=MOST_ACTS)]
+    known: _Known
 
 
 class Nothing(_Wire):

@@ -32,6 +32,8 @@ class FollowedBranch:
         self._transactions = transactions
         self._audit = audit
         self._clock = clock
+        self.known: str | None = None
+        """The fingerprint of the branch that was followed last, since the start."""
 
     def follow(self, branch: Branch) -> bool:
         """Return whether anything changed. Raises `Refused` for another branch than before."""
@@ -51,6 +53,7 @@ class FollowedBranch:
                 self._audit.record(
                     "branch.followed", actor=SYSTEM_ACTOR, detail={"top": top.id, "changed": count}
                 )
+        self.known = branch.fingerprint
         return count > 0
 
     def _follow(self, place: Place) -> bool:

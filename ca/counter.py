@@ -17,7 +17,7 @@ from ca.dual import PairService
 from ca.enrollment import EnrollmentService, Idempotency
 from ca.formats import CertificateFormat, render
 from ca.issuer import Issuer
-from ca.operations import Operation
+from ca.operations import Operation, ReviewRules
 from ca.organisations import Organisations
 from ca.organisations_store import Level, Organisation, OrganisationQuery
 from ca.registrars import Registrar
@@ -65,6 +65,7 @@ class Counter:
         certificates: CertificateStore,
         organisations: Organisations,
         rights: Rights,
+        reviews: ReviewRules,
         done: DoneStore,
         transactions: Transactions,
         accept_empty_sm2_id: bool,
@@ -76,6 +77,7 @@ class Counter:
         self._certificates = certificates
         self._organisations = organisations
         self._rights = rights
+        self._reviews = reviews
         self._done = done
         self._transactions = transactions
         self._accept_empty_sm2_id = accept_empty_sm2_id
@@ -197,6 +199,12 @@ class Counter:
             organisation=found.organisation_id,
             profile=found.profile,
         )
+        review = self._reviews.needed(act.operation, found.profile, found.organisation_id)
+        if review.review and act.entered_by == act.reviewed_by:
+            raise Refused(
+                "a review rule here asks for a second person: set registration.review_changes at "
+                "the registration authority, and have somebody else review it"
+            )
         actor = f"{registrar.operator}:{act.reviewed_by}"
         with self._transactions.transaction():
             known = self._done.find_done(registrar.name, act.id)

@@ -121,6 +121,7 @@ class Desk:
         *,
         profiles: Mapping[str, CertificateProfile],
         separate_approver: bool,
+        review_changes: bool,
         accept_empty_sm2_id: bool,
         transactions: Transactions,
         audit: AuditLog,
@@ -129,6 +130,7 @@ class Desk:
         self.profiles = profiles
         self._store = store
         self._separate_approver = separate_approver
+        self._review_changes = review_changes
         self._accept_empty_sm2_id = accept_empty_sm2_id
         self._transactions = transactions
         self._audit = audit
@@ -184,30 +186,27 @@ class Desk:
         organisation: str | None,
         actor: str,
     ) -> DeskRecord:
-        """Enter a change of status, which needs no second person here.
-
-        It takes trust away, or gives back what a hold took.
-        """
-        now = self._clock.now()
+        """Enter a change of status; it is sent at once unless changes are reviewed, too."""
+        now, direct = self._clock.now(), not self._review_changes
         return self._enter(
             DeskRecord(
                 id=secrets.token_hex(16),
-                state=DeskState.SENT,
+                state=DeskState.SENT if direct else DeskState.PENDING,
                 operation=operation,
                 profile=None,
                 organisation_id=organisation,
                 body=reason or "",
                 requester=actor,
                 created_at=now,
-                decided_by=actor,
-                decided_at=now,
+                decided_by=actor if direct else None,
+                decided_at=now if direct else None,
                 issuer=issuer,
                 serial=serial,
             )
         )
 
     def approve(self, act_id: str, *, actor: str) -> DeskRecord:
-        """Put an application into the outbox. Raises `Forbidden`, `Conflict`."""
+        """Put an act into the outbox. Raises `Forbidden`, `Conflict`."""
         record = self.get(act_id)
         if self._separate_approver and record.requester == actor:
             raise Forbidden("who enters a request does not review it (ca.separate_approver)")
@@ -215,7 +214,7 @@ class Desk:
         return self.get(act_id)
 
     def reject(self, act_id: str, *, actor: str, reason: str) -> DeskRecord:
-        """End an application here, with a reason its requester can read."""
+        """End an act here, with a reason its requester can read."""
         self._decide(self.get(act_id), DeskState.REJECTED, actor, reason)
         return self.get(act_id)
 

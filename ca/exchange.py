@@ -28,6 +28,19 @@ class Calls(Protocol):
     def post(self, path: str, body: dict[str, Any], *, repeatable: bool) -> Any: ...
 
 
+class FollowsBranch(Protocol):
+    """The RA's copy of its part of the tree."""
+
+    @property
+    def known(self) -> str | None:
+        """The fingerprint of the branch that was followed last, since the start."""
+        ...
+
+    def follow(self, branch: Branch) -> object:
+        """Make the copy the same."""
+        ...
+
+
 class KeepsOutcomes(Protocol):
     """The desk's side of the outbox (`ca.desk.Desk`)."""
 
@@ -40,9 +53,11 @@ class KeepsOutcomes(Protocol):
         ...
 
 
-def bring(desk: KeepsOutcomes, authority: Calls, follow: Callable[[Branch], object]) -> int:
+def bring(desk: KeepsOutcomes, authority: Calls, followed: FollowsBranch) -> int:
     """Bring what waits to the authority; return how many acts ended. Raises `Unavailable`."""
-    follow(_parsed(Branch, authority.post(acts.BRANCH, {}, repeatable=True)))
+    branch = authority.post(acts.BRANCH, {"known": followed.known}, repeatable=True)
+    if branch is not None:
+        followed.follow(_parsed(Branch, branch))
 
     def perform(act: Act) -> Outcome:
         body = act.model_dump(mode="json")
@@ -57,10 +72,12 @@ def bring(desk: KeepsOutcomes, authority: Calls, follow: Callable[[Branch], obje
 
 def collect(perform: Callable[[Act], Outcome], branch: Branch, registrar: Calls) -> int:
     """Fetch what waits at a registration authority, do it and tell; return how many acts ended."""
-    registrar.post(acts.TELL_BRANCH, branch.model_dump(mode="json"), repeatable=True)
 
     def fetch() -> Sequence[Act]:
-        return _parsed(Outbox, registrar.post(acts.FETCH, {}, repeatable=True)).acts
+        outbox = _parsed(Outbox, registrar.post(acts.FETCH, {}, repeatable=True))
+        if outbox.known != branch.fingerprint:
+            registrar.post(acts.TELL_BRANCH, branch.model_dump(mode="json"), repeatable=True)
+        return outbox.acts
 
     def perform_and_tell(act: Act) -> Outcome:
         outcome = perform(act)

@@ -8,9 +8,10 @@ from http import HTTPStatus
 from fastapi import APIRouter, Depends, Request
 
 from ca import acts
-from ca.acts import Act, Branch, Nothing, Outbox, Outcome
+from ca.acts import Act, Branch, BranchCall, Nothing, Outbox, Outcome
 from ca.counter import Counter
 from ca.desk import Desk
+from ca.exchange import FollowsBranch
 from ca.registrars import Registrar
 
 
@@ -27,15 +28,16 @@ def make_counter_router(
         return counter.perform(calling, act)
 
     @router.post(acts.BRANCH)
-    def branch(_: Nothing, calling: Registrar = calls) -> Branch:
-        return counter.branch(calling)
+    def branch(asked: BranchCall, calling: Registrar = calls) -> Branch | None:
+        found = counter.branch(calling)
+        return None if found.fingerprint == asked.known else found
 
     return router
 
 
 def make_outbox_router(
     desk: Desk,
-    follow: Callable[[Branch], object],
+    followed: FollowsBranch,
     *,
     require_authority: Callable[[Request], str],
 ) -> APIRouter:
@@ -44,7 +46,7 @@ def make_outbox_router(
 
     @router.post(acts.FETCH)
     def fetch(_: Nothing) -> Outbox:
-        return Outbox(acts=tuple(desk.outbox(limit=acts.MOST_ACTS)))
+        return Outbox(acts=tuple(desk.outbox(limit=acts.MOST_ACTS)), known=followed.known)
 
     @router.post(acts.ANSWER, status_code=HTTPStatus.NO_CONTENT)
     def answer(outcome: Outcome) -> None:
@@ -52,6 +54,6 @@ def make_outbox_router(
 
     @router.post(acts.TELL_BRANCH, status_code=HTTPStatus.NO_CONTENT)
     def tell_branch(branch: Branch) -> None:
-        follow(branch)
+        followed.follow(branch)
 
     return router

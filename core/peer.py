@@ -109,7 +109,7 @@ class Peer:
         if not self._slots.acquire(timeout=self._timeout):
             raise Unavailable(f"{self._name} is too slow: too many calls wait for it")
         try:
-            octets = json.dumps(body).encode()
+            octets = json.dumps(body, ensure_ascii=False).encode()
             status, answer = self._send(path, octets, repeatable=repeatable)
         finally:
             self._slots.release()

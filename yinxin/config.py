@@ -119,6 +119,9 @@ class RegistrationConfig(BaseModel):
     authority_keys: tuple[str, ...] = ()
     """In the registration authority's own settings: which keys the authority may show. What
     `yinxin host key` prints there, one for each of its nodes."""
+    review_changes: bool = False
+    """At a registration authority: revocation, freezing and unfreezing wait for a reviewer, too.
+    Needed where a review rule of the authority asks for a second person."""
     exchange_seconds: int = Field(default=5, ge=1, le=3_600)
     """How often acts are brought or fetched."""
     timeout_seconds: float = Field(default=10, ge=0.1, le=60)

@@ -59,6 +59,7 @@ class RegistrarDesk:
                 certificates=service.authority.store,
                 organisations=ground.registration.organisations,
                 rights=ground.registration.rights,
+                reviews=service.reviews,
                 done=SQLRegistrarStore(ground.database),
                 transactions=ground.database,
                 accept_empty_sm2_id=ground.settings.ca.accept_empty_sm2_id,

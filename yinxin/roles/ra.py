@@ -72,6 +72,7 @@ class DeskService:
                 SQLDeskStore(database),
                 profiles=load_profiles(settings.ca.profiles_directory),
                 separate_approver=settings.ca.separate_approver,
+                review_changes=settings.registration.review_changes,
                 accept_empty_sm2_id=settings.ca.accept_empty_sm2_id,
                 transactions=database,
                 audit=ground.audit,
@@ -93,6 +94,11 @@ class DeskService:
                 clock=ground.clock,
             ),
         )
+
+    @property
+    def known(self) -> str | None:
+        """The fingerprint of the branch that was followed last, since the start."""
+        return self.branch.known
 
     def follow(self, branch: Branch) -> None:
         """Follow the authority's tree; the first time, the operators there are get all of it."""
@@ -173,9 +179,7 @@ def make_outbox_app(service: DeskService) -> Any:
     app = new_app("Yinxin registration authority, for the authority")
     keys = frozenset(service.ground.settings.registration.authority_keys)
     only_authority = only(keys, what="the authority of this registration authority")
-    app.include_router(
-        make_outbox_router(service.desk, service.follow, require_authority=only_authority)
-    )
+    app.include_router(make_outbox_router(service.desk, service, require_authority=only_authority))
     return limited(app, service.ground)
 
 
@@ -194,7 +198,7 @@ def _rounds(service: DeskService, identity: HostIdentity, keystore: KeyStore) ->
 
     def carry() -> None:
         try:
-            bring(service.desk, authority, service.follow)
+            bring(service.desk, authority, service)
         except TrustError as error:
             log.warning("the authority was not reached", extra={"reason": str(error)})
 

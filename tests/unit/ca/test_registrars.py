@@ -13,7 +13,7 @@ from ca.branch import FollowedBranch
 from ca.counter import Counter
 from ca.desk import Desk, DeskState
 from ca.exchange import bring, collect
-from ca.operations import Operation
+from ca.operations import Operation, Review
 from ca.organisations_store import OrganisationQuery
 from ca.registrars import Registrar, Registrars
 from ca.revocation import RevocationService
@@ -49,6 +49,7 @@ class World:
         self.registrars = Registrars(self.store, registration.rights, **common)
         self.registrar = self.add("branch", KEY)
         pairs = key_management(authority).pairs
+        self.reviews = registration.reviews(PROFILES)
         self.enrollment = make_service(authority, pairs=pairs, **enrollment)
         self.counter = Counter(
             enrollment=self.enrollment,
@@ -58,6 +59,7 @@ class World:
             certificates=authority.store,
             organisations=registration.organisations,
             rights=registration.rights,
+            reviews=self.reviews,
             done=self.store,
             transactions=authority.database,
             accept_empty_sm2_id=False,
@@ -232,6 +234,17 @@ def test_a_change_of_status_that_fails_is_not_remembered_as_done(world: World) -
     assert world.perform(freeze).state is OutcomeState.DONE
 
 
+def test_a_review_rule_of_the_authority_asks_for_two_people_there(world: World) -> None:
+    given = world.perform(apply())
+    world.reviews.set_rule(
+        Operation.REVOKE, None, world.registration.hangzhou.id, Review(review=True), actor="alice"
+    )
+    alone = on(given, "revoke", reason="superseded")
+    assert "asks for a second person" in world.perform(alone).detail
+    two = on(given, "revoke", reason="superseded", reviewed_by="li")
+    assert world.perform(two).state is OutcomeState.DONE
+
+
 def test_a_certificate_of_another_branch_is_not_touched(world: World) -> None:
     given = world.perform(apply())
     other = world.add("other", "cd" * 32, world.registration.ningbo.id)
@@ -302,7 +315,12 @@ def desk(sqlite_database: Database, audit: MemoryAuditLog, clock: FakeClock) -> 
 
 
 def make_desk(database: Database, audit: MemoryAuditLog, clock: FakeClock, **changes: Any) -> Desk:
-    wanted = {"profiles": PROFILES, "separate_approver": False, "accept_empty_sm2_id": False}
+    wanted = {
+        "profiles": PROFILES,
+        "separate_approver": False,
+        "review_changes": False,
+        "accept_empty_sm2_id": False,
+    }
     return Desk(
         SQLDeskStore(database), transactions=database, audit=audit, clock=clock,
         **(wanted | changes),
@@ -372,6 +390,17 @@ def test_changes_of_status_keep_their_turn_and_waiting_applications_lose_theirs(
     desk.answered(Outcome(id=applications[0], state=OutcomeState.WAITING))
     waiting = [act.id for act in desk.outbox(limit=10)]
     assert waiting == [*changes, *applications[1:], applications[0]]
+
+
+def test_a_change_of_status_is_reviewed_where_changes_are(
+    sqlite_database: Database, audit: MemoryAuditLog, clock: FakeClock
+) -> None:
+    desk = make_desk(sqlite_database, audit, clock, review_changes=True)
+    freeze = desk.act(Operation.FREEZE, "x", "0" * 40, organisation=None, actor="wang")
+    assert desk.outbox(limit=1) == []
+    desk.approve(freeze.id, actor="li")
+    sent = desk.outbox(limit=1)[0]
+    assert (sent.entered_by, sent.reviewed_by) == ("wang", "li")
 
 
 def test_an_answer_is_kept_once(desk: Desk, audit: MemoryAuditLog) -> None:
@@ -456,12 +485,29 @@ class Wire:
         return answer
 
 
+class Followed:
+    """A registration authority's copy of its branch, remembered only."""
+
+    def __init__(self) -> None:
+        self.branches: list[Branch] = []
+
+    @property
+    def known(self) -> str | None:
+        return self.branches[-1].fingerprint if self.branches else None
+
+    def follow(self, branch: Branch) -> None:
+        self.branches.append(branch)
+
+
+def asked_branch(world: World, asked: dict[str, Any]) -> Any:
+    branch = world.counter.branch(world.registrar)
+    return None if branch.fingerprint == asked["known"] else branch.model_dump(mode="json")
+
+
 def test_an_answer_that_is_lost_is_asked_for_again(world: World, desk: Desk) -> None:
     wire = Wire(
         {
-            "/ra/v1/branch": lambda _: world.counter.branch(world.registrar).model_dump(
-                mode="json"
-            ),
+            "/ra/v1/branch": lambda asked: asked_branch(world, asked),
             "/ra/v1/acts": lambda act: world.perform(Act.model_validate(act)).model_dump(
                 mode="json"
             ),
@@ -469,22 +515,24 @@ def test_an_answer_that_is_lost_is_asked_for_again(world: World, desk: Desk) -> 
     )
     request_id = enter(desk).id
     desk.approve(request_id, actor="li")
-    branches: list[Branch] = []
-    assert bring(desk, wire, branches.append) == 1
-    assert branches[0].places[0].name == "杭州市"
+    followed = Followed()
+    assert bring(desk, wire, followed) == 1
+    assert followed.branches[0].places[0].name == "杭州市"
     other = enter(desk).id
     desk.approve(other, actor="li")
     wire.breaks = 2
     for _ in range(2):
         with pytest.raises(Unavailable):
-            bring(desk, wire, branches.append)
-    assert bring(desk, wire, branches.append) == 1
+            bring(desk, wire, followed)
+    assert bring(desk, wire, followed) == 1
+    assert len(followed.branches) == 1, "an unchanged branch is not sent again"
     assert desk.get(other).state is DeskState.DONE
     assert world.issued() == 2
 
 
 def test_what_is_fetched_is_done_and_told(world: World, desk: Desk) -> None:
     told: list[dict[str, Any]] = []
+    told_branch: list[Branch] = []
 
     def answer(outcome: dict[str, Any]) -> None:
         told.append(outcome)
@@ -492,9 +540,10 @@ def test_what_is_fetched_is_done_and_told(world: World, desk: Desk) -> None:
 
     wire = Wire(
         {
-            "/ra/v1/branch": lambda _: None,
+            "/ra/v1/branch": lambda told: told_branch.append(Branch.model_validate(told)),
             "/ra/v1/outbox": lambda _: {
-                "acts": [act.model_dump(mode="json") for act in desk.outbox(limit=4)]
+                "acts": [act.model_dump(mode="json") for act in desk.outbox(limit=4)],
+                "known": None if not told_branch else told_branch[-1].fingerprint,
             },
             "/ra/v1/outcomes": answer,
         }
@@ -507,6 +556,7 @@ def test_what_is_fetched_is_done_and_told(world: World, desk: Desk) -> None:
     assert {outcome["id"] for outcome in told} == set(requests)
     assert world.issued() == 6
     assert collect(world.perform, branch, wire) == 0
+    assert told_branch == [branch], "an unchanged branch is not told again"
 
 
 def test_a_freeze_that_waits_holds_back_what_comes_behind_it(world: World, desk: Desk) -> None:
@@ -524,7 +574,7 @@ def test_a_freeze_that_waits_holds_back_what_comes_behind_it(world: World, desk:
     wire = Wire(
         {
             "/ra/v1/branch": lambda _: None,
-            "/ra/v1/outbox": lambda _: {"acts": acts},
+            "/ra/v1/outbox": lambda _: {"acts": acts, "known": None},
             "/ra/v1/outcomes": lambda _: None,
         }
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from base64 import b64encode
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Final, Protocol
 
 from ca.acts import MOST_ORGANISATIONS, Act, Branch, Outcome, OutcomeState, Place
 from ca.dual import PairService
@@ -31,9 +31,9 @@ from ca.submitting import request_in
 from core.errors import Conflict, NotFound, Refused, TrustError, Unavailable
 from core.transaction import Transactions
 
-SUBJECTS_ARE_NOT_HERE = (
-    "an application of a registration authority carries a request, and no subject_id: subjects "
-    "are kept at the certificate authority"
+_NOT_WHOLE: Final = (
+    "an application of a registration authority carries a CSR, and no subject_id: subjects and "
+    "pick-ups are kept at the certificate authority"
 )
 
 log = logging.getLogger(__name__)
@@ -129,8 +129,8 @@ class Counter:
 
     def _apply(self, registrar: Registrar, act: Act) -> Outcome:
         body = act.request
-        if body is None or body.subject_id is not None:
-            raise Refused(SUBJECTS_ARE_NOT_HERE)
+        if body is None or body.csr is None or body.subject_id is not None:
+            raise Refused(_NOT_WHOLE)
         organisation = self._rights.place(
             registrar.operator,
             Operation.APPLY,

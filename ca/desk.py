@@ -145,6 +145,8 @@ class Desk:
         """
         if body.subject_id is not None:
             raise Refused("subject_id: subjects are kept at the certificate authority")
+        if body.csr is None:
+            raise Refused("without a CSR: pick-ups are kept at the certificate authority")
         profile = self.profiles.get(body.profile)
         if profile is None:
             raise NotFound(f"there is no profile {body.profile}")

@@ -12,7 +12,7 @@ from ca.operations import Operation
 from ca.requests import RequestState
 from ca.rights_store import Step
 from ca.routes_access import Access
-from ca.schemas import RejectRequest, RequestList, RequestView, SubmitRequest
+from ca.schemas import MakeRequest, RejectRequest, RequestList, RequestView, SubmitRequest
 from ca.submitting import request_in
 from ca.wire import Cursor, Limit, Reader, Writer, problems, scope_of
 
@@ -26,7 +26,9 @@ def add_request_routes(
         "/requests",
         tags=["requests"],
         summary="Submit a request for a certificate",
-        description="201 when the certificate is issued, 202 when it waits for approval. With an "
+        description="201 when the certificate is issued, 202 when it waits for somebody. Without "
+        "a CSR, its subscriber brings the key to a pick-up, or its maker to the make step. With "
+        "an "
         "Idempotency-Key the same call can be repeated after any failure and gives the same "
         "certificate; another body under the same key is refused.",
         status_code=HTTPStatus.CREATED,
@@ -105,11 +107,14 @@ def add_request_routes(
         summary="Make the certificate of a reviewed request",
         description="For requests whose profile or review rule has a make step. Who reviewed "
         "does not make.",
-        responses=problems(404, 409, 422, 503),
+        responses=problems(404, 409, 413, 422, 503),
         dependencies=[access.act_on_request(Step.MAKE)],
     )
-    def make(asking: Writer, request_id: str) -> RequestView:
-        return RequestView.of(enrollment.make(request_id, actor=asking.name))
+    def make(asking: Writer, request_id: str, body: MakeRequest) -> RequestView:
+        spki = None
+        if body.csr is not None:
+            spki = parse_csr(body.csr.encode(), accept_empty_sm2_id=accept_empty_sm2_id).spki
+        return RequestView.of(enrollment.make(request_id, actor=asking.name, spki=spki))
 
     @router.post(
         "/requests/{request_id}/reject",

@@ -18,10 +18,10 @@ import crl.routes_publication
 import keystore.escrow.routes
 import yinxin.health.routes
 from ca.registrars import Registrar
+from core.http import client_certificate
 from yinxin.app_parts import add_administration, add_provider, limited, new_app, surround
 from yinxin.health_routes import check_authority, make_health_router
 from yinxin.registrars import RegistrarDesk
-from yinxin.roles.beside import shown_by
 from yinxin.wiring import Service
 
 
@@ -37,7 +37,7 @@ def make_machine_app(service: Service, registrars: RegistrarDesk) -> Any:
     """The API and the registrars' counter, for the listener that requires client certificates."""
 
     def require_registrar(request: Request) -> Registrar:
-        return registrars.require(shown_by(request))
+        return registrars.require(client_certificate(request))
 
     app = new_app("Yinxin for machines")
     _add_api(app, service)
@@ -70,10 +70,10 @@ def _add_api(app: FastAPI, service: Service) -> None:
     app.include_router(make_health_router(lambda: check_authority(service), service.exporter))
     app.include_router(
         ca.routes.make_router(
-            service.enrollment,
-            service.revocation,
+            service.operations.enrollment,
             service.authority.store,
             service.key_management.pairs,
+            service.operations.desks,
             service.issuers,
             organisations=ground.registration.organisations,
             subjects=service.subjects,

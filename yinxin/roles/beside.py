@@ -8,8 +8,8 @@ from fastapi import Request
 from typing_extensions import override
 
 from authn.certlogin import CertificateVerifier, VerifiedCertificate
-from authn.middleware import CLIENT_CERTIFICATE
 from core.errors import Refused
+from core.http import client_certificate
 from core.peer import require_key
 
 
@@ -28,12 +28,6 @@ def only(keys: frozenset[str], *, what: str) -> Callable[[Request], str]:
     """Make a dependency that lets in who shows one of `keys` in TLS. Raises `Forbidden`."""
 
     def require_peer(request: Request) -> str:
-        return require_key(shown_by(request), keys, what=what)
+        return require_key(client_certificate(request), keys, what=what)
 
     return require_peer
-
-
-def shown_by(request: Request) -> bytes | None:
-    """Return the certificate that the caller showed in TLS."""
-    shown = request.scope.get(CLIENT_CERTIFICATE)
-    return shown if isinstance(shown, bytes) else None

@@ -148,7 +148,8 @@ def test_a_pair_is_given_whole(world: World) -> None:
         ({"issuer": "nobody"}, "no issuer nobody"),
         ({"validity_days": 36_000}, "allows 1 to 1095 days"),
         ({"csr": "-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n"}, "PEM"),
-        ({"subject_id": "0" * 32}, "subjects are kept at the certificate authority"),
+        ({"subject_id": "0" * 32}, "no subject_id"),
+        ({"csr": None, "subject": [{"type": "CN", "value": "x"}]}, "carries a CSR"),
     ],
 )
 def test_what_it_may_not_have_is_refused_with_a_reason_and_forgotten(
@@ -366,6 +367,7 @@ def test_the_same_key_gives_the_same_record_and_another_body_is_refused(desk: De
         ({"profile": "root"}, Refused),
         ({"csr": "x"}, Malformed),
         ({"subject_id": "0" * 32}, Refused),
+        ({"csr": None, "subject": [{"type": "CN", "value": "x"}]}, Refused),
     ],
 )
 def test_what_can_be_seen_to_be_wrong_is_refused_at_the_desk(

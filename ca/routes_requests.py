@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Response
 
+from ca.csr import parse_csr
 from ca.enrollment import EnrollmentService, Idempotency
 from ca.operations import Operation
 from ca.requests import RequestState

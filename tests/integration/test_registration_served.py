@@ -143,5 +143,6 @@ def test_the_owner_of_the_state_can_let_somebody_in_again(
     ask("business", "right", "revoke", right["id"])
     assert ask("business", "right", "list", "--operator", "zhao")["items"] == []
 
+
 def test_the_re_audit_finds_nothing(service: Service) -> None:
     assert "no fault" in service.yinxin("check")

@@ -34,6 +34,11 @@ class CAConfig(BaseModel):
         description="Refuse that a requester approves the own request. False by default, because "
         "a first start creates only one business administrator.",
     )
+    identifier_key: str = Field(
+        default="software:object=identifier-digests",
+        description="The SM2 key that opens the key under which numbers of identity cards and "
+        "passports are digested. Made with the first of them; lost, they cannot be recognised.",
+    )
     separate_steps: bool = Field(
         default=True,
         description="Refuse that one operator holds entry and review, or review and make, of the "

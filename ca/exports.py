@@ -47,7 +47,7 @@ def table(store: CertificateStore, query: CertificateQuery, form: TableFormat) -
     # The first page is read here: an error of it is still an answer and not half a table.
     first = store.search_certificates(query, limit=_PAGE)
     rows = _rows(store, query, first)
-    body = (_line(row) for row in rows) if form == "csv" else _chunks(workbook(rows))
+    body = (csv_line(row) for row in rows) if form == "csv" else _chunks(workbook(rows))
     return StreamingResponse(
         body,
         media_type=TABLE_TYPES[form],
@@ -77,19 +77,21 @@ def _rows(
     while True:
         for record in page.items:
             fields = CertificateView.of(record).model_dump(mode="json")
-            yield tuple(_cell(fields[name]) for name in _COLUMNS)
+            yield tuple(cell(fields[name]) for name in _COLUMNS)
         if page.next_cursor is None:
             return
         page = store.search_certificates(query, cursor=page.next_cursor, limit=_PAGE)
 
 
-def _cell(value: str | None) -> str:
+def cell(value: str | None) -> str:
+    """Return a value as one cell that no spreadsheet runs."""
     text = value or ""
     # Spreadsheets take such a cell for a formula.
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t")) else text
 
 
-def _line(cells: tuple[str, ...]) -> str:
+def csv_line(cells: tuple[str, ...]) -> str:
+    """Return one line of a CSV table (RFC 4180)."""
     buffer = io.StringIO()
     csv.writer(buffer).writerow(cells)
     return buffer.getvalue()

@@ -95,7 +95,7 @@ class Rights:
         step: Step | None,
         *,
         organisation: str | None,
-        profile: str,
+        profile: str | None,
     ) -> str | None:
         """Return where a new request belongs: `organisation`, or the only place there is.
 

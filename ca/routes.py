@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
 
+from ca.belonging import belonging_of
 from ca.config import CAConfig
 from ca.dual import PairService
 from ca.enrollment import EnrollmentService
 from ca.organisations import Organisations
-from ca.reviews import Reviews
 from ca.revocation import RevocationService
 from ca.rights import Rights
 from ca.routes_access import Access
 from ca.routes_certificates import add_certificate_routes
-from ca.routes_organisations import add_organisation_routes
 from ca.routes_pairs import add_pair_routes
 from ca.routes_requests import add_request_routes
-from ca.routes_reviews import add_review_routes
-from ca.routes_rights import add_right_routes
 from ca.schemas import IssuerView, ProfileView
 from ca.store import CertificateStore
+from ca.subjects import Subjects
 from core.clock import Clock
 from core.http import require_role
 from core.identity import Principal, Role
@@ -36,21 +35,24 @@ def make_router(
     pairs: PairService,
     *,
     organisations: Organisations,
+    subjects: Subjects,
     rights: Rights,
-    reviews: Reviews,
     config: CAConfig,
     clock: Clock,
 ) -> APIRouter:
-    """Serve organisations, rights, requests, pairs, certificates, issuers and profiles."""
+    """Serve requests, pairs, certificates, issuers and profiles."""
     router = APIRouter(prefix="/api/v1")
-    add_organisation_routes(router, organisations, rights)
-    add_right_routes(router, rights)
-    add_review_routes(router, reviews, rights)
-    access = Access(rights, enrollment, certificates)
+    access = Access(rights, enrollment, certificates, subjects)
     add_request_routes(router, enrollment, access, accept_empty_sm2_id=config.accept_empty_sm2_id)
     add_pair_routes(router, pairs, access)
     add_certificate_routes(
-        router, certificates, revocation, enrollment.issuers, access, clock=clock
+        router,
+        certificates,
+        revocation,
+        enrollment.issuers,
+        access,
+        belonging=partial(belonging_of, organisations=organisations, subjects=subjects),
+        clock=clock,
     )
 
     @router.get("/issuers", tags=["issuers"], summary="List the issuers")

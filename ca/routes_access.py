@@ -16,19 +16,48 @@ from ca.rights import Rights
 from ca.rights_store import Step
 from ca.serials import from_hex
 from ca.store import CertificateRecord, CertificateStore
+from ca.subjects import Subjects
 from ca.wire import Reader, Writer, require_sight
-from core.errors import NotFound
+from core.errors import NotFound, Refused
+from core.identity import Principal
 
 
 class Access:
     """Makes the dependencies. Each raises `Forbidden` with the right that is missing."""
 
     def __init__(
-        self, rights: Rights, enrollment: EnrollmentService, certificates: CertificateStore
+        self,
+        rights: Rights,
+        enrollment: EnrollmentService,
+        certificates: CertificateStore,
+        subjects: Subjects,
     ) -> None:
         self.rights = rights
         self._enrollment = enrollment
         self._certificates = certificates
+        self._subjects = subjects
+
+    def place(
+        self,
+        asking: Principal,
+        operation: Operation,
+        *,
+        profile: str,
+        organisation: str | None,
+        subject: str | None,
+    ) -> str | None:
+        """Return where a new request belongs; the subject's organisation, if it names one.
+
+        Raises `Forbidden`, and `Refused` when `organisation` is not the subject's.
+        """
+        if subject is not None:
+            belongs = self._subjects.get(subject).organisation
+            if organisation not in (None, belongs):
+                raise Refused("the subject belongs to another organisation: move it, or ask there")
+            organisation = belongs
+        return self.rights.place(
+            asking.name, operation, Step.ENTRY, organisation=organisation, profile=profile
+        )
 
     def act_on_request(self, step: Step | None, operation: Operation | None = None) -> Any:
         """Take `operation` (None: the request's own) where the request belongs."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, Request, Response
 
+from ca.belonging import Belonging
 from ca.exports import TABLE_TYPES, table
 from ca.formats import MEDIA_TYPE, CertificateFormat, negotiate, render
 from ca.issuer import Issuer
@@ -14,6 +15,7 @@ from ca.operations import Operation
 from ca.revocation import RevocationService
 from ca.routes_access import Access
 from ca.schemas import CertificateList, CertificateView, RevokeRequest
+from ca.schemas_belonging import CertificateDetail
 from ca.schemas_inventory import SearchCriteria
 from ca.serials import from_hex, to_hex
 from ca.store import CertificateRecord, CertificateStore
@@ -33,6 +35,7 @@ def add_certificate_routes(
     issuers: Mapping[str, Issuer],
     access: Access,
     *,
+    belonging: Callable[[CertificateRecord], Belonging],
     clock: Clock,
 ) -> None:
     """Add ``/certificates`` to `router`."""
@@ -62,7 +65,7 @@ def add_certificate_routes(
         tags=["certificates"],
         summary="Fetch a certificate: JSON, PEM, DER, chain or PKCS#7",
         description="The form is chosen by `format`, or by the Accept header.",
-        response_model=CertificateView,
+        response_model=CertificateDetail,
         responses={200: {"content": _FORMS}, **problems(404, 409)},
         dependencies=[access.see_certificate()],
     )
@@ -72,13 +75,13 @@ def add_certificate_routes(
         issuer: str,
         serial: str,
         format: CertificateFormat | None = None,  # noqa: A002 - wire name
-    ) -> CertificateView | Response:
+    ) -> CertificateDetail | Response:
         record = store.find_certificate(issuer, from_hex(serial))
         if record is None:
             raise NotFound(f"{issuer} has no certificate with serial {serial}")
         form = format or negotiate(request.headers.get("accept", ""))
         if form is CertificateFormat.JSON:
-            return CertificateView.of(record)
+            return CertificateDetail.with_belonging(record, belonging(record))
         return _octets(record, issuers, form)
 
     _add_changes(router, revocation, access)

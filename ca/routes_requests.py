@@ -43,12 +43,12 @@ def add_request_routes(
         response: Response,
         idempotency_key: Annotated[str | None, Header(max_length=128)] = None,
     ) -> RequestView:
-        organisation = access.rights.place(
-            asking.name,
+        organisation = access.place(
+            asking,
             Operation.APPLY,
-            Step.ENTRY,
-            organisation=body.organisation,
             profile=body.profile,
+            organisation=body.organisation,
+            subject=body.subject_id,
         )
         csr = parse_csr(body.csr.encode(), accept_empty_sm2_id=accept_empty_sm2_id)
         request = IssuanceRequest(
@@ -63,6 +63,7 @@ def add_request_routes(
             identity=tuple(body.identity.items()),
             validity_days=body.validity_days,
             organisation_id=organisation,
+            subject_id=body.subject_id,
         )
         record = enrollment.submit(
             request,

@@ -59,13 +59,15 @@ class SubmitRequest(_Wire):
     """Identity extensions by the names that the profile gives them."""
     validity_days: Annotated[int, Field(ge=1, le=36600)] | None = None
     organisation: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] | None = None
-    """Where it belongs. Default: the only organisation where the caller may apply."""
+    """Where it belongs. Default: the subject's, or the only one where the caller may apply."""
+    subject_id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] | None = None
+    """Of the person, organisation or device that it is for, if it is kept."""
 
     @property
     def fingerprint(self) -> str:
         """SHA-256 over the canonical body: what an idempotency key stands for."""
         # Without what an earlier release did not have: its keys stand for the same bodies.
-        later = {"organisation"} if self.organisation is None else None
+        later = {name for name in ("organisation", "subject_id") if getattr(self, name) is None}
         canonical = json.dumps(self.model_dump(mode="json", exclude=later), sort_keys=True)
         return sha256(canonical.encode()).hexdigest()
 

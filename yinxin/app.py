@@ -9,6 +9,7 @@ from fastapi import FastAPI
 import ca.routes
 import ca.routes_bulk
 import ca.routes_notices
+import ca.routes_registration
 import crl.routes
 import keystore.escrow.routes
 from yinxin.app_parts import add_administration, add_provider, limited, new_app, surround
@@ -57,9 +58,19 @@ def _add_api(app: FastAPI, service: Service) -> None:
             service.authority.store,
             service.key_management.pairs,
             organisations=ground.registration.organisations,
+            subjects=service.subjects,
             rights=ground.registration.rights,
-            reviews=service.reviews,
             config=ground.settings.ca,
+            clock=ground.clock,
+        )
+    )
+    app.include_router(
+        ca.routes_registration.make_registration_router(
+            ground.registration.organisations,
+            service.subjects,
+            ground.registration.rights,
+            service.reviews,
+            service.statistics,
             clock=ground.clock,
         )
     )

@@ -14,6 +14,7 @@ import ca.tables
 import ca.tables_bulk
 import ca.tables_notices
 import ca.tables_organisations
+import ca.tables_subjects
 import core.audit_sql
 import core.control_tables
 import core.jobs
@@ -31,6 +32,7 @@ DECLARED_IN = (
     ca.tables_bulk,
     ca.tables_notices,
     ca.tables_organisations,
+    ca.tables_subjects,
     crl.tables,
     authn.tables,
 )

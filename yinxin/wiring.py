@@ -17,7 +17,10 @@ from ca.profiles import load_profiles
 from ca.reviews import Reviews
 from ca.revocation import RevocationService
 from ca.sqlrequests import SQLRequestStore
+from ca.sqlstatistics import SQLStatistics
 from ca.sqlstore import SQLCertificateStore
+from ca.statistics import StatisticsSource
+from ca.subjects import Subjects
 from core.audit_sql import SQLAuditLog
 from core.clock import Clock, SystemClock
 from core.control import DualControl
@@ -46,6 +49,7 @@ from yinxin.organisations import Registration, open_reviews
 from yinxin.schema import upgrade
 from yinxin.settings import PASSPHRASE_VARIABLE, PIN_VARIABLE, Settings, secret_from_environment
 from yinxin.state import State, write_passphrase
+from yinxin.subjects import open_subjects
 
 
 class _Common(TypedDict):
@@ -86,6 +90,8 @@ class Service:
     link: AuthorityLink
     key_management: KeyManagement
     reviews: Reviews
+    subjects: Subjects
+    statistics: StatisticsSource
     enrollment: EnrollmentService
     bulk: Bulk
     revocation: RevocationService
@@ -240,6 +246,15 @@ def open_service(ground: Ground) -> Service:
         link=link,
         key_management=key_management,
         reviews=reviews,
+        statistics=SQLStatistics(database),
+        subjects=open_subjects(
+            database,
+            keystore,
+            ground.registration.organisations,
+            identifier_key=settings.ca.identifier_key,
+            audit=ground.audit,
+            clock=ground.clock,
+        ),
         enrollment=EnrollmentService(
             profiles=authority.profiles,
             issuers=issuers,

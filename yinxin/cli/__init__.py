@@ -29,6 +29,8 @@ from yinxin.cli.operations import OPERATION_COMMANDS
 from yinxin.cli.organisations import ORGANISATION_COMMANDS
 from yinxin.cli.requests import REQUEST_COMMANDS
 from yinxin.cli.reviews import REVIEW_COMMANDS
+from yinxin.cli.statistics import STATISTICS_COMMANDS
+from yinxin.cli.subjects import SUBJECT_COMMANDS
 
 
 class _Sentences(click.Group):
@@ -75,5 +77,7 @@ for command in (
     *NOTICE_COMMANDS,
     *ORGANISATION_COMMANDS,
     *REVIEW_COMMANDS,
+    *SUBJECT_COMMANDS,
+    *STATISTICS_COMMANDS,
 ):
     main.add_command(command)

@@ -8,6 +8,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+import yinxin.schema  # noqa: F401 - every table, before a database is made
 from ca.bootstrap import NewIssuer, create_root, create_subordinate
 from ca.config import CAConfig
 from ca.contents import IssuanceRequest
@@ -16,6 +17,8 @@ from ca.issuer import Issued, Issuer
 from ca.profiles import CertificateProfile, load_profiles
 from ca.revocation import RevocationService
 from ca.routes import make_router
+from ca.routes_registration import make_registration_router
+from ca.sqlstatistics import SQLStatistics
 from ca.sqlstore import SQLCertificateStore
 from core.db import Database
 from core.http import install_problem_handlers
@@ -125,9 +128,19 @@ def app(authority: Authority, registration: Registration) -> FastAPI:
             authority.store,
             key_management(authority).pairs,
             organisations=registration.organisations,
+            subjects=registration.subjects(),
             rights=registration.rights,
-            reviews=registration.reviews(authority.profiles),
             config=CAConfig(revocation_url=URL),
+            clock=authority.clock,
+        )
+    )
+    app.include_router(
+        make_registration_router(
+            registration.organisations,
+            registration.subjects(),
+            registration.rights,
+            registration.reviews(authority.profiles),
+            SQLStatistics(authority.database),
             clock=authority.clock,
         )
     )

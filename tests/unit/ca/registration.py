@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from ca.operations import ReviewsOfProfiles
 from ca.organisations import Organisations
 from ca.organisations_store import Level
@@ -10,6 +12,8 @@ from ca.rights import Rights
 from ca.sqlorganisations import SQLOrganisationStore
 from ca.sqlreviews import SQLReviewRuleStore
 from ca.sqlrights import SQLRightStore
+from ca.sqlsubjects import SQLSubjectStore
+from ca.subjects import Subjects
 from core.audit import AuditLog
 from core.clock import Clock
 from core.db import Database
@@ -47,5 +51,13 @@ class Registration:
             self.organisations,
             profiles=profiles,
             default=ReviewsOfProfiles(profiles),
+            **self.common,
+        )
+
+    def subjects(self) -> Subjects:
+        return Subjects(
+            SQLSubjectStore(self.database),
+            self.organisations,
+            digest=lambda text: hashlib.sha256(text.encode()).hexdigest(),
             **self.common,
         )

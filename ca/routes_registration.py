@@ -1,0 +1,36 @@
+"""The API of the registration authority: organisations, subjects, rights, rules, statistics."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from ca.organisations import Organisations
+from ca.reviews import Reviews
+from ca.rights import Rights
+from ca.routes_organisations import add_organisation_routes
+from ca.routes_reviews import add_review_routes
+from ca.routes_rights import add_right_routes
+from ca.routes_statistics import add_statistics_routes
+from ca.routes_subjects import add_subject_routes
+from ca.statistics import StatisticsSource
+from ca.subjects import Subjects
+from core.clock import Clock
+
+
+def make_registration_router(
+    organisations: Organisations,
+    subjects: Subjects,
+    rights: Rights,
+    reviews: Reviews,
+    statistics: StatisticsSource,
+    *,
+    clock: Clock,
+) -> APIRouter:
+    """Serve organisations, subjects, rights, review rules and statistics."""
+    router = APIRouter(prefix="/api/v1")
+    add_organisation_routes(router, organisations, rights)
+    add_subject_routes(router, subjects, rights)
+    add_right_routes(router, rights)
+    add_review_routes(router, reviews, rights)
+    add_statistics_routes(router, statistics, organisations, rights, clock=clock)
+    return router

@@ -1,0 +1,117 @@
+"""What statistics count, on both databases."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import insert
+
+from ca.organisations_store import Level, Organisation
+from ca.sqlorganisations import SQLOrganisationStore
+from ca.sqlstatistics import SQLStatistics
+from ca.statistics import Measure, Month, StatisticsQuery
+from ca.tables import certificates
+from core.db import Database
+
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
+FOUNDED = datetime(2020, 1, 1, tzinfo=UTC)
+LATE = datetime(2026, 10, 31, 23, 59, 59, tzinfo=UTC)
+
+
+@pytest.fixture
+def tree(database: Database) -> dict[str, str]:
+    """Province > 杭州 > 财政局, and province > 宁波; ids by name."""
+    store = SQLOrganisationStore(database)
+    ids: dict[str, str] = {}
+    for name, parent, level in (
+        ("某省", None, Level.PROVINCE),
+        ("杭州", "某省", Level.CITY),
+        ("财政局", "杭州", Level.DEPARTMENT),
+        ("宁波", "某省", Level.CITY),
+    ):
+        ids[name] = secrets.token_hex(16)
+        above = None if parent is None else ids[parent]
+        store.add_organisation(Organisation(ids[name], above, level, name, None, NOW))
+    return ids
+
+
+@pytest.fixture
+def counted(database: Database, tree: dict[str, str]) -> dict[str, str]:
+    """Seven certificates: of 财政局 two, 杭州 one, 宁波 two, the root one, nobody one."""
+    for place, profile, state, issued, ends in (
+        ("财政局", "device", "issued", NOW, datetime(2027, 1, 31, tzinfo=UTC)),
+        ("财政局", "device", "issued", LATE, datetime(2026, 11, 1, tzinfo=UTC)),
+        ("杭州", "smime", "held", NOW, datetime(2027, 1, 1, tzinfo=UTC)),
+        ("宁波", "device", "revoked", LATE, datetime(2027, 1, 1, tzinfo=UTC)),
+        ("宁波", "device", "failed", None, datetime(2027, 1, 1, tzinfo=UTC)),
+        ("某省", "device", "issued", NOW, datetime(2029, 1, 1, tzinfo=UTC)),
+        (
+            None,
+            "root",
+            "issued",
+            datetime(2020, 1, 1, tzinfo=UTC),
+            datetime(2046, 1, 1, tzinfo=UTC),
+        ),
+    ):
+        ended = state in ("held", "revoked")
+        with database.transaction() as connection:
+            connection.execute(
+                insert(certificates).values(
+                    issuer="a", serial=secrets.token_hex(20), state=state, profile=profile,
+                    subject="CN=x", not_before=LATE, not_after=ends, tbs=b"", requester="alice",
+                    spki_fingerprint="0" * 64, reserved_at=LATE, issued_at=issued,
+                    organisation_id=None if place is None else tree[place],
+                    revoked_at=NOW if ended else None, reason="superseded" if ended else None,
+                )
+            )  # fmt: skip
+    return tree
+
+
+def lines(database: Database, organisation: str, measure: Measure, **more) -> set[tuple]:
+    query = StatisticsQuery(organisation, Month(2026, 10), Month(2027, 1), **more)
+    return {
+        (line.name, line.profile, line.state or line.month, line.count)
+        for line in SQLStatistics(database).count(query, now=NOW)
+        if line.measure is measure
+    }
+
+
+def test_states_are_counted_by_branch_and_add_up(
+    database: Database, counted: dict[str, str]
+) -> None:
+    assert lines(database, counted["某省"], Measure.STATE) == {
+        ("杭州", "device", "issued", 1),
+        ("杭州", "device", "expired", 1),
+        ("杭州", "smime", "held", 1),
+        ("宁波", "device", "revoked", 1),
+        ("宁波", "device", "failed", 1),
+        ("某省", "device", "issued", 1),
+        ("某省", "root", "issued", 1),
+    }
+    assert lines(database, counted["杭州"], Measure.STATE) == {
+        ("财政局", "device", "issued", 1),
+        ("财政局", "device", "expired", 1),
+        ("杭州", "smime", "held", 1),
+    }
+    assert lines(database, counted["宁波"], Measure.STATE, profile="smime") == set()
+
+
+def test_months_are_utc_and_the_period_has_an_end(
+    database: Database, counted: dict[str, str]
+) -> None:
+    root = counted["某省"]
+    assert lines(database, root, Measure.ISSUED) == {
+        ("杭州", "device", "2026-11", 1),
+        ("杭州", "device", "2026-10", 1),
+        ("杭州", "smime", "2026-11", 1),
+        ("宁波", "device", "2026-10", 1),
+        ("某省", "device", "2026-11", 1),
+    }
+    assert lines(database, root, Measure.REVOKED) == {("宁波", "device", "2026-11", 1)}
+    assert lines(database, root, Measure.EXPIRING) == {
+        ("杭州", "device", "2027-01", 1),
+        ("杭州", "device", "2026-11", 1),
+        ("杭州", "smime", "2027-01", 1),
+    }

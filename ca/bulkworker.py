@@ -204,9 +204,9 @@ class BulkWorker:
                 trouble = outcome  # it stays begun, and is finished later
         with self._transactions.transaction():
             self._write(batch, done)
-            for item in done:
-                if item.state is ItemState.ISSUED:
-                    self._requests.add_request(self._record(batch, item))
+            self._requests.add_requests(
+                [self._record(batch, item) for item in done if item.state is ItemState.ISSUED]
+            )
         if trouble is not None:
             raise trouble
 

@@ -23,6 +23,7 @@ from ca import lint
 from ca.contents import IssuanceRequest, check_choices, check_contents, validity
 from ca.extensions import Surroundings, build_extensions, key_identifier
 from ca.names import encode_name, text_of
+from ca.parsed import parsed_certificate
 from ca.profiles import CertificateProfile, IssuerKind
 from ca.serials import SerialNumber
 from ca.tbs import Fields, encode_tbs
@@ -129,7 +130,7 @@ class Issuer:
         """
         self._check_kind(profile)
         contents = check_contents(request, profile)
-        parent = x509.load_der_x509_certificate(self.certificate) if self.certificate else None
+        parent = parsed_certificate(self.certificate) if self.certificate else None
         not_before, not_after = _validity(request, profile, parent, now)
         identifier = self._identifier(profile)
         tbs = encode_tbs(

@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from ca.parsed import parsed_certificate, to_be_signed
 from ca.tbs import TBSCertificate, parse_tbs
 from core import der
 from core.errors import Malformed, Refused
@@ -83,7 +84,7 @@ def _read(tbs: bytes, signature_algorithm: bytes, issuer: bytes | None) -> Subje
             certificate=certificate,
             extensions=certificate.extensions,
             signature_algorithm=signature_algorithm,
-            issuer=None if issuer is None else x509.load_der_x509_certificate(issuer),
+            issuer=None if issuer is None else parsed_certificate(issuer),
         )
     except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
         raise Malformed(f"the to-be-signed certificate cannot be read: {error}") from error
@@ -196,7 +197,7 @@ def _server_has_names(s: Subject) -> bool:
 
 
 def _fresh_key(s: Subject) -> bool:
-    return s.issuer is None or der.octets_of(s.tbs.spki) not in s.issuer.tbs_certificate_bytes
+    return s.issuer is None or der.octets_of(s.tbs.spki) not in to_be_signed(s.issuer)
 
 
 RULES: Final[tuple[tuple[str, str, Rule], ...]] = (

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 import warnings
+from functools import lru_cache
 from typing import Final
 
 from cryptography import x509
@@ -90,6 +91,7 @@ def text_of(attributes: Attributes) -> str:
     return _name(attributes).rfc4514_string(_SHORT)
 
 
+@lru_cache(maxsize=16)  # its octets and its text are asked for one after the other
 def _name(attributes: Attributes) -> x509.Name:
     # `check_attributes` has counted characters, as RFC 5280, A.1 does.
     return x509.Name(

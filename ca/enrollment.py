@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
 from ca.contents import IssuanceRequest
+from ca.desk import IssuingDesk
 from ca.dual import PairService
-from ca.issuance import issue_certificate
 from ca.issuer import Issuer
+from ca.issuing import Group
 from ca.operations import ReviewRules, ReviewsOfProfiles
 from ca.profiles import CertificateProfile
 from ca.requests import (
@@ -33,9 +34,10 @@ from ca.requests import (
 from ca.steps import check_maker, check_reviewer, describe
 from ca.store import CertificateStore
 from ca.submission import Entry, Submission, state_after_review
-from core.audit import AuditLog
+from core.audit import AuditLog, Detail, Event
 from core.clock import Clock
 from core.errors import Conflict, Malformed, NotFound
+from core.gathering import Gathering
 from core.transaction import Transactions
 
 _KEY: Final = re.compile(r"[!-~]{1,128}")
@@ -53,6 +55,9 @@ class Idempotency:
     key: str
     body_hash: str
     """SHA-256 of the body, lowercase hex."""
+
+
+_Entered = tuple[EnrollmentRecord, Idempotency | None]
 
 
 class EnrollmentService:
@@ -76,13 +81,16 @@ class EnrollmentService:
     ) -> None:
         self.profiles = profiles
         self.issuers = issuers
-        self._certificates = certificates
         self._requests = requests
         self._transactions = transactions
         self._audit = audit
         self._clock = clock
         self._separate_approver = separate_approver
         self._wait = wait
+        self._entering = Gathering(self._remember)
+        self._desk = IssuingDesk(
+            issuers, store=certificates, transactions=transactions, audit=audit, clock=clock
+        )
         self._submission = Submission(
             profiles=profiles,
             issuers=issuers,
@@ -117,8 +125,7 @@ class EnrollmentService:
             if known is not None:
                 return self._replay(known, idempotency)
         record = self._submission.record(entry)
-        with self._transactions.transaction():
-            claim = self._remember(record, idempotency)
+        claim = self._entering.ask((record, idempotency))
         if idempotency is not None and claim.request_id != record.id:
             return self._replay(claim, idempotency)
         return self._issue(record) if record.state is _S.APPROVED else record
@@ -192,27 +199,36 @@ class EnrollmentService:
         """Return one page, newest first. `scope`: tops of the subtrees to look in."""
         return self._requests.list_requests(state=state, scope=scope, cursor=cursor, limit=limit)
 
-    def _remember(self, record: EnrollmentRecord, idempotency: Idempotency | None) -> Claim:
-        wanted = Claim(record.id, "" if idempotency is None else idempotency.body_hash)
-        if idempotency is not None:
-            claim = self._requests.claim(
-                record.requester, idempotency.key, wanted, now=record.created_at
+    def _remember(self, entered: Sequence[_Entered]) -> Sequence[Claim | Exception]:
+        """Remember those of several callers in one transaction, or one by one if one conflicts."""
+        try:
+            return self._remember_together(entered)
+        except Conflict as error:
+            if len(entered) == 1:
+                return (error,)
+        return [outcome for one in entered for outcome in self._remember((one,))]
+
+    def _remember_together(self, entered: Sequence[_Entered]) -> Sequence[Claim]:
+        with self._transactions.transaction():
+            claims = [self._claim(record, idempotency) for record, idempotency in entered]
+            fresh = [
+                record
+                for (record, _), claim in zip(entered, claims, strict=True)
+                if claim.request_id == record.id
+            ]
+            self._requests.add_requests(fresh)
+            self._audit.record_all(
+                [Event("request.submitted", one.requester, _detail(one)) for one in fresh]
             )
-            if claim != wanted:
-                return claim
-        self._requests.add_request(record)
-        self._audit.record(
-            "request.submitted",
-            actor=record.requester,
-            detail={
-                "request": record.id,
-                "operation": record.operation,
-                "profile": record.profile,
-                "issuer": record.issuer,
-                "target": None if record.target is None else record.target.name,
-            },
+        return claims
+
+    def _claim(self, record: EnrollmentRecord, idempotency: Idempotency | None) -> Claim:
+        wanted = Claim(record.id, "" if idempotency is None else idempotency.body_hash)
+        if idempotency is None:
+            return wanted
+        return self._requests.claim(
+            record.requester, idempotency.key, wanted, now=record.created_at
         )
-        return wanted
 
     def _replay(self, claim: Claim, idempotency: Idempotency) -> EnrollmentRecord:
         if claim.body_hash != idempotency.body_hash:
@@ -227,7 +243,8 @@ class EnrollmentService:
             now, actor = self._clock.now(), record.requester
             step = Move(record.id, (_S.PENDING,), _S.APPROVED, now, now - _RESUME_AFTER, actor)
             if self._move(step, "request.approved", actor=actor):
-                return self._issue(record)
+                self._issue(record)
+                return self.get(record.id)
             self._wait(_POLL_SECONDS)
             record = self.get(claim.request_id)
         return record
@@ -241,23 +258,23 @@ class EnrollmentService:
 
     def _issue(self, record: EnrollmentRecord) -> EnrollmentRecord:
         request, profile = request_of(record), self.profiles[record.profile]
-        issuer = self.issuers[record.issuer]
         try:
+            group: Group = ((request, profile),)
             if profile.encryption_profile is not None:
-                pairs = self._submission.pair_service()
-                pairs.issue(request, profile=profile, issuer=issuer)
-            else:
-                issue_certificate(
-                    request,
-                    profile=profile,
-                    issuer=issuer,
-                    store=self._certificates,
-                    transactions=self._transactions,
-                    audit=self._audit,
-                    clock=self._clock,
-                )
+                group = self._submission.pair_service().begin(request, profile=profile)
+            issued = self._desk.issue(group, issuer=record.issuer)
         except Exception:
             # It failed and said so; a crash does not come here and is found by its age.
             self._requests.reopen(record.id, _S.REVIEWED if record.needs_make else _S.PENDING)
             raise
-        return self.get(record.id)
+        return replace(record, state=_S.ISSUED, serial=issued[0].serial)
+
+
+def _detail(record: EnrollmentRecord) -> Detail:
+    return {
+        "request": record.id,
+        "operation": record.operation,
+        "profile": record.profile,
+        "issuer": record.issuer,
+        "target": None if record.target is None else record.target.name,
+    }

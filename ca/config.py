@@ -29,6 +29,14 @@ class CAConfig(BaseModel):
         default=False,
         description="Accept a CSR that OpenSSL before 4.0 signed with the empty SM2 identifier.",
     )
+    renew_issuing_days: int | None = Field(
+        default=None,
+        ge=1,
+        le=3_660,
+        description="An issuing CA under a root of ours gets a new certificate for the same key "
+        "this many days before its own ends. Not together with approvals for CA certificates. "
+        "None: never by itself; `yinxin health-check` warns.",
+    )
     separate_approver: bool = Field(
         default=False,
         description="Refuse that a requester approves the own request. False by default, because "

@@ -267,7 +267,8 @@ class EnrollmentService:
             # It failed and said so; a crash does not come here and is found by its age.
             self._requests.reopen(record.id, _S.REVIEWED if record.needs_make else _S.PENDING)
             raise
-        return replace(record, state=_S.ISSUED, serial=issued[0].serial)
+        (signing, *_) = issued
+        return replace(record, state=_S.ISSUED, serial=signing.serial, issued_by=signing.issuer)
 
 
 def _detail(record: EnrollmentRecord) -> Detail:

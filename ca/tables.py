@@ -7,6 +7,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     Index,
+    Integer,
     LargeBinary,
     String,
     Table,
@@ -89,6 +90,21 @@ issuers = Table(
     Column("signature_algorithm", String(32), nullable=False),
     Column("certificate", LargeBinary, nullable=False),
     Column("created_at", UTCDateTime, nullable=False),
+    # The next generation of another issuer, and from when on it signs (docs/ceremony.md).
+    Column("succeeds", String(64), nullable=True),
+    Column("takes_over_at", UTCDateTime, nullable=True),
+)
+
+outside_certificates = Table(
+    "outside_certificates",
+    metadata,
+    Column("issuer", String(64), primary_key=True),
+    Column("fingerprint", String(64), primary_key=True),
+    Column("kind", String(8), nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("certificate", LargeBinary, nullable=False),
+    Column("created_at", UTCDateTime, nullable=False),
+    CheckConstraint("kind IN ('above', 'cross')", name="kind_known"),
 )
 
 revocation_positions = Table(
@@ -172,6 +188,7 @@ key_pairs = Table(
     Column("request_id", String(32), primary_key=True),
     Column("key_id", String(32), nullable=False),
     Column("enveloped", LargeBinary, nullable=False),
+    Column("temporary_key", LargeBinary, nullable=True),
     Column("created_at", UTCDateTime, nullable=False),
     Column("retired_at", UTCDateTime, nullable=True),
     UniqueConstraint("key_id"),

@@ -10,9 +10,9 @@ from __future__ import annotations
 import os
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from authn.config import AuthnConfig
 from ca.bulkconfig import BulkConfig
@@ -21,11 +21,19 @@ from ca.notices_config import NoticesConfig
 from core.config import ControlConfig
 from core.errors import Misconfigured
 from crl.config import RevocationConfig
+from crl.publication_config import PublicationConfig
 from keystore import pin
 from keystore.config import KeystoreConfig
 from keystore.escrow.config import KeyManagementConfig
 from keystore.pin import SecretSource
-from yinxin.config import AuditConfig, DatabaseConfig, FirstStartConfig, LogConfig, ServerConfig
+from yinxin.config import (
+    AuditConfig,
+    DatabaseConfig,
+    FirstStartConfig,
+    HealthConfig,
+    LogConfig,
+    ServerConfig,
+)
 
 PREFIX = "YINXIN_"
 PASSPHRASE_VARIABLE = "YINXIN_PASSPHRASE"
@@ -61,12 +69,24 @@ class Settings(BaseModel):
     ca: CAConfig
     bulk: BulkConfig = BulkConfig()
     revocation: RevocationConfig = RevocationConfig()
+    publication: PublicationConfig = PublicationConfig()
     notices: NoticesConfig = NoticesConfig()
     authn: AuthnConfig
     audit: AuditConfig = AuditConfig()
+    health: HealthConfig = HealthConfig()
     control: ControlConfig = ControlConfig()
     first_start: FirstStartConfig = FirstStartConfig()
     log: LogConfig = LogConfig()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        approvals = self.control.ca_certificate.approvals
+        if self.ca.renew_issuing_days is not None and approvals:
+            raise ValueError(
+                f"ca.renew_issuing_days renews by itself, and control.ca_certificate.approvals = "
+                f"{approvals} wants people to agree: leave one of them out"
+            )
+        return self
 
 
 def load_settings(path: Path | None) -> Settings:
@@ -133,9 +153,10 @@ def secret_from_environment(variable: str) -> SecretSource | None:
 def effective(settings: Settings) -> dict[str, Any]:
     """Return every value that is in force, for people. Passwords in URLs are masked."""
     tree: dict[str, Any] = settings.model_dump(mode="json")
-    url = settings.database.url
-    if url is not None and "@" in url:
-        scheme, _, rest = url.partition("://")
-        user, _, place = rest.rpartition("@")
-        tree["database"]["url"] = f"{scheme}://{user.partition(':')[0]}:***@{place}"
+    for key in ("url", "owner_url"):
+        url = tree["database"][key]
+        if url is not None and "@" in url:
+            scheme, _, rest = url.partition("://")
+            user, _, place = rest.rpartition("@")
+            tree["database"][key] = f"{scheme}://{user.partition(':')[0]}:***@{place}"
     return tree

@@ -33,6 +33,18 @@ def verify_path(*path: bytes, sm2: bool) -> None:
             ask("openssl", "verify", *strict, file["subject"])
 
 
+def verify_whole_path(*path: bytes) -> None:
+    """Judge a whole RSA or EC path from the root on: path lengths and name constraints too."""
+    with files(
+        root=pem(CERTIFICATE, path[0]),
+        between="".join(pem(CERTIFICATE, der) for der in path[1:-1]),
+        subject=pem(CERTIFICATE, path[-1]),
+    ) as file:
+        between = ("-untrusted", file["between"]) if len(path) > 2 else ()
+        trust = ("-x509_strict", "-CAfile", file["root"])
+        ask("openssl", "verify", *trust, *between, file["subject"])
+
+
 def verify_path_with_crls(*path: bytes, crls: tuple[bytes, ...]) -> None:
     """Judge a whole RSA or EC path with the CRL of every issuer in it, root first."""
     with files(
@@ -129,6 +141,15 @@ def open_pkcs12(octets: bytes, password: str) -> OpenedPKCS12:
         public_key = Path(file["public"]).read_bytes()
     blocks = re.findall("-----BEGIN CERTIFICATE-----([^-]+)-----END", certificates)
     return OpenedPKCS12(public_key, [b64decode(block) for block in blocks], described)
+
+
+def decrypt_cms(octets: bytes, *, key: bytes) -> bytes:
+    """Open EnvelopedData with a private key (PKCS#8, DER)."""
+    with files(message=octets, key=key, out=b"") as file:
+        source = ("-inform", "DER", "-in", file["message"])
+        told = ("-inkey", file["key"], "-keyform", "DER", "-out", file["out"])
+        ask("openssl", "cms", "-decrypt", "-binary", *source, *told)
+        return Path(file["out"]).read_bytes()
 
 
 def connect(name: str, port: int, *, trust: Path) -> None:

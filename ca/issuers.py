@@ -12,6 +12,7 @@ from cryptography import x509
 from typing_extensions import override
 
 from ca.issuer import Issuer
+from ca.lint import DEFAULT_LINTER, Linter
 from ca.store import IssuerRecord, IssuerStore, Outside
 from core.clock import Clock
 from core.errors import Misconfigured, NotFound
@@ -34,9 +35,11 @@ class Issuers(Mapping[str, Issuer]):
         keystore: KeyBackend,
         *,
         revocation_url: str,
+        linter: Linter = DEFAULT_LINTER,
         blocked_keys: Container[str] = frozenset(),
     ) -> None:
         """Load them. Raises `Misconfigured` for a lost key."""
+        self._linter = linter
         self._store = store
         self._keystore = keystore
         self._revocation_url = revocation_url
@@ -73,6 +76,7 @@ class Issuers(Mapping[str, Issuer]):
                 self._store,
                 self._keystore,
                 revocation_url=self._revocation_url,
+                linter=self._linter,
                 known=before,
                 blocked_keys=self._blocked_keys,
             )
@@ -135,6 +139,7 @@ def load_issuers(
     keystore: KeyBackend,
     *,
     revocation_url: str,
+    linter: Linter = DEFAULT_LINTER,
     known: Mapping[str, Issuer] | None = None,
     blocked_keys: Container[str] = frozenset(),
 ) -> dict[str, Issuer]:
@@ -157,7 +162,9 @@ def load_issuers(
             loaded[record.name] = old
         else:
             made = load_issuer(record, chain, keystore, revocation_url)
-            loaded[record.name] = replace(made, crosses=crosses, blocked_keys=blocked_keys)
+            loaded[record.name] = replace(
+                made, linter=linter, crosses=crosses, blocked_keys=blocked_keys
+            )
     return loaded
 
 

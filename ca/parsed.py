@@ -11,9 +11,3 @@ from cryptography import x509
 def parsed_certificate(der: bytes) -> x509.Certificate:
     """Parse the certificate of an issuer. Raises `ValueError`."""
     return x509.load_der_x509_certificate(der)
-
-
-@lru_cache(maxsize=256)
-def to_be_signed(certificate: x509.Certificate) -> bytes:
-    """Return the TBS octets of an issuer's certificate; `cryptography` encodes them each time."""
-    return certificate.tbs_certificate_bytes

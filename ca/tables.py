@@ -126,6 +126,9 @@ revocation_events = Table(
     Column("actor", String(200), nullable=False),
 )
 
+# The last event of a serial number: the history of a certificate, and the re-audit.
+Index(None, revocation_events.c.issuer, revocation_events.c.serial, revocation_events.c.position)
+
 enrollment_requests = Table(
     "enrollment_requests",
     metadata,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from ca.desk import IssuingDesk
 from ca.issuing import Group
+from ca.issuing_desk import IssuingDesk
 from ca.operations import ISSUING, Operation
 from ca.pickup_codes import Codes
 from ca.requests import EnrollmentRecord, Move, RequestState, RequestStore, request_of

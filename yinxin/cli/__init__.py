@@ -1,9 +1,7 @@
 """The command line: ``yinxin``.
 
 Commands that open the state directory (serve, config, audit, check, crl, user, client, token, key,
-Commands that open the state directory (serve, config, audit, crl, user, client, token, key,
-host, ra) act for whoever owns that directory. Commands on certificates (request, certificate,
-host) act for whoever owns that directory. Commands on certificates (request, bulk, certificate,
+host, ra) act for whoever owns that directory. Commands on certificates (request, bulk, certificate,
 issuer, profile, recovery, pool, proposal, organisation, right, review-rule) call the API of a
 running service and have the rights of the token they are given.
 """

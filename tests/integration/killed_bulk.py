@@ -12,14 +12,13 @@ import secrets
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
 from sqlalchemy import text
 
 import ca.bulkworker
-from ca.bootstrap import load_issuers
 from ca.bulk import Batch, BatchState, ItemState
 from ca.bulkcheck import BulkCheck
 from ca.bulkconfig import BulkConfig
@@ -28,6 +27,7 @@ from ca.bulkservice import BulkService
 from ca.bulkworker import BulkWorker
 from ca.contents import IssuanceRequest
 from ca.issuance import issue_certificate
+from ca.issuers import load_issuers
 from ca.operations import ReviewsOfProfiles
 from ca.sqlbulk import SQLBulkStore
 from ca.sqlrequests import SQLRequestStore
@@ -56,14 +56,8 @@ class BulkDesk:
         signer = WitnessedSigner(issuing.signer, witness, never)
         common = {
             "profiles": self.pairs.profiles,
-            "issuers": issuers
-            | {
-                "issuing": type(issuing)(
-                    issuing.name, issuing.certificate, issuing.chain, signer, issuing.subject,
-                    issuing.revocation_url,
-                )
-            },
-        }  # fmt: skip
+            "issuers": issuers | {"issuing": replace(issuing, signer=signer)},
+        }
         ground = {"transactions": database, "audit": self.pairs.audit, "clock": clock}
         self.store = SQLBulkStore(database)
         self.safe = HolderSafe(keystore, keyref.parse("software:object=bulk-storage"))

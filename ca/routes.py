@@ -52,7 +52,8 @@ def make_router(
     router = APIRouter(prefix="/api/v1")
     access = Access(rights, enrollment, certificates, subjects)
     add_request_routes(router, enrollment, access, accept_empty_sm2_id=config.accept_empty_sm2_id)
-    delivery = PairDelivery(pairs, profiles=enrollment.profiles, issuers=enrollment.issuers)
+    # Every generation: a pair may have been issued by an earlier one.
+    delivery = PairDelivery(pairs, profiles=enrollment.profiles, issuers=issuers)
     add_pair_routes(router, pairs, delivery, access)
     add_status_routes(router, desks.statuses, access)
     add_replacement_routes(

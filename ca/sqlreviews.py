@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import case, delete, insert, literal, select
+from sqlalchemy import Select, bindparam, case, delete, insert, select
 
 from ca.operations import Operation, Review
 from ca.organisations_store import Level
@@ -20,6 +20,26 @@ _O = organisations.c
 _EVERY: Final = "*"
 # Levels descend strictly, so that the lowest is the nearest.
 _DEPTH: Final = case({level: depth for depth, level in enumerate(Level)}, value=_O.level)
+
+
+def _bearing(organisation: Any) -> Select[Any]:
+    return (
+        select(review_rules)
+        .join(organisation_closure, _A.ancestor == _R.organisation_id)
+        .join(organisations, _O.id == _R.organisation_id)
+        .where(
+            _A.descendant == organisation,
+            _R.operation == bindparam("operation"),
+            _R.profile.in_(bindparam("profiles", expanding=True)),
+        )
+        .order_by(_DEPTH.desc(), case((_R.profile == _EVERY, 1), else_=0))
+        .limit(1)
+    )
+
+
+# Built once: every request asks, and building the statement costs more than running it.
+_BEARING: Final = _bearing(bindparam("organisation"))
+_BEARING_ON_ALL: Final = _bearing(ROOT)
 
 
 class SQLReviewRuleStore:
@@ -66,21 +86,12 @@ class SQLReviewRuleStore:
     def find_bearing(
         self, operation: Operation, profile: str, organisation: str | None
     ) -> ReviewRule | None:
-        wanted = ROOT if organisation is None else literal(organisation)
-        statement = (
-            select(review_rules)
-            .join(organisation_closure, _A.ancestor == _R.organisation_id)
-            .join(organisations, _O.id == _R.organisation_id)
-            .where(
-                _A.descendant == wanted,
-                _R.operation == operation,
-                _R.profile.in_((profile, _EVERY)),
-            )
-            .order_by(_DEPTH.desc(), case((_R.profile == _EVERY, 1), else_=0))
-            .limit(1)
-        )
+        statement = _BEARING_ON_ALL if organisation is None else _BEARING
+        given: dict[str, Any] = {"operation": operation, "profiles": (profile, _EVERY)}
+        if organisation is not None:
+            given["organisation"] = organisation
         with self._database.reading() as connection:
-            row = connection.execute(statement).first()
+            row = connection.execute(statement, given).first()
         return None if row is None else _rule(row)
 
     def list_rules(self, *, scope: frozenset[str] | None, limit: int) -> Sequence[ReviewRule]:

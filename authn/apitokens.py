@@ -71,6 +71,10 @@ class APITokens:
         """Return the tokens of a user, oldest first."""
         return self._store.list_of_user(user.id)
 
+    def remove_all(self, user: User) -> None:
+        """Make every token of a user stop working. The caller audits why."""
+        self._store.remove_of_user(user.id)
+
     def revoke(self, user: User, token_id: str) -> None:
         """Revoke a token of this user. Raises `NotFound`."""
         with self._transactions.transaction():

@@ -18,6 +18,7 @@ from authn.oidc.logout import LogoutEndpoint
 from authn.oidc.sqlstore import SQLClientStore, SQLGrantStore
 from authn.oidc.token import TokenEndpoint
 from authn.passwords import PasswordHasher
+from authn.rolechanges import RoleChanges
 from authn.sessions import Sessions
 from authn.sqlstore import (
     SQLAddressStore,
@@ -29,6 +30,7 @@ from authn.sqlstore import (
 from authn.users import Users
 from core.audit import AuditLog
 from core.clock import Clock
+from core.control import DualControl
 from core.db import Database
 from keystore.backend import Signer
 
@@ -39,6 +41,7 @@ class Administration:
 
     hasher: PasswordHasher
     users: Users
+    roles: RoleChanges
     clients: Clients
     api_tokens: APITokens
     sessions: Sessions
@@ -46,38 +49,55 @@ class Administration:
 
     @classmethod
     def assemble(
-        cls, config: AuthnConfig, database: Database, *, audit: AuditLog, clock: Clock
+        cls,
+        config: AuthnConfig,
+        database: Database,
+        *,
+        control: DualControl,
+        audit: AuditLog,
+        clock: Clock,
     ) -> Self:
         """Put it together over `database`."""
-        users, grants = SQLUserStore(database), SQLGrantStore(database)
+        store, grants = SQLUserStore(database), SQLGrantStore(database)
         hasher = PasswordHasher(config.password)
-        access = AccessTokens(grants, users, clock=clock)
+        access = AccessTokens(grants, store, clock=clock)
         sessions = Sessions(
             SQLSessionStore(database),
-            users,
+            store,
             config=config.login,
             listener=access,
             transactions=database,
             audit=audit,
             clock=clock,
         )
+        users = Users(
+            store,
+            config=config.login,
+            hasher=hasher,
+            sessions=sessions,
+            transactions=database,
+            audit=audit,
+            clock=clock,
+        )
+        tokens = APITokens(
+            SQLAPITokenStore(database), store, transactions=database, audit=audit, clock=clock
+        )
         return cls(
             hasher=hasher,
-            users=Users(
+            users=users,
+            roles=RoleChanges(
                 users,
-                config=config.login,
-                hasher=hasher,
-                sessions=sessions,
+                store,
+                SQLCertificateLoginStore(database),
+                tokens,
+                control=control,
                 transactions=database,
                 audit=audit,
-                clock=clock,
             ),
             clients=Clients(
                 SQLClientStore(database), grants, transactions=database, audit=audit, clock=clock
             ),
-            api_tokens=APITokens(
-                SQLAPITokenStore(database), users, transactions=database, audit=audit, clock=clock
-            ),
+            api_tokens=tokens,
             sessions=sessions,
             access_tokens=access,
         )
@@ -100,6 +120,7 @@ class Provider:
         cls,
         config: AuthnConfig,
         database: Database,
+        administration: Administration,
         *,
         signers: Sequence[Signer],
         verifier: CertificateVerifier,
@@ -109,7 +130,6 @@ class Provider:
         """Put it together over `database`; `signers` are the OIDC keys, the first signs."""
         users, clients = SQLUserStore(database), SQLClientStore(database)
         grants, keys = SQLGrantStore(database), SigningKeys(signers)
-        administration = Administration.assemble(config, database, audit=audit, clock=clock)
         throttle = Throttle(SQLAddressStore(database), config=config.login, clock=clock)
         return cls(
             administration=administration,

@@ -11,6 +11,8 @@ from authn import certlogin, cookies
 from authn.answers import parse_base64, parse_certificates
 from authn.certlogin import CertificateLogin
 from authn.oidc.clients import Clients
+from authn.rolechanges import RoleChanges
+from authn.routes_roles import PROPOSED, System, add_role_routes, proposed
 from authn.schemas import (
     BindingView,
     ChallengeAnswer,
@@ -21,16 +23,19 @@ from authn.schemas import (
     NewBinding,
     NewClient,
     NewUser,
+    Proposed,
     SetupLink,
     UserView,
     Whoami,
 )
 from authn.sessions import Sessions
 from authn.users import Users
+from core.control_store import ProposalState
+from core.errors import NotFound
 from core.http import principal, require_role
 from core.identity import Principal, Role
 
-System = Annotated[Principal, Depends(require_role(Role.SYSTEM))]
+Watcher = Annotated[Principal, Depends(require_role(Role.SYSTEM, Role.AUDIT))]
 
 
 def make_client_api(clients: Clients) -> APIRouter:
@@ -54,12 +59,12 @@ def make_client_api(clients: Clients) -> APIRouter:
         return ClientCreated(client=ClientView.of(client), client_secret=secret)
 
     @router.get("")
-    def list_clients(_asking: System) -> list[ClientView]:
+    def list_clients(_asking: Watcher) -> list[ClientView]:
         """List relying parties."""
         return [ClientView.of(client) for client in clients.list_clients()]
 
     @router.get("/{client_id}")
-    def get(client_id: str, _asking: System) -> ClientView:
+    def get(client_id: str, _asking: Watcher) -> ClientView:
         """Show a relying party."""
         return ClientView.of(clients.get(client_id))
 
@@ -71,7 +76,7 @@ def make_client_api(clients: Clients) -> APIRouter:
     return router
 
 
-def make_user_api(users: Users, *, issuer: str) -> APIRouter:
+def make_user_api(users: Users, roles: RoleChanges, *, issuer: str) -> APIRouter:
     """Serve /api/v1/users and /api/v1/whoami."""
     router = APIRouter(prefix="/api/v1", tags=["users"])
 
@@ -80,44 +85,48 @@ def make_user_api(users: Users, *, issuer: str) -> APIRouter:
         """Tell who is asking."""
         return Whoami(name=asking.name, role=asking.role, method=asking.method)
 
-    @router.post("/users", status_code=HTTPStatus.CREATED)
-    def create(body: NewUser, asking: System) -> UserView:
-        """Create a user, who has no password until a setup link is used."""
-        user = users.create_user(
-            body.name,
-            display_name=body.display_name,
-            email=body.email,
-            role=body.role,
-            actor=asking.name,
-        )
-        return UserView.of(user)
+    @router.post("/users", status_code=HTTPStatus.CREATED, responses=PROPOSED)
+    def create(body: NewUser, asking: System, response: Response) -> UserView | Proposed:
+        """Create a user, who has no password until a setup link is used.
+
+        202: an administrator whom others have to agree to.
+        """
+        if body.role is not None:
+            proposal = roles.create(
+                body.name,
+                display_name=body.display_name,
+                email=body.email,
+                role=body.role,
+                actor=asking.name,
+            )
+            if proposal.state is not ProposalState.EXECUTED:
+                return proposed(proposal, response)
+            created = users.find_by_name(body.name)
+        else:
+            created = users.create_user(
+                body.name, display_name=body.display_name, email=body.email, actor=asking.name
+            )
+        if created is None:
+            raise NotFound("the new user is not there any more")
+        return UserView.of(created)
 
     @router.get("/users")
-    def list_users(_asking: System) -> list[UserView]:
+    def list_users(_asking: Watcher) -> list[UserView]:
         """List users."""
         return [UserView.of(user) for user in users.list_users()]
 
     @router.post("/users/{user_id}/setup-link", status_code=HTTPStatus.CREATED)
     def setup_link(user_id: str, asking: System, response: Response) -> SetupLink:
         """Make a one-time link with which the user chooses a password."""
-        token = users.create_setup_link(users.get(user_id), actor=asking.name)
+        token = roles.offer_setup_link(users.get(user_id), actor=asking.name)
         response.headers["Cache-Control"] = "no-store"
         return SetupLink(url=f"{issuer}/setup/{token}")
 
-    @router.post("/users/{user_id}/disable", status_code=HTTPStatus.NO_CONTENT)
-    def disable(user_id: str, asking: System) -> None:
-        """Lock a user out; their sessions end."""
-        users.set_disabled(users.get(user_id), disabled=True, actor=asking.name)
-
-    @router.post("/users/{user_id}/enable", status_code=HTTPStatus.NO_CONTENT)
-    def enable(user_id: str, asking: System) -> None:
-        """Let a user in again."""
-        users.set_disabled(users.get(user_id), disabled=False, actor=asking.name)
-
+    add_role_routes(router, users, roles)
     return router
 
 
-def make_binding_api(certificates: CertificateLogin, users: Users) -> APIRouter:
+def make_binding_api(certificates: CertificateLogin, users: Users, roles: RoleChanges) -> APIRouter:
     """Serve /api/v1/certificate-bindings."""
     router = APIRouter(prefix="/api/v1/certificate-bindings", tags=["users"])
 
@@ -126,10 +135,11 @@ def make_binding_api(certificates: CertificateLogin, users: Users) -> APIRouter:
         """Let the holder of a certificate log in as a user."""
         chain = parse_certificates(body.certificate)
         user = users.get(body.user_id)
-        return BindingView.of(certificates.bind_presented(user, chain, actor=asking.name))
+        with roles.credential(user, actor=asking.name):
+            return BindingView.of(certificates.bind_presented(user, chain, actor=asking.name))
 
     @router.get("")
-    def list_bindings(_asking: System) -> list[BindingView]:
+    def list_bindings(_asking: Watcher) -> list[BindingView]:
         """List bindings."""
         return [BindingView.of(binding) for binding in certificates.list_bindings()]
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from authn.oidc.store import AuthMethod, Client, IDTokenAlgorithm
 from authn.store import Binding, User
+from core.control_store import Proposal, ProposalState
 from core.identity import Role
 
 
@@ -73,6 +74,23 @@ class NewUser(_In):
     display_name: str = Field(min_length=1, max_length=200, examples=["张伟"])
     email: str | None = Field(default=None, max_length=254)
     role: Role | None = None
+
+
+class RoleChange(_In):
+    """Another role for a person, or none."""
+
+    role: Role | None
+
+
+class Proposed(BaseModel):
+    """An act that others may still have to agree to (docs/control.md)."""
+
+    proposal: str
+    state: ProposalState
+
+    @classmethod
+    def of(cls, proposal: Proposal) -> Self:
+        return cls(proposal=proposal.id, state=proposal.state)
 
 
 class UserView(BaseModel):

@@ -53,6 +53,9 @@ class SQLUserStore:
     def set_disabled(self, user_id: str, disabled: bool) -> None:
         self._update(user_id, disabled=disabled)
 
+    def set_role(self, user_id: str, role: Role | None) -> None:
+        self._update(user_id, role=role)
+
     def forgive_attempts(self, user_id: str) -> None:
         self._update(user_id, failed_attempts=0, locked_until=None)
 
@@ -95,9 +98,7 @@ class SQLUserStore:
         links = tables.setup_links
         with self._database.reading() as connection:
             row = connection.execute(
-                select(links.c.user_id).where(
-                    links.c.digest == digest, links.c.used_at.is_(None), links.c.expires_at > now
-                )
+                select(links.c.user_id).where(_usable(links, now), links.c.digest == digest)
             ).first()
         return None if row is None else str(row.user_id)
 
@@ -106,9 +107,7 @@ class SQLUserStore:
         with self._database.transaction() as connection:
             changed = connection.execute(
                 update(links)
-                .where(
-                    links.c.digest == digest, links.c.used_at.is_(None), links.c.expires_at > now
-                )
+                .where(_usable(links, now), links.c.digest == digest)
                 .values(used_at=now)
             )
         return changed.rowcount == 1
@@ -223,6 +222,9 @@ class SQLAPITokenStore:
         condition = (tokens.c.id == token_id) & (tokens.c.user_id == user_id)
         return _delete(self._database, tokens, condition) == 1
 
+    def remove_of_user(self, user_id: str) -> None:
+        _delete(self._database, tables.api_tokens, tables.api_tokens.c.user_id == user_id)
+
 
 class SQLCertificateLoginStore:
     """`authn.store.CertificateLoginStore` in the database."""
@@ -238,12 +240,7 @@ class SQLCertificateLoginStore:
         with self._database.transaction() as connection:
             changed = connection.execute(
                 update(rows)
-                .where(
-                    rows.c.nonce == nonce,
-                    rows.c.browser == browser,
-                    rows.c.used_at.is_(None),
-                    rows.c.expires_at > now,
-                )
+                .where(_usable(rows, now), rows.c.nonce == nonce, rows.c.browser == browser)
                 .values(used_at=now)
             )
         return changed.rowcount == 1
@@ -273,6 +270,10 @@ class SQLCertificateLoginStore:
     def remove_binding(self, binding_id: str) -> bool:
         rows = tables.certificate_bindings
         return _delete(self._database, rows, rows.c.id == binding_id) == 1
+
+
+def _usable(table: Table, now: datetime) -> Any:
+    return table.c.used_at.is_(None) & (table.c.expires_at > now)
 
 
 def _user(row: Any) -> User:

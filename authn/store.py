@@ -105,6 +105,8 @@ class UserStore(Protocol):
 
     def set_disabled(self, user_id: str, disabled: bool) -> None: ...
 
+    def set_role(self, user_id: str, role: Role | None) -> None: ...
+
     def charge_attempt(
         self, user_id: str, now: datetime, *, limit: int, locked_until: datetime
     ) -> bool:
@@ -172,6 +174,10 @@ class APITokenStore(Protocol):
 
     def remove(self, token_id: str, user_id: str) -> bool:
         """True if this user had it."""
+        ...
+
+    def remove_of_user(self, user_id: str) -> None:
+        """Remove all tokens of a user."""
         ...
 
 

@@ -55,11 +55,20 @@ class Users:
         role: Role | None = None,
     ) -> User:
         """Create a user without a password. Raises `Malformed`, `Conflict`."""
+        user = self.draft(name, display_name=display_name, email=email, role=role)
+        with self._transactions.transaction():
+            self._store.add(user)
+            detail = {"user": user.name, "id": user.id, "role": role}
+            self._audit.record("user.created", actor=actor, detail=detail)
+        return user
+
+    def draft(self, name: str, *, display_name: str, email: str | None, role: Role | None) -> User:
+        """Return a user who could be created, checked. Raises `Malformed`."""
         if email is not None and _EMAIL.fullmatch(email) is None:
             raise Malformed("the email is not an address like name@example.cn")
         if not 1 <= len(display_name.strip()) <= 200:
             raise Malformed("the display name has 1 to 200 characters")
-        user = User(
+        return User(
             id=str(uuid.uuid4()),
             name=fold_name(name),
             display_name=display_name.strip(),
@@ -69,11 +78,6 @@ class Users:
             disabled=False,
             created_at=self._clock.now(),
         )
-        with self._transactions.transaction():
-            self._store.add(user)
-            detail = {"user": user.name, "id": user.id, "role": role}
-            self._audit.record("user.created", actor=actor, detail=detail)
-        return user
 
     def create_setup_link(self, user: User, *, actor: str) -> str:
         """Return a one-time token for ``/setup/{token}``. Earlier ones stop working."""
@@ -120,6 +124,10 @@ class Users:
                 self._sessions.end_all(user, reason="disabled")
             action = "user.disabled" if disabled else "user.enabled"
             self._audit.record(action, actor=actor, detail={"user": user.name})
+
+    def end_sessions(self, user: User, *, reason: str) -> None:
+        """End every session of a user, and what the sessions gave."""
+        self._sessions.end_all(user, reason=reason)
 
     def get(self, user_id: str) -> User:
         """Raises `NotFound`."""

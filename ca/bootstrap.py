@@ -1,35 +1,28 @@
-"""Making issuers, and finding them again at every start."""
+"""The hierarchies of the first start: each of their certificates is a small ceremony."""
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Final, Protocol
+from dataclasses import dataclass
 
-from cryptography import x509
+from pydantic import ValidationError
 
-from ca.contents import IssuanceRequest
-from ca.issuance import issue_certificate
-from ca.issuer import Issued, Issuer
-from ca.names import Attributes, check_attributes, encode_name
+from ca.ceremony import Act, Ceremony, Description, Lock
+from ca.ceremony_plan import request_id_of
+from ca.ceremony_run import AuthorityStore, Ceremonies, nobody_else
+from ca.issuer import Issuer
+from ca.issuers import load_issuer
+from ca.names import Attributes
 from ca.profiles import CertificateProfile
-from ca.store import CertificateStore, IssuerRecord, IssuerStore
+from ca.serials import to_hex
+from ca.store import CertificateRecord
 from core.audit import AuditLog
 from core.clock import Clock
-from core.errors import Malformed, Misconfigured, NotFound
+from core.errors import Malformed, Unavailable
 from core.identity import SYSTEM_ACTOR
 from core.transaction import Transactions
-from keystore import keyref
 from keystore.algorithms import KeyAlgorithm, SignatureAlgorithm
-from keystore.backend import KeyBackend, Signer
+from keystore.backend import KeyBackend
 from keystore.keyref import KeyRef
-
-_NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,62}")
-
-
-class AuthorityStore(CertificateStore, IssuerStore, Protocol):
-    """What bootstrapping writes to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,30 +52,19 @@ def create_root(
     actor: str = SYSTEM_ACTOR,
 ) -> Issuer:
     """Make a root, or return it if it exists. A crash half way is finished by the next call."""
-    found = store.find_issuer(new.name)
-    if found is not None:
-        return _load(found, (), keystore, revocation_url)
-    signer = _signer(new, keystore)
-    itself = Issuer(
-        name=_checked(new.name),
-        certificate=b"",
-        chain=(),
-        signer=signer,
-        subject=encode_name(check_attributes(new.subject)),
-        revocation_url=revocation_url,
-    )
-    issued = issue_certificate(
-        _request(new, signer, actor),
-        profile=profile,
-        issuer=itself,
+    ceremonies = Ceremonies(
+        keystore=keystore,
         store=store,
+        profiles={profile.name: profile},
+        issuers={},
+        revocation_url=revocation_url,
         transactions=transactions,
         audit=audit,
         clock=clock,
     )
-    record = _record(new, signer, issued, parent=None, now=clock.now())
-    _remember(record, store=store, transactions=transactions, audit=audit, actor=actor)
-    return replace(itself, certificate=issued.der)
+    ceremony = _describe(Act.ROOT, new, profile)
+    _ensure(ceremony, ceremonies, store, keystore, actor)
+    return _load(new.name, (), store, keystore, revocation_url)
 
 
 def create_subordinate(
@@ -98,117 +80,90 @@ def create_subordinate(
     actor: str = SYSTEM_ACTOR,
 ) -> Issuer:
     """Make an issuing CA under `parent`, or return it if it exists."""
-    chain = (parent.certificate, *parent.chain)
-    found = store.find_issuer(new.name)
-    if found is not None:
-        return _load(found, chain, keystore, parent.revocation_url)
-    signer = _signer(new, keystore)
-    _checked(new.name)
-    issued = issue_certificate(
-        _request(new, signer, actor),
-        profile=profile,
-        issuer=parent,
+    ceremonies = Ceremonies(
+        keystore=keystore,
         store=store,
+        profiles={profile.name: profile},
+        issuers={parent.name: parent},
+        revocation_url=parent.revocation_url,
         transactions=transactions,
         audit=audit,
         clock=clock,
     )
-    record = _record(new, signer, issued, parent=parent.name, now=clock.now())
-    _remember(record, store=store, transactions=transactions, audit=audit, actor=actor)
-    return Issuer(
-        name=new.name,
-        certificate=issued.der,
-        chain=chain,
-        signer=signer,
-        subject=encode_name(check_attributes(new.subject)),
-        revocation_url=parent.revocation_url,
+    ceremony = _describe(Act.ISSUING_CA, new, profile, issuer=parent.name)
+    _ensure(ceremony, ceremonies, store, keystore, actor)
+    chain = (parent.certificate, *parent.chain)
+    return _load(new.name, chain, store, keystore, parent.revocation_url)
+
+
+def _describe(
+    act: Act, new: NewIssuer, profile: CertificateProfile, issuer: str | None = None
+) -> Ceremony:
+    subject: dict[str, str | tuple[str, ...]] = {}
+    for short, value in new.subject:
+        before = subject.get(short, ())
+        subject[short] = (*((before,) if isinstance(before, str) else before), value)
+    try:
+        description = Description(
+            act=act,
+            name=new.name,
+            subject=subject,
+            key_algorithm=new.algorithm,
+            key=new.key_ref,
+            signature=new.signature,
+            issuer=issuer,
+            profile=profile.name,
+        )
+    except ValidationError as error:
+        raise Malformed(f"{new.name!r} cannot be made: {error.errors()[0]['msg']}") from error
+    return Ceremony(description.model_dump_json(), description)
+
+
+def _ensure(
+    ceremony: Ceremony,
+    ceremonies: Ceremonies,
+    store: AuthorityStore,
+    keystore: KeyBackend,
+    actor: str,
+) -> None:
+    description = ceremony.description
+    if store.find_issuer(description.name) is not None:
+        return
+    begun = store.find_by_request(request_id_of(description.act, description.name, ""))
+    if begun is None:
+        lock = ceremonies.draw(ceremony, other=None, actor=actor)
+    else:
+        lock = _drawn_before(ceremony, begun, keystore)
+    plan = ceremonies.plan(ceremony, lock, other=None, requester=actor)
+    ceremonies.run(plan, actor=actor, approve=nobody_else)
+
+
+def _drawn_before(ceremony: Ceremony, begun: CertificateRecord, keystore: KeyBackend) -> Lock:
+    """Read back what a start that was killed drew, from the intent that it left."""
+    ref = ceremony.description.key_ref
+    info = keystore.find(ref)
+    if info is None:
+        raise Unavailable(
+            f"{ref} is gone, and a certificate for it was begun: restore the keystore"
+        )
+    return Lock(
+        file_sha256=ceremony.digest,
+        serial=to_hex(begun.serial),
+        not_before=begun.not_before,
+        not_after=begun.not_after,
+        key=ref,
+        public_key=info.public_key.hex(),
     )
-
-
-def load_issuers(
-    store: IssuerStore, keystore: KeyBackend, *, revocation_url: str
-) -> dict[str, Issuer]:
-    """Return every issuer by name, each with its signer. Raises `Misconfigured` for a lost key."""
-    loaded: dict[str, Issuer] = {}
-    for record in store.list_issuers():
-        chain: tuple[bytes, ...] = ()
-        if record.parent is not None:
-            parent = loaded[record.parent]
-            chain = (parent.certificate, *parent.chain)
-        loaded[record.name] = _load(record, chain, keystore, revocation_url)
-    return loaded
 
 
 def _load(
-    record: IssuerRecord, chain: tuple[bytes, ...], keystore: KeyBackend, revocation_url: str
+    name: str,
+    chain: tuple[bytes, ...],
+    store: AuthorityStore,
+    keystore: KeyBackend,
+    revocation_url: str,
 ) -> Issuer:
-    try:
-        signer = keystore.signer(keyref.parse(record.key_ref), record.signature_algorithm)
-    except NotFound as error:
-        raise Misconfigured(
-            f"the key of issuer {record.name} is not in the keystore: {record.key_ref}"
-        ) from error
-    certificate = x509.load_der_x509_certificate(record.certificate)
-    if signer.key.public_key not in certificate.tbs_certificate_bytes:
-        raise Misconfigured(
-            f"the key {record.key_ref} is not the one in the certificate of issuer {record.name}"
-        )
-    return Issuer(
-        name=record.name,
-        certificate=record.certificate,
-        chain=chain,
-        signer=signer,
-        subject=certificate.subject.public_bytes(),
-        revocation_url=revocation_url,
-    )
-
-
-def _checked(name: str) -> str:
-    if _NAME.fullmatch(name) is None:
-        raise Malformed(f"{name!r} is not an issuer name: lowercase letters, digits and hyphens")
-    return name
-
-
-def _signer(new: NewIssuer, keystore: KeyBackend) -> Signer:
-    ref = new.key_ref or keyref.make("software", object=new.name)
-    # A key without a certificate was left by a crash, or made in a ceremony: it is the one.
-    if keystore.find(ref) is None:
-        keystore.generate(ref, new.algorithm)
-    return keystore.signer(ref, new.signature)
-
-
-def _request(new: NewIssuer, signer: Signer, actor: str) -> IssuanceRequest:
-    return IssuanceRequest(
-        spki=signer.key.public_key,
-        subject=new.subject,
-        requester=actor,
-        request_id=f"issuer:{new.name}",
-    )
-
-
-def _record(
-    new: NewIssuer, signer: Signer, issued: Issued, *, parent: str | None, now: datetime
-) -> IssuerRecord:
-    return IssuerRecord(
-        name=new.name,
-        parent=parent,
-        key_ref=signer.key.ref,
-        signature_algorithm=signer.algorithm,
-        certificate=issued.der,
-        created_at=now,
-    )
-
-
-def _remember(
-    record: IssuerRecord,
-    *,
-    store: IssuerStore,
-    transactions: Transactions,
-    audit: AuditLog,
-    actor: str,
-) -> None:
-    with transactions.transaction():
-        store.add_issuer(record)
-        audit.record(
-            "issuer.created", actor=actor, detail={"issuer": record.name, "key": record.key_ref}
-        )
+    record = store.find_issuer(name)
+    if record is None:
+        raise Unavailable(f"the issuer {name} was made and cannot be read")
+    return load_issuer(record, chain, keystore, revocation_url)

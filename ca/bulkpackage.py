@@ -117,7 +117,9 @@ class BulkPackages:
 
     def _chain(self, batch: Batch) -> tuple[bytes, ...]:
         issuer = self._issuers[batch.issuer]
-        return (issuer.certificate, *issuer.chain)
+        # A batch may reach over the moment at which the next generation takes over.
+        family = (issuer, *issuer.earlier)
+        return tuple(dict.fromkeys(der for one in family for der in (one.certificate, *one.chain)))
 
 
 def _line(

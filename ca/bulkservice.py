@@ -314,6 +314,8 @@ class BulkService:
 
 
 def _algorithm(profile: CertificateProfile, wanted: KeyAlgorithm | None) -> KeyAlgorithm:
+    if profile.encryption_profile is not None and profile.key_algorithms[0] != KeyAlgorithm.SM2:
+        raise Refused("pairs of RSA certificates are asked for one by one: bulk takes SM2 pairs")
     if wanted is None:
         return profile.key_algorithms[0]
     if wanted not in profile.key_algorithms:

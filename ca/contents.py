@@ -28,6 +28,8 @@ class IssuanceRequest:
     """None: as the profile says."""
     request_id: str | None = None
     """At most one certificate ever carries the same one; issuing again finishes what crashed."""
+    temporary_key: bytes | None = None
+    """SubjectPublicKeyInfo: where the encryption key of a double request goes (`keystore.cfca`)."""
     organisation_id: str | None = None
     """The branch it is issued under; not in the certificate."""
     subject_id: str | None = None

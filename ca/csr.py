@@ -18,8 +18,9 @@ from ca.tbs import Extension
 from core import der
 from core.errors import InvalidSignature, Malformed, Refused, TooLarge
 from keystore import sm2
-from keystore.algorithms import SignatureAlgorithm, signature_algorithm
-from keystore.verify import normalise_spki, verify_signature
+from keystore.algorithms import KeyAlgorithm, SignatureAlgorithm, signature_algorithm
+from keystore.cfca import decode_temporary_key
+from keystore.verify import key_algorithm, normalise_spki, verify_signature
 
 MAX_CSR_OCTETS: Final = 64 * 1024
 _WHAT: Final = "the certification request"
@@ -38,6 +39,8 @@ class CSR:
     """In the one form we write."""
     subject: Attributes
     alternative_names: tuple[AlternativeName, ...]
+    temporary_key: bytes | None = None
+    """SubjectPublicKeyInfo: where CFCA's clients want an encryption key enveloped to."""
 
 
 @asn1.sequence
@@ -52,7 +55,8 @@ class _RequestInfo:
     version: int
     subject: asn1.TLV
     spki: asn1.TLV
-    attributes: Annotated[asn1.SetOf[_Attribute] | None, asn1.Implicit(0)]
+    # A SET, read as a list: CFCA's clients do not sort it as DER wants.
+    attributes: Annotated[list[_Attribute] | None, asn1.Implicit(0)]
 
 
 @asn1.sequence
@@ -87,6 +91,7 @@ def parse_csr(octets: bytes, *, accept_empty_sm2_id: bool = False) -> CSR:
         spki=normalise_spki(spki),
         subject=_subject(info, identifier),
         alternative_names=_alternative_names(info),
+        temporary_key=_temporary_key(info),
     )
 
 
@@ -151,14 +156,32 @@ def _subject(info: _RequestInfo, identifier: bytes) -> Attributes:
         raise Malformed(f"the subject of {_WHAT} is not a Name") from error
 
 
+def _attribute(info: _RequestInfo, oid: x509.ObjectIdentifier, name: str) -> _Attribute | None:
+    found = [item for item in info.attributes or () if item.oid == oid]
+    if len(found) > 1:
+        raise Malformed(f"{_WHAT} has several {name} attributes")
+    return found[0] if found else None
+
+
+def _temporary_key(info: _RequestInfo) -> bytes | None:
+    attribute = _attribute(info, _TEMPORARY_PUBLIC_KEY, "tempPublicKey")
+    if attribute is None:
+        return None
+    if key_algorithm(der.octets_of(info.spki)) is not KeyAlgorithm.SM2:
+        raise Refused("a temporary public key is taken in requests with SM2 keys only")
+    # A bare OCTET STRING, where PKCS#10 wants a SET of values.
+    octets = der.decode(bytes, der.octets_of(attribute.values), what="tempPublicKey")
+    temporary = decode_temporary_key(octets)
+    if temporary == normalise_spki(der.octets_of(info.spki)):
+        raise Refused("the temporary public key must not be the key that is certified")
+    return temporary
+
+
 def _alternative_names(info: _RequestInfo) -> tuple[AlternativeName, ...]:
-    attributes = info.attributes.as_list() if info.attributes is not None else []
-    requests = [item for item in attributes if item.oid == _EXTENSION_REQUEST]
-    if not requests:
+    attribute = _attribute(info, _EXTENSION_REQUEST, "extensionRequest")
+    if attribute is None:
         return ()
-    if len(requests) > 1:
-        raise Malformed(f"{_WHAT} has several extensionRequest attributes")
-    parsed = der.decode(_ExtensionRequest, der.encode(requests[0]), what="extensionRequest")
+    parsed = der.decode(_ExtensionRequest, der.encode(attribute), what="extensionRequest")
     lists = parsed.values.as_list()
     if len(lists) != 1:
         raise Malformed("extensionRequest is single-valued (RFC 2985, 5.4.2)")
@@ -169,4 +192,5 @@ def _alternative_names(info: _RequestInfo) -> tuple[AlternativeName, ...]:
 
 
 _NO_ATTRIBUTES: Final = bytes.fromhex("a000")
+_TEMPORARY_PUBLIC_KEY: Final = x509.ObjectIdentifier("1.2.840.113549.1.9.63")
 _EXTENSION_REQUEST: Final = x509.ObjectIdentifier("1.2.840.113549.1.9.14")

@@ -27,10 +27,13 @@ from ca.tbs import parse_tbs
 from core import der
 from core.audit import AuditLog
 from core.clock import Clock
-from core.errors import NotFound, Refused
+from core.errors import NotFound, ProfileViolation, Refused
 from core.transaction import Transactions
 from keystore.algorithms import KeyAlgorithm
+from keystore.dialects import Dialect
 from keystore.escrow.centre import Assigned
+from keystore.escrow.envelopes import EnvelopeOrder, check_recipient
+from keystore.escrow.identity import Identity
 from keystore.escrow.store import Recovery, RecoveryKind
 from keystore.verify import key_algorithm
 
@@ -40,8 +43,18 @@ _RETIRED_AT_ONCE = 1000
 class KeyEscrow(Protocol):
     """What the authority needs of the key management centre, in this process or another."""
 
-    def assign(self, request_id: str, *, signing_key: bytes, actor: str) -> Assigned:
+    def assign(
+        self, request_id: str, *, algorithm: KeyAlgorithm, signing_key: bytes, actor: str
+    ) -> Assigned:
         """Give a request its key: always the same one. Raises `Unavailable`."""
+        ...
+
+    def envelop(self, request_id: str, order: EnvelopeOrder, *, actor: str) -> bytes:
+        """Envelop the key of a request once more, in another dialect. Raises `Unavailable`."""
+        ...
+
+    def identity(self) -> Identity:
+        """Return what it signs with, and what passwords are sealed to. Raises `Unavailable`."""
         ...
 
     def retire(self, request_id: str) -> None:
@@ -64,7 +77,9 @@ class KeyPair:
     request_id: str
     key_id: str
     enveloped: bytes
-    """DER SM2EnvelopedKey, to the signing key of the request."""
+    """As `Assigned` has it, to the signing key of the request or to the temporary one."""
+    temporary_key: bytes | None = None
+    """SubjectPublicKeyInfo: of a double request."""
 
 
 class PairStore(Protocol):
@@ -93,6 +108,17 @@ class Pair:
     signing: CertificateRecord
     encryption: CertificateRecord
     enveloped: bytes
+    temporary_key: bytes | None = None
+
+    @property
+    def signing_key(self) -> bytes:
+        """Return the SubjectPublicKeyInfo of the signing certificate."""
+        return der.octets_of(parse_tbs(self.signing.tbs).spki)
+
+    @property
+    def algorithm(self) -> KeyAlgorithm:
+        """Return what kind of keys the pair has: both halves have the same."""
+        return key_algorithm(self.signing_key)
 
 
 class PairService:
@@ -123,6 +149,11 @@ class PairService:
         self, request: IssuanceRequest, *, profile: CertificateProfile, issuer: Issuer
     ) -> None:
         """Raises `Refused` for a pair whose encryption certificate would not be issued."""
+        if request.temporary_key is not None and Dialect.CFCA not in profile.dialects:
+            raise ProfileViolation(
+                f"profile {profile.name} has no envelope to a temporary key (cfca): "
+                "leave the temporary public key out of the request"
+            )
         # With the signing key in the place of the one that the centre will give.
         issuer.prepare(
             request, profile=self._half(profile), serial=random_serial(), now=self._clock.now()
@@ -153,9 +184,14 @@ class PairService:
         if request.request_id is None:
             raise ValueError("a pair belongs to a request")
         assigned = self._escrow.assign(
-            request.request_id, signing_key=request.spki, actor=request.requester
+            request.request_id,
+            algorithm=key_algorithm(request.spki),
+            signing_key=request.temporary_key or request.spki,
+            actor=request.requester,
         )
-        pair = KeyPair(request.request_id, assigned.key_id, assigned.enveloped)
+        pair = KeyPair(
+            request.request_id, assigned.key_id, assigned.enveloped, request.temporary_key
+        )
         self._pairs.add_pair(pair, now=self._clock.now())
         other = replace(
             request,
@@ -171,7 +207,15 @@ class PairService:
         encryption = self._certificates.find_by_request(encryption_request_id(request_id))
         if pair is None or signing is None or encryption is None or encryption.der is None:
             raise NotFound(f"request {request_id} has given no pair of certificates")
-        return Pair(signing, encryption, pair.enveloped)
+        return Pair(signing, encryption, pair.enveloped, pair.temporary_key)
+
+    def envelop(self, request_id: str, order: EnvelopeOrder, *, actor: str) -> bytes:
+        """Have the key management centre write an envelope. Raises `Unavailable`, `Conflict`."""
+        return self._escrow.envelop(request_id, order, actor=actor)
+
+    def identity(self) -> Identity:
+        """Return the public keys of the key management centre. Raises `Unavailable`."""
+        return self._escrow.identity()
 
     def request_recovery(
         self, request_id: str, *, issuer: str, serial: int, reason: str, actor: str
@@ -220,6 +264,7 @@ class PairService:
         certificate = x509.load_der_x509_certificate(signing.der)
         usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
         spki = der.octets_of(tbs.spki)
-        if not usage.digital_signature or key_algorithm(spki) is not KeyAlgorithm.SM2:
-            raise Refused("the key is enveloped to an SM2 signing certificate, and to no other")
+        if not usage.digital_signature:
+            raise Refused("the key is enveloped to a signing certificate, and to no other")
+        check_recipient(pair.algorithm, spki)
         return spki

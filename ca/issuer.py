@@ -14,6 +14,7 @@ what was not reserved.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Container
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -22,6 +23,8 @@ from cryptography import x509
 from ca import lint
 from ca.contents import IssuanceRequest, check_choices, check_contents, validity
 from ca.extensions import Surroundings, build_extensions, key_identifier
+from ca.keycheck import check_not_blocked
+from ca.nameconstraints import check_names
 from ca.names import encode_name, text_of
 from ca.profiles import CertificateProfile, IssuerKind
 from ca.serials import SerialNumber
@@ -30,7 +33,7 @@ from core import der
 from core.errors import BackendUnavailable, InvalidSignature, ProfileViolation
 from keystore.algorithms import SignatureAlgorithm
 from keystore.backend import Signer
-from keystore.verify import key_algorithm, verify_signature
+from keystore.verify import key_algorithm, normalise_spki, verify_signature
 
 _SM2_WITH_NULL = bytes.fromhex("300c06082a811ccf550183750500")
 
@@ -97,6 +100,15 @@ class Issuer:
     """DER Name, octet for octet as in `certificate`."""
     revocation_url: str = ""
     """Where OCSP, CRLs and CA certificates are; goes into every certificate."""
+    succeeds: str | None = None
+    """The issuing CA whose next generation this is."""
+    takes_over_at: datetime | None = None
+    """When requests that name the issuer it succeeds begin to be signed by this one."""
+    earlier: tuple[Issuer, ...] = ()
+    """The other generations, which finish what they reserved before the take-over."""
+
+    blocked_keys: Container[str] = frozenset()
+    """Keys that are never certified (`ca.blockedkeys`); asked again at every issuance."""
 
     @property
     def spki(self) -> bytes:
@@ -128,10 +140,11 @@ class Issuer:
         Raises `Refused` (its kinds `ProfileViolation` and `LintFailure` included).
         """
         self._check_kind(profile)
+        check_not_blocked(normalise_spki(request.spki), self.blocked_keys)
         contents = check_contents(request, profile)
         parent = x509.load_der_x509_certificate(self.certificate) if self.certificate else None
         not_before, not_after = _validity(request, profile, parent, now)
-        identifier = self._identifier(profile)
+        identifier = self.signature_identifier(profile)
         tbs = encode_tbs(
             Fields(
                 serial=serial,
@@ -146,10 +159,13 @@ class Issuer:
                     profile,
                     spki=request.spki,
                     algorithm=key_algorithm(request.spki),
-                    surroundings=self._surroundings(parent),
+                    surroundings=self.surroundings(),
                 ),
             )
         )
+        if self.certificate:
+            above = (self.certificate, *self.chain)
+            check_names(tbs, signature_algorithm=identifier, above=above)
         lint.check_tbs(tbs, signature_algorithm=identifier, issuer=self.certificate or None)
         return Prepared(
             issuer=self.name,
@@ -182,6 +198,9 @@ class Issuer:
         device; nothing is wrong with the request then), and what the signer raises.
         """
         if reserved.issuer != self.name:
+            for other in self.earlier:
+                if other.name == reserved.issuer:
+                    return other.sign(reserved)
             raise ValueError(f"{self.name} was asked to sign what {reserved.issuer} reserved")
         signature = self.signer.sign(reserved.tbs)
         try:
@@ -200,15 +219,18 @@ class Issuer:
                 f"and {self.name} is {self.kind}"
             )
 
-    def _identifier(self, profile: CertificateProfile) -> bytes:
+    def signature_identifier(self, profile: CertificateProfile) -> bytes:
+        """Return the AlgorithmIdentifier that stands in what this issuer signs, DER."""
         if self.signer.algorithm is SignatureAlgorithm.SM2_SM3 and profile.sm2_parameters == "null":
             return _SM2_WITH_NULL
         return self.signer.algorithm.identifier
 
-    def _surroundings(self, certificate: x509.Certificate | None) -> Surroundings:
+    def surroundings(self) -> Surroundings:
+        """Return what goes into every certificate of this issuer."""
         identifier = key_identifier(self.public_key_bits)
-        if certificate is not None:
+        if self.certificate:
             # An imported CA may have named its key otherwise (RFC 5280, 4.2.1.1).
+            certificate = x509.load_der_x509_certificate(self.certificate)
             found = certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
             identifier = found.value.digest
         return Surroundings(self.name, identifier, self.revocation_url)

@@ -57,11 +57,16 @@ def spki_fingerprint(spki: bytes) -> str:
 def check_key(spki: bytes, *, blocked: Container[str] = frozenset()) -> None:
     """Refuse a weak or blocked key. Raises `Refused`, or what `keystore.verify.parse` raises."""
     key = parse(spki)
-    if spki_fingerprint(key.spki) in blocked:
-        raise Refused("this public key is blocked: make a new key pair")
+    check_not_blocked(key.spki, blocked)
     if key.algorithm in _RSA:
         numbers = der.decode(_RSAPublicKey, der.public_key_bits(spki), what="the RSA public key")
         check_rsa_numbers(numbers.modulus, numbers.public_exponent)
+
+
+def check_not_blocked(spki: bytes, blocked: Container[str]) -> None:
+    """Refuse a blocked key, given in the form of `keystore.verify.normalise_spki`."""
+    if spki_fingerprint(spki) in blocked:
+        raise Refused("this public key is blocked: make a new key pair")
 
 
 def check_rsa_numbers(modulus: int, exponent: int) -> None:

@@ -63,7 +63,7 @@ def check_attributes(attributes: Attributes) -> Attributes:
 
 def encode_name(attributes: Attributes) -> bytes:
     """Return the DER Name of checked attributes, each in an RDN of its own."""
-    return _name(attributes).public_bytes()
+    return make_name(attributes).public_bytes()
 
 
 def attributes_of(name: x509.Name) -> Attributes:
@@ -87,10 +87,11 @@ def attributes_of(name: x509.Name) -> Attributes:
 
 def text_of(attributes: Attributes) -> str:
     """Return the RFC 4514 text: last attribute first, as that standard wants it."""
-    return _name(attributes).rfc4514_string(_SHORT)
+    return make_name(attributes).rfc4514_string(_SHORT)
 
 
-def _name(attributes: Attributes) -> x509.Name:
+def make_name(attributes: Attributes) -> x509.Name:
+    """Return checked attributes as a Name, each in an RDN of its own."""
     # `check_attributes` has counted characters, as RFC 5280, A.1 does.
     return x509.Name(
         [

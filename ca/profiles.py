@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Mapping
 from enum import StrEnum
 from importlib import resources
 from pathlib import Path
@@ -20,6 +21,7 @@ from ca.altnames import AlternativeNameKind
 from ca.names import ATTRIBUTE_TYPES
 from core.errors import Misconfigured
 from keystore.algorithms import KeyAlgorithm
+from keystore.dialects import ESCROWED, Dialect, possible_dialects
 
 KeyUsageName = Literal[
     "digitalSignature",
@@ -142,6 +144,9 @@ class CertificateProfile(_Model):
     encryption_profile: str | None = None
     """The other half of a pair: a request for this profile gives two certificates, and the key of
     the second comes from the key management centre (docs/key-management.md)."""
+    envelopes: tuple[Dialect, ...] = ()
+    """How a pair's encryption key may be fetched, the usual way first (docs/key-management.md).
+    Empty: every way that needs the holder's private key, which leaves out pkcs12."""
     issued_by: tuple[IssuerKind, ...] = (IssuerKind.ISSUING,)
     key_algorithms: tuple[KeyAlgorithm, ...] = Field(min_length=1)
     validity_days: int = Field(ge=1, le=36600)
@@ -176,6 +181,14 @@ class CertificateProfile(_Model):
             ObjectIdentifier(item)
         return value
 
+    @property
+    def dialects(self) -> tuple[Dialect, ...]:
+        """Return the envelopes of a pair, the usual one first; none for a single certificate."""
+        if self.encryption_profile is None:
+            return ()
+        possible = possible_dialects(self.key_algorithms[0])
+        return self.envelopes or tuple(d for d in possible if d is not Dialect.PKCS12)
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.validity_days > self.maximum_validity_days:
@@ -188,6 +201,8 @@ class CertificateProfile(_Model):
             raise ValueError(
                 "keyCertSign is for authorities, and for them only (RFC 5280, 4.2.1.9)"
             )
+        if self.envelopes and self.encryption_profile is None:
+            raise ValueError("envelopes are for pairs: encryption_profile is missing")
         if self.authority and self.extended_key_usage:
             raise ValueError("a CA certificate has no extended key usage (docs/divergences.md)")
         if not self.authority and self.path_length is not None:
@@ -197,6 +212,16 @@ class CertificateProfile(_Model):
         ):
             raise ValueError("ocsp_nocheck means: no CRL and no OCSP for this certificate")
         return self
+
+
+_SHARED: Final = (
+    "key_algorithms",
+    "subject",
+    "alternative_names",
+    "identity_extensions",
+    "issued_by",
+)
+"""What the two profiles of a pair agree in."""
 
 
 def load_profiles(directory: Path | None = None) -> dict[str, CertificateProfile]:
@@ -216,8 +241,7 @@ def load_profiles(directory: Path | None = None) -> dict[str, CertificateProfile
         for path in sorted(directory.glob("*.toml")):
             profile = parse_profile(path.read_text(encoding="utf-8"), source=str(path))
             found[profile.name] = profile
-    for profile in found.values():
-        _check_pair(profile, found)
+    check_pairs(found)
     return found
 
 
@@ -233,7 +257,13 @@ def parse_profile(text: str, *, source: str) -> CertificateProfile:
         raise Misconfigured(f"{source}: {where}: {first['msg']}") from error
 
 
-def _check_pair(signing: CertificateProfile, profiles: dict[str, CertificateProfile]) -> None:
+def check_pairs(profiles: Mapping[str, CertificateProfile]) -> None:
+    """Check what profiles say about one another. Raises `Misconfigured`."""
+    for profile in profiles.values():
+        _check_pair(profile, profiles)
+
+
+def _check_pair(signing: CertificateProfile, profiles: Mapping[str, CertificateProfile]) -> None:
     """Refuse a pair whose certificates could differ in more than key, usage and serial number."""
     if signing.encryption_profile is None:
         return
@@ -243,11 +273,17 @@ def _check_pair(signing: CertificateProfile, profiles: dict[str, CertificateProf
         raise Misconfigured(f"{where} names no profile")
     if half.requestable or half.encryption_profile is not None or half.authority:
         raise Misconfigured(f"{where}: {half.name} must not be requestable, or a pair or a CA")
-    if (*signing.key_algorithms, *half.key_algorithms) != (KeyAlgorithm.SM2, KeyAlgorithm.SM2):
-        raise Misconfigured(f"{where}: both halves take sm2 keys and no others")
-    for field in ("subject", "alternative_names", "identity_extensions", "issued_by"):
+    for field in _SHARED:
         if getattr(signing, field) != getattr(half, field):
             raise Misconfigured(f"{where}: {half.name} differs in {field}")
+    possible = {possible_dialects(algorithm) for algorithm in signing.key_algorithms}
+    if not set(signing.key_algorithms) <= set(ESCROWED) or len(possible) != 1:
+        raise Misconfigured(
+            f"{where}: a pair takes sm2 keys, or rsa-2048 and rsa-3072 keys, and not both"
+        )
+    if not set(signing.envelopes) <= set(*possible):
+        known = ", ".join(possible.pop())
+        raise Misconfigured(f"profile {signing.name}: envelopes: these keys come as {known}")
 
 
 def _compile(pattern: str) -> str:

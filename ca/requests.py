@@ -68,6 +68,8 @@ class EnrollmentRecord:
     """Who reviewed it."""
     decided_at: datetime | None = None
     comment: str | None = None
+    issued_by: str | None = None
+    """The generation of `issuer` whose certificate it became."""
     serial: SerialNumber | None = None
     """Of the certificate, once issued."""
     operation: Operation = Operation.APPLY
@@ -190,9 +192,14 @@ def content_of(request: IssuanceRequest) -> str:
             "alternative_names": [str(name) for name in request.alternative_names],
             "identity": [list(pair) for pair in request.identity],
             "validity_days": request.validity_days,
+            **_optional(temporary_key=request.temporary_key),
         },
         ensure_ascii=False,
     )
+
+
+def _optional(**fields: bytes | None) -> dict[str, str]:
+    return {name: value.hex() for name, value in fields.items() if value is not None}
 
 
 def with_key(record: EnrollmentRecord, spki: bytes) -> IssuanceRequest:
@@ -213,6 +220,7 @@ def request_of(record: EnrollmentRecord) -> IssuanceRequest:
         alternative_names=tuple(parse_alternative_name(t) for t in content["alternative_names"]),
         identity=tuple((name, value) for name, value in content["identity"]),
         validity_days=content["validity_days"],
+        temporary_key=bytes.fromhex(content.get("temporary_key", "")) or None,
         request_id=record.id,
         organisation_id=record.organisation_id,
         subject_id=record.subject_id,

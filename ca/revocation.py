@@ -8,7 +8,8 @@ from hold. What is done to one certificate of a pair is done to the other in the
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Final
 
@@ -20,7 +21,7 @@ from ca.serials import to_hex
 from ca.store import CertificateRecord, CertificateState, CertificateStore, StatusChange
 from ca.tbs import extension_value, parse_tbs
 from core import der
-from core.audit import AuditLog
+from core.audit import AuditLog, Event
 from core.clock import Clock
 from core.errors import Conflict, NotFound, Refused
 from core.observe import CERTIFICATES_REVOKED
@@ -61,11 +62,28 @@ class RevocationService:
         Raises `NotFound`, `Refused` for a reason that does not fit, and `Conflict` when it is
         revoked for another reason (only unspecified may become keyCompromise).
         """
-        record = self._get(issuer, serial)
+        changes = self._revocations(self._get(issuer, serial), reason, actor)
+        return self._apply(changes, "revoked") if changes else self._get(issuer, serial)
+
+    @contextmanager
+    def batch(self) -> Iterator[Batch]:
+        """Revoke several in one transaction. Listeners are told when it is durable.
+
+        Must not run inside a caller's transaction.
+        """
+        batch = Batch(self)
+        with self._transactions.transaction():
+            yield batch
+        self._tell(batch.changes)
+
+    def _revocations(
+        self, record: CertificateRecord, reason: RevocationReason, actor: str
+    ) -> list[StatusChange]:
+        """Return what revoking this means, with its partner; nothing if it is done already."""
         _check_reason(record, reason)
         if record.state is _S.REVOKED:
             if record.reason is reason:
-                return record
+                return []
             if (record.reason, reason) != (
                 RevocationReason.UNSPECIFIED,
                 RevocationReason.KEY_COMPROMISE,
@@ -80,7 +98,7 @@ class RevocationService:
             also = self._change(other, _S.REVOKED, _NOT_REVOKED, actor)
             held_since = other.revoked_at or also.at
             changes.append(replace(also, reason=reason, revoked_at=held_since))
-        return self._apply(changes, "revoked")
+        return changes
 
     def hold(self, issuer: str, serial: int, *, actor: str) -> CertificateRecord:
         """Suspend an issued certificate. Raises `NotFound`, `Refused` or `Conflict`."""
@@ -146,31 +164,65 @@ class RevocationService:
         )
 
     def _apply(self, changes: Sequence[StatusChange], participle: str) -> CertificateRecord:
+        self._write(changes, participle)
+        self._tell(changes)
+        return self._get(changes[0].issuer, changes[0].serial)
+
+    def _write(self, changes: Sequence[StatusChange], participle: str) -> None:
         with self._transactions.transaction():
             positions = [self._store.change_status(change) for change in changes]
             if None in positions:
                 raise Conflict("the status changed at the same moment: look again")
-            for change, position in zip(changes, positions, strict=True):
-                self._audit.record(
-                    f"certificate.{participle}",
-                    actor=change.actor,
-                    detail={
-                        "issuer": change.issuer,
-                        "serial": to_hex(change.serial),
-                        "reason": change.reason,
-                        "position": position,
-                    },
-                )
+            self._audit.record_all(
+                [
+                    Event(
+                        f"certificate.{participle}",
+                        change.actor,
+                        {
+                            "issuer": change.issuer,
+                            "serial": to_hex(change.serial),
+                            "reason": change.reason,
+                            "position": position,
+                        },
+                    )
+                    for change, position in zip(changes, positions, strict=True)
+                ]
+            )
+
+    def _tell(self, changes: Sequence[StatusChange]) -> None:
         for change in changes:
             CERTIFICATES_REVOKED.labels(change.issuer, change.reason or "released").inc()
-        first = changes[0]
-        for listener in self._listeners:
-            try:
-                listener(first.issuer)
-            except Exception:
-                # The revocation is durable; a publisher that is late catches up by the position.
-                log.exception("a listener failed", extra={"issuer": first.issuer})
-        return self._get(first.issuer, first.serial)
+        for issuer in dict.fromkeys(change.issuer for change in changes):
+            for listener in self._listeners:
+                try:
+                    listener(issuer)
+                except Exception:
+                    # The change is durable; a publisher that is late catches up by the position.
+                    log.exception("a listener failed", extra={"issuer": issuer})
+
+
+class Batch:
+    """Revocations that are written together (`RevocationService.batch`)."""
+
+    def __init__(self, service: RevocationService) -> None:
+        self._service = service
+        self.changes: list[StatusChange] = []
+
+    def revoke(self, issuer: str, serial: int, reason: RevocationReason, *, actor: str) -> int:
+        """Plan one, as `RevocationService.revoke`. Returns how many certificates that changes."""
+        known = {(change.issuer, change.serial) for change in self.changes}
+        if (issuer, serial) in known:
+            return 0  # its partner took it along
+        record = self._service._get(issuer, serial)  # noqa: SLF001 - one module, one idea
+        planned = self._service._revocations(record, reason, actor)  # noqa: SLF001
+        added = [change for change in planned if (change.issuer, change.serial) not in known]
+        self.changes += added
+        return len(added)
+
+    def apply(self) -> None:
+        """Write what is planned. Raises `Conflict` when one changed at the same moment."""
+        if self.changes:
+            self._service._write(self.changes, "revoked")  # noqa: SLF001
 
 
 def _check_reason(record: CertificateRecord, reason: RevocationReason) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Annotated
 
@@ -9,8 +10,10 @@ from fastapi import APIRouter, Depends
 
 from ca.belonging import belonging_of
 from ca.config import CAConfig
+from ca.delivery import PairDelivery
 from ca.dual import PairService
 from ca.enrollment import EnrollmentService
+from ca.issuer import Issuer
 from ca.organisations import Organisations
 from ca.revocation import RevocationService
 from ca.rights import Rights
@@ -33,6 +36,7 @@ def make_router(
     revocation: RevocationService,
     certificates: CertificateStore,
     pairs: PairService,
+    issuers: Mapping[str, Issuer],
     *,
     organisations: Organisations,
     subjects: Subjects,
@@ -44,12 +48,13 @@ def make_router(
     router = APIRouter(prefix="/api/v1")
     access = Access(rights, enrollment, certificates, subjects)
     add_request_routes(router, enrollment, access, accept_empty_sm2_id=config.accept_empty_sm2_id)
-    add_pair_routes(router, pairs, access)
+    delivery = PairDelivery(pairs, profiles=enrollment.profiles, issuers=enrollment.issuers)
+    add_pair_routes(router, pairs, delivery, access)
     add_certificate_routes(
         router,
         certificates,
         revocation,
-        enrollment.issuers,
+        issuers,
         access,
         belonging=partial(belonging_of, organisations=organisations, subjects=subjects),
         clock=clock,
@@ -57,7 +62,7 @@ def make_router(
 
     @router.get("/issuers", tags=["issuers"], summary="List the issuers")
     def list_issuers(_: Anyone) -> list[IssuerView]:
-        return [IssuerView.of(issuer) for issuer in enrollment.issuers.values()]
+        return [IssuerView.of(issuer) for issuer in issuers.values()]
 
     @router.get("/profiles", tags=["issuers"], summary="List the profiles that can be asked for")
     def list_profiles(_: Anyone) -> list[ProfileView]:

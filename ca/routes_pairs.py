@@ -2,60 +2,47 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from http import HTTPStatus
-from typing import Final
+from typing import Final, Literal
 
 from fastapi import APIRouter, Response
 
-from ca.dual import Pair, PairService
+from ca.delivery import PairDelivery
+from ca.dual import PairService
 from ca.operations import Operation
 from ca.rights_store import Step
 from ca.routes_access import Access
-from ca.schemas_pairs import PairView, UserRecoveryRequest
+from ca.schemas_pairs import (
+    KeyManagementIdentityView,
+    PairView,
+    PKCS12Request,
+    UserRecoveryRequest,
+)
 from ca.serials import from_hex
-from ca.wire import Writer, problems
-from core.errors import NotFound
-from keystore.envelope import decode_enveloped_key
-from keystore.envelope_forms import CSRResponse, encode_csr_response, encode_skf_blob
+from ca.wire import Reader, Writer, problems
+from keystore.dialects import Dialect
 from keystore.escrow.schemas import RecoveryView
 
-
-class PairFormat(StrEnum):
-    """How to send what a dual request gave."""
-
-    JSON = "json"
-    CSR_RESPONSE = "csrresponse"
-    """GM/T 0092: both certificates and the envelope."""
-    ENVELOPED_KEY = "enveloped-key"
-    """GB/T 35276: SM2EnvelopedKey."""
-    SKF = "skf"
-    """GM/T 0016: ENVELOPEDKEYBLOB, for SKF_ImportECCKeyPair."""
-
-
 _OCTETS: Final = "application/octet-stream"
+_PKCS12: Final = "application/x-pkcs12"
 
 
-def add_pair_routes(router: APIRouter, pairs: PairService, access: Access) -> None:
-    """Add ``/requests/{request_id}/pair`` and ``/requests/{request_id}/recovery``."""
+def add_pair_routes(
+    router: APIRouter, pairs: PairService, delivery: PairDelivery, access: Access
+) -> None:
+    """Add what is under ``/requests/{request_id}`` for pairs, and the centre's public keys."""
+    _add_fetching(router, pairs, delivery, access)
 
     @router.get(
-        "/requests/{request_id}/pair",
+        "/pairs/key-management-identity",
         tags=["requests"],
-        summary="Fetch a pair of certificates with the enveloped encryption key",
-        response_model=PairView,
-        responses={200: {"content": {_OCTETS: {}}}, **problems(404)},
-        dependencies=[access.act_on_request(None, Operation.MAKE)],
+        summary="Look at the public keys of the key management centre",
+        description="The certificate that SignedAndEnvelopedData is signed with, to be pinned, and "
+        "the key that a PKCS#12 file's password is sealed to.",
+        responses=problems(503),
     )
-    def get_pair(
-        _: Writer,
-        request_id: str,
-        format: PairFormat = PairFormat.JSON,  # noqa: A002 - wire name
-    ) -> PairView | Response:
-        pair = pairs.get(request_id)
-        if format is PairFormat.JSON:
-            return PairView.of(pair)
-        return Response(_octets(pair, format), media_type=_OCTETS)
+    def identity(_: Reader) -> KeyManagementIdentityView:
+        return KeyManagementIdentityView.of(pairs.identity())
 
     @router.post(
         "/requests/{request_id}/recovery",
@@ -80,13 +67,45 @@ def add_pair_routes(router: APIRouter, pairs: PairService, access: Access) -> No
         return RecoveryView.of(recovery)
 
 
-def _octets(pair: Pair, form: PairFormat) -> bytes:
-    if form is PairFormat.ENVELOPED_KEY:
-        return pair.enveloped
-    enveloped = decode_enveloped_key(pair.enveloped)
-    if form is PairFormat.SKF:
-        return encode_skf_blob(enveloped)
-    signing, encryption = pair.signing.der, pair.encryption.der
-    if signing is None or encryption is None:
-        raise NotFound("the pair is not issued")
-    return encode_csr_response(CSRResponse(signing, encryption, enveloped))
+def _add_fetching(
+    router: APIRouter, pairs: PairService, delivery: PairDelivery, access: Access
+) -> None:
+    @router.get(
+        "/requests/{request_id}/pair",
+        tags=["requests"],
+        summary="Fetch a pair of certificates with the enveloped encryption key",
+        description="In one of the formats that `envelopes` lists in the JSON: the profile "
+        "decides which.",
+        response_model=PairView,
+        responses={200: {"content": {_OCTETS: {}}}, **problems(404, 409, 422, 503)},
+        dependencies=[access.act_on_request(None, Operation.MAKE)],
+    )
+    def get_pair(
+        asking: Writer,
+        request_id: str,
+        format: Dialect | Literal["json"] = "json",  # noqa: A002 - wire name
+    ) -> PairView | Response:
+        if format == "json":
+            pair = pairs.get(request_id)
+            return PairView.of(pair, delivery.dialects(pair))
+        octets = delivery.fetch(request_id, Dialect(format), actor=asking.name)
+        return Response(octets, media_type=_OCTETS)
+
+    @router.post(
+        "/requests/{request_id}/pair/pkcs12",
+        tags=["requests"],
+        summary="Fetch the encryption key of a pair in a PKCS#12 file, once",
+        description="The password is sealed to the key management centre, so that the authority "
+        "cannot open the file it carries.",
+        response_class=Response,
+        responses={200: {"content": {_PKCS12: {}}}, **problems(404, 409, 422, 503)},
+        dependencies=[access.act_on_request(None, Operation.MAKE)],
+    )
+    def get_pkcs12(asking: Writer, request_id: str, body: PKCS12Request) -> Response:
+        octets = delivery.fetch(
+            request_id,
+            Dialect.PKCS12,
+            actor=asking.name,
+            sealed_password=body.octets,
+        )
+        return Response(octets, media_type=_PKCS12)

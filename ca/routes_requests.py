@@ -62,6 +62,7 @@ def add_request_routes(
             else tuple(parse_alternative_name(text) for text in body.alternative_names),
             identity=tuple(body.identity.items()),
             validity_days=body.validity_days,
+            temporary_key=csr.temporary_key,
             organisation_id=organisation,
             subject_id=body.subject_id,
         )

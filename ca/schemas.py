@@ -123,7 +123,8 @@ class RequestView(_Wire):
         content = json.loads(record.content)
         reference = target = None
         if record.serial is not None:
-            reference = CertificateReference(issuer=record.issuer, serial=to_hex(record.serial))
+            issuer = record.issued_by or record.issuer
+            reference = CertificateReference(issuer=issuer, serial=to_hex(record.serial))
         if record.target is not None:
             serial = to_hex(record.target.serial)
             target = CertificateReference(issuer=record.target.issuer, serial=serial)
@@ -218,6 +219,9 @@ class IssuerView(_Wire):
     signature_algorithm: Annotated[str, Field(examples=["sm2-sm3"])]
     certificate_url: str
     crl_url: str
+    succeeds: str | None
+    """The issuing CA whose next generation this is; requesters name that one."""
+    takes_over_at: datetime | None
 
     @classmethod
     def of(cls, issuer: Issuer) -> Self:
@@ -228,6 +232,8 @@ class IssuerView(_Wire):
             signature_algorithm=issuer.signer.algorithm,
             certificate_url=f"{issuer.revocation_url}/ca/{issuer.name}.cer",
             crl_url=f"{issuer.revocation_url}/crl/{issuer.name}.crl",
+            succeeds=issuer.succeeds,
+            takes_over_at=issuer.takes_over_at,
         )
 
 

@@ -32,6 +32,8 @@ class SQLIssuerStore:
                         signature_algorithm=record.signature_algorithm,
                         certificate=record.certificate,
                         created_at=record.created_at,
+                        succeeds=record.succeeds,
+                        takes_over_at=record.takes_over_at,
                     )
                 )
         except IntegrityError as error:
@@ -58,4 +60,6 @@ def _issuer(row: Any) -> IssuerRecord:
         signature_algorithm=SignatureAlgorithm(row.signature_algorithm),
         certificate=bytes(row.certificate),
         created_at=row.created_at,
+        succeeds=row.succeeds,
+        takes_over_at=row.takes_over_at,
     )

@@ -36,17 +36,19 @@ class SQLPairStore:
                         request_id=pair.request_id,
                         key_id=pair.key_id,
                         enveloped=pair.enveloped,
+                        temporary_key=pair.temporary_key,
                         created_at=now,
                     )
                 )
 
     def find_pair(self, request_id: str) -> KeyPair | None:
-        statement = select(_P.request_id, _P.key_id, _P.enveloped).where(
-            _P.request_id == request_id
-        )
+        statement = select(key_pairs).where(_P.request_id == request_id)
         with self._database.reading() as connection:
             row = connection.execute(statement).first()
-        return None if row is None else KeyPair(row.request_id, row.key_id, bytes(row.enveloped))
+        if row is None:
+            return None
+        temporary = None if row.temporary_key is None else bytes(row.temporary_key)
+        return KeyPair(row.request_id, row.key_id, bytes(row.enveloped), temporary)
 
     def list_ended(self, *, now: datetime, limit: int) -> Sequence[str]:
         certified = _C.request_id == _P.request_id.concat(encryption_request_id(""))

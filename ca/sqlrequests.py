@@ -139,9 +139,12 @@ def _values(move: Move) -> dict[str, Any]:
 
 
 def _select() -> Select[Any]:
-    return select(enrollment_requests, certificates.c.serial, certificates.c.issued_at).outerjoin(
-        certificates, certificates.c.request_id == _R.id
-    )
+    return select(
+        enrollment_requests,
+        certificates.c.issuer.label("issued_by"),
+        certificates.c.serial,
+        certificates.c.issued_at,
+    ).outerjoin(certificates, certificates.c.request_id == _R.id)
 
 
 def _in_state(state: RequestState) -> Any:
@@ -165,6 +168,7 @@ def _record(row: Any) -> EnrollmentRecord:
         decided_by=row.decided_by,
         decided_at=row.decided_at,
         comment=row.comment,
+        issued_by=row.issued_by if issued else None,
         serial=from_hex(row.serial) if issued else None,
         operation=Operation(row.operation),
         needs_make=row.needs_make,

@@ -139,6 +139,9 @@ class IssuerRecord:
     signature_algorithm: SignatureAlgorithm
     certificate: bytes
     created_at: datetime
+    succeeds: str | None = None
+    """The issuing CA whose next generation this is."""
+    takes_over_at: datetime | None = None
 
 
 class CertificateStore(Protocol):

@@ -89,6 +89,9 @@ issuers = Table(
     Column("signature_algorithm", String(32), nullable=False),
     Column("certificate", LargeBinary, nullable=False),
     Column("created_at", UTCDateTime, nullable=False),
+    # The next generation of another issuer, and from when on it signs (docs/ceremony.md).
+    Column("succeeds", String(64), nullable=True),
+    Column("takes_over_at", UTCDateTime, nullable=True),
 )
 
 revocation_positions = Table(
@@ -172,6 +175,7 @@ key_pairs = Table(
     Column("request_id", String(32), primary_key=True),
     Column("key_id", String(32), nullable=False),
     Column("enveloped", LargeBinary, nullable=False),
+    Column("temporary_key", LargeBinary, nullable=True),
     Column("created_at", UTCDateTime, nullable=False),
     Column("retired_at", UTCDateTime, nullable=True),
     UniqueConstraint("key_id"),

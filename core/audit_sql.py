@@ -1,140 +1,50 @@
-"""The audit log as a hash chain in the database, with signed checkpoints.
+"""The audit log as a hash chain in the database (`core.audit_chain`), with signed checkpoints.
 
-Row n holds ``hash(n) = SM3(canonical JSON of {sequence, at, action, actor, detail, previous})``,
-where ``previous`` is ``hash(n-1)``. The head row names the last sequence and hash, so that a
-removed last row is found too. A checkpoint is a signature over sequence and hash: whoever
-rewrites the whole chain, head included, still cannot make one.
+The head row names the last sequence and hash, so that a removed last row is found too.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
-from datetime import datetime
-from typing import Any, Protocol
+from dataclasses import fields
+from datetime import timedelta
+from typing import Any, Final
 
-from sqlalchemy import (
-    Column,
-    Connection,
-    Integer,
-    LargeBinary,
-    String,
-    Table,
-    Text,
-    bindparam,
-    insert,
-    select,
-)
+from sqlalchemy import Connection, bindparam, func, insert, select
 from sqlalchemy import update as sql_update
 from sqlalchemy.exc import DBAPIError
 
 from core.audit import Detail, Event
+from core.audit_chain import (
+    GENESIS,
+    Checkpoint,
+    CheckpointSigner,
+    CheckpointVerifier,
+    StoredEvent,
+    Verdict,
+    checkpoint_message,
+    event_hash,
+    walk,
+)
+from core.audit_tables import audit_checkpoints, audit_events, audit_exports, audit_head
 from core.clock import Clock
-from core.db import Database, Sequence64, UTCDateTime, metadata
-from core.errors import AuditUnavailable, InvalidSignature, Unavailable
+from core.db import Database
+from core.errors import AuditUnavailable, Unavailable
 
-audit_events = Table(
-    "audit_events",
-    metadata,
-    Column("sequence", Sequence64, primary_key=True, autoincrement=False),
-    Column("at", UTCDateTime, nullable=False),
-    Column("action", String(64), nullable=False),
-    Column("actor", String(200), nullable=False),
-    Column("detail", Text, nullable=False),
-    Column("previous", LargeBinary(32), nullable=False),
-    Column("hash", LargeBinary(32), nullable=False),
-)
-
-audit_head = Table(
-    "audit_head",
-    metadata,
-    Column("id", Integer, primary_key=True, autoincrement=False),
-    Column("sequence", Sequence64, nullable=False),
-    Column("hash", LargeBinary(32), nullable=False),
-)
-
-audit_checkpoints = Table(
-    "audit_checkpoints",
-    metadata,
-    Column("sequence", Sequence64, primary_key=True, autoincrement=False),
-    Column("at", UTCDateTime, nullable=False),
-    Column("hash", LargeBinary(32), nullable=False),
-    Column("signature", LargeBinary, nullable=False),
-)
-
-GENESIS = bytes(32)
-"""What the first row has as its previous hash."""
-
-_HEAD = 1
-_PAGE = 1000
+_HEAD: Final = 1
+_PAGE: Final = 1000
 
 # Built once: every act of the service appends an event, and building a statement costs as much
 # as running it.
-_LOCK_HEAD = (
-    select(audit_head.c.sequence, audit_head.c.hash)
-    .where(audit_head.c.id == _HEAD)
-    .with_for_update()
-)
+_READ_HEAD = select(audit_head.c.sequence, audit_head.c.hash).where(audit_head.c.id == _HEAD)
+_LOCK_HEAD = _READ_HEAD.with_for_update()
 _ADD_EVENT = insert(audit_events)
 _MOVE_HEAD = (
     sql_update(audit_head)
     .where(audit_head.c.id == _HEAD)
     .values(sequence=bindparam("to_sequence"), hash=bindparam("to_hash"))
 )
-
-
-class CheckpointSigner(Protocol):
-    """The audit key."""
-
-    def sign(self, message: bytes) -> bytes: ...
-
-    def verify(self, message: bytes, signature: bytes) -> None:
-        """Raises `InvalidSignature`."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class StoredEvent:
-    """One row of the chain."""
-
-    sequence: int
-    at: datetime
-    action: str
-    actor: str
-    detail: str
-    """Canonical JSON."""
-    previous: bytes
-    hash: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What a verification found."""
-
-    rows: int
-    checkpoints: int
-    fault: str | None
-    """None: the chain is whole. Otherwise one sentence that names the first bad row."""
-    first_bad: int | None
-
-
-def event_hash(event: StoredEvent) -> bytes:
-    """Return SM3 over the canonical form of one event; its own `hash` is not part of it."""
-    body = json.dumps(
-        [
-            event.sequence,
-            event.at.isoformat(),
-            event.action,
-            event.actor,
-            event.detail,
-            event.previous.hex(),
-        ],
-        ensure_ascii=False,
-        separators=(",", ":"),
-    )
-    return hashlib.new("sm3", body.encode()).digest()
 
 
 _COLUMNS = tuple(field.name for field in fields(StoredEvent))
@@ -212,84 +122,117 @@ class SQLAuditLog:
         with self._database.reading() as connection:
             return [_stored(row) for row in connection.execute(query)]
 
-    def checkpoint(self, signer: CheckpointSigner) -> int | None:
-        """Sign the present head, if it moved since the last checkpoint. Returns its sequence."""
+    def list_checkpoints(self, *, after: int = 0, limit: int | None = None) -> list[Checkpoint]:
+        """Return checkpoints at a sequence above `after`, in order."""
+        query = (
+            select(audit_checkpoints)
+            .where(audit_checkpoints.c.sequence > after)
+            .order_by(audit_checkpoints.c.sequence)
+            .limit(limit)
+        )
+        with self._database.reading() as connection:
+            return [
+                Checkpoint(int(row.sequence), row.at, bytes(row.hash), bytes(row.signature))
+                for row in connection.execute(query)
+            ]
+
+    def head(self) -> tuple[int, bytes] | None:
+        """Return the sequence and hash that the head names."""
+        with self._database.reading() as connection:
+            row = connection.execute(_READ_HEAD).first()
+        return None if row is None else (int(row.sequence), bytes(row.hash))
+
+    def checkpoint(
+        self, signer: CheckpointSigner, *, rows: int = 1, seconds: int = 0
+    ) -> int | None:
+        """Sign the present head, if it moved by `rows` or `seconds` ago. Returns its sequence."""
+        last = select(audit_checkpoints.c.sequence, audit_checkpoints.c.at)
         with self._database.transaction() as connection:
-            head = connection.execute(
-                select(audit_head.c.sequence, audit_head.c.hash).where(audit_head.c.id == _HEAD)
-            ).first()
-            if head is None or head.sequence == 0:
-                return None
+            head = connection.execute(_READ_HEAD).first()
             known = connection.execute(
-                select(audit_checkpoints.c.sequence).where(
-                    audit_checkpoints.c.sequence == head.sequence
-                )
+                last.order_by(audit_checkpoints.c.sequence.desc()).limit(1)
             ).first()
-            if known is not None:
+            if head is None or head.sequence == (0 if known is None else known.sequence):
+                return None
+            now = self._clock.now()
+            if (
+                known is not None
+                and head.sequence - known.sequence < rows
+                and now < known.at + timedelta(seconds=seconds)
+            ):
                 return None
             sequence, digest = int(head.sequence), bytes(head.hash)
             connection.execute(
                 insert(audit_checkpoints).values(
                     sequence=sequence,
-                    at=self._clock.now(),
+                    at=now,
                     hash=digest,
                     signature=signer.sign(checkpoint_message(sequence, digest)),
                 )
             )
             return sequence
 
-    def verify(self, signer: CheckpointSigner) -> Verdict:
-        """Walk the whole chain and every checkpoint. Never raises for what it finds."""
+    def find_cursor(self, target: str) -> tuple[int, int]:
+        """Return the last row and the last checkpoint that this target has."""
+        columns = audit_exports.c
         with self._database.reading() as connection:
-            checkpoints = {
-                int(row.sequence): (bytes(row.hash), bytes(row.signature))
-                for row in connection.execute(select(audit_checkpoints))
-            }
-            rows, previous = 0, GENESIS
-            for stored in _walk(connection):
-                fault = _fault(stored, rows + 1, previous)
-                if fault is None and stored.sequence in checkpoints:
-                    fault = _checkpoint_fault(stored, *checkpoints[stored.sequence], signer)
-                if fault is not None:
-                    return Verdict(rows, len(checkpoints), fault, rows + 1)
-                rows, previous = rows + 1, stored.hash
-            head = connection.execute(
-                select(audit_head.c.sequence, audit_head.c.hash).where(audit_head.c.id == _HEAD)
+            row = connection.execute(
+                select(columns.sequence, columns.checkpoint).where(columns.target == target)
             ).first()
+        return (0, 0) if row is None else (int(row.sequence), int(row.checkpoint))
+
+    def move_cursor(self, target: str, sequence: int, checkpoint: int) -> None:
+        """Remember what this target has."""
+        columns = audit_exports.c
+        values = {"sequence": sequence, "checkpoint": checkpoint}
+        with self._database.transaction() as connection:
+            moved = connection.execute(
+                sql_update(audit_exports).where(columns.target == target).values(values)
+            )
+            if moved.rowcount == 0:
+                connection.execute(insert(audit_exports).values(target=target, **values))
+
+    def walk(self, *, after: int = 0, until: int | None = None) -> Iterator[StoredEvent]:
+        """Return every event above `after`, up to `until`, a page at a time."""
+        while page := self.list_events(after=after, limit=_PAGE):
+            for event in page:
+                if until is not None and event.sequence > until:
+                    return
+                yield event
+            after = page[-1].sequence
+
+    def verify(self, verifier: CheckpointVerifier) -> Verdict:
+        """Walk the whole chain and every checkpoint. Never raises for what it finds.
+
+        Events may be written meanwhile: what is read first can only be behind what is read later.
+        """
+        checkpoints = {one.sequence: one for one in self.list_checkpoints()}
+        head = self.head()
+        verdict, last = walk(
+            self.walk(until=None if head is None else head[0]), checkpoints, verifier
+        )
+        if verdict.fault is not None:
+            return verdict
+        rows = verdict.rows
         if head is None:
             return Verdict(rows, len(checkpoints), "the head of the chain is missing", None)
-        promised = max([int(head.sequence), *checkpoints])
+        promised = max([head[0], *checkpoints])
         if promised > rows:
             fault = f"row {rows + 1} is missing: the head or a checkpoint names row {promised}"
             return Verdict(rows, len(checkpoints), fault, rows + 1)
-        if head.sequence != rows or bytes(head.hash) != previous:
-            return Verdict(rows, len(checkpoints), f"the head does not name row {rows}", rows)
-        return Verdict(rows, len(checkpoints), None, None)
+        newest = self._newest()
+        if head != (rows, last) or newest > (self.head() or (0,))[0]:
+            fault = f"the head does not name row {max(rows, newest)}"
+            return Verdict(rows, len(checkpoints), fault, max(rows, newest))
+        return verdict
 
-
-def checkpoint_message(sequence: int, digest: bytes) -> bytes:
-    """Return the octets that a checkpoint signs."""
-    return b"yinxin audit checkpoint\x00" + sequence.to_bytes(8, "big") + digest
+    def _newest(self) -> int:
+        with self._database.reading() as connection:
+            return int(connection.execute(select(func.max(audit_events.c.sequence))).scalar() or 0)
 
 
 def _canonical(detail: Detail) -> str:
     return json.dumps(detail, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-
-
-def _walk(connection: Connection) -> Iterator[StoredEvent]:
-    after = 0
-    while True:
-        page = connection.execute(
-            select(audit_events)
-            .where(audit_events.c.sequence > after)
-            .order_by(audit_events.c.sequence)
-            .limit(_PAGE)
-        ).all()
-        if not page:
-            return
-        for row in page:
-            yield _stored(row)
-        after = page[-1].sequence
 
 
 def _stored(row: Any) -> StoredEvent:
@@ -302,25 +245,3 @@ def _stored(row: Any) -> StoredEvent:
         previous=bytes(row.previous),
         hash=bytes(row.hash),
     )
-
-
-def _fault(stored: StoredEvent, expected: int, previous: bytes) -> str | None:
-    if stored.sequence != expected:
-        return f"row {expected} is missing: the next one is row {stored.sequence}"
-    if stored.previous != previous:
-        return f"row {expected} does not follow row {expected - 1}: its previous hash differs"
-    if event_hash(stored) != stored.hash:
-        return f"row {expected} was changed: its hash does not match its content"
-    return None
-
-
-def _checkpoint_fault(
-    stored: StoredEvent, digest: bytes, signature: bytes, signer: CheckpointSigner
-) -> str | None:
-    if digest != stored.hash:
-        return f"row {stored.sequence} was rewritten: the signed checkpoint names another hash"
-    try:
-        signer.verify(checkpoint_message(stored.sequence, digest), signature)
-    except InvalidSignature:
-        return f"the checkpoint at row {stored.sequence} has no valid signature"
-    return None

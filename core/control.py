@@ -40,8 +40,9 @@ Execute = Callable[[Proposal], str]
 APPROVERS: Final[Mapping[Act, frozenset[Role]]] = {
     Act.CA_CERTIFICATE: frozenset({Role.SYSTEM, Role.BUSINESS, Role.KEY}),
     Act.PROFILE_CHANGE: frozenset({Role.SYSTEM, Role.BUSINESS}),
-    Act.ROLE_CHANGE: frozenset({Role.SYSTEM, Role.BUSINESS}),
+    Act.ROLE_CHANGE: frozenset({Role.SYSTEM, Role.BUSINESS, Role.KEY}),
     Act.MASS_REVOCATION: frozenset({Role.BUSINESS}),
+    Act.CREDENTIAL: frozenset({Role.SYSTEM, Role.BUSINESS, Role.KEY}),
 }
 """Whose approval counts. The auditor's never does: who audits an act has no part in it."""
 MAX_SUMMARY: Final = 4_000
@@ -86,8 +87,14 @@ class DualControl:
 
     def rule(self, act: Act) -> ActRule:
         """Return what the settings ask of an act."""
-        rule: ActRule = getattr(self._config, act.replace("-", "_"))
-        return rule
+        return {
+            Act.CA_CERTIFICATE: self._config.ca_certificate,
+            Act.PROFILE_CHANGE: self._config.profile_change,
+            Act.ROLE_CHANGE: self._config.role_change,
+            Act.MASS_REVOCATION: self._config.mass_revocation,
+            # A credential of somebody else's line is that line.
+            Act.CREDENTIAL: self._config.role_change,
+        }[act]
 
     def propose(
         self, act: Act, parameters: Mapping[str, Any], *, summary: str, actor: str

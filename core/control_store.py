@@ -28,6 +28,8 @@ class Act(StrEnum):
     PROFILE_CHANGE = "profile-change"
     ROLE_CHANGE = "role-change"
     MASS_REVOCATION = "mass-revocation"
+    CREDENTIAL = "credential"
+    """One new credential for an administrator; under the rule of role changes."""
 
 
 class ProposalState(StrEnum):

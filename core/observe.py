@@ -35,8 +35,20 @@ OCSP_STATUS_AGE: Final = Gauge(
 NOTICES_SENT: Final = Counter(
     "yinxin_notices", "Expiry notices by channel and result.", ["channel", "result"]
 )
+PUBLICATION_LAG: Final = Gauge(
+    "yinxin_publication_waiting", "Certificates that publishing has not looked at."
+)
+PUBLICATION_FAULTS: Final = Gauge(
+    "yinxin_publication_faults", "Certificates that the directory did not take."
+)
 LOGINS: Final = Counter("yinxin_logins", "Login attempts.", ["method", "result"])
 TOKENS_ISSUED: Final = Counter("yinxin_tokens_issued", "Tokens issued.", ["grant_type"])
+AUDIT_EXPORT_LAG: Final = Gauge(
+    "yinxin_audit_export_lag_rows", "Audit rows that this target does not have yet.", ["target"]
+)
+AUDIT_EXPORT_FAILURES: Final = Counter(
+    "yinxin_audit_export_failures", "Attempts to export that failed.", ["target"]
+)
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 
 

@@ -8,6 +8,7 @@ for every node of a cluster and after every crash, which a listener would not.
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import Mapping
 from datetime import timedelta
 from threading import Lock
@@ -48,7 +49,7 @@ class CRLSchedule:
         self._audit = audit
         self._clock = clock
         # A crowd of downloads right after a revocation makes one CRL, not one each.
-        self._locks = {name: Lock() for name in issuers}
+        self._locks: defaultdict[str, Lock] = defaultdict(Lock)
 
     def current(self, issuer: str) -> CRLRecord:
         """Return a CRL with every revocation that was committed before this call.

@@ -11,8 +11,11 @@ import ssl
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from pydantic import BaseModel, ConfigDict, Field
+
 from keystore.algorithms import KeyAlgorithm, SignatureAlgorithm
 from keystore.keyref import KeyRef
+from keystore.wrap import KeyEncryptionKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,33 @@ class DestroysKeys(Protocol):
 
     def destroy(self, ref: KeyRef) -> None:
         """Make the key unusable for ever. Raises `NotFound`."""
+        ...
+
+
+class SealedKey(BaseModel):
+    """One private key as a backup holds it, sealed under a key that the backup does not hold."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    ref: str = Field(max_length=300)
+    algorithm: KeyAlgorithm
+    public_key: str = Field(pattern=r"^([0-9a-f]{2})+$", max_length=4096)
+    sealed: str = Field(pattern=r"^([0-9a-f]{2})+$", max_length=32_768)
+
+
+@runtime_checkable
+class BacksUpKeys(Protocol):
+    """A backend whose keys can leave it, sealed, for a backup (`keystore.backup`)."""
+
+    def seal_keys(self, under: KeyEncryptionKey, *, about: bytes) -> tuple[SealedKey, ...]:
+        """Seal every key. `about` says what for, and must be the same at the restore."""
+        ...
+
+    def restore_key(self, key: SealedKey, under: KeyEncryptionKey, *, about: bytes) -> bool:
+        """Put a key in place; False when it is there already.
+
+        Raises `Conflict` when another key has its name, `Refused` when it does not open.
+        """
         ...
 
 

@@ -29,7 +29,7 @@ from keystore.libcrypto import ffi
 from keystore.softkey import SoftKey
 
 ITERATIONS: Final = 100_000
-"""Of PBKDF2 and of the MAC's key derivation. Windows takes no more than 600 000."""
+"""Of PBKDF2 and of the MAC's key derivation."""
 RANDOM_ITERATIONS: Final = 2_048
 """For a password of `random_password`: 130 bits are not guessed, however cheap a guess is."""
 MAX_CERTIFICATES: Final = 10

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from core.errors import Misconfigured, NotFound, Refused
 from keystore import keyref, pin, sm2
 from keystore.algorithms import KeyAlgorithm, SignatureAlgorithm
 from keystore.backend import (
+    BacksUpKeys,
     DecryptsSM2,
     DestroysKeys,
     KeyBackend,
     KeyInfo,
+    SealedKey,
     ServesTLS,
     Signer,
 )
 from keystore.config import KeystoreConfig
 from keystore.keyref import KeyRef
 from keystore.pin import SecretSource
+from keystore.wrap import KeyEncryptionKey
 
 
 class KeyStore:
@@ -61,6 +64,22 @@ class KeyStore:
         if not isinstance(backend, ServesTLS):
             raise Refused(f"the backend of {ref} does not serve TLS")
         backend.load_into(context, ref, chain_pem)
+
+    def seal_keys(self, under: KeyEncryptionKey, *, about: bytes) -> tuple[SealedKey, ...]:
+        found = (one for one in self._backends.values() if isinstance(one, BacksUpKeys))
+        return tuple(key for backend in found for key in backend.seal_keys(under, about=about))
+
+    def restore_keys(
+        self, keys: Sequence[SealedKey], under: KeyEncryptionKey, *, about: bytes
+    ) -> int:
+        """Put keys in place; return how many were missing. Raises as `BacksUpKeys` does."""
+        return sum(self._restore(key, under, about) for key in keys)
+
+    def _restore(self, key: SealedKey, under: KeyEncryptionKey, about: bytes) -> bool:
+        backend = self.backend_of(keyref.parse(key.ref))
+        if not isinstance(backend, BacksUpKeys):
+            raise Refused(f"the backend of {key.ref} does not take keys from a backup")
+        return backend.restore_key(key, under, about=about)
 
     def close(self) -> None:
         for backend in self._backends.values():

@@ -166,6 +166,18 @@ def encode_pkcs8(scalar: int, point: bytes | None) -> bytes:
     return der.encode(info)
 
 
+def encode_sec1(scalar: int, point: bytes) -> bytes:
+    """Write an ECPrivateKey that stands alone: with its curve and public point."""
+    return der.encode(
+        _ECPrivateKey(
+            version=1,
+            private_key=scalar.to_bytes(32, "big"),
+            parameters=oids.SM2_CURVE,
+            public_key=der.bit_string(point),
+        )
+    )
+
+
 def scalar_of_sec1(octets: bytes) -> int:
     """Return d of an ECPrivateKey. Raises `Malformed`."""
     return _scalar(_decode_sec1(octets))

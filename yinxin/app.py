@@ -8,9 +8,12 @@ from fastapi import FastAPI
 
 import ca.routes
 import ca.routes_bulk
+import ca.routes_massrevocation
 import ca.routes_notices
+import ca.routes_profiles
 import ca.routes_registration
 import crl.routes
+import crl.routes_publication
 import keystore.escrow.routes
 from yinxin.app_parts import add_administration, add_provider, limited, new_app, surround
 from yinxin.health_routes import check_authority, make_health_router
@@ -35,7 +38,7 @@ def make_machine_app(service: Service) -> Any:
 def make_revocation_app(service: Service) -> Any:
     """OCSP, CRLs and CA certificates, for the plain http listener. Open to everybody."""
     app = new_app("Yinxin revocation")
-    app.include_router(make_health_router(lambda: check_authority(service)))
+    app.include_router(make_health_router(lambda: check_authority(service), service.exporter))
     app.include_router(
         crl.routes.make_router(
             service.responder,
@@ -50,19 +53,24 @@ def make_revocation_app(service: Service) -> Any:
 
 def _add_api(app: FastAPI, service: Service) -> None:
     ground = service.ground
-    app.include_router(make_health_router(lambda: check_authority(service)))
+    app.include_router(make_health_router(lambda: check_authority(service), service.exporter))
     app.include_router(
         ca.routes.make_router(
             service.enrollment,
             service.revocation,
             service.authority.store,
             service.key_management.pairs,
+            service.issuers,
             organisations=ground.registration.organisations,
             subjects=service.subjects,
             rights=ground.registration.rights,
             config=ground.settings.ca,
             clock=ground.clock,
         )
+    )
+    app.include_router(ca.routes_profiles.make_router(service.profiles.changes))
+    app.include_router(
+        ca.routes_massrevocation.make_router(service.mass_revocations, ground.registration.rights)
     )
     app.include_router(
         ca.routes_registration.make_registration_router(
@@ -76,6 +84,7 @@ def _add_api(app: FastAPI, service: Service) -> None:
     )
     app.include_router(ca.routes_bulk.make_router(service.bulk.service, ground.registration.rights))
     app.include_router(ca.routes_notices.make_router(service.notices, ground.registration.rights))
+    app.include_router(crl.routes_publication.make_router(service.publication))
     local, remote = service.key_management.local, service.key_management.remote
     if local is not None:
         app.include_router(keystore.escrow.routes.make_router(local.centre, local.recoveries))

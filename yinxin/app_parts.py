@@ -46,9 +46,15 @@ def add_administration(
     app.include_router(control_routes.make_router(ground.control))
     app.include_router(authn.routes.make_client_api(administration.clients))
     app.include_router(
-        authn.routes.make_user_api(administration.users, issuer=ground.settings.authn.issuer)
+        authn.routes.make_user_api(
+            administration.users, administration.roles, issuer=ground.settings.authn.issuer
+        )
     )
-    app.include_router(authn.routes.make_binding_api(provider.certificates, administration.users))
+    app.include_router(
+        authn.routes.make_binding_api(
+            provider.certificates, administration.users, administration.roles
+        )
+    )
 
 
 def add_provider(app: FastAPI, ground: Ground, provider: Provider) -> None:

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict
 
-from core.audit_sql import SQLAuditLog, StoredEvent
+from core.audit_chain import StoredEvent
+from core.audit_sql import SQLAuditLog
 from core.http import require_role
 from core.identity import Principal, Role
 from yinxin.audit_key import AuditKey

@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import ssl
 import threading
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Final
 
 from cryptography import x509
 
@@ -22,17 +24,23 @@ from core.identity import SYSTEM_ACTOR
 from yinxin.first_start import Authority
 from yinxin.host_identity import HOST_KEY, ensure_host_key, half_life
 
+_ISSUER: Final = "rsa-issuing"
+
 
 class AuthorityLink:
     """Gives out one client context. New connections see a renewal at once."""
 
-    def __init__(self, authority: Authority, issuer: Issuer, *, host: str) -> None:
+    def __init__(self, authority: Authority, issuers: Mapping[str, Issuer], *, host: str) -> None:
         self._authority = authority
-        self._issuer = issuer
+        self._issuers = issuers
         self._host = host
         self._lock = threading.Lock()
         self._context: ssl.SSLContext | None = None
         self._loaded: bytes | None = None
+
+    @property
+    def _issuer(self) -> Issuer:
+        return self._issuers[_ISSUER]
 
     def context(self) -> ssl.SSLContext:
         """Return the context for calling a peer, with a certificate that holds."""

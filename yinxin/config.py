@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -36,15 +37,58 @@ class DatabaseConfig(BaseModel):
     url: str | None = None
     """``sqlite:///path`` or ``postgresql+psycopg://…``; default: yinxin.sqlite3 in the state
     directory. A password in it is never shown."""
+    owner_url: str | None = None
+    """PostgreSQL: the url of the role that owns the tables, when ``url`` is one that may only use
+    them. Migrations and grants run as the owner (``yinxin database``, docs/audit.md)."""
 
 
-class AuditConfig(BaseModel):
-    """How often the audit chain is signed."""
+class AuditFileConfig(BaseModel):
+    """The audit chain in files, best on another file system (docs/audit.md)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    directory: Path | None = None
+    """Where the files go; none: no files. It is made when it is missing."""
+    rotate_octets: int = Field(default=67_108_864, ge=65_536)
+    """After this many octets the next file begins."""
+
+
+class AuditSyslogConfig(BaseModel):
+    """The audit chain to a syslog collector (RFC 5424, RFC 5425)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    host: str | None = Field(default=None, pattern=r"^[A-Za-z0-9.:-]{1,253}$")
+    """The collector; none: nothing is sent. Its certificate must be for this name."""
+    port: int = Field(default=6514, ge=1, le=65535)
+    """6514 is the port of syslog over TLS."""
+    trust: Path | None = None
+    """PEM of the roots that the collector's certificate is checked with; none: the system's."""
+    certificate: Path | None = None
+    """PEM of a certificate and its key, for a collector that asks who we are."""
+    protocol: Literal["tls", "tcp"] = "tls"
+    """Everybody on the way can read, change and drop what plain tcp carries."""
+    allow_plain_tcp: bool = False
+    """Has to be true for protocol tcp."""
+
+    @model_validator(mode="after")
+    def _encrypted(self) -> Self:
+        if self.protocol == "tcp" and not self.allow_plain_tcp:
+            raise ValueError("protocol tcp is not encrypted: use tls, or set allow_plain_tcp")
+        return self
+
+
+class AuditConfig(BaseModel):
+    """How often the audit chain is signed, and where it goes off the box."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    checkpoint_rows: int = Field(default=1_000, ge=1, le=1_000_000)
+    """The head of the chain is signed when it has moved by this many rows."""
     checkpoint_seconds: int = Field(default=60, ge=1, le=86_400)
-    """The head of the chain is signed this often, when it has moved."""
+    """It is also signed this often, when it has moved at all."""
+    file: AuditFileConfig = AuditFileConfig()
+    syslog: AuditSyslogConfig = AuditSyslogConfig()
 
 
 class FirstStartConfig(BaseModel):

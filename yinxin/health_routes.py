@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from core.audit_export import AuditExporter
 from core.errors import TrustError
 from core.http import require_role
 from core.identity import Principal, Role
@@ -22,7 +23,7 @@ Checks = Callable[[], list[tuple[str, str | None]]]
 """Names what is looked at, and what is wrong with it if something is."""
 
 
-def make_health_router(checks: Checks) -> APIRouter:
+def make_health_router(checks: Checks, exporter: AuditExporter) -> APIRouter:
     """Serve /healthz (the process lives) and /readyz (it can answer)."""
     router = APIRouter(tags=["health"])
 
@@ -34,7 +35,9 @@ def make_health_router(checks: Checks) -> APIRouter:
     def readyz() -> JSONResponse:
         faults = {name: fault for name, fault in checks() if fault is not None}
         status = HTTPStatus.SERVICE_UNAVAILABLE if faults else HTTPStatus.OK
-        body = {"status": "not ready" if faults else "ready", "faults": faults}
+        # A collector that is away stops nothing; who watches has to know.
+        late = {f"audit/{name}": fault for name, fault in exporter.faults.items()}
+        body = {"status": "not ready" if faults else "ready", "faults": faults, "warnings": late}
         return JSONResponse(body, status_code=status, headers={"Cache-Control": "no-store"})
 
     return router

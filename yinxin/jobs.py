@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from authn.purge import purge_all_expired
 from core.jobs import Job
-from yinxin.audit_key import AuditKey
 from yinxin.tls import ServerTLS
 from yinxin.wiring import Ground, Service
 
@@ -14,6 +13,7 @@ def periodic_jobs(service: Service) -> tuple[Job, ...]:
     ground = service.ground
     return (
         Job("crl-refresh", 15, service.crls.refresh),
+        Job("mass-revocation", 5, service.mass_revocations.run),
         Job("ocsp-delegates", 3600, service.ensure_delegates),
         *_refilling(service),
         Job(
@@ -22,18 +22,13 @@ def periodic_jobs(service: Service) -> tuple[Job, ...]:
             service.key_management.pairs.retire_ended,
         ),
         Job("bulk-erase", 600, service.bulk.service.erase_expired),
-        *common_jobs(ground, service.audit_key),
+        *common_jobs(ground),
     )
 
 
-def common_jobs(ground: Ground, audit_key: AuditKey) -> tuple[Job, ...]:
+def common_jobs(ground: Ground) -> tuple[Job, ...]:
     """Return what a host of any role does."""
     return (
-        Job(
-            "audit-checkpoint",
-            ground.settings.audit.checkpoint_seconds,
-            lambda: ground.audit.checkpoint(audit_key),
-        ),
         Job("proposals", 30, ground.control.resume),
         Job("purge", 60, lambda: purge_all_expired(ground.database, now=ground.clock.now())),
     )
@@ -41,8 +36,12 @@ def common_jobs(ground: Ground, audit_key: AuditKey) -> tuple[Job, ...]:
 
 def outward_jobs(service: Service) -> tuple[Job, ...]:
     """Return the jobs that wait for other people's servers, and so must not hold up the rest."""
-    every = service.ground.settings.notices.every_seconds
-    return (Job("notices", every, service.notices.run),)
+    settings = service.ground.settings
+    notices = Job("notices", settings.notices.every_seconds, service.notices.run)
+    if service.publication is None:
+        return (notices,)
+    every = settings.publication.every_seconds
+    return (notices, Job("publication", every, service.publication.run))
 
 
 def _refilling(service: Service) -> tuple[Job, ...]:
@@ -63,6 +62,7 @@ def bulk_jobs(service: Service) -> tuple[Job, ...]:
 def local_jobs(service: Service, tls: ServerTLS) -> tuple[Job, ...]:
     """Return the jobs that every node does for itself."""
     return (
+        Job("issuers", 10, service.issuers.refresh),
         Job("tls-renewal", 3600, tls.renew),
         Job("link-renewal", 3600, service.link.renew),
     )

@@ -18,6 +18,7 @@ from core.peer import Peer
 from keystore import keyref
 from keystore.escrow.centre import KeyManagementCentre
 from keystore.escrow.config import KeyManagementConfig
+from keystore.escrow.identity import IdentityKeys
 from keystore.escrow.recovery import RecoveryService
 from keystore.escrow.remote import RemoteCentre
 from keystore.escrow.sqlstore import SQLEscrowStore
@@ -47,8 +48,15 @@ class Centre:
         """Put it together, and make the storage key on first start. Raises `Misconfigured`."""
         store = SQLEscrowStore(database)
         vault = Vault(keystore, keyref.parse(config.storage_key))
+        identity = IdentityKeys(
+            keystore,
+            store,
+            signing_key=keyref.parse(config.signing_key),
+            transport_key=keyref.parse(config.transport_key),
+            clock=clock,
+        )
         centre = KeyManagementCentre(
-            store, vault, config=config, transactions=database, audit=audit, clock=clock
+            store, vault, identity, config=config, transactions=database, audit=audit, clock=clock
         )
         centre.prepare()
         recoveries = RecoveryService(

@@ -2,41 +2,53 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Final
 
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy.exc import ProgrammingError
 
 import authn.tables
 import ca.tables
 import ca.tables_bulk
+import ca.tables_massrevocation
 import ca.tables_notices
 import ca.tables_organisations
+import ca.tables_profiles
 import ca.tables_subjects
-import core.audit_sql
+import core.audit_tables
 import core.control_tables
 import core.jobs
 import crl.tables
+import crl.tables_publication
 import keystore.escrow.tables
 from core.db import Database
 from core.errors import Misconfigured
 
 DECLARED_IN = (
-    core.audit_sql,
+    core.audit_tables,
     core.control_tables,
     core.jobs,
     keystore.escrow.tables,
     ca.tables,
+    ca.tables_massrevocation,
+    ca.tables_profiles,
     ca.tables_bulk,
     ca.tables_notices,
     ca.tables_organisations,
     ca.tables_subjects,
     crl.tables,
+    crl.tables_publication,
     authn.tables,
 )
 """Every module with tables: importing them is what puts these into `core.db.metadata`."""
+
+
+_ROLE: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 
 
 def migration_config() -> Config:
@@ -50,19 +62,48 @@ def upgrade(database: Database) -> None:
     """Run the migrations that are missing, in one transaction.
 
     Raises `Misconfigured` when the database was written by a newer release: going on could
-    destroy what that release knows and this one does not.
+    destroy what that release knows and this one does not. Also when this role may not migrate.
     """
     config = migration_config()
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    scripts = ScriptDirectory.from_config(config)
+    known = {script.revision for script in scripts.walk_revisions()}
+    try:
+        with database.transaction() as connection:
+            if connection.dialect.name == "postgresql":
+                # Two nodes that start together: the second waits, and finds nothing to do.
+                connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7909234812)")
+            present = MigrationContext.configure(connection).get_current_revision()
+            if present is not None and present not in known:
+                raise Misconfigured(
+                    f"this state was written by a newer release (schema {present}); "
+                    "start that release, or restore a backup made by this one"
+                )
+            if present != scripts.get_current_head():
+                config.attributes["connection"] = connection
+                command.upgrade(config, "head")
+    except ProgrammingError as error:
+        raise Misconfigured(
+            "the role of database.url may not change the tables: run `yinxin database upgrade` "
+            "as their owner (database.owner_url)"
+        ) from error
+
+
+def grant(database: Database, role: str) -> None:
+    """Let a role use the tables, and only add to the audit chain. Raises `Misconfigured`."""
     with database.transaction() as connection:
-        if connection.dialect.name == "postgresql":
-            # Two nodes that start together: the second waits here, and finds nothing to do.
-            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7909234812)")
-        present = MigrationContext.configure(connection).get_current_revision()
-        if present is not None and present not in known:
-            raise Misconfigured(
-                f"this state was written by a newer release (schema {present}); "
-                "start that release, or restore a backup made by this one"
-            )
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        for statement in grants(role):
+            connection.exec_driver_sql(statement)
+
+
+def grants(role: str) -> tuple[str, ...]:
+    """Return the statements of `grant` (PostgreSQL), for whoever keeps the database."""
+    if _ROLE.fullmatch(role) is None:
+        raise Misconfigured(f"{role!r} is not the name of a role: a-z, 0-9 and _, at most 63")
+    return (
+        f'GRANT USAGE ON SCHEMA public TO "{role}"',
+        f'GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO "{role}"',
+        f'GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO "{role}"',
+        f'REVOKE UPDATE, DELETE ON audit_events, audit_checkpoints FROM "{role}"',
+        f'REVOKE INSERT, DELETE ON audit_head FROM "{role}"',
+        f'REVOKE INSERT, UPDATE, DELETE ON alembic_version FROM "{role}"',
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from yinxin.hardening import refuse_core_dumps
 from yinxin.roles.ca import serve_authority
 from yinxin.roles.km import serve_centre
 from yinxin.roles.say import say
@@ -17,6 +18,7 @@ _ROLES = {HostRole.CA: serve_authority, HostRole.KM: serve_centre}
 def serve(settings: Settings, directory: Path, role: HostRole) -> None:
     """Serve until told to stop. Raises `Misconfigured` before anything listens."""
     os.umask(0o077)  # SQLite makes its files with the mode of the process
+    refuse_core_dumps()
     state = prepare_state(directory)
     with hold(state):
         claim_role(state, role)

@@ -21,6 +21,7 @@ from ca.notices_config import NoticesConfig
 from core.config import ControlConfig
 from core.errors import Misconfigured
 from crl.config import RevocationConfig
+from crl.publication_config import PublicationConfig
 from keystore import pin
 from keystore.config import KeystoreConfig
 from keystore.escrow.config import KeyManagementConfig
@@ -61,6 +62,7 @@ class Settings(BaseModel):
     ca: CAConfig
     bulk: BulkConfig = BulkConfig()
     revocation: RevocationConfig = RevocationConfig()
+    publication: PublicationConfig = PublicationConfig()
     notices: NoticesConfig = NoticesConfig()
     authn: AuthnConfig
     audit: AuditConfig = AuditConfig()
@@ -133,9 +135,10 @@ def secret_from_environment(variable: str) -> SecretSource | None:
 def effective(settings: Settings) -> dict[str, Any]:
     """Return every value that is in force, for people. Passwords in URLs are masked."""
     tree: dict[str, Any] = settings.model_dump(mode="json")
-    url = settings.database.url
-    if url is not None and "@" in url:
-        scheme, _, rest = url.partition("://")
-        user, _, place = rest.rpartition("@")
-        tree["database"]["url"] = f"{scheme}://{user.partition(':')[0]}:***@{place}"
+    for key in ("url", "owner_url"):
+        url = tree["database"][key]
+        if url is not None and "@" in url:
+            scheme, _, rest = url.partition("://")
+            user, _, place = rest.rpartition("@")
+            tree["database"][key] = f"{scheme}://{user.partition(':')[0]}:***@{place}"
     return tree

@@ -14,6 +14,7 @@ from cryptography import x509
 from ca.altnames import AlternativeName, host_name
 from ca.contents import IssuanceRequest
 from ca.issuance import issue_certificate
+from ca.issuer import Issuer
 from ca.store import CertificateQuery, CertificateState
 from core.clock import Clock
 from core.identity import SYSTEM_ACTOR
@@ -34,7 +35,7 @@ class ServerTLS:
 
     def __init__(self, service: Service, contexts: tuple[ssl.SSLContext, ...]) -> None:
         self._authority: Authority = service.authority
-        self._issuer = service.issuers[_ISSUER]
+        self._issuers = service.generations
         self._host = service.ground.settings.server.public_host
         self._clock: Clock = service.ground.clock
         self._contexts = contexts
@@ -47,7 +48,8 @@ class ServerTLS:
         ref, certificate = max(young, key=_end_of, default=None) or self._issue(now)
         if certificate == self._loaded:
             return
-        chain = "".join(map(ssl.DER_cert_to_PEM_cert, (certificate, self._issuer.certificate)))
+        above = self._issued_by(certificate)
+        chain = "".join(map(ssl.DER_cert_to_PEM_cert, (certificate, above.certificate)))
         for context in self._contexts:
             self._authority.keystore.load_into(context, ref, chain.encode())
         self._loaded = certificate
@@ -58,13 +60,22 @@ class ServerTLS:
             if not info.ref.startswith(_PREFIX):
                 continue
             query = CertificateQuery(
-                issuer=_ISSUER,
                 state=CertificateState.ISSUED,
                 spki_fingerprint=hashlib.sha256(info.public_key).hexdigest(),
             )
             for record in self._authority.store.search_certificates(query).items:
                 if record.der is not None and _names(self._host) <= _names_in(record.der):
                     yield info.ref, record.der
+
+    def _issued_by(self, certificate: bytes) -> Issuer:
+        """Return the generation that issued it: the one before serves until the next renewal."""
+        parsed = x509.load_der_x509_certificate(certificate)
+        key = parsed.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value
+        family = self._issuers.family(_ISSUER)
+        return next(
+            (one for one in family if one.surroundings().key_identifier == key.key_identifier),
+            self._issuers[_ISSUER],
+        )
 
     def _issue(self, now: datetime) -> tuple[KeyRef, bytes]:
         authority = self._authority
@@ -78,7 +89,7 @@ class ServerTLS:
                 alternative_names=tuple(sorted(_names(self._host), key=str)),
             ),
             profile=authority.profiles["tls-server"],
-            issuer=self._issuer,
+            issuer=self._issuers[_ISSUER],
             store=authority.store,
             transactions=authority.transactions,
             audit=authority.audit,

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypedDict
 
 from authn.assembly import Administration, Provider
-from ca.bootstrap import load_issuers
 from ca.enrollment import EnrollmentService
 from ca.issuance import find_interrupted, issue_certificate
-from ca.issuer import Issuer
+from ca.issuers import Generations, Issuers
+from ca.massrevocation import MassRevocations
 from ca.notices import NoticeService
-from ca.profiles import load_profiles
 from ca.reviews import Reviews
 from ca.revocation import RevocationService
 from ca.sqlrequests import SQLRequestStore
@@ -21,34 +19,39 @@ from ca.sqlstatistics import SQLStatistics
 from ca.sqlstore import SQLCertificateStore
 from ca.statistics import StatisticsSource
 from ca.subjects import Subjects
+from core.audit_export import AuditExporter
 from core.audit_sql import SQLAuditLog
 from core.clock import Clock, SystemClock
 from core.control import DualControl
 from core.control_sql import SQLProposalStore
-from core.db import Database, open_database
-from core.errors import Misconfigured
+from core.db import Database
 from crl.ocsp.delegate import Delegates, ensure_delegate, ensure_delegates
 from crl.ocsp.follow import StatusFollower
 from crl.ocsp.issuers import IssuerTable
 from crl.ocsp.plane import OCSPPlane
 from crl.ocsp.ready import ReadyAnswers
 from crl.ocsp.responder import Responder
+from crl.publication import Publication
 from crl.schedule import CRLSchedule
 from crl.sqlstore import SQLCRLStore
 from crl.status import StatusService
-from keystore import pin
-from keystore.registry import KeyStore, open_keystore
+from keystore.registry import KeyStore
 from yinxin.audit_key import AuditKey
+from yinxin.auditing import make_exporter
 from yinxin.authority_link import AuthorityLink
 from yinxin.bulk import Bulk
+from yinxin.database import open_prepared
 from yinxin.first_start import Authority, ensure_authority, ensure_signing_keys
 from yinxin.key_management import KeyManagement
+from yinxin.keys import open_keys
 from yinxin.login_certificates import OurCertificates
+from yinxin.massrevocation import open_blocked_keys, open_mass_revocations
 from yinxin.notices import assemble_notices
 from yinxin.organisations import Registration, open_reviews
-from yinxin.schema import upgrade
-from yinxin.settings import PASSPHRASE_VARIABLE, PIN_VARIABLE, Settings, secret_from_environment
-from yinxin.state import State, write_passphrase
+from yinxin.profiles import Profiles
+from yinxin.publication import assemble_publication
+from yinxin.settings import Settings
+from yinxin.state import State
 from yinxin.subjects import open_subjects
 
 
@@ -85,8 +88,11 @@ class Service:
     ground: Ground
     keystore: KeyStore
     audit_key: AuditKey
+    exporter: AuditExporter
     authority: Authority
-    issuers: Mapping[str, Issuer]
+    profiles: Profiles
+    issuers: Issuers
+    generations: Generations
     link: AuthorityLink
     key_management: KeyManagement
     reviews: Reviews
@@ -95,11 +101,13 @@ class Service:
     enrollment: EnrollmentService
     bulk: Bulk
     revocation: RevocationService
+    mass_revocations: MassRevocations
     statuses: StatusService
     crls: CRLSchedule
     responder: Responder
     ocsp: OCSPPlane
     notices: NoticeService
+    publication: Publication | None
     follower: StatusFollower
     provider: Provider
 
@@ -148,8 +156,7 @@ class Service:
 def open_ground(settings: Settings, state: State, *, clock: Clock | None = None) -> Ground:
     """Open the database and bring it to this release's tables. Raises `Misconfigured`."""
     clock = clock or SystemClock()
-    database = open_database(settings.database.url or state.database_url)
-    upgrade(database)
+    database = open_prepared(settings, state, clock=clock)
     audit = SQLAuditLog(database, clock=clock)
     audit.initialise()
     control = DualControl(
@@ -159,35 +166,13 @@ def open_ground(settings: Settings, state: State, *, clock: Clock | None = None)
         audit=audit,
         clock=clock,
     )
-    administration = Administration.assemble(settings.authn, database, audit=audit, clock=clock)
+    administration = Administration.assemble(
+        settings.authn, database, control=control, audit=audit, clock=clock
+    )
     registration = Registration.assemble(
         settings.ca, database, administration.users, audit=audit, clock=clock
     )
     return Ground(settings, state, clock, database, audit, control, administration, registration)
-
-
-def open_keys(settings: Settings, state: State) -> KeyStore:
-    """Open the keystore; an embedded default that is given no passphrase makes one.
-
-    Raises `Misconfigured` for a wrong passphrase or a damaged keystore, and touches nothing then.
-    """
-    passphrase = secret_from_environment(PASSPHRASE_VARIABLE)
-    if settings.keystore.passphrase_file is None and passphrase is None:
-        directory = settings.keystore.directory or state.keystore_directory
-        if not directory.exists():
-            write_passphrase(state)
-        if not state.passphrase_file.exists():
-            raise Misconfigured(
-                f"the keystore needs its passphrase: set {PASSPHRASE_VARIABLE}, or name a file "
-                "in keystore.passphrase_file"
-            )
-        passphrase = pin.from_file(state.passphrase_file)
-    return open_keystore(
-        settings.keystore,
-        directory=state.keystore_directory,
-        passphrase=passphrase,
-        pkcs11_pin=secret_from_environment(PIN_VARIABLE),
-    )
 
 
 def open_service(ground: Ground) -> Service:
@@ -195,16 +180,26 @@ def open_service(ground: Ground) -> Service:
     settings, database = ground.settings, ground.database
     keystore = open_keys(settings, ground.state)
     common: _Common = {"transactions": database, "audit": ground.audit, "clock": ground.clock}
+    profiles = Profiles.assemble(
+        settings.ca, database, control=ground.control, audit=ground.audit, clock=ground.clock
+    )
     authority = Authority(
         keystore=keystore,
         store=SQLCertificateStore(database),
-        profiles=load_profiles(settings.ca.profiles_directory),
+        profiles=profiles.live,
         revocation_url=settings.ca.revocation_url,
         **common,
     )
     ensure_authority(authority, settings.first_start)
-    issuers = load_issuers(authority.store, keystore, revocation_url=settings.ca.revocation_url)
-    link = AuthorityLink(authority, issuers["rsa-issuing"], host=settings.server.public_host)
+    blocked = open_blocked_keys(database, settings.ca, audit=ground.audit, clock=ground.clock)
+    issuers = Issuers(
+        authority.store,
+        keystore,
+        revocation_url=settings.ca.revocation_url,
+        blocked_keys=blocked,
+    )
+    generations = Generations(issuers, clock=ground.clock)
+    link = AuthorityLink(authority, generations, host=settings.server.public_host)
     key_management = KeyManagement.assemble(
         settings.key_management,
         database,
@@ -215,6 +210,7 @@ def open_service(ground: Ground) -> Service:
         clock=ground.clock,
         link=link,
     )
+    audit_key = AuditKey.open(keystore)
     reviews = open_reviews(ground.registration, database, authority.profiles, **common)
     crl_store = SQLCRLStore(database)
     statuses = StatusService(
@@ -230,8 +226,13 @@ def open_service(ground: Ground) -> Service:
         status_lag_seconds=settings.revocation.ocsp.status_lag_seconds,
     )
     follower = StatusFollower(issuers, status_log=authority.store, ready=ready)
+    revocation = RevocationService(
+        store=authority.store, listeners=(follower.after_change,), **common
+    )
+    table = IssuerTable(issuers.values())
+    issuers.listen(lambda: table.replace(issuers.values()))
     responder = Responder(
-        IssuerTable(issuers.values()),
+        table,
         Delegates(crl_store, authority.store, keystore),
         statuses,
         config=settings.revocation.ocsp,
@@ -240,9 +241,14 @@ def open_service(ground: Ground) -> Service:
     return Service(
         ground=ground,
         keystore=keystore,
-        audit_key=AuditKey.open(keystore),
+        audit_key=audit_key,
+        exporter=make_exporter(
+            settings.audit, ground.audit, audit_key, hostname=settings.server.public_host
+        ),
         authority=authority,
+        profiles=profiles,
         issuers=issuers,
+        generations=generations,
         link=link,
         key_management=key_management,
         reviews=reviews,
@@ -257,14 +263,24 @@ def open_service(ground: Ground) -> Service:
         ),
         enrollment=EnrollmentService(
             profiles=authority.profiles,
-            issuers=issuers,
+            issuers=generations,
             certificates=authority.store,
             requests=SQLRequestStore(database),
             reviews=reviews,
             pairs=key_management.pairs,
             separate_approver=settings.ca.separate_approver,
-            blocked_keys=frozenset(settings.ca.blocked_keys),
+            blocked_keys=blocked,
             **common,
+        ),
+        revocation=revocation,
+        mass_revocations=open_mass_revocations(
+            database,
+            revocation,
+            blocked,
+            profiles=authority.profiles,
+            control=ground.control,
+            audit=ground.audit,
+            clock=ground.clock,
         ),
         bulk=Bulk.assemble(
             settings.bulk,
@@ -272,22 +288,28 @@ def open_service(ground: Ground) -> Service:
             database,
             keystore=keystore,
             authority=authority,
-            issuers=issuers,
+            issuers=generations,
             reviews=reviews,
             key_management=key_management,
-        ),
-        revocation=RevocationService(
-            store=authority.store, listeners=(follower.after_change,), **common
+            blocked_keys=blocked,
         ),
         statuses=statuses,
         crls=crls,
         responder=responder,
         ocsp=OCSPPlane(responder, ready, config=settings.revocation.ocsp, clock=ground.clock),
         notices=assemble_notices(settings.notices, database, clock=ground.clock),
+        publication=assemble_publication(
+            settings.publication,
+            database,
+            issuers=issuers,
+            profiles=authority.profiles,
+            clock=ground.clock,
+        ),
         follower=follower,
         provider=Provider.assemble(
             settings.authn,
             database,
+            ground.administration,
             signers=ensure_signing_keys(keystore),
             verifier=OurCertificates(issuers, statuses, clock=ground.clock),
             audit=ground.audit,

@@ -28,7 +28,7 @@ class StatusFollower:
     def __init__(
         self, issuers: Collection[str], *, status_log: StatusLog, ready: ReadyAnswers
     ) -> None:
-        self._issuers = tuple(issuers)
+        self._issuers = issuers  # alive: a ceremony may add one
         self._log = status_log
         self._ready = ready
         self._lock = threading.Lock()

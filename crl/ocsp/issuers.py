@@ -19,6 +19,11 @@ class IssuerTable:
 
     def __init__(self, issuers: Iterable[Issuer]) -> None:
         self._issuers: dict[tuple[Digest | None, bytes, bytes], Issuer] = {}
+        self.replace(issuers)
+
+    def replace(self, issuers: Iterable[Issuer]) -> None:
+        """Answer for these issuers from now on, and for no others. Raises `Conflict`."""
+        table: dict[tuple[Digest | None, bytes, bytes], Issuer] = {}
         for issuer in issuers:
             for digest in Digest:
                 key = (
@@ -27,12 +32,13 @@ class IssuerTable:
                     # The key, not the subject key identifier (RFC 6960, 4.1.1).
                     _hash(digest, issuer.public_key_bits),
                 )
-                known = self._issuers.setdefault(key, issuer)
+                known = table.setdefault(key, issuer)
                 if known.name != issuer.name:
                     raise Conflict(
                         f"{known.name} and {issuer.name} have the same name and key: "
                         "OCSP cannot tell them apart"
                     )
+        self._issuers = table
 
     def find(self, cert_id: CertID) -> Issuer | None:
         """Return the issuer of this service that is meant, or None."""

@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from core.errors import BackendUnavailable, Conflict, Malformed, Misconfigured, NotFound, Refused
 from keystore import files, keyref, sm2, softkey, wrap
 from keystore.algorithms import KeyAlgorithm, SignatureAlgorithm
-from keystore.backend import KeyInfo, Signer
+from keystore.backend import KeyInfo, SealedKey, Signer
 from keystore.keyref import KeyRef
 from keystore.pin import SecretSource
 from keystore.softkey import SoftKey
@@ -84,16 +84,49 @@ class SoftwareKeyBackend:
         if path.exists():
             raise Conflict(f"the key {ref} exists, and is never replaced")
         key = softkey.generate(algorithm)
-        sealed = kek.seal(key.pkcs8(), about=_about(ref, algorithm, key.public_key))
+        self._write(path, ref, key, kek)
+        return KeyInfo(ref, key.algorithm, key.public_key)
+
+    def seal_keys(self, under: KeyEncryptionKey, *, about: bytes) -> tuple[SealedKey, ...]:
+        return tuple(self._sealed(info, under, about) for info in self.list_keys())
+
+    def restore_key(self, key: SealedKey, under: KeyEncryptionKey, *, about: bytes) -> bool:
+        ref, kek = keyref.parse(key.ref), self._require_open()
+        there = self.find(ref)
+        if there is not None:
+            if there.public_key.hex() == key.public_key:
+                return False
+            raise Conflict(f"another key is in the place of {ref}: restore into an empty keystore")
+        public_key = bytes.fromhex(key.public_key)
+        try:
+            bound = about + _about(ref, key.algorithm, public_key)
+            opened = softkey.load(key.algorithm, under.open(bytes.fromhex(key.sealed), about=bound))
+        except (ValueError, Malformed) as error:
+            raise Refused(f"the backup of {ref} was changed: it does not open") from error
+        if opened.public_key != public_key:
+            raise Refused(f"the backup of {ref} holds another key than it says")
+        self._write(self._path(ref), ref, opened, kek)
+        return True
+
+    def _sealed(self, info: KeyInfo, under: KeyEncryptionKey, about: bytes) -> SealedKey:
+        bound = about + _about(info.ref, info.algorithm, info.public_key)
+        return SealedKey(
+            ref=info.ref,
+            algorithm=info.algorithm,
+            public_key=info.public_key.hex(),
+            sealed=under.seal(self.private(info.ref).pkcs8(), about=bound).hex(),
+        )
+
+    def _write(self, path: Path, ref: KeyRef, key: SoftKey, kek: KeyEncryptionKey) -> None:
+        sealed = kek.seal(key.pkcs8(), about=_about(ref, key.algorithm, key.public_key))
         content = _KeyFile(
-            algorithm=algorithm, public_key=key.public_key.hex(), sealed=sealed.hex()
+            algorithm=key.algorithm, public_key=key.public_key.hex(), sealed=sealed.hex()
         )
         try:
             files.write_new(path, content.model_dump_json(indent=1).encode() + b"\n")
         except OSError as error:
             raise BackendUnavailable(f"the key {ref} cannot be written: {error}") from error
         self._loaded[ref] = key
-        return KeyInfo(ref, key.algorithm, key.public_key)
 
     def find(self, ref: KeyRef) -> KeyInfo | None:
         try:

@@ -14,12 +14,21 @@ from typing import Final
 
 from core.audit import AuditLog
 from core.clock import Clock
-from core.errors import Conflict
+from core.errors import Conflict, NotFound, Refused
 from core.identity import SYSTEM_ACTOR
 from core.transaction import Transactions
-from keystore import sm2
-from keystore.envelope import encode_enveloped_key, envelop
+from keystore import softkey
+from keystore.algorithms import KeyAlgorithm
+from keystore.dialects import ESCROWED, Dialect
 from keystore.escrow.config import KeyManagementConfig
+from keystore.escrow.envelopes import (
+    EnvelopeOrder,
+    check_recipient,
+    ordered_envelope,
+    require_possible,
+    standard_envelope,
+)
+from keystore.escrow.identity import Identity, IdentityKeys
 from keystore.escrow.store import Assignment, EscrowedKey, EscrowStore, KeyState
 from keystore.escrow.vault import Vault
 
@@ -34,7 +43,7 @@ class Assigned:
     public_key: bytes
     """DER SubjectPublicKeyInfo."""
     enveloped: bytes
-    """DER SM2EnvelopedKey, to the holder's signing key."""
+    """To the holder: DER SM2EnvelopedKey, or CMS EnvelopedData (RFC 5652) of an RSA key."""
 
 
 class KeyManagementCentre:
@@ -44,6 +53,7 @@ class KeyManagementCentre:
         self,
         store: EscrowStore,
         vault: Vault,
+        identity: IdentityKeys,
         *,
         config: KeyManagementConfig,
         transactions: Transactions,
@@ -52,6 +62,7 @@ class KeyManagementCentre:
     ) -> None:
         self._store = store
         self._vault = vault
+        self._identity = identity
         self._config = config
         self._transactions = transactions
         self._audit = audit
@@ -61,52 +72,74 @@ class KeyManagementCentre:
         """Make the storage key on first start. Raises `Misconfigured`."""
         self._vault.prepare(in_use=sum(self.count_keys().values()) > 0)
 
-    def count_keys(self) -> Mapping[KeyState, int]:
-        """Return how many keys each pool holds."""
-        return self._store.count_keys()
+    def count_keys(self, algorithm: KeyAlgorithm | None = None) -> Mapping[KeyState, int]:
+        """Return how many keys each pool holds, of one algorithm or of all."""
+        return self._store.count_keys(algorithm)
 
     def refill(self) -> int:
-        """Fill the standby pool up when it is below its minimum; return how many were made."""
-        waiting = self.count_keys()[KeyState.STANDBY]
-        if waiting >= self._config.standby_minimum:
-            return 0
-        wanted = self._config.standby_target - waiting
-        for start in range(0, wanted, _BATCH):
-            # Made outside of the transaction, and few in each: others write, too.
-            made = [self._make() for _ in range(min(_BATCH, wanted - start))]
-            with self._transactions.transaction():
-                for key in made:
-                    self._add(key)
-        return wanted
+        """Fill each standby pool up that is below its minimum; return how many were made."""
+        return sum(self._refill(algorithm) for algorithm in ESCROWED)
 
-    def assign(self, request_id: str, *, signing_key: bytes, actor: str) -> Assigned:
+    def assign(
+        self, request_id: str, *, algorithm: KeyAlgorithm, signing_key: bytes, actor: str
+    ) -> Assigned:
         """Give the request its key: always the same one, enveloped anew.
 
+        `signing_key`: the holder's SubjectPublicKeyInfo, or the temporary one of a double request.
+
         Raises `Conflict` when the request had its key enveloped to another signing key, or the
-        key is history; `Unavailable` when the storage key cannot be reached.
+        key is history; `Refused` for an algorithm we do not keep, or that does not fit the
+        signing key; `Unavailable` when the storage key cannot be reached.
         """
+        if algorithm not in ESCROWED:
+            raise Refused(f"encryption keys are {', '.join(ESCROWED)} here, and not {algorithm}")
+        check_recipient(algorithm, signing_key)
         holder = hashlib.sha256(signing_key).hexdigest()
         key = self._store.find_by_request(request_id)
         if key is None:
+            wanted = Assignment(request_id, algorithm, holder, self._clock.now())
             try:
-                key = self._take(Assignment(request_id, holder, self._clock.now()), actor)
+                key = self._take(wanted, actor)
             except Conflict:
                 # Asked twice at once: who gave up waiting for us asks again.
                 key = self._store.find_by_request(request_id)
                 if key is None:
                     raise
-        if key.signing_key != holder:
-            raise Conflict("the key of this request was made for another signing key")
-        if key.state is not KeyState.IN_USE:
-            raise Conflict("the key of this request is history: make a new request")
-        self._audit.record(
-            "escrow-key.enveloped",
-            actor=actor,
-            detail={"key": key.id, "request": request_id, "signing_key": holder},
+        self._require_held(key, holder)
+        self._record_envelope(key, actor, None)
+        return Assigned(
+            key.id, key.public_key, standard_envelope(self._open(key), recipient=signing_key)
         )
-        private = self._vault.open(key.sealed, key_id=key.id, public_key=key.public_key)
-        enveloped = encode_enveloped_key(envelop(private, recipient=signing_key))
-        return Assigned(key.id, key.public_key, enveloped)
+
+    def envelop(self, request_id: str, order: EnvelopeOrder, *, actor: str) -> bytes:
+        """Envelop the key of a request in a dialect that the authority cannot write itself.
+
+        A PKCS#12 file is given once. Raises `NotFound`, `Refused`, `Conflict` as `assign` does and
+        for a second PKCS#12 file, `Malformed` for a password that will not do, `Unavailable`.
+        """
+        key = self._store.find_by_request(request_id)
+        if key is None:
+            raise NotFound(f"the key management centre holds no key of request {request_id}")
+        require_possible(key.algorithm, order.dialect)
+        self._require_held(key, hashlib.sha256(order.recipient).hexdigest())
+        sender = password = None
+        if order.dialect is Dialect.SIGNED_AND_ENVELOPED:
+            sender = self._identity.sender()
+        if order.dialect is Dialect.PKCS12 and order.sealed_password is not None:
+            password = self._identity.open_password(order.sealed_password, request_id=request_id)
+        # Made before the transaction, because a password takes time; nobody has it before its end.
+        made = ordered_envelope(self._open(key), order, sender=sender, password=password)
+        with self._transactions.transaction():
+            if order.dialect is Dialect.PKCS12 and not self._store.mark_delivered(
+                key.id, at=self._clock.now()
+            ):
+                raise Conflict("this key was handed over in a PKCS#12 file already: recover it")
+            self._record_envelope(key, actor, order.dialect)
+        return made
+
+    def identity(self) -> Identity:
+        """Return what envelopes are signed with, and what passwords are sealed to."""
+        return self._identity.show()
 
     def retire(self, request_id: str) -> None:
         """Move the key of a request to history, if it has one in use."""
@@ -116,12 +149,46 @@ class KeyManagementCentre:
                     "escrow-key.retired", actor=SYSTEM_ACTOR, detail={"request": request_id}
                 )
 
+    def _refill(self, algorithm: KeyAlgorithm) -> int:
+        counted = self._store.count_keys(algorithm)
+        minimum, target = self._config.standby_of(algorithm)
+        waiting = counted[KeyState.STANDBY]
+        # RSA keys are made ahead where they are used: after the first one was asked for.
+        unused = algorithm is not KeyAlgorithm.SM2 and sum(counted.values()) == 0
+        if waiting >= minimum or unused:
+            return 0
+        wanted = target - waiting
+        for start in range(0, wanted, _BATCH):
+            # Made outside of the transaction, and few in each: others write, too.
+            made = [self._make(algorithm) for _ in range(min(_BATCH, wanted - start))]
+            with self._transactions.transaction():
+                for key in made:
+                    self._add(key)
+        return wanted
+
+    def _require_held(self, key: EscrowedKey, holder: str) -> None:
+        if key.signing_key != holder:
+            raise Conflict("the key of this request was made for another signing key")
+        if key.state is not KeyState.IN_USE:
+            raise Conflict("the key of this request is history: make a new request")
+
+    def _open(self, key: EscrowedKey) -> softkey.SoftKey:
+        return self._vault.open(
+            key.sealed, key_id=key.id, algorithm=key.algorithm, public_key=key.public_key
+        )
+
+    def _record_envelope(self, key: EscrowedKey, actor: str, dialect: Dialect | None) -> None:
+        detail = {"key": key.id, "request": key.request_id, "signing_key": key.signing_key}
+        if dialect is not None:
+            detail["dialect"] = dialect
+        self._audit.record("escrow-key.enveloped", actor=actor, detail=detail)
+
     def _take(self, assignment: Assignment, actor: str) -> EscrowedKey:
         with self._transactions.transaction():
             taken = self._store.take_standby(assignment)
             if taken is None:
                 # The pool is empty: nobody has to wait for the refill.
-                self._add(self._make())
+                self._add(self._make(assignment.algorithm))
                 taken = self._store.take_standby(assignment)
             if taken is None:
                 raise Conflict("another request took the key at the same moment: try again")
@@ -132,11 +199,12 @@ class KeyManagementCentre:
             )
         return taken
 
-    def _make(self) -> EscrowedKey:
-        private, key_id = sm2.PrivateKey.generate(), secrets.token_hex(16)
+    def _make(self, algorithm: KeyAlgorithm) -> EscrowedKey:
+        private, key_id = softkey.generate(algorithm), secrets.token_hex(16)
         return EscrowedKey(
             id=key_id,
             state=KeyState.STANDBY,
+            algorithm=algorithm,
             public_key=private.public_key,
             sealed=self._vault.seal(private, key_id=key_id),
             created_at=self._clock.now(),
@@ -148,5 +216,9 @@ class KeyManagementCentre:
         self._audit.record(
             "escrow-key.generated",
             actor=SYSTEM_ACTOR,
-            detail={"key": key.id, "spki_fingerprint": fingerprint},
+            detail={
+                "key": key.id,
+                "algorithm": key.algorithm,
+                "spki_fingerprint": fingerprint,
+            },
         )

@@ -1,4 +1,4 @@
-"""Recovering an escrowed key: asked for by one, approved by two others, delivered once.
+"""Recovering an escrowed key: asked for by one, approved by several others, delivered once.
 
 The private key leaves only inside an envelope to the recipient named when it was asked for.
 """
@@ -10,15 +10,13 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Final
 
 from core.audit import AuditLog, Detail
 from core.clock import Clock
 from core.errors import Conflict, Forbidden, NotFound
 from core.transaction import Transactions
-from keystore import sm2_forms
-from keystore.envelope import encode_enveloped_key, envelop
 from keystore.escrow.config import KeyManagementConfig
+from keystore.escrow.envelopes import check_recipient, standard_envelope
 from keystore.escrow.store import (
     EscrowedKey,
     EscrowStore,
@@ -29,9 +27,8 @@ from keystore.escrow.store import (
     RecoveryStore,
 )
 from keystore.escrow.vault import Vault
+from keystore.verify import normalise_spki
 
-APPROVALS: Final = 2
-"""How many officers, none of them the requester, must agree."""
 _S = RecoveryState
 
 
@@ -53,6 +50,7 @@ class RecoveryService:
         self._store = store
         self._vault = vault
         self._lifetime = timedelta(hours=config.recovery_hours)
+        self._needed = config.recovery_approvals
         self._transactions = transactions
         self._audit = audit
         self._clock = clock
@@ -67,13 +65,15 @@ class RecoveryService:
         key = self._keys.find_by_fingerprint(fingerprint)
         if key is None or key.state is KeyState.STANDBY:
             raise NotFound("the key management centre holds no such key in use or history")
+        recipient = normalise_spki(recipient)
+        check_recipient(key.algorithm, recipient)
         now = self._clock.now()
         recovery = Recovery(
             id=secrets.token_hex(16),
             kind=kind,
             state=_S.REQUESTED,
             key_id=key.id,
-            recipient=sm2_forms.spki_of_point(sm2_forms.point_of_spki(recipient)),
+            recipient=recipient,
             reason=reason,
             requester=actor,
             created_at=now,
@@ -98,7 +98,7 @@ class RecoveryService:
             if recovery.requester == actor:
                 raise Forbidden("who asks for a recovery cannot approve it")
             self._store.add_approval(recovery_id, actor, at=self._clock.now())
-            if len(recovery.approvers) + 1 >= APPROVALS:
+            if len(recovery.approvers) + 1 >= self._needed:
                 self._change(recovery, _S.APPROVED, actor)
             self._audit.record("escrow-recovery.approved", actor=actor, detail=_detail(recovery))
         return self.get(recovery_id)
@@ -112,7 +112,7 @@ class RecoveryService:
         return self.get(recovery_id)
 
     def deliver(self, recovery_id: str, *, actor: str) -> bytes:
-        """Return DER SM2EnvelopedKey, once, to who asked for it.
+        """Return the envelope of `standard_envelope`, once, to who asked for it.
 
         What is lost after this returns is not delivered again: ask for a new recovery.
         """
@@ -122,8 +122,10 @@ class RecoveryService:
                 raise Forbidden("a recovery is delivered to who asked for it")
             self._change(recovery, _S.DELIVERED, actor)
             key = self._key(recovery)
-            private = self._vault.open(key.sealed, key_id=key.id, public_key=key.public_key)
-            enveloped = encode_enveloped_key(envelop(private, recipient=recovery.recipient))
+            private = self._vault.open(
+                key.sealed, key_id=key.id, algorithm=key.algorithm, public_key=key.public_key
+            )
+            enveloped = standard_envelope(private, recipient=recovery.recipient)
             self._audit.record("escrow-recovery.delivered", actor=actor, detail=_detail(recovery))
         return enveloped
 

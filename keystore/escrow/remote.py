@@ -10,13 +10,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol, TypeVar
 
+from cryptography.hazmat import asn1
 from pydantic import BaseModel, ValidationError
 
+from core import der
 from core.errors import Malformed, Refused, Unavailable
-from keystore import sm2_forms
+from keystore import sm2_forms, verify
+from keystore.algorithms import KeyAlgorithm
+from keystore.dialects import Dialect
 from keystore.envelope import decode_enveloped_key
 from keystore.escrow import wire
 from keystore.escrow.centre import Assigned
+from keystore.escrow.envelopes import EnvelopeOrder
+from keystore.escrow.identity import Identity
 from keystore.escrow.store import Recovery, RecoveryKind
 
 _T = TypeVar("_T", bound=BaseModel)
@@ -34,13 +40,36 @@ class RemoteCentre:
     def __init__(self, peer: Calls) -> None:
         self._peer = peer
 
-    def assign(self, request_id: str, *, signing_key: bytes, actor: str) -> Assigned:
+    def assign(
+        self, request_id: str, *, algorithm: KeyAlgorithm, signing_key: bytes, actor: str
+    ) -> Assigned:
         """Give a request its key: always the same one. Raises `Unavailable`, `Conflict`."""
         call = wire.AssignCall(
-            request_id=request_id, signing_key=wire.to_text(signing_key), actor=actor
+            request_id=request_id,
+            algorithm=algorithm,
+            signing_key=wire.to_text(signing_key),
+            actor=actor,
         )
         answer = self._call(wire.ASSIGN, call, wire.AssignAnswer, repeatable=True)
-        return _checked(answer)
+        return _checked(answer, algorithm)
+
+    def envelop(self, request_id: str, order: EnvelopeOrder, *, actor: str) -> bytes:
+        """Envelop the key of a request in another dialect. A PKCS#12 file is given once."""
+        call = wire.EnvelopCall.of(request_id, order, actor)
+        again = order.dialect is not Dialect.PKCS12
+        answer = self._call(wire.ENVELOP, call, wire.EnvelopAnswer, repeatable=again)
+        return _octets(answer.envelope, text=order.dialect is Dialect.CFCA)
+
+    def identity(self) -> Identity:
+        """Return what it signs with, and what passwords are sealed to. Raises `Unavailable`."""
+        got = self._peer.post(wire.IDENTITY, {}, repeatable=True)
+        try:
+            answer = wire.IdentityAnswer.model_validate(got)
+            transport_key = wire.from_text(answer.transport_key)
+            sm2_forms.point_of_spki(transport_key)
+        except (ValidationError, Malformed) as error:
+            raise _nonsense() from error
+        return Identity(_octets(answer.certificate), transport_key)
 
     def retire(self, request_id: str) -> None:
         """Say that the certificate of the key has ended. May be repeated."""
@@ -73,12 +102,7 @@ class RemoteCentre:
         """Return DER SM2EnvelopedKey, once. What is lost on the way is not delivered again."""
         call = _named(wire.RecoveryCall, recovery_id=recovery_id, actor=actor)
         answer = self._call(wire.DELIVER, call, wire.DeliverAnswer, repeatable=False)
-        try:
-            enveloped = wire.from_text(answer.enveloped)
-            decode_enveloped_key(enveloped)
-        except Malformed as error:
-            raise _nonsense() from error
-        return enveloped
+        return _octets(answer.enveloped)
 
     def _recovery(self, path: str, call: BaseModel, *, repeatable: bool) -> Recovery:
         answer = self._call(path, call, wire.RecoveryAnswer, repeatable=repeatable)
@@ -102,17 +126,30 @@ def _named(model: type[_T], **fields: str) -> _T:
         raise Malformed("a recovery is named by 32 hex digits") from error
 
 
-def _checked(answer: wire.AssignAnswer) -> Assigned:
+def _checked(answer: wire.AssignAnswer, algorithm: KeyAlgorithm) -> Assigned:
+    enveloped = _octets(answer.enveloped)
     try:
-        public_key = wire.from_text(answer.public_key)
-        enveloped = wire.from_text(answer.enveloped)
-        point = sm2_forms.point_of_spki(public_key)
-        inside = decode_enveloped_key(enveloped).point
+        key = verify.parse(_octets(answer.public_key))
+        # What an RSA key is enveloped in shows nothing of it.
+        inside = decode_enveloped_key(enveloped).point if algorithm is KeyAlgorithm.SM2 else None
+    except (Malformed, Refused) as error:
+        raise _nonsense() from error
+    if key.algorithm is not algorithm:
+        raise _nonsense()
+    if inside is not None and inside != sm2_forms.point_of_spki(key.spki):
+        raise Unavailable("the key management centre gave an envelope of another key")
+    return Assigned(answer.key_id, key.spki, enveloped)
+
+
+def _octets(encoded: str, *, text: bool = False) -> bytes:
+    """Read base64 of one DER element, or of ASCII."""
+    try:
+        octets = wire.from_text(encoded)
+        if not text:
+            der.decode(asn1.TLV, octets, what="the answer")
     except Malformed as error:
         raise _nonsense() from error
-    if point != inside:
-        raise Unavailable("the key management centre gave an envelope of another key")
-    return Assigned(answer.key_id, sm2_forms.spki_of_point(point), enveloped)
+    return octets
 
 
 def _nonsense() -> Unavailable:

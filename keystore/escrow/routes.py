@@ -14,6 +14,7 @@ from fastapi import APIRouter, Depends, Query
 from core.http import require_role
 from core.identity import Principal, Role
 from core.openapi import problems
+from keystore.dialects import ESCROWED
 from keystore.escrow.centre import KeyManagementCentre
 from keystore.escrow.recovery import RecoveryService
 from keystore.escrow.schemas import Delivery, JudicialRequest, PoolsView, RecoveryView
@@ -66,6 +67,9 @@ def make_router(centre: KeyManagementCentre, recoveries: RecoveryService) -> API
             standby=counted[KeyState.STANDBY],
             in_use=counted[KeyState.IN_USE],
             history=counted[KeyState.HISTORY],
+            standby_by_algorithm={
+                algorithm: centre.count_keys(algorithm)[KeyState.STANDBY] for algorithm in ESCROWED
+            },
         )
 
     @router.post(
@@ -89,7 +93,8 @@ def make_router(centre: KeyManagementCentre, recoveries: RecoveryService) -> API
     @router.post(
         "/recoveries/{recovery_id}/approve",
         summary="Approve a recovery",
-        description="Two officers have to, and neither may be the one who asked for it.",
+        description="As many officers as `key_management.recovery_approvals` says have to, at "
+        "least two, and none of them may be the one who asked for it.",
         responses=problems(404, 409, 503),
     )
     def approve(asking: Officer, recovery_id: str) -> RecoveryView:

@@ -33,6 +33,7 @@ def make_authority_router(
     def assign(body: wire.AssignCall) -> wire.AssignAnswer:
         given = centre.assign(
             body.request_id,
+            algorithm=body.algorithm,
             signing_key=wire.from_text(body.signing_key),
             actor=_PREFIX + body.actor,
         )
@@ -40,6 +41,19 @@ def make_authority_router(
             key_id=given.key_id,
             public_key=wire.to_text(given.public_key),
             enveloped=wire.to_text(given.enveloped),
+        )
+
+    @router.post(wire.ENVELOP)
+    def envelop(body: wire.EnvelopCall) -> wire.EnvelopAnswer:
+        made = centre.envelop(body.request_id, body.order(), actor=_PREFIX + body.actor)
+        return wire.EnvelopAnswer(envelope=wire.to_text(made))
+
+    @router.post(wire.IDENTITY)
+    def identity() -> wire.IdentityAnswer:
+        shown = centre.identity()
+        return wire.IdentityAnswer(
+            certificate=wire.to_text(shown.certificate),
+            transport_key=wire.to_text(shown.transport_key),
         )
 
     @router.post(wire.RETIRE, status_code=HTTPStatus.NO_CONTENT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from base64 import b64encode
 from datetime import datetime
@@ -9,6 +10,8 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from core.errors import Malformed
+from keystore.algorithms import KeyAlgorithm
 from keystore.envelope import decode_enveloped_key
 from keystore.envelope_forms import encode_skf_blob
 from keystore.escrow.store import Recovery, RecoveryKind, RecoveryState
@@ -28,6 +31,7 @@ class PoolsView(_Wire):
     standby: int
     in_use: int
     history: int
+    standby_by_algorithm: dict[KeyAlgorithm, int]
 
 
 class JudicialRequest(_Wire):
@@ -41,7 +45,11 @@ class JudicialRequest(_Wire):
         ),
     ]
     recipient: Annotated[
-        str, Field(max_length=2_000, description="The authority's SM2 public key, PEM.")
+        str,
+        Field(
+            max_length=2_000,
+            description="The authority's public key, PEM: SM2, or RSA for an RSA key.",
+        ),
     ]
     reason: Reason
 
@@ -86,12 +94,14 @@ class Delivery(_Wire):
     """A recovered key, enveloped to its recipient. It is not delivered again."""
 
     enveloped_key: str
-    """SM2EnvelopedKey (GB/T 35276), DER in base64."""
-    skf: str
-    """The same as SKF ENVELOPEDKEYBLOB (GM/T 0016) in base64."""
+    """SM2EnvelopedKey (GB/T 35276), or for RSA CMS EnvelopedData (RFC 5652); DER in base64."""
+    skf: str | None
+    """An SM2 key as SKF ENVELOPEDKEYBLOB (GM/T 0016) in base64; none of an RSA key."""
 
     @classmethod
     def of(cls, enveloped: bytes) -> Self:
-        """Show an envelope in both forms."""
-        skf = encode_skf_blob(decode_enveloped_key(enveloped))
-        return cls(enveloped_key=b64encode(enveloped).decode(), skf=b64encode(skf).decode())
+        """Show an envelope in the forms it has."""
+        skf = None
+        with contextlib.suppress(Malformed):
+            skf = b64encode(encode_skf_blob(decode_enveloped_key(enveloped))).decode()
+        return cls(enveloped_key=b64encode(enveloped).decode(), skf=skf)

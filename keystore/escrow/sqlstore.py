@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -13,21 +14,29 @@ from sqlalchemy.exc import IntegrityError
 
 from core.db import Database
 from core.errors import Conflict
+from keystore.algorithms import KeyAlgorithm
 from keystore.escrow.store import (
     Assignment,
+    CentreIdentity,
     EscrowedKey,
     KeyState,
     Recovery,
     RecoveryKind,
     RecoveryState,
 )
-from keystore.escrow.tables import escrow_approvals, escrow_keys, escrow_recoveries
+from keystore.escrow.tables import (
+    escrow_approvals,
+    escrow_identities,
+    escrow_keys,
+    escrow_recoveries,
+)
 from keystore.escrow.vault import Sealed
 from keystore.keyref import KeyRef
 
 _K = escrow_keys.c
 _R = escrow_recoveries.c
 _A = escrow_approvals.c
+_I = escrow_identities.c
 
 
 class SQLEscrowStore:
@@ -44,6 +53,7 @@ class SQLEscrowStore:
                 insert(escrow_keys).values(
                     id=key.id,
                     state=key.state,
+                    algorithm=key.algorithm,
                     public_key=key.public_key,
                     spki_fingerprint=hashlib.sha256(key.public_key).hexdigest(),
                     storage_key=key.sealed.storage_key,
@@ -56,7 +66,7 @@ class SQLEscrowStore:
     def take_standby(self, assignment: Assignment) -> EscrowedKey | None:
         oldest = (
             select(_K.id)
-            .where(_K.state == KeyState.STANDBY)
+            .where(_K.algorithm == assignment.algorithm, _K.state == KeyState.STANDBY)
             .order_by(_K.number)
             .limit(1)
             .with_for_update(skip_locked=True)
@@ -99,8 +109,39 @@ class SQLEscrowStore:
             )
             return changed.rowcount == 1
 
-    def count_keys(self) -> Mapping[KeyState, int]:
+    def mark_delivered(self, key_id: str, *, at: datetime) -> bool:
+        with self._database.transaction() as connection:
+            changed = connection.execute(
+                sql_update(escrow_keys)
+                .where(_K.id == key_id, _K.state == KeyState.IN_USE, _K.delivered_at.is_(None))
+                .values(delivered_at=at)
+            )
+            return changed.rowcount == 1
+
+    def find_identity(self, spki_fingerprint: str) -> CentreIdentity | None:
+        statement = select(escrow_identities).where(_I.spki_fingerprint == spki_fingerprint)
+        with self._database.reading() as connection:
+            row = connection.execute(statement).first()
+        if row is None:
+            return None
+        return CentreIdentity(row.spki_fingerprint, bytes(row.certificate), row.created_at)
+
+    def keep_identity(self, identity: CentreIdentity) -> CentreIdentity:
+        statement = insert(escrow_identities).values(
+            spki_fingerprint=identity.spki_fingerprint,
+            certificate=identity.certificate,
+            created_at=identity.created_at,
+        )
+        with self._database.transaction() as connection:
+            # Two processes at a first start: the second takes what the first wrote.
+            with contextlib.suppress(IntegrityError), connection.begin_nested():
+                connection.execute(statement)
+            return self.find_identity(identity.spki_fingerprint) or identity
+
+    def count_keys(self, algorithm: KeyAlgorithm | None = None) -> Mapping[KeyState, int]:
         statement = select(_K.state, func.count()).group_by(_K.state)
+        if algorithm is not None:
+            statement = statement.where(_K.algorithm == algorithm)
         with self._database.reading() as connection:
             found = {state: int(count) for state, count in connection.execute(statement)}
         return {state: found.get(state, 0) for state in KeyState}
@@ -197,6 +238,7 @@ def _key(row: Any) -> EscrowedKey:
     return EscrowedKey(
         id=row.id,
         state=KeyState(row.state),
+        algorithm=KeyAlgorithm(row.algorithm),
         public_key=bytes(row.public_key),
         sealed=Sealed(KeyRef(row.storage_key), bytes(row.wrapped_key), bytes(row.ciphertext)),
         created_at=row.created_at,
@@ -204,4 +246,5 @@ def _key(row: Any) -> EscrowedKey:
         signing_key=row.signing_key,
         assigned_at=row.assigned_at,
         retired_at=row.retired_at,
+        delivered_at=row.delivered_at,
     )

@@ -11,6 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from keystore.algorithms import KeyAlgorithm
 from keystore.escrow.vault import Sealed
 
 
@@ -32,6 +33,7 @@ class EscrowedKey:
     id: str
     """32 hex digits."""
     state: KeyState
+    algorithm: KeyAlgorithm
     public_key: bytes
     """DER SubjectPublicKeyInfo."""
     sealed: Sealed
@@ -42,6 +44,17 @@ class EscrowedKey:
     """SHA-256 of the SubjectPublicKeyInfo it was first enveloped to, lowercase hex."""
     assigned_at: datetime | None = None
     retired_at: datetime | None = None
+    delivered_at: datetime | None = None
+    """When it was handed over in a PKCS#12 file: once."""
+
+
+@dataclass(frozen=True, slots=True)
+class CentreIdentity:
+    """With what the centre signs, as its certificate names it."""
+
+    spki_fingerprint: str
+    certificate: bytes
+    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +62,7 @@ class Assignment:
     """Who takes a key from standby."""
 
     request_id: str
+    algorithm: KeyAlgorithm
     signing_key: str
     at: datetime
 
@@ -98,7 +112,7 @@ class EscrowStore(Protocol):
     def add_key(self, key: EscrowedKey) -> None: ...
 
     def take_standby(self, assignment: Assignment) -> EscrowedKey | None:
-        """Assign the oldest key on standby; of many callers at once no two get the same.
+        """Assign the oldest fitting key on standby; of many callers no two get the same.
 
         None when the pool is empty. Raises `Conflict` when the request has a key already.
         """
@@ -116,7 +130,19 @@ class EscrowStore(Protocol):
         """Move a key from in use to history. False: it was not in use."""
         ...
 
-    def count_keys(self) -> Mapping[KeyState, int]: ...
+    def mark_delivered(self, key_id: str, *, at: datetime) -> bool:
+        """Note that a key in use went out in a PKCS#12 file. Of many callers, one gets True."""
+        ...
+
+    def count_keys(self, algorithm: KeyAlgorithm | None = None) -> Mapping[KeyState, int]:
+        """Count the keys of one algorithm, or of all."""
+        ...
+
+    def find_identity(self, spki_fingerprint: str) -> CentreIdentity | None: ...
+
+    def keep_identity(self, identity: CentreIdentity) -> CentreIdentity:
+        """Remember it, if the key has none yet; return the one that is remembered."""
+        ...
 
 
 class RecoveryStore(Protocol):

@@ -22,6 +22,7 @@ escrow_keys = Table(
     Column("number", Sequence64, primary_key=True, autoincrement=True),
     Column("id", String(32), nullable=False),
     Column("state", String(16), nullable=False),
+    Column("algorithm", String(16), nullable=False, server_default="sm2"),
     Column("public_key", LargeBinary, nullable=False),
     Column("spki_fingerprint", String(64), nullable=False),
     Column("storage_key", String(300), nullable=False),
@@ -33,6 +34,7 @@ escrow_keys = Table(
     Column("signing_key", String(64), nullable=True),
     Column("assigned_at", UTCDateTime, nullable=True),
     Column("retired_at", UTCDateTime, nullable=True),
+    Column("delivered_at", UTCDateTime, nullable=True),
     UniqueConstraint("id"),
     UniqueConstraint("spki_fingerprint"),
     UniqueConstraint("request_id"),
@@ -43,7 +45,15 @@ escrow_keys = Table(
         name="state_fits",
     ),
 )
-Index(None, escrow_keys.c.state, escrow_keys.c.number)
+Index(None, escrow_keys.c.algorithm, escrow_keys.c.state, escrow_keys.c.number)
+
+escrow_identities = Table(
+    "escrow_identities",
+    metadata,
+    Column("spki_fingerprint", String(64), primary_key=True),
+    Column("certificate", LargeBinary, nullable=False),
+    Column("created_at", UTCDateTime, nullable=False),
+)
 
 escrow_recoveries = Table(
     "escrow_recoveries",

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from core.errors import BackendUnavailable, Malformed, Misconfigured, NotFound, Refused
-from keystore import sm2, sm4
+from keystore import sm2, sm4, softkey
 from keystore.algorithms import KeyAlgorithm
 from keystore.backend import DecryptsSM2, KeyBackend
 from keystore.keyref import KeyRef
+from keystore.softkey import SoftKey
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +69,7 @@ class Vault:
         if opened != probe:
             raise Misconfigured(f"the storage key {self._storage_key} decrypts wrongly")
 
-    def seal(self, private: sm2.PrivateKey, *, key_id: str) -> Sealed:
+    def seal(self, private: SoftKey, *, key_id: str) -> Sealed:
         """Seal a key under the storage key. Raises `BackendUnavailable`."""
         info = self._keystore.find(self._storage_key)
         if info is None:
@@ -81,12 +82,14 @@ class Vault:
             ciphertext=sm4.seal(key, private.pkcs8(), about=about),
         )
 
-    def open(self, sealed: Sealed, *, key_id: str, public_key: bytes) -> sm2.PrivateKey:
+    def open(
+        self, sealed: Sealed, *, key_id: str, algorithm: KeyAlgorithm, public_key: bytes
+    ) -> SoftKey:
         """Open a key that was sealed as `key_id`. Raises `BackendUnavailable`."""
         try:
             key = self._keystore.decrypt_sm2(sealed.storage_key, sealed.wrapped_key)
             pkcs8 = sm4.unseal(key, sealed.ciphertext, about=_about(key_id, public_key))
-            private = sm2.PrivateKey(pkcs8)
+            private = softkey.load(algorithm, pkcs8)
         except (NotFound, Malformed, ValueError) as error:
             # Not the parser's words: they may quote what is inside.
             raise BackendUnavailable(

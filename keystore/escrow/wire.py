@@ -13,9 +13,15 @@ from typing import Annotated, Final, Self
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from core.errors import Malformed
+from keystore.algorithms import KeyAlgorithm
+from keystore.dialects import Dialect
+from keystore.escrow.envelopes import EnvelopeOrder
 from keystore.escrow.store import Recovery, RecoveryKind, RecoveryState
+from keystore.pkcs12 import MAX_CERTIFICATES
 
 ASSIGN: Final = "/km/v1/assign"
+ENVELOP: Final = "/km/v1/envelop"
+IDENTITY: Final = "/km/v1/identity"
 RETIRE: Final = "/km/v1/retire"
 RECOVER: Final = "/km/v1/recoveries"
 LIST: Final = "/km/v1/recoveries/list"
@@ -35,6 +41,7 @@ class AssignCall(_Wire):
     """Give this request its key, enveloped to the signing key."""
 
     request_id: RequestId
+    algorithm: KeyAlgorithm
     signing_key: Octets
     actor: Actor
 
@@ -45,6 +52,53 @@ class AssignAnswer(_Wire):
     key_id: RequestId
     public_key: Octets
     enveloped: Octets
+
+
+class EnvelopCall(_Wire):
+    """Envelop the key of this request in another dialect: `EnvelopeOrder`."""
+
+    request_id: RequestId
+    dialect: Dialect
+    recipient: Octets
+    certificates: Annotated[tuple[Octets, ...], Field(max_length=MAX_CERTIFICATES)]
+    sealed_password: Annotated[str, Field(max_length=1_000)] | None
+    actor: Actor
+
+    @classmethod
+    def of(cls, request_id: str, order: EnvelopeOrder, actor: str) -> Self:
+        """Put an order on the wire."""
+        sealed = order.sealed_password
+        return cls(
+            request_id=request_id,
+            dialect=order.dialect,
+            recipient=to_text(order.recipient),
+            certificates=tuple(to_text(certificate) for certificate in order.certificates),
+            sealed_password=None if sealed is None else to_text(sealed),
+            actor=actor,
+        )
+
+    def order(self) -> EnvelopeOrder:
+        """Take it off the wire. Raises `Malformed`."""
+        sealed = self.sealed_password
+        return EnvelopeOrder(
+            dialect=self.dialect,
+            recipient=from_text(self.recipient),
+            certificates=tuple(from_text(certificate) for certificate in self.certificates),
+            sealed_password=None if sealed is None else from_text(sealed),
+        )
+
+
+class EnvelopAnswer(_Wire):
+    """An envelope of that dialect."""
+
+    envelope: Octets
+
+
+class IdentityAnswer(_Wire):
+    """The centre's public keys."""
+
+    certificate: Octets
+    transport_key: Octets
 
 
 class RetireCall(_Wire):

@@ -1,4 +1,4 @@
-"""Pairs of SM2 certificates before judges; a planted fault shows that they looked."""
+"""Pairs of certificates before judges; a planted fault shows that they looked."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from core.clock import SystemClock
 from core.db import Database
 from tests.fakes.audit import MemoryAuditLog
 from tests.fakes.clock import FakeClock
-from tests.judges import JudgeSaysNo, bouncycastle, gmssl, openssl
+from tests.judges import JudgeSaysNo, bouncycastle, gmssl, gnutls, openssl
+from tests.judges.linter import lint_certificate
 from tests.judges.octets import flipped
 from tests.unit.ca.conftest import Authority
+from tests.unit.ca.test_delivery import World as DeliveryWorld
 from tests.unit.ca.test_dual import World
 
 pytestmark = pytest.mark.judge
@@ -70,3 +72,23 @@ def test_gmssl_accepts_the_tlcp_pair_and_not_a_damaged_one(world: World) -> None
     ):
         with pytest.raises(JudgeSaysNo):
             gmssl.verify_pair(*judged.authorities, **bad)
+
+
+@pytest.mark.parametrize("profile", ["device-dual-signing-rsa", "person-dual-signing-rsa"])
+def test_openssl_gnutls_bouncy_castle_and_pkilint_accept_an_rsa_pair(
+    profile: str, sqlite_database: Database, audit: MemoryAuditLog
+) -> None:
+    now: FakeClock = FakeClock(SystemClock().now())
+    world = DeliveryWorld(Authority(sqlite_database, now, audit))
+    names = (parse_alternative_name(_NAMES[profile.removesuffix("-rsa")]),)
+    pair = world.km.pairs.get(world.issue(profile, alternative_names=names))
+    issuers = world.authority.issuers
+    authorities = tuple(issuers[name].certificate for name in ("rsa-root", "rsa-issuing"))
+    for certificate in (pair.signing.der, pair.encryption.der):
+        path = (*authorities, certificate)
+        openssl.verify_path(*path, sm2=False)
+        gnutls.verify_path(*path)
+        bouncycastle.verify_path(*path)
+        lint_certificate(certificate)
+        with pytest.raises(JudgeSaysNo):
+            openssl.verify_path(*authorities, flipped(certificate), sm2=False)

@@ -12,9 +12,11 @@ import pytest
 from core.db import Database
 from core.errors import Conflict
 from keystore import keyref
+from keystore.algorithms import KeyAlgorithm
 from keystore.escrow.sqlstore import SQLEscrowStore
 from keystore.escrow.store import (
     Assignment,
+    CentreIdentity,
     EscrowedKey,
     KeyState,
     Recovery,
@@ -27,14 +29,14 @@ from tests.fakes.clock import FakeClock
 CLOCK = FakeClock()
 
 
-def new_key() -> EscrowedKey:
+def new_key(algorithm: KeyAlgorithm = KeyAlgorithm.SM2) -> EscrowedKey:
     key_id = secrets.token_hex(16)
     sealed = Sealed(keyref.parse("memory:object=storage"), b"wrapped", b"ciphertext")
-    return EscrowedKey(key_id, KeyState.STANDBY, key_id.encode(), sealed, CLOCK.now())
+    return EscrowedKey(key_id, KeyState.STANDBY, algorithm, key_id.encode(), sealed, CLOCK.now())
 
 
 def assignment(request_id: str) -> Assignment:
-    return Assignment(request_id, "f" * 64, CLOCK.now())
+    return Assignment(request_id, KeyAlgorithm.SM2, "f" * 64, CLOCK.now())
 
 
 @pytest.fixture
@@ -136,3 +138,31 @@ def test_a_recovery_moves_from_the_expected_state_only(store: SQLEscrowStore) ->
 def test_there_is_no_recovery_nobody_asked_for(store: SQLEscrowStore) -> None:
     assert store.find_recovery("0" * 32) is None
     assert store.find_by_fingerprint("0" * 64) is None
+
+
+def test_a_request_gets_a_key_of_its_algorithm(store: SQLEscrowStore) -> None:
+    store.add_key(new_key(KeyAlgorithm.RSA_2048))
+    assert store.take_standby(assignment("r1")) is None
+    wanted = replace(assignment("r1"), algorithm=KeyAlgorithm.RSA_2048)
+    assert store.take_standby(wanted).algorithm is KeyAlgorithm.RSA_2048
+    assert store.count_keys(KeyAlgorithm.RSA_2048)[KeyState.IN_USE] == 1
+    assert sum(store.count_keys(KeyAlgorithm.SM2).values()) == 0
+
+
+def test_a_key_in_use_goes_out_in_a_file_once(store: SQLEscrowStore) -> None:
+    key = new_key()
+    store.add_key(key)
+    assert not store.mark_delivered(key.id, at=CLOCK.now()), "on standby it is nobody's"
+    store.take_standby(assignment("r1"))
+    with ThreadPoolExecutor(8) as pool:
+        marked = list(pool.map(lambda _: store.mark_delivered(key.id, at=CLOCK.now()), range(16)))
+    assert marked.count(True) == 1
+    assert store.find_key(key.id).delivered_at == CLOCK.now()
+
+
+def test_the_first_certificate_of_a_key_is_kept(store: SQLEscrowStore) -> None:
+    first = CentreIdentity("a" * 64, b"first", CLOCK.now())
+    assert store.find_identity("a" * 64) is None
+    assert store.keep_identity(first) == first
+    assert store.keep_identity(replace(first, certificate=b"second")) == first
+    assert store.find_identity("a" * 64) == first

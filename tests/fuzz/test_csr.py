@@ -11,7 +11,9 @@ from ca.altnames import encode_alternative_names, parse_alternative_name, parse_
 from ca.csr import parse_csr
 from ca.serials import from_hex, to_hex
 from ca.tbs import parse_tbs
+from core import der
 from core.errors import TrustError
+from keystore.cfca import decode_temporary_key
 from tests.unit.ca.csrs import make_csr, pem
 
 GOOD = make_csr(names=("dns:a.test", "ip:192.0.2.1"))
@@ -29,6 +31,13 @@ def test_a_good_request_with_one_octet_changed(position: int, octet: int) -> Non
     changed = GOOD[:position] + bytes([octet]) + GOOD[position + 1 :]
     with suppress(TrustError):
         assert parse_csr(changed).der == GOOD
+
+
+@given(st.binary(max_size=200), st.booleans())
+def test_any_temporary_key(octets: bytes, wrapped: bool) -> None:
+    inner = der.sequence(der.encode(1), der.encode(octets)) if wrapped else octets
+    with suppress(TrustError):
+        assert decode_temporary_key(inner)[-65] == 0x04
 
 
 @given(st.text(max_size=80))

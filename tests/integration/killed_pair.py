@@ -13,9 +13,10 @@ import sys
 from pathlib import Path
 
 import ca.dual
-from ca.bootstrap import NewIssuer, create_root, create_subordinate, load_issuers
+from ca.bootstrap import NewIssuer, create_root, create_subordinate
 from ca.contents import IssuanceRequest
 from ca.enrollment import EnrollmentService
+from ca.issuers import load_issuers
 from ca.issuing import Issuing
 from ca.profiles import load_profiles
 from ca.sqlrequests import SQLRequestStore

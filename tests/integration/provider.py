@@ -13,12 +13,13 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from authn import routes as authn_routes
-from authn.assembly import Provider
+from authn.assembly import Administration, Provider
 from authn.certlogin import VerifiedCertificate
 from authn.config import AuthnConfig
 from authn.middleware import Authentication
 from authn.oidc import routes as oidc_routes
 from authn.oidc.store import AuthMethod
+from core.config import ControlConfig
 from core.db import Database
 from core.errors import Refused
 from core.http import install_problem_handlers
@@ -26,7 +27,9 @@ from core.identity import Role
 from keystore.algorithms import KeyAlgorithm
 from tests.fakes.audit import MemoryAuditLog
 from tests.fakes.clock import FakeClock
+from tests.fakes.control import make_control
 from tests.fakes.keys import memory_key
+from yinxin.control_routes import make_router as make_control_router
 from yinxin.portal.pages import PortalPages
 from yinxin.portal.routes import make_router
 
@@ -89,18 +92,28 @@ class House:
         return self.client(auth_method=AuthMethod.NONE, **changes)[0]
 
 
-def build(database: Database, *, audit: MemoryAuditLog, clock: FakeClock) -> House:
+def build(
+    database: Database,
+    *,
+    audit: MemoryAuditLog,
+    clock: FakeClock,
+    rules: ControlConfig | None = None,
+) -> House:
     verifier = FakeVerifier()
+    control = make_control(database, audit=audit, clock=clock, rules=rules)
+    administration = Administration.assemble(
+        CONFIG, database, control=control, audit=audit, clock=clock
+    )
     provider = Provider.assemble(
         CONFIG,
         database,
+        administration,
         signers=[memory_key(KeyAlgorithm.EC_P256), memory_key(KeyAlgorithm.RSA_3072)],
         verifier=verifier,
         audit=audit,
         clock=clock,
     )
     pages = PortalPages()
-    administration = provider.administration
     app = FastAPI()
     install_problem_handlers(app)
     app.include_router(oidc_routes.make_document_router(ISSUER, provider.keys))
@@ -116,8 +129,15 @@ def build(database: Database, *, audit: MemoryAuditLog, clock: FakeClock) -> Hou
         oidc_routes.make_logout_router(provider.logout, administration.sessions, pages)
     )
     app.include_router(authn_routes.make_client_api(administration.clients))
-    app.include_router(authn_routes.make_user_api(administration.users, issuer=ISSUER))
-    app.include_router(authn_routes.make_binding_api(provider.certificates, administration.users))
+    app.include_router(
+        authn_routes.make_user_api(administration.users, administration.roles, issuer=ISSUER)
+    )
+    app.include_router(
+        authn_routes.make_binding_api(
+            provider.certificates, administration.users, administration.roles
+        )
+    )
+    app.include_router(make_control_router(control))
     app.include_router(
         authn_routes.make_certificate_login_api(provider.certificates, administration.sessions)
     )

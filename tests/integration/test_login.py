@@ -233,10 +233,10 @@ def test_an_administrator_makes_a_token_sees_it_once_and_revokes_it(house):
 def test_a_token_expires_and_a_user_without_a_role_gets_none(house):
     administration = house.provider.administration
     token = administration.api_tokens.create(
-        house.user(role=Role.AUDIT), name="ci", days=1, actor="t"
+        house.user(role=Role.BUSINESS), name="ci", days=1, actor="t"
     )
     headers = {"Authorization": f"Bearer {token}"}
-    assert house.browser().get("/api/v1/whoami", headers=headers).json()["role"] == "audit"
+    assert house.browser().get("/api/v1/whoami", headers=headers).json()["role"] == "business"
     assert house.browser().get("/api/v1/clients", headers=headers).status_code == 403
     house.clock.advance(days=1)
     assert house.browser().get("/api/v1/whoami", headers=headers).status_code == 401

@@ -1,7 +1,8 @@
-"""A pair from the running service: stock keys, three envelopes, a recovery, and no key in clear."""
+"""Pairs from the running service: stock keys, every dialect, a recovery, and no key in clear."""
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 from collections.abc import Callable, Iterator
@@ -9,6 +10,9 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import pkcs12
 
 from keystore import pem, sm2, sm2_forms
 from keystore.envelope_forms import decode_csr_response
@@ -60,6 +64,33 @@ def request_id(ask: Callable[..., str], work: Path) -> str:
     return str(submitted["id"])
 
 
+PASSWORD = "a Password of 25 letters!"
+
+
+@pytest.fixture(scope="module")
+def rsa_request_id(ask: Callable[..., str], work: Path) -> str:
+    for words in (
+        ("genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", "rsa.pem"),
+        ("req", "-new", "-key", "rsa.pem", "-subj", "/C=CN/CN=Zhang San", "-out", "rsa-csr.pem"),
+    ):
+        subprocess.run(["openssl", *words], cwd=work, check=True, capture_output=True)
+    words = ("--profile", "person-dual-signing-rsa", "--issuer", "rsa-issuing")
+    submitted = json.loads(ask("business", "request", "submit", work / "rsa-csr.pem", *words))
+    assert json.loads(ask("business", "request", "approve", submitted["id"]))["state"] == "issued"
+    return str(submitted["id"])
+
+
+def rsa_key(message: Path, work: Path) -> rsa.RSAPrivateKey:
+    """Open EnvelopedData with openssl, as a holder does."""
+    words = ("-decrypt", "-inform", "DER", "-in", message, "-inkey", work / "rsa.pem")
+    octets = subprocess.run(
+        ["openssl", "cms", *words], check=True, capture_output=True, timeout=60
+    ).stdout
+    key = serialization.load_der_private_key(octets, None)
+    assert isinstance(key, rsa.RSAPrivateKey)
+    return key
+
+
 def opened(service: Service, envelope: Path, work: Path) -> sm2.PrivateKey:
     out = envelope.with_suffix(".pem")
     service.yinxin("open-envelope", envelope, "--key", work / "signing.pem", "--out", out)
@@ -84,6 +115,36 @@ def test_the_pair_comes_in_three_forms_with_one_key(
     shown = json.loads(ask("business", "request", "pair", request_id))
     assert int(shown["encryption"]["serial"], 16) == encryption.serial_number
     assert json.loads(ask("k1", "pool"))["in_use"] == 1
+
+
+def test_the_centre_signs_an_envelope_with_the_certificate_that_it_shows(
+    ask: Callable[..., str], work: Path, request_id: str
+) -> None:
+    out = work / "signed"
+    ask("business", "request", "pair", request_id, "--format", "signed-and-enveloped", "--out", out)
+    assert json.loads(ask("business", "request", "pair", request_id))["envelopes"] == [
+        "csrresponse", "enveloped-key", "skf", "signed-and-enveloped",
+    ]  # fmt: skip
+    with pytest.raises(subprocess.CalledProcessError):
+        ask("business", "request", "pair", request_id, "--format", "cfca", "--out", out)
+
+
+def test_an_rsa_pair_comes_as_enveloped_data_and_once_as_pkcs12(
+    ask: Callable[..., str], work: Path, rsa_request_id: str
+) -> None:
+    message, file, secret = work / "rsa.cms", work / "rsa.p12", work / "password"
+    fetch = ("business", "request", "pair", rsa_request_id)
+    ask(*fetch, "--format", "enveloped-data", "--out", message)
+    secret.write_text(PASSWORD + "\n")
+    secret.chmod(0o600)
+    ask(*fetch, "--format", "pkcs12", "--out", file, "--password-file", secret)
+    assert file.stat().st_mode & 0o777 == 0o600
+    stored = pkcs12.load_pkcs12(file.read_bytes(), PASSWORD.encode())
+    assert stored.key.private_numbers() == rsa_key(message, work).private_numbers()
+    assert stored.cert.certificate.public_key() == stored.key.public_key()
+    with pytest.raises(subprocess.CalledProcessError):
+        ask(*fetch, "--format", "pkcs12", "--out", work / "again.p12", "--password-file", secret)
+    assert not (work / "again.p12").exists()
 
 
 def test_a_recovery_takes_two_officers_and_happens_once(
@@ -130,17 +191,36 @@ def test_revoking_one_certificate_revokes_both(ask: Callable[..., str], request_
     assert (pair["signing"]["state"], pair["encryption"]["state"]) == ("revoked", "revoked")
 
 
+def test_the_service_leaves_no_core_dump(service: Service) -> None:
+    limits = Path(f"/proc/{service.process.pid}/limits").read_text().splitlines()
+    assert [line.split()[4:6] for line in limits if "core file" in line] == [["0", "0"]]
+
+
 def test_no_encryption_key_is_in_clear_in_the_state_or_the_log(
-    service: Service, work: Path, request_id: str
+    service: Service, work: Path, request_id: str, rsa_request_id: str
 ) -> None:
     key = opened(service, _copy(work / "skf"), work)
     scalar, _ = sm2_forms.decode_pkcs8(key.pkcs8())
-    octets = scalar.to_bytes(32, "big")
+    numbers = rsa_key(work / "rsa.cms", work).private_numbers()
+    secrets = {
+        scalar.to_bytes(32, "big"),
+        *(number.to_bytes(128, "big") for number in (numbers.p, numbers.q, numbers.dmp1)),
+        numbers.d.to_bytes(256, "big"),
+        PASSWORD.encode(),
+    }
     stored = b"".join(path.read_bytes() for path in service.state.rglob("*") if path.is_file())
-    said = stored + service.log.read_bytes()
-    assert sm2_forms.point_of_spki(key.public_key) in said, "the search looks at the right files"
-    for secret in (octets, octets.hex().encode(), octets.hex().upper().encode()):
-        assert secret not in said
+    # What left the service, but for the password's own file and the keys opened from it.
+    answers = [work / name for name in ("csrresponse", "enveloped-key", "skf", "signed", "rsa.cms")]
+    sent = b"".join(path.read_bytes() for path in (*answers, work / "rsa.p12", work / "recovered"))
+    said = stored + service.log.read_bytes() + sent
+    modulus = numbers.public_numbers.n.to_bytes(256, "big")
+    for public in (sm2_forms.point_of_spki(key.public_key), modulus):
+        assert public in said, "the search looks at the right files"
+    for octets in secrets:
+        # base64: what stays the same of it, wherever in a longer text it begins.
+        texts = [base64.b64encode(bytes(offset) + octets)[4:-4] for offset in range(3)]
+        for secret in (octets, octets.hex().encode(), octets.hex().upper().encode(), *texts):
+            assert secret not in said
 
 
 def _copy(path: Path) -> Path:

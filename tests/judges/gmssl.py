@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import secrets
+import socket
+import subprocess
+import time
 from base64 import b64decode
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
 
+from cryptography.hazmat.primitives import padding
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+from core import der
+from keystore import sm2_forms
+from tests.judges import JudgeSaysNo
 from tests.judges.command import ask
 from tests.judges.octets import CERTIFICATE, REQUEST, files, pem
 
 _HOME = Path.home() / ".gmssl_3.1.1_install"
+_LIBRARY = {"LD_LIBRARY_PATH": str(_HOME / "lib")}
+_PASSWORD = "judge"
 
 
 def verify_path(*path: bytes, distinguishing_id: str | None = None) -> None:
@@ -69,6 +84,88 @@ def _throwaway_ca() -> tuple[str, str]:
     return key, certificate
 
 
+@dataclass(frozen=True, slots=True)
+class TLCPServer:
+    """What a TLCP server is given: PEM chain (signing, encryption, issuers) and PKCS#8 keys."""
+
+    chain: str
+    signing_key: bytes
+    encryption_key: bytes
+
+
+def shake_hands(server: TLCPServer, *, trust: str) -> None:
+    """Judge a pair by a TLCP handshake (GB/T 38636) of GmSSL's server and GmSSL's client.
+
+    The client takes no authority that is valid for more than ten years.
+    """
+    port = _free_port()
+    keys = {
+        "signing": _encrypted(server.signing_key),
+        "encryption": _encrypted(server.encryption_key),
+    }
+    with files(chain=server.chain, trust=trust, **keys) as file:
+        own = ("-cert", file["chain"], "-key", file["signing"], "-pass", _PASSWORD)
+        other = ("-ex_key", file["encryption"], "-ex_pass", _PASSWORD)
+        listening = subprocess.Popen(
+            [_HOME / "bin" / "gmssl", "tlcp_server", "-port", str(port), *own, *other],
+            env={**os.environ, **_LIBRARY},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            _await(port, listening)
+            peer = ("-host", "127.0.0.1", "-port", str(port), "-cacert", file["trust"])
+            _ask("tlcp_client", *peer, says="Connection established")
+        finally:
+            listening.kill()
+            listening.wait()
+
+
+def _encrypted(pkcs8: bytes) -> str:
+    """Encrypt a key as GmSSL reads it: PBES2 with HMAC-SM3 as 1.2.156.10197.1.401.2, SM4-CBC.
+
+    Inside it wants an ECPrivateKey with its curve.
+    """
+    scalar, point = sm2_forms.decode_pkcs8(pkcs8)
+    sec1 = sm2_forms.encode_sec1(scalar, point)
+    inner = der.sequence(der.encode(0), sm2_forms.KEY_ALGORITHMS[0], der.encode(sec1))
+    salt, iv = secrets.token_bytes(8), secrets.token_bytes(16)
+    key = hashlib.pbkdf2_hmac("sm3", _PASSWORD.encode(), salt, 65_536, 16)
+    padder = padding.PKCS7(128).padder()
+    encryptor = Cipher(algorithms.SM4(key), modes.CBC(iv)).encryptor()
+    sealed = encryptor.update(padder.update(inner) + padder.finalize()) + encryptor.finalize()
+    cost = (der.encode(salt), der.encode(65_536), der.encode(16))
+    derivation = der.sequence(
+        _oid("1.2.840.113549.1.5.12"),
+        der.sequence(*cost, der.sequence(_oid("1.2.156.10197.1.401.2"))),
+    )
+    cipher = der.sequence(_oid("1.2.156.10197.1.104.2"), der.encode(iv))
+    scheme = der.sequence(_oid("1.2.840.113549.1.5.13"), der.sequence(derivation, cipher))
+    return pem("ENCRYPTED PRIVATE KEY", der.sequence(scheme, der.encode(sealed)))
+
+
+def _oid(dotted: str) -> bytes:
+    return der.encode(der.oid(dotted))
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _await(port: int, server: subprocess.Popen[bytes]) -> None:
+    """Wait until the server listens. Connecting would be its one handshake."""
+    for _ in range(500):
+        table = Path("/proc/net/tcp").read_text(encoding="ascii")
+        if f":{port:04X} 00000000:0000 0A" in table:
+            return
+        if server.poll() is not None:
+            raise JudgeSaysNo(f"gmssl tlcp_server does not start: exit {server.returncode}")
+        time.sleep(0.02)
+    raise RuntimeError("gmssl tlcp_server does not listen")
+
+
 def _ask(*arguments: str, says: str = "") -> None:
-    library = {"LD_LIBRARY_PATH": str(_HOME / "lib")}
-    ask(str(_HOME / "bin" / "gmssl"), *arguments, says=says, environment=library)
+    ask(str(_HOME / "bin" / "gmssl"), *arguments, says=says, environment=_LIBRARY)

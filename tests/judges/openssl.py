@@ -131,6 +131,15 @@ def open_pkcs12(octets: bytes, password: str) -> OpenedPKCS12:
     return OpenedPKCS12(public_key, [b64decode(block) for block in blocks], described)
 
 
+def decrypt_cms(octets: bytes, *, key: bytes) -> bytes:
+    """Open EnvelopedData with a private key (PKCS#8, DER)."""
+    with files(message=octets, key=key, out=b"") as file:
+        source = ("-inform", "DER", "-in", file["message"])
+        told = ("-inkey", file["key"], "-keyform", "DER", "-out", file["out"])
+        ask("openssl", "cms", "-decrypt", "-binary", *source, *told)
+        return Path(file["out"]).read_bytes()
+
+
 def connect(name: str, port: int, *, trust: Path) -> None:
     """Judge the TLS certificate of a server on this machine for the host `name`."""
     peer = ("-connect", f"127.0.0.1:{port}", "-servername", name, "-verify_hostname", name)

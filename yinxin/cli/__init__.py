@@ -16,17 +16,24 @@ from typing_extensions import override
 
 from core.errors import TrustError
 from yinxin.cli.accounts import ACCOUNT_COMMANDS
+from yinxin.cli.audit import AUDIT_COMMANDS
 from yinxin.cli.bulk import BULK_COMMANDS
+from yinxin.cli.ceremony import CEREMONY_COMMANDS
 from yinxin.cli.certificates import CERTIFICATE_COMMANDS
 from yinxin.cli.context import Invocation
 from yinxin.cli.control import CONTROL_COMMANDS
+from yinxin.cli.database import DATABASE_COMMANDS
 from yinxin.cli.host import HOST_COMMANDS
 from yinxin.cli.key_management import KEY_COMMANDS
+from yinxin.cli.keys import KEYS_COMMANDS
 from yinxin.cli.local import LOCAL_COMMANDS
 from yinxin.cli.login import login
+from yinxin.cli.massrevocation import MASS_REVOCATION_COMMANDS
 from yinxin.cli.notices import NOTICE_COMMANDS
 from yinxin.cli.operations import OPERATION_COMMANDS
 from yinxin.cli.organisations import ORGANISATION_COMMANDS
+from yinxin.cli.profiles import PROFILE_COMMANDS
+from yinxin.cli.publication import PUBLICATION_COMMANDS
 from yinxin.cli.requests import REQUEST_COMMANDS
 from yinxin.cli.reviews import REVIEW_COMMANDS
 from yinxin.cli.statistics import STATISTICS_COMMANDS
@@ -66,15 +73,22 @@ def main(context: click.Context, state: str, config_file: str | None) -> None:
 for command in (
     *LOCAL_COMMANDS,
     *ACCOUNT_COMMANDS,
+    *AUDIT_COMMANDS,
+    *DATABASE_COMMANDS,
     login,
     *REQUEST_COMMANDS,
     *BULK_COMMANDS,
     *CERTIFICATE_COMMANDS,
     *KEY_COMMANDS,
+    *KEYS_COMMANDS,
     *CONTROL_COMMANDS,
+    *MASS_REVOCATION_COMMANDS,
+    *PROFILE_COMMANDS,
+    *CEREMONY_COMMANDS,
     *HOST_COMMANDS,
     *OPERATION_COMMANDS,
     *NOTICE_COMMANDS,
+    *PUBLICATION_COMMANDS,
     *ORGANISATION_COMMANDS,
     *REVIEW_COMMANDS,
     *SUBJECT_COMMANDS,

@@ -1,4 +1,8 @@
-"""Commands on users, their API tokens and applications, for who owns the state directory."""
+"""Commands on users, their API tokens and applications, for who owns the state directory.
+
+The audit log names the person at the keyboard. Administrators are changed as everywhere: where the
+settings ask for approvals, these commands propose (docs/control.md).
+"""
 
 from __future__ import annotations
 
@@ -12,10 +16,13 @@ import click
 from authn.answers import parse_certificates
 from authn.oidc.store import AuthMethod, IDTokenAlgorithm
 from authn.store import User
+from core.control_store import Proposal, ProposalState
 from core.errors import NotFound
 from core.identity import Role
 from yinxin.cli.context import Invocation, actor, local
 from yinxin.cli.files import read_ascii
+
+_ROLE = click.Choice([role.value for role in Role])
 
 
 @click.group()
@@ -27,21 +34,23 @@ def user() -> None:
 @click.argument("name")
 @click.option("--display-name", required=True)
 @click.option("--email")
-@click.option("--role", type=click.Choice([role.value for role in Role]))
+@click.option("--role", type=_ROLE)
 @local
 def user_create(
     invocation: Invocation, name: str, display_name: str, email: str | None, role: str | None
 ) -> None:
     """Create a user and print a one-time link with which they choose a password."""
     with invocation.ground() as ground:
-        users = ground.administration.users
-        created = users.create_user(
-            name,
-            display_name=display_name,
-            email=email,
-            role=None if role is None else Role(role),
-            actor=actor(),
-        )
+        users, roles = ground.administration.users, ground.administration.roles
+        if role is None:
+            users.create_user(name, display_name=display_name, email=email, actor=actor())
+        elif not _done(
+            roles.create(
+                name, display_name=display_name, role=Role(role), email=email, actor=actor()
+            )
+        ):
+            return
+        created = _known(name, users.find_by_name(name))
         click.echo(_link(invocation, users.create_setup_link(created, actor=actor())))
 
 
@@ -51,9 +60,34 @@ def user_create(
 def user_setup_link(invocation: Invocation, name: str) -> None:
     """Print a new one-time set-up link; the password chosen with it replaces the old one."""
     with invocation.ground() as ground:
-        users = ground.administration.users
-        token = users.create_setup_link(_known(name, users.find_by_name(name)), actor=actor())
+        administration = ground.administration
+        found = _known(name, administration.users.find_by_name(name))
+        token = administration.roles.offer_setup_link(found, actor=actor())
         click.echo(_link(invocation, token))
+
+
+@user.command("propose-credential")
+@click.argument("name")
+@local
+def user_propose_credential(invocation: Invocation, name: str) -> None:
+    """Propose one new set-up link or binding for an administrator, where that needs approval."""
+    with invocation.ground() as ground:
+        administration = ground.administration
+        found = _known(name, administration.users.find_by_name(name))
+        _done(administration.roles.propose_credential(found, actor=actor()))
+
+
+@user.command("role")
+@click.argument("name")
+@click.argument("role", type=click.Choice([*(role.value for role in Role), "none"]))
+@local
+def user_role(invocation: Invocation, name: str, role: str) -> None:
+    """Give a user another role, or none; sessions and tokens end with the old one."""
+    with invocation.ground() as ground:
+        administration = ground.administration
+        found = _known(name, administration.users.find_by_name(name))
+        wanted = None if role == "none" else Role(role)
+        _done(administration.roles.assign(found, wanted, actor=actor()))
 
 
 def _link(invocation: Invocation, token: str) -> str:
@@ -89,9 +123,19 @@ def user_enable(invocation: Invocation, name: str) -> None:
 
 def _set_disabled(invocation: Invocation, name: str, *, disabled: bool) -> None:
     with invocation.ground() as ground:
-        users = ground.administration.users
-        found = _known(name, users.find_by_name(name))
-        users.set_disabled(found, disabled=disabled, actor=actor())
+        administration = ground.administration
+        found = _known(name, administration.users.find_by_name(name))
+        proposal = administration.roles.set_disabled(found, disabled=disabled, actor=actor())
+        if proposal is not None:
+            _done(proposal)
+
+
+def _done(proposal: Proposal) -> bool:
+    """Say what others have to agree to, if they have to."""
+    if proposal.state is ProposalState.EXECUTED:
+        return True
+    click.echo(f"proposed {proposal.id}: needs {proposal.needed} approvals (yinxin proposal)")
+    return False
 
 
 @user.command("bind-certificate")
@@ -101,9 +145,11 @@ def _set_disabled(invocation: Invocation, name: str, *, disabled: bool) -> None:
 def user_bind(invocation: Invocation, name: str, certificate: Path) -> None:
     """Let the holder of a certificate of ours log in as NAME (every certificate of its subject)."""
     with invocation.service() as service:
-        found = _known(name, service.provider.administration.users.find_by_name(name))
+        administration = service.ground.administration
+        found = _known(name, administration.users.find_by_name(name))
         chain = parse_certificates(read_ascii(certificate))
-        binding = service.provider.certificates.bind_presented(found, chain, actor=actor())
+        with administration.roles.credential(found, actor=actor()):
+            binding = service.provider.certificates.bind_presented(found, chain, actor=actor())
     click.echo(f"bound to {found.name}: subjects of {binding.issuer} with this name")
 
 

@@ -1,4 +1,4 @@
-"""Commands on certificates: search, fetch, revoke, hold, release; issuers and profiles."""
+"""Commands on certificates: search, fetch, revoke, hold, release; issuers."""
 
 from __future__ import annotations
 
@@ -158,11 +158,4 @@ def issuer(client: Client) -> None:
     show(client.get_json("/issuers"))
 
 
-@click.command()
-@remote
-def profile(client: Client) -> None:
-    """List the profiles that can be asked for."""
-    show(client.get_json("/profiles"))
-
-
-CERTIFICATE_COMMANDS: Final = (certificate, issuer, profile)
+CERTIFICATE_COMMANDS: Final = (certificate, issuer)

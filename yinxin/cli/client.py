@@ -60,9 +60,9 @@ class Client:
         target = f"/api/v1{path}?{urllib.parse.urlencode(given)}"
         return self._parsed(self._call("POST", target, octets, named))
 
-    def take_octets(self, path: str) -> bytes:
-        """Return the octets that a POST of nothing gives."""
-        return self._call("POST", f"/api/v1{path}", b"{}", {})
+    def take_octets(self, path: str, body: object = None) -> bytes:
+        """Return the octets that a POST of JSON, or of nothing, gives."""
+        return self._call("POST", f"/api/v1{path}", json.dumps(body or {}).encode(), {})
 
     def delete(self, path: str) -> None:
         """Send a DELETE."""

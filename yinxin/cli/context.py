@@ -13,9 +13,10 @@ import click
 
 from core.errors import Misconfigured, Refused
 from keystore.registry import KeyStore
+from yinxin.keys import open_keys
 from yinxin.settings import Settings, load_settings
 from yinxin.state import HostRole, State, role_of
-from yinxin.wiring import Ground, Service, open_ground, open_keys, open_service
+from yinxin.wiring import Ground, Service, open_ground, open_service
 
 
 @dataclass

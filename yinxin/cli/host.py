@@ -17,8 +17,8 @@ from yinxin.host_identity import (
     install_identity,
     make_host_request,
 )
+from yinxin.keys import open_keys
 from yinxin.state import HostRole, claim_role, prepare_state, role_of
-from yinxin.wiring import open_keys
 
 _pass = click.make_pass_decorator(Invocation)
 _File = click.Path(exists=True, dir_okay=False, path_type=Path)

@@ -9,7 +9,10 @@ from typing import Final
 import click
 
 from core.errors import Malformed, Refused, TrustError
+from keystore import pem, pin
+from keystore.dialects import Dialect
 from keystore.envelope_opening import open_for_holder
+from keystore.escrow.identity import seal_password
 from keystore.files import write_new
 from yinxin.cli.client import Client
 from yinxin.cli.files import read_ascii, read_octets, write_octets
@@ -24,20 +27,53 @@ _NewFile = click.Path(dir_okay=False, path_type=Path)
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["json", "csrresponse", "enveloped-key", "skf"]),
+    type=click.Choice(["json", *(dialect.value for dialect in Dialect)]),
     default="json",
     show_default=True,
+    help="json says in `envelopes` which others this pair has.",
 )
 @click.option("--out", type=_NewFile, help="Where octets go; json is printed.")
+@click.option(
+    "--password-file", type=PathTo, help="For pkcs12: a file with mode 600, one line. Given once."
+)
 @remote
-def request_pair(client: Client, request_id: str, *, form: str, out: Path | None) -> None:
+def request_pair(
+    client: Client, request_id: str, *, form: str, out: Path | None, password_file: Path | None
+) -> None:
     """Fetch both certificates and the enveloped encryption key of a pair."""
     if form == "json":
         show(client.get_json(f"/requests/{request_id}/pair"))
         return
     if out is None:
         raise Refused("say where the octets go: --out")
+    if form == Dialect.PKCS12:
+        _fetch_pkcs12(client, request_id, out=out, password_file=password_file)
+        return
     write_octets(out, client.get(f"/requests/{request_id}/pair", format=form))
+
+
+def _fetch_pkcs12(
+    client: Client, request_id: str, *, out: Path, password_file: Path | None
+) -> None:
+    if password_file is None:
+        raise Refused("say where the password is: --password-file")
+    password = pin.from_file(password_file)().decode("ascii", "replace")
+    shown = client.get_json("/pairs/key-management-identity")
+    sealed = seal_password(
+        password,
+        transport_key=pem.public_key_of_pem(shown["transport_key"]),
+        request_id=request_id,
+    )
+    _new(out, b"")  # before the key is given out: it is not given twice
+    try:
+        given = client.take_octets(
+            f"/requests/{request_id}/pair/pkcs12",
+            {"sealed_password": base64.b64encode(sealed).decode()},
+        )
+    except TrustError:
+        out.unlink()
+        raise
+    write_octets(out, given)
 
 
 @click.command("pool")
@@ -49,7 +85,7 @@ def pool(client: Client) -> None:
 
 @click.group()
 def recovery() -> None:
-    """Recoveries of escrowed keys: ask, approve twice, fetch once."""
+    """Recoveries of escrowed keys: ask, approve by two or more, fetch once."""
 
 
 @recovery.command("request")
@@ -102,7 +138,7 @@ def recoveryshow(client: Client, recovery_id: str) -> None:
 @click.argument("recovery_id")
 @remote
 def recovery_approve(client: Client, recovery_id: str) -> None:
-    """Approve a recovery, as one of two officers."""
+    """Approve a recovery, as one of at least two officers."""
     show(client.post(f"/key-management/recoveries/{recovery_id}/approve", {}))
 
 
@@ -133,7 +169,11 @@ def recovery_deliver(client: Client, recovery_id: str, *, out: Path, form: str) 
     except TrustError:
         out.unlink()
         raise
-    write_octets(out, base64.b64decode(given[form.replace("-", "_")]))
+    octets = given[form.replace("-", "_")]
+    if octets is None:
+        octets = given["enveloped_key"]
+        click.echo(f"{form} is for SM2 keys; this is CMS EnvelopedData", err=True)
+    write_octets(out, base64.b64decode(octets))
 
 
 @click.command("open-envelope")

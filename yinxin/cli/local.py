@@ -9,8 +9,7 @@ from typing import Final
 
 import click
 
-from core.errors import NotFound, Refused
-from yinxin.audit_key import AuditKey
+from core.errors import NotFound
 from yinxin.cli.context import Invocation, local
 from yinxin.cli.files import write_octets
 from yinxin.describe import describe_settings
@@ -61,59 +60,7 @@ def _flat(tree: dict[str, object], prefix: str = "") -> list[tuple[str, object]]
     return found
 
 
-# ---- audit --------------------------------------------------------------------------------------
-
-
-@click.group()
-def audit() -> None:
-    """Read and verify the audit log."""
-
-
-@audit.command("verify")
-@local
-def audit_verify(invocation: Invocation) -> None:
-    """Walk the whole chain; name the first bad row and exit 1 if there is one."""
-    with invocation.ground() as ground, invocation.keystore() as keystore:
-        verdict = ground.audit.verify(AuditKey.open(keystore))
-    if verdict.fault is not None:
-        raise Refused(f"the audit log was tampered with: {verdict.fault}")
-    click.echo(f"whole: {verdict.rows} events, {verdict.checkpoints} signed checkpoints")
-
-
-@audit.command("list")
-@click.option("--after", default=0, help="Start behind this sequence number.")
-@click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 100_000))
-@click.option("--action", help="Only this action, like certificate.issued.")
-@click.option("--actor", help="Only this actor.")
-@local
-def audit_list(
-    invocation: Invocation, after: int, limit: int, action: str | None, actor: str | None
-) -> None:
-    """Print events, oldest first, one JSON object a line. Times are UTC."""
-    with invocation.ground() as ground:
-        events = ground.audit.list_events(after=after, limit=limit, action=action, actor=actor)
-    for event in events:
-        line = {
-            "sequence": event.sequence,
-            "at": event.at.isoformat().replace("+00:00", "Z"),
-            "action": event.action,
-            "actor": event.actor,
-            "detail": json.loads(event.detail),
-            "hash": event.hash.hex(),
-        }
-        click.echo(json.dumps(line, ensure_ascii=False))
-
-
 # ---- keys and CRLs ------------------------------------------------------------------------------
-
-
-@click.command("key")
-@local
-def key_list(invocation: Invocation) -> None:
-    """Print the keys of every backend: reference, algorithm. Never a private part."""
-    with invocation.keystore() as keystore:
-        for info in keystore.list_keys():
-            click.echo(f"{info.ref}\t{info.algorithm}")
 
 
 @click.command("crl")
@@ -145,4 +92,4 @@ def trust(invocation: Invocation, issuer: str) -> None:
         click.echo(DER_cert_to_PEM_cert(certificate), nl=False)
 
 
-LOCAL_COMMANDS: Final = (serve, config, audit, key_list, crl_show, trust)
+LOCAL_COMMANDS: Final = (serve, config, crl_show, trust)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 import ssl
 from collections.abc import Mapping
 from contextlib import ExitStack
 
-from core.errors import TrustError
 from core.jobs import JobRunner
 from core.observe import configure_logging
 from crl.ocsp.server import OCSPListener
 from yinxin import app, server
+from yinxin.auditing import export_runner
 from yinxin.first_start import ensure_administrators
 from yinxin.jobs import bulk_jobs, local_jobs, outward_jobs, periodic_jobs
 from yinxin.organisations import ensure_rights
@@ -20,8 +19,6 @@ from yinxin.settings import Settings
 from yinxin.state import State
 from yinxin.tls import ServerTLS
 from yinxin.wiring import Service, open_ground, open_service
-
-log = logging.getLogger(__name__)
 
 
 def serve_authority(settings: Settings, state: State) -> None:
@@ -42,11 +39,15 @@ def serve_authority(settings: Settings, state: State) -> None:
         stack.callback(service.keystore.close)
         service.find_interrupted()
         service.ensure_delegates()
-        write_trust(state, service)
-
         contexts = (server.server_context(), server.server_context())
-        roots = "".join(ssl.DER_cert_to_PEM_cert(i.certificate) for i in service.issuers.values())
-        server.require_client_certificates(contexts[1], roots)
+
+        def trust_issuers() -> None:
+            write_trust(state, service)
+            pem = [ssl.DER_cert_to_PEM_cert(one.certificate) for one in service.issuers.values()]
+            server.require_client_certificates(contexts[1], "".join(pem))
+
+        trust_issuers()
+        service.issuers.listen(trust_issuers)
         tls = ServerTLS(service, contexts)
         tls.renew()
         links = ensure_administrators(ground.administration)
@@ -64,6 +65,9 @@ def serve_authority(settings: Settings, state: State) -> None:
             ground.database, periodic_jobs(service), local_jobs(service, tls), clock=ground.clock
         )
         stack.callback(jobs.stop)
+        stack.callback(service.exporter.close)
+        exports = export_runner(ground.database, service.exporter, clock=ground.clock)
+        stack.callback(exports.stop)
         bulk = JobRunner(ground.database, (), bulk_jobs(service), clock=ground.clock)
         stack.callback(bulk.stop)
         stack.callback(service.bulk.worker.stop)
@@ -81,16 +85,14 @@ def serve_authority(settings: Settings, state: State) -> None:
 
         def started() -> None:
             jobs.start()
+            exports.start()
             bulk.start()
             outward.start()
             _announce(settings, state, links)
 
         server.run(listeners, started=started)
-        # One last signature over the chain, so that what happened since the last one is covered.
-        try:
-            ground.audit.checkpoint(service.audit_key)
-        except TrustError:
-            log.exception("the last checkpoint of the audit log could not be made")
+        exports.stop()
+        service.exporter.finish()
 
 
 def write_trust(state: State, service: Service) -> None:

@@ -6,7 +6,6 @@ authority. What it tells the authority is in `keystore.escrow.routes_authority`.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -19,7 +18,8 @@ import keystore.escrow.routes
 from authn.assembly import Provider
 from authn.certlogin import CertificateVerifier, VerifiedCertificate
 from authn.middleware import CLIENT_CERTIFICATE
-from core.errors import Misconfigured, Refused, TrustError
+from core.audit_export import AuditExporter
+from core.errors import Misconfigured, Refused
 from core.jobs import Job, JobRunner
 from core.observe import configure_logging
 from core.peer import require_key
@@ -28,17 +28,17 @@ from keystore.registry import KeyStore
 from yinxin import server
 from yinxin.app_parts import add_administration, add_provider, limited, new_app, surround
 from yinxin.audit_key import AuditKey
+from yinxin.auditing import export_runner, make_exporter
 from yinxin.first_start import CENTRE_ADMINISTRATORS, ensure_administrators, ensure_signing_keys
 from yinxin.health_routes import check_database, make_health_router
 from yinxin.host_identity import HostIdentity, read_identity
 from yinxin.jobs import common_jobs
 from yinxin.key_management import Centre
+from yinxin.keys import open_keys
 from yinxin.roles.say import say, say_links
 from yinxin.settings import Settings
 from yinxin.state import State
-from yinxin.wiring import Ground, open_ground, open_keys
-
-log = logging.getLogger(__name__)
+from yinxin.wiring import Ground, open_ground
 
 
 class NoCertificateLogin(CertificateVerifier):
@@ -59,6 +59,7 @@ class CentreService:
     ground: Ground
     keystore: KeyStore
     audit_key: AuditKey
+    exporter: AuditExporter
     management: Centre
     provider: Provider
 
@@ -66,10 +67,14 @@ class CentreService:
     def open(cls, ground: Ground, keystore: KeyStore) -> Self:
         """Put it together, and make what the first start makes. Raises `Misconfigured`."""
         settings, database = ground.settings, ground.database
+        audit_key = AuditKey.open(keystore)
         return cls(
             ground=ground,
             keystore=keystore,
-            audit_key=AuditKey.open(keystore),
+            audit_key=audit_key,
+            exporter=make_exporter(
+                settings.audit, ground.audit, audit_key, hostname=settings.server.public_host
+            ),
             management=Centre.assemble(
                 settings.key_management,
                 database,
@@ -80,6 +85,7 @@ class CentreService:
             provider=Provider.assemble(
                 settings.authn,
                 database,
+                ground.administration,
                 signers=ensure_signing_keys(keystore),
                 verifier=NoCertificateLogin(),
                 audit=ground.audit,
@@ -110,6 +116,9 @@ def serve_centre(settings: Settings, state: State) -> None:
         links = ensure_administrators(ground.administration, CENTRE_ADMINISTRATORS)
         jobs = JobRunner(ground.database, periodic_jobs(service), clock=ground.clock)
         stack.callback(jobs.stop)
+        stack.callback(service.exporter.close)
+        exports = export_runner(ground.database, service.exporter, clock=ground.clock)
+        stack.callback(exports.stop)
         listeners = (
             server.Listener(sockets[0], make_officers_app(service), tls=contexts[0]),
             server.Listener(sockets[1], make_authority_app(service), tls=contexts[1]),
@@ -117,16 +126,15 @@ def serve_centre(settings: Settings, state: State) -> None:
 
         def started() -> None:
             jobs.start()
+            exports.start()
             _announce(settings, state, identity)
             say_links(settings, state, links)
             say("")
             say("Ready. Ctrl-C stops.")
 
         server.run(listeners, started=started)
-        try:
-            ground.audit.checkpoint(service.audit_key)
-        except TrustError:
-            log.exception("the last checkpoint of the audit log could not be made")
+        exports.stop()
+        service.exporter.finish()
 
 
 def periodic_jobs(service: CentreService) -> tuple[Job, ...]:
@@ -135,14 +143,16 @@ def periodic_jobs(service: CentreService) -> tuple[Job, ...]:
     refill_seconds = ground.settings.key_management.refill_seconds
     return (
         Job("km-refill", refill_seconds, service.management.centre.refill),
-        *common_jobs(ground, service.audit_key),
+        *common_jobs(ground),
     )
 
 
 def make_officers_app(service: CentreService) -> Any:
     """API, login and pages for the officers of the centre."""
     app = new_app("Yinxin key management centre")
-    app.include_router(make_health_router(lambda: [check_database(service.ground)]))
+    app.include_router(
+        make_health_router(lambda: [check_database(service.ground)], service.exporter)
+    )
     management = service.management
     app.include_router(keystore.escrow.routes.make_router(management.centre, management.recoveries))
     add_administration(app, service.ground, service.provider, service.audit_key)

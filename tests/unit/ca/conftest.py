@@ -127,6 +127,7 @@ def app(authority: Authority, registration: Registration) -> FastAPI:
             revocation,
             authority.store,
             key_management(authority).pairs,
+            authority.issuers,
             organisations=registration.organisations,
             subjects=registration.subjects(),
             rights=registration.rights,

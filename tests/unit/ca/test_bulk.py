@@ -118,6 +118,7 @@ def test_uploads_that_cannot_be_are_refused_at_once(desk: BulkDesk) -> None:
         ({"profile": "nothing"}, NotFound),
         ({"issuer": "nothing"}, NotFound),
         ({"profile": "device-dual-encryption"}, ProfileViolation),
+        ({"profile": "device-dual-signing-rsa", "issuer": "rsa-issuing"}, Refused),
         ({"profile": "device-dual-signing", "key_algorithm": KeyAlgorithm.RSA_2048},
          ProfileViolation),
     ):  # fmt: skip

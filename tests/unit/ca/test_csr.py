@@ -8,7 +8,9 @@ import pytest
 from ca.altnames import parse_alternative_name
 from ca.csr import MAX_CSR_OCTETS, parse_csr
 from core import der
+from core.der import public_key_bits
 from core.errors import InvalidSignature, Malformed, Refused, TooLarge, TrustError
+from keystore import sm2
 from keystore.algorithms import KeyAlgorithm
 from tests.fakes.keys import memory_key
 from tests.unit.ca.csrs import extension_request, make_csr, pem
@@ -111,3 +113,49 @@ def test_a_request_without_the_attributes_field_is_taken() -> None:
     info = der.sequence(body)
     octets = der.signed_object(info, signer.algorithm.identifier, signer.sign(info))
     assert parse_csr(octets).spki == signer.key.public_key
+
+
+# ---- CFCA's double request ----------------------------------------------------------------------
+
+TEMPORARY = bytes.fromhex("06092a864886f70d01093f")
+POINT = public_key_bits(memory_key(KeyAlgorithm.SM2).key.public_key)
+OTHER = sm2.PrivateKey.from_scalar(7)
+
+
+def temporary_key(
+    point: bytes, *, prefix: str = "00b4000000010000", gap: bytes = bytes(32)
+) -> bytes:
+    octets = bytes.fromhex(prefix) + point[1:33] + gap + point[33:] + bytes(32)
+    inner = der.sequence(der.encode(1), der.encode(octets))
+    return der.sequence(TEMPORARY, der.encode(inner))
+
+
+def test_a_temporary_key_is_read_and_may_stand_unsorted() -> None:
+    point = public_key_bits(OTHER.public_key)
+    password = der.sequence(bytes.fromhex("06092a864886f70d010907"), b"\x13\x06111111")
+    csr = parse_csr(make_csr(attributes=temporary_key(point) + password))
+    assert csr.temporary_key == OTHER.public_key
+    assert parse_csr(make_csr(attributes=password)).temporary_key is None
+
+
+@pytest.mark.parametrize(
+    ("attributes", "words"),
+    [
+        (temporary_key(POINT), "must not be the key that is certified"),
+        (temporary_key(b"\x04" + bytes(64)), "not on the curve"),
+        (temporary_key(POINT, prefix="00b4000000010001"), "as CFCA has them"),
+        (temporary_key(POINT, gap=b"\x01" * 32), "as CFCA has them"),
+        (temporary_key(POINT, gap=b""), "as CFCA has them"),
+        (temporary_key(POINT) * 2, "several tempPublicKey"),
+        (der.sequence(TEMPORARY, der.wrap(der.SET, b"")), "tempPublicKey is not valid DER"),
+    ],
+)
+def test_a_temporary_key_of_another_form_is_refused(attributes: bytes, words: str) -> None:
+    with pytest.raises((Malformed, Refused), match=words):
+        parse_csr(make_csr(attributes=attributes))
+
+
+def test_a_temporary_key_beside_an_rsa_key_is_refused() -> None:
+    attributes = temporary_key(public_key_bits(OTHER.public_key))
+    with pytest.raises(Refused, match="SM2 keys only"):
+        parse_csr(make_csr(KeyAlgorithm.RSA_2048, attributes=attributes))

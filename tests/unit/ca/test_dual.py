@@ -308,7 +308,7 @@ def test_a_holder_gets_the_key_for_a_new_signing_certificate(world: World) -> No
     [
         ({"subject": (("CN", "somebody else"),)}, "another subject"),
         ({"revoke": True}, "not valid now"),
-        ({"half": "encryption"}, "SM2 signing certificate"),
+        ({"half": "encryption"}, "to a signing certificate"),
     ],
 )
 def test_a_key_does_not_go_to_another_certificate(world: World, change: dict, words: str) -> None:
@@ -334,7 +334,13 @@ def test_a_key_does_not_go_to_another_certificate(world: World, change: dict, wo
     [
         ('"device-dual-encryption"\n', '"nothing"\n', "names no profile"),
         ('"device-dual-encryption"\n', '"device"\n', "must not be requestable"),
-        ('["sm2"]', '["sm2", "ec-p256"]', "sm2 keys and no others"),
+        ('["sm2"]', '["sm2", "ec-p256"]', "differs in key_algorithms"),
+        (
+            '["sm2"]',
+            '["sm2"]\nenvelopes = ["skf", "enveloped-data"]',
+            "these keys come as csrresponse",
+        ),
+        ('["sm2"]', '["sm2"]\nenvelopes = ["zip"]', "envelopes.0"),
         ("maximum = 20", "maximum = 19", "differs in alternative_names"),
     ],
 )

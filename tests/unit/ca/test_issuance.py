@@ -7,9 +7,10 @@ import pytest
 from cryptography import x509
 
 from ca.altnames import parse_alternative_name
-from ca.bootstrap import NewIssuer, create_root, load_issuers
+from ca.bootstrap import NewIssuer, create_root
 from ca.issuance import find_interrupted, issue_certificate
 from ca.issuer import Issued, Prepared, Reserved
+from ca.issuers import load_issuers
 from ca.names import attributes_of
 from ca.sqlstore import SQLCertificateStore
 from ca.store import CertificateState

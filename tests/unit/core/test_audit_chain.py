@@ -8,7 +8,8 @@ import pytest
 from sqlalchemy import delete, text, update
 
 from core.audit import Event
-from core.audit_sql import SQLAuditLog, audit_checkpoints, audit_events, audit_head
+from core.audit_sql import SQLAuditLog
+from core.audit_tables import audit_checkpoints, audit_events, audit_head
 from core.db import Database
 from core.errors import AuditUnavailable, InvalidSignature, Malformed
 from tests.fakes.clock import FakeClock

@@ -16,6 +16,7 @@ from keystore.algorithms import KeyAlgorithm
 from keystore.envelope import decode_enveloped_key, open_envelope
 from keystore.escrow.centre import KeyManagementCentre
 from keystore.escrow.config import KeyManagementConfig
+from keystore.escrow.identity import IdentityKeys
 from keystore.escrow.recovery import RecoveryService
 from keystore.escrow.sqlstore import SQLEscrowStore
 from keystore.escrow.store import KeyState, Recovery, RecoveryKind, RecoveryState
@@ -25,6 +26,8 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.keys import MemoryKeyBackend
 
 REF = keyref.parse("memory:object=storage")
+SIGNING = keyref.parse("memory:object=signing")
+TRANSPORT = keyref.parse("memory:object=transport")
 HOLDER = sm2.PrivateKey.generate()
 AUTHORITY = sm2.PrivateKey.generate()
 CONFIG = KeyManagementConfig(
@@ -39,12 +42,20 @@ class World:
         self.store = SQLEscrowStore(database)
         self.vault = Vault(self.keystore, REF)
         common = {"config": CONFIG, "transactions": database, "audit": audit, "clock": clock}
-        self.centre = KeyManagementCentre(self.store, self.vault, **common)
+        self.identity = IdentityKeys(
+            self.keystore, self.store, signing_key=SIGNING, transport_key=TRANSPORT, clock=clock
+        )
+        self.centre = KeyManagementCentre(self.store, self.vault, self.identity, **common)
         self.centre.prepare()
         self.recoveries = RecoveryService(self.store, self.store, self.vault, **common)
 
     def assign(self, request_id: str = "r1", holder: sm2.PrivateKey = HOLDER) -> sm2.PrivateKey:
-        assigned = self.centre.assign(request_id, signing_key=holder.public_key, actor="alice")
+        assigned = self.centre.assign(
+            request_id,
+            algorithm=KeyAlgorithm.SM2,
+            signing_key=holder.public_key,
+            actor="alice",
+        )
         opened = open_envelope(decode_enveloped_key(assigned.enveloped), holder.decrypt)
         assert opened.public_key == assigned.public_key
         return opened
@@ -84,6 +95,7 @@ def test_a_large_pool_is_filled_in_several_transactions(world: World) -> None:
     centre = KeyManagementCentre(
         world.store,
         world.vault,
+        world.identity,
         config=large,
         transactions=world.database,
         audit=world.audit,
@@ -177,6 +189,10 @@ def test_settings_that_do_not_fit_are_refused() -> None:
         KeyManagementConfig(standby_minimum=9, standby_target=8)
     with pytest.raises(ValidationError, match="key reference"):
         KeyManagementConfig(storage_key="nonsense")
+    with pytest.raises(ValidationError, match="more than rsa_standby_target"):
+        KeyManagementConfig(rsa_standby_minimum=9, rsa_standby_target=8)
+    with pytest.raises(ValidationError, match="three different keys"):
+        KeyManagementConfig(signing_key="software:object=km-storage-1")
 
 
 # ---- recovery -----------------------------------------------------------------------------------
@@ -289,3 +305,26 @@ def test_a_request_that_is_asked_for_twice_at_once_has_one_key(world: World) -> 
     world.store.find_by_request = too_early
     assert world.assign("twice").public_key == first.public_key
     assert world.centre.count_keys()[KeyState.IN_USE] == 1
+
+
+def test_a_recovery_needs_as_many_officers_as_the_settings_say_and_never_fewer_than_two(
+    world: World,
+) -> None:
+    three = CONFIG.model_copy(update={"recovery_approvals": 3})
+    recoveries = RecoveryService(
+        world.store,
+        world.store,
+        world.vault,
+        config=three,
+        transactions=world.database,
+        audit=world.audit,
+        clock=world.clock,
+    )
+    asked = world.ask(world.assign())
+    for officer in ("o1", "o2"):
+        assert recoveries.approve(asked.id, actor=officer).state is RecoveryState.REQUESTED
+    with pytest.raises(Conflict, match="requested"):
+        recoveries.deliver(asked.id, actor="judge")
+    assert recoveries.approve(asked.id, actor="o3").state is RecoveryState.APPROVED
+    with pytest.raises(ValidationError, match="greater than or equal to 2"):
+        KeyManagementConfig(recovery_approvals=1)

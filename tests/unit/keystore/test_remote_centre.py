@@ -13,13 +13,20 @@ from fastapi.testclient import TestClient
 from core.db import Database
 from core.errors import Forbidden, Malformed, NotFound, Refused, Unavailable
 from core.http import install_problem_handlers
+from keystore.algorithms import KeyAlgorithm
+from keystore.dialects import Dialect
 from keystore.envelope import decode_enveloped_key, encode_enveloped_key, envelop, open_envelope
 from keystore.escrow import wire
+from keystore.escrow.centre import Assigned
+from keystore.escrow.envelopes import EnvelopeOrder
+from keystore.escrow.identity import seal_password
 from keystore.escrow.remote import RemoteCentre
 from keystore.escrow.routes_authority import make_authority_router
 from keystore.escrow.store import RecoveryKind, RecoveryState
+from keystore.verify import key_algorithm
 from tests.fakes.audit import MemoryAuditLog
 from tests.fakes.clock import FakeClock
+from tests.fakes.keys import memory_key
 from tests.unit.keystore.test_escrow import AUTHORITY, HOLDER, World
 
 REQUEST = "0" * 31 + "1"
@@ -59,8 +66,15 @@ class Apart:
         self.wired = Wired(TestClient(app))
         self.remote = RemoteCentre(self.wired)
 
+    def assign(
+        self, algorithm: KeyAlgorithm = KeyAlgorithm.SM2, signing_key: bytes = HOLDER.public_key
+    ) -> Assigned:
+        return self.remote.assign(
+            REQUEST, algorithm=algorithm, signing_key=signing_key, actor="alice"
+        )
+
     def recovery(self) -> str:
-        given = self.remote.assign(REQUEST, signing_key=HOLDER.public_key, actor="alice")
+        given = self.assign()
         return self.remote.request(
             RecoveryKind.USER,
             fingerprint=hashlib.sha256(given.public_key).hexdigest(),
@@ -76,9 +90,7 @@ def apart(sqlite_database: Database, clock: FakeClock, audit: MemoryAuditLog) ->
 
 
 def test_a_key_comes_over_the_wire_and_again_the_same(apart: Apart) -> None:
-    given = [
-        apart.remote.assign(REQUEST, signing_key=HOLDER.public_key, actor="alice") for _ in range(2)
-    ]
+    given = [apart.assign() for _ in range(2)]
     keys = {open_envelope(decode_enveloped_key(g.enveloped), HOLDER.decrypt) for g in given}
     assert {key.public_key for key in keys} == {given[0].public_key} == {given[1].public_key}
     assert apart.wired.repeatable[wire.ASSIGN]
@@ -105,14 +117,45 @@ def test_an_answer_that_cannot_be_right_counts_as_no_answer(
 ) -> None:
     apart.wired.change = spoil
     with pytest.raises(Unavailable, match="key management centre"):
-        apart.remote.assign(REQUEST, signing_key=HOLDER.public_key, actor="alice")
+        apart.assign()
+
+
+def order(dialect: Dialect, sealed_password: bytes | None = None) -> EnvelopeOrder:
+    return EnvelopeOrder(dialect, HOLDER.public_key, (), sealed_password)
+
+
+def test_an_rsa_key_comes_over_the_wire(apart: Apart) -> None:
+    holder = memory_key(KeyAlgorithm.RSA_2048).key.public_key
+    given = apart.assign(KeyAlgorithm.RSA_2048, holder)
+    assert key_algorithm(given.public_key) is KeyAlgorithm.RSA_2048
+    apart.wired.change = lambda a: a | {"public_key": wire.to_text(HOLDER.public_key)}
+    with pytest.raises(Unavailable, match="cannot be right"):
+        apart.assign(KeyAlgorithm.RSA_2048, holder)
+
+
+def test_an_envelope_is_ordered_over_the_wire_and_a_file_not_twice(apart: Apart) -> None:
+    apart.assign()
+    cfca = apart.remote.envelop(REQUEST, order(Dialect.CFCA), actor="alice")
+    assert cfca.startswith(b"0000000000000001")
+    assert apart.wired.repeatable[wire.ENVELOP]
+    identity = apart.remote.identity()
+    assert identity == apart.world.centre.identity()
+    sealed = seal_password(
+        "a Password of 25 letters!", transport_key=identity.transport_key, request_id=REQUEST
+    )
+    with pytest.raises(Malformed, match="1 to 10 certificates"):
+        apart.remote.envelop(REQUEST, order(Dialect.PKCS12, sealed), actor="alice")
+    assert not apart.wired.repeatable[wire.ENVELOP]
+    apart.wired.change = lambda _: {"certificate": "AAAA", "transport_key": "AAAA"}
+    with pytest.raises(Unavailable, match="cannot be right"):
+        apart.remote.identity()
 
 
 def test_an_envelope_of_another_key_is_not_believed(apart: Apart) -> None:
     other = encode_enveloped_key(envelop(AUTHORITY, recipient=HOLDER.public_key))
     apart.wired.change = lambda answer: answer | {"enveloped": wire.to_text(other)}
     with pytest.raises(Unavailable, match="another key"):
-        apart.remote.assign(REQUEST, signing_key=HOLDER.public_key, actor="alice")
+        apart.assign()
 
 
 def test_a_recovery_asked_there_is_approved_here_and_delivered_to_who_asked(apart: Apart) -> None:
@@ -148,8 +191,10 @@ def test_the_authority_sees_no_judicial_recovery_and_asks_for_none(apart: Apart)
 def test_only_the_authority_is_answered(apart: Apart) -> None:
     apart.refuse = True
     for call in (
-        lambda: apart.remote.assign(REQUEST, signing_key=HOLDER.public_key, actor="alice"),
+        apart.assign,
         lambda: apart.remote.retire(REQUEST),
+        apart.remote.identity,
+        lambda: apart.remote.envelop(REQUEST, order(Dialect.CFCA), actor="alice"),
         apart.remote.list_recoveries,
         lambda: apart.remote.get(REQUEST),
         lambda: apart.remote.deliver(REQUEST, actor="alice"),
@@ -165,7 +210,7 @@ def test_a_name_that_is_no_recovery_is_not_sent(apart: Apart) -> None:
 
 
 def test_retiring_may_be_repeated(apart: Apart) -> None:
-    given = apart.remote.assign(REQUEST, signing_key=HOLDER.public_key, actor="alice")
+    given = apart.assign()
     for _ in range(2):
         apart.remote.retire(REQUEST)
     assert apart.world.store.find_key(given.key_id).state == "history"

@@ -60,7 +60,7 @@ def test_every_command_that_a_document_shows_exists() -> None:
 
 
 def test_every_audit_event_is_described_and_none_that_is_not_written() -> None:
-    written = _constants(r'"([a-z]+\.[a-z]+)",?\s*(?:actor=|if |else )') | _constants(
+    written = _constants(r'"([a-z-]+\.[a-z]+)",?\s*(?:actor=|if |else )') | _constants(
         r'else "([a-z]+\.[a-z]+)"'
     )
     written |= _constants(r'Event\(\s*"([a-z-]+\.[a-z]+)"')
@@ -86,4 +86,4 @@ def _constants(pattern: str) -> set[str]:
 
 def _first_column(document: str) -> set[str]:
     text = (ROOT / "docs" / document).read_text(encoding="utf-8")
-    return set(re.findall(r"^\| `([\w.]+)` \|", text, re.MULTILINE))
+    return set(re.findall(r"^\| `([\w.-]+)` \|", text, re.MULTILINE))

@@ -13,6 +13,7 @@ from core.errors import NotFound
 from core.identity import Role
 from tests.fakes.audit import MemoryAuditLog
 from tests.fakes.clock import FakeClock
+from tests.fakes.control import make_control
 from yinxin.organisations import Registration, ensure_rights
 
 
@@ -21,7 +22,10 @@ def administration(
     sqlite_database: Database, audit: MemoryAuditLog, clock: FakeClock
 ) -> Administration:
     config = AuthnConfig(issuer="https://localhost:8443")
-    return Administration.assemble(config, sqlite_database, audit=audit, clock=clock)
+    control = make_control(sqlite_database, audit=audit, clock=clock)
+    return Administration.assemble(
+        config, sqlite_database, control=control, audit=audit, clock=clock
+    )
 
 
 @pytest.fixture

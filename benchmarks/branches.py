@@ -3,8 +3,10 @@
     PYTHONPATH=. .venv/bin/python benchmarks/branches.py [--large 1000000] [--only sqlite]
 
 PostgreSQL is started for the run; its times are of the clock on the wall. SQLite works in this
-process, and its times are of the processor, so that a busy machine does not show in them. One province, ten cities, ten departments each, ten units each;
-a certificate belongs to one unit, and every twentieth to the last city alone.
+process, and its times are of the processor, so that a busy machine does not show in them.
+
+One province, ten cities, ten departments each, ten units each; a certificate belongs to one unit,
+and the first 6,000 to the last city alone.
 """
 
 from __future__ import annotations

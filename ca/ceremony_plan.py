@@ -15,7 +15,6 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from ca import lint
 from ca.ceremony import Act, Ceremony, Lock
 from ca.contents import Contents, IssuanceRequest, check_contents
 from ca.csr import parse_csr
@@ -169,7 +168,7 @@ def build_authority(
     )
     above = (issuer.certificate, *issuer.chain) if issuer.certificate else ()
     check_names(tbs, signature_algorithm=identifier, above=above)
-    lint.check_tbs(tbs, signature_algorithm=identifier, issuer=issuer.certificate or None)
+    issuer.linter.check_tbs(tbs, signature_algorithm=identifier, issuer=issuer.certificate or None)
     return Prepared(
         issuer=issuer.name,
         serial=contents.serial,

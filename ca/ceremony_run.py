@@ -166,7 +166,15 @@ class Ceremonies:
         if known is None:
             self._check_names(description)
             approve(plan)
-        issued = self._issue(plan, plan.prepared, issuer)
+        issued = issue_planned(
+            plan.prepared,
+            profile=self._profile(description),
+            issuer=issuer,
+            store=self._store,
+            transactions=self._transactions,
+            audit=self._audit,
+            clock=self._clock,
+        )
         self._remember(plan, issued, issuer, actor)
         return Made(issued.der, issued, issuer.certificate or issued.der)
 
@@ -184,23 +192,6 @@ class Ceremonies:
                 "revoked): remove the lock, and plan and approve again"
             )
         return known
-
-    def _issue(self, plan: Plan, prepared: Prepared, issuer: Issuer) -> Issued:
-        own = {one.name: getattr(issuer, one.name) for one in fields(issuer)}
-        return issue_certificate(
-            IssuanceRequest(
-                spki=prepared.spki,
-                subject=(),
-                requester=prepared.requester,
-                request_id=prepared.request_id,
-            ),
-            profile=self._profile(plan.ceremony.description),
-            issuer=_PlannedIssuer(**own, planned=prepared),
-            store=self._store,
-            transactions=self._transactions,
-            audit=self._audit,
-            clock=self._clock,
-        )
 
     def _remember(self, plan: Plan, issued: Issued, issuer: Issuer, actor: str) -> None:
         """Make the issuer's row, once; a cross-certificate makes none."""
@@ -304,6 +295,34 @@ class Ceremonies:
         if info.algorithm is not algorithm:
             raise Refused(f"the key {info.ref} is {info.algorithm}, and the file says {algorithm}")
         return info.public_key
+
+
+def issue_planned(
+    prepared: Prepared,
+    *,
+    profile: CertificateProfile,
+    issuer: Issuer,
+    store: CertificateStore,
+    transactions: Transactions,
+    audit: AuditLog,
+    clock: Clock,
+) -> Issued:
+    """Issue exactly `prepared`, or finish what an earlier call with its request id began."""
+    own = {one.name: getattr(issuer, one.name) for one in fields(issuer)}
+    return issue_certificate(
+        IssuanceRequest(
+            spki=prepared.spki,
+            subject=(),
+            requester=prepared.requester,
+            request_id=prepared.request_id,
+        ),
+        profile=profile,
+        issuer=_PlannedIssuer(**own, planned=prepared),
+        store=store,
+        transactions=transactions,
+        audit=audit,
+        clock=clock,
+    )
 
 
 def nobody_else(_: Plan) -> None:

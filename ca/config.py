@@ -7,6 +7,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from ca.lint import LintMode, is_acceptable
+
 _URL = re.compile(r"http://[A-Za-z0-9.\-]+(?::\d{1,5})?(?:/[A-Za-z0-9._/\-]*)?")
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 
@@ -29,6 +31,14 @@ class CAConfig(BaseModel):
         default=False,
         description="Accept a CSR that OpenSSL before 4.0 signed with the empty SM2 identifier.",
     )
+    renew_issuing_days: int | None = Field(
+        default=None,
+        ge=1,
+        le=3_660,
+        description="An issuing CA under a root of ours gets a new certificate for the same key "
+        "this many days before its own ends. Not together with approvals for CA certificates. "
+        "None: never by itself; `yinxin health-check` warns.",
+    )
     separate_approver: bool = Field(
         default=False,
         description="Refuse that a requester approves the own request. False by default, because "
@@ -48,6 +58,28 @@ class CAConfig(BaseModel):
         default=(),
         description="SHA-256 of DER SubjectPublicKeyInfo values, lowercase hex, that are refused.",
     )
+
+    lint: LintMode = Field(
+        default=LintMode.SHAPE,
+        description="Which certificates pkilint sees before they are signed: the first of each "
+        "shape, or every one. Our own rules see every one (docs/lint.md).",
+    )
+    lint_accepted: tuple[str, ...] = Field(
+        default=(),
+        description="Findings that do not stop a signature: pkilint's codes, or warnings of "
+        "`yinxin lint --rules`.",
+    )
+
+    @field_validator("lint_accepted")
+    @classmethod
+    def _acceptable(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for item in value:
+            if not is_acceptable(item):
+                raise ValueError(
+                    f"{item!r} is neither a code of pkilint nor one of our rules with severity "
+                    "warning (yinxin lint --rules)"
+                )
+        return value
 
     @field_validator("revocation_url")
     @classmethod

@@ -20,10 +20,10 @@ from datetime import datetime
 
 from cryptography import x509
 
-from ca import lint
 from ca.contents import IssuanceRequest, check_choices, check_contents, validity
 from ca.extensions import Surroundings, build_extensions, key_identifier
 from ca.keycheck import check_not_blocked
+from ca.lint import DEFAULT_LINTER, Linter
 from ca.nameconstraints import check_names
 from ca.names import encode_name, text_of
 from ca.profiles import CertificateProfile, IssuerKind
@@ -100,10 +100,13 @@ class Issuer:
     """DER Name, octet for octet as in `certificate`."""
     revocation_url: str = ""
     """Where OCSP, CRLs and CA certificates are; goes into every certificate."""
+    linter: Linter = DEFAULT_LINTER
     succeeds: str | None = None
     """The issuing CA whose next generation this is."""
     takes_over_at: datetime | None = None
     """When requests that name the issuer it succeeds begin to be signed by this one."""
+    crosses: tuple[bytes, ...] = ()
+    """DER of certificates that outside CAs issued for this key, and those above it."""
     earlier: tuple[Issuer, ...] = ()
     """The other generations, which finish what they reserved before the take-over."""
 
@@ -166,7 +169,7 @@ class Issuer:
         if self.certificate:
             above = (self.certificate, *self.chain)
             check_names(tbs, signature_algorithm=identifier, above=above)
-        lint.check_tbs(tbs, signature_algorithm=identifier, issuer=self.certificate or None)
+        self.linter.check_tbs(tbs, signature_algorithm=identifier, issuer=self.certificate or None)
         return Prepared(
             issuer=self.name,
             serial=serial,

@@ -12,7 +12,8 @@ from cryptography import x509
 from typing_extensions import override
 
 from ca.issuer import Issuer
-from ca.store import IssuerRecord, IssuerStore
+from ca.lint import DEFAULT_LINTER, Linter
+from ca.store import IssuerRecord, IssuerStore, Outside
 from core.clock import Clock
 from core.errors import Misconfigured, NotFound
 from keystore import keyref
@@ -34,9 +35,11 @@ class Issuers(Mapping[str, Issuer]):
         keystore: KeyBackend,
         *,
         revocation_url: str,
+        linter: Linter = DEFAULT_LINTER,
         blocked_keys: Container[str] = frozenset(),
     ) -> None:
         """Load them. Raises `Misconfigured` for a lost key."""
+        self._linter = linter
         self._store = store
         self._keystore = keystore
         self._revocation_url = revocation_url
@@ -73,6 +76,7 @@ class Issuers(Mapping[str, Issuer]):
                 self._store,
                 self._keystore,
                 revocation_url=self._revocation_url,
+                linter=self._linter,
                 known=before,
                 blocked_keys=self._blocked_keys,
             )
@@ -116,6 +120,15 @@ class Generations(Mapping[str, Issuer]):
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
+    def succeeded(self, name: str, *, by: datetime) -> bool:
+        """Whether a later generation than this one has taken over by then."""
+        mine = self._issuers[name]
+        began = mine.takes_over_at or _BEGINNING
+        return any(
+            one.takes_over_at is not None and began < one.takes_over_at <= by
+            for one in self.family(mine.succeeds or name)
+        )
+
     def family(self, name: str) -> tuple[Issuer, ...]:
         """Return every generation of an issuer, those to come included."""
         return tuple(one for one in self._issuers.values() if name in (one.name, one.succeeds))
@@ -126,6 +139,7 @@ def load_issuers(
     keystore: KeyBackend,
     *,
     revocation_url: str,
+    linter: Linter = DEFAULT_LINTER,
     known: Mapping[str, Issuer] | None = None,
     blocked_keys: Container[str] = frozenset(),
 ) -> dict[str, Issuer]:
@@ -134,17 +148,23 @@ def load_issuers(
     Raises `Misconfigured` for a lost key.
     """
     loaded: dict[str, Issuer] = {}
+    outside = store.list_outside()
     for record in store.list_issuers():
-        chain: tuple[bytes, ...] = ()
+        around = outside.get(record.name, Outside())
+        chain, crosses = around.above, around.crosses
         if record.parent is not None:
             parent = loaded[record.parent]
             chain = (parent.certificate, *parent.chain)
+            crosses = (*crosses, *parent.crosses)
         old = None if known is None else known.get(record.name)
-        if old is not None and (old.certificate, old.chain) == (record.certificate, chain):
+        now = (record.certificate, chain, crosses)
+        if old is not None and (old.certificate, old.chain, old.crosses) == now:
             loaded[record.name] = old
         else:
-            fresh = load_issuer(record, chain, keystore, revocation_url)
-            loaded[record.name] = replace(fresh, blocked_keys=blocked_keys)
+            made = load_issuer(record, chain, keystore, revocation_url)
+            loaded[record.name] = replace(
+                made, linter=linter, crosses=crosses, blocked_keys=blocked_keys
+            )
     return loaded
 
 

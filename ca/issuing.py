@@ -98,10 +98,16 @@ class Issuing:
 
     def _prepare(self, group: Group) -> tuple[Prepared, ...]:
         now = self.clock.now()
-        return tuple(
+        prepared = tuple(
             self.issuer.prepare(request, profile=profile, serial=random_serial(), now=now)
             for request, profile in group
         )
+        if len(group) == 2 and group[0][1].encryption_profile == group[1][1].name:
+            self.issuer.linter.check_pair(
+                *(one.tbs for one in prepared),
+                signature_algorithm=prepared[0].signature_algorithm,
+            )
+        return prepared
 
     def _remember(
         self, prepared: Mapping[int, tuple[Prepared, ...]]

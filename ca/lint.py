@@ -1,234 +1,134 @@
-"""Pre-issuance lint: rules over TBS octets, each citing its clause. A finding blocks signing.
+"""Lint: every rule over a certificate. Before signing, a finding blocks.
 
-It reads the octets back, with our strict decoder and with `cryptography`'s parser, and knows
-nothing of the code that wrote them.
+Our own rules look at every certificate; pkilint looks at every new *shape* of one, or at every one
+(`LintMode`, docs/lint.md). Nothing here knows the code that wrote the octets.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Final, TypeVar
+from collections.abc import Collection, Hashable, Iterable
+from enum import StrEnum
+from typing import Final
 
-from cryptography import x509
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-
-from ca.tbs import TBSCertificate, parse_tbs
-from core import der
+from ca.lint_extensions import EXTENSION_RULES
+from ca.lint_fields import FIELD_RULES
+from ca.lint_gm import GM_RULES
+from ca.lint_names import NAME_RULES
+from ca.lint_pair import PAIR_RULES
+from ca.lint_pkix import pkix_findings
+from ca.lint_rule import Finding, Severity, finding
+from ca.lint_shape import shape_of
+from ca.lint_subject import Subject, read_certificate, read_tbs
 from core.errors import Malformed, Refused
-from keystore.algorithms import KeyAlgorithm
-from keystore.verify import key_algorithm
 
-E = TypeVar("E", bound=x509.ExtensionType)
+RULES: Final = (*FIELD_RULES, *NAME_RULES, *EXTENSION_RULES, *GM_RULES)
+"""Over one certificate."""
 
-_DUMMY_SIGNATURE: Final = bytes(8)
-_PRINTABLE_STRING: Final = 0x13
+MAX_CERTIFICATE_OCTETS: Final = 64 * 1024
+_MOST_SHAPES: Final = 4096
+_UNREADABLE: Final = FIELD_RULES[0]
 
 
 class LintFailure(Refused):
     """The to-be-signed octets break a rule."""
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """What the rules look at: the same certificate through two parsers, and its issuer."""
+class LintMode(StrEnum):
+    """Which certificates pkilint sees before they are signed."""
 
-    tbs: TBSCertificate
-    certificate: x509.Certificate
-    extensions: x509.Extensions
-    signature_algorithm: bytes
-    issuer: x509.Certificate | None
-    """None: it signs itself."""
-
-    @property
-    def authority(self) -> bool:
-        """Whether it says that it is a CA's."""
-        constraints = self.find(x509.BasicConstraints)
-        return constraints is not None and constraints.value.ca
-
-    def find(self, kind: type[E]) -> x509.Extension[E] | None:
-        """Return an extension, or None."""
-        try:
-            return self.extensions.get_extension_for_class(kind)
-        except x509.ExtensionNotFound:
-            return None
+    SHAPE = "shape"
+    """The first of every shape since the start of the process."""
+    EVERY = "every"
 
 
-Rule = Callable[[Subject], bool]
-"""True: the rule holds."""
+class Linter:
+    """Lints before signing. Safe to share between threads."""
 
+    def __init__(
+        self, mode: LintMode = LintMode.SHAPE, *, accepted: Collection[str] = frozenset()
+    ) -> None:
+        self._mode = mode
+        self._accepted = frozenset(accepted)
+        self._clean: set[Hashable] = set()
 
-def check_tbs(tbs: bytes, *, signature_algorithm: bytes, issuer: bytes | None) -> None:
-    """Apply every rule. `issuer` is the DER of the issuer's certificate; None for a self-signed.
+    def check_tbs(self, tbs: bytes, *, signature_algorithm: bytes, issuer: bytes | None) -> None:
+        """Apply every rule. `issuer`: the DER of the issuer's certificate; None: self-signed.
 
-    Raises `LintFailure` with every finding, and `Malformed` if the octets cannot be read.
-    """
-    findings = list(_findings(_read(tbs, signature_algorithm, issuer)))
-    if findings:
-        raise LintFailure("the certificate was not signed: " + "; ".join(findings))
+        Raises `LintFailure` with every finding, and `Malformed` if the octets cannot be read.
+        """
+        subject = read_tbs(tbs, signature_algorithm=signature_algorithm, issuer=issuer)
+        self._require_none((*_own_findings(subject), *self._pkix(subject)))
 
-
-def _findings(subject: Subject) -> Iterator[str]:
-    for clause, sentence, holds in RULES:
-        if not holds(subject):
-            yield f"{sentence} ({clause})"
-
-
-def _read(tbs: bytes, signature_algorithm: bytes, issuer: bytes | None) -> Subject:
-    wrapped = der.signed_object(tbs, signature_algorithm, _DUMMY_SIGNATURE)
-    try:
-        certificate = x509.load_der_x509_certificate(wrapped)
-        return Subject(
-            tbs=parse_tbs(tbs),
-            certificate=certificate,
-            extensions=certificate.extensions,
-            signature_algorithm=signature_algorithm,
-            issuer=None if issuer is None else x509.load_der_x509_certificate(issuer),
+    def check_pair(self, signing: bytes, encryption: bytes, *, signature_algorithm: bytes) -> None:
+        """Apply the rules on pairs to two TBS. Raises as `check_tbs`."""
+        one, other = (
+            # No rule on pairs looks at the issuer's certificate.
+            read_tbs(tbs, signature_algorithm=signature_algorithm, issuer=None)
+            for tbs in (signing, encryption)
         )
-    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
-        raise Malformed(f"the to-be-signed certificate cannot be read: {error}") from error
+        self._require_none(pair_findings(one, other))
+
+    def _pkix(self, subject: Subject) -> tuple[Finding, ...]:
+        if self._mode is LintMode.EVERY:
+            return pkix_findings(subject)
+        shape = shape_of(subject)
+        if shape in self._clean:
+            return ()
+        found = pkix_findings(subject)
+        # Only a clean shape is remembered: what is wrong with this one may be in its letters.
+        if not found:
+            if len(self._clean) >= _MOST_SHAPES:
+                self._clean.clear()
+            self._clean.add(shape)
+        return found
+
+    def _require_none(self, findings: Iterable[Finding]) -> None:
+        said = [
+            f"{one.title} ({one.rule}; {one.clause})"
+            for one in findings
+            if one.rule not in self._accepted
+        ]
+        if said:
+            raise LintFailure("the certificate was not signed: " + "; ".join(said))
 
 
-# ---- the rules -----------------------------------------------------------------------------------
+DEFAULT_LINTER: Final = Linter()
 
 
-def _serial(s: Subject) -> bool:
-    return 0 < s.tbs.serial < 1 << 159 and s.tbs.serial.bit_length() > 64
+def examine(octets: bytes, *, issuer: bytes | None = None) -> tuple[Finding, ...]:
+    """Judge anybody's certificate, DER: every rule of ours, then pkilint.
+
+    `issuer`: the certificate of its issuer, where that is known; without it the rules that compare
+    the two are not applied.
+    """
+    if len(octets) > MAX_CERTIFICATE_OCTETS:
+        raise Malformed(f"a certificate is at most {MAX_CERTIFICATE_OCTETS} octets")
+    try:
+        subject = read_certificate(octets, issuer=issuer)
+    except Malformed as error:
+        found = finding(_UNREADABLE)
+        return (Finding(found.rule, found.severity, found.clause, f"{found.title}: {error}"),)
+    return (*_own_findings(subject), *pkix_findings(subject))
 
 
-def _validity(s: Subject) -> bool:
-    first, last = s.certificate.not_valid_before_utc, s.certificate.not_valid_after_utc
-    if s.issuer is None:
-        return first <= last
-    return s.issuer.not_valid_before_utc <= first <= last <= s.issuer.not_valid_after_utc
+def examine_pair(signing: bytes, encryption: bytes) -> tuple[Finding, ...]:
+    """Apply the rules on pairs to two DER certificates. Raises `Malformed`."""
+    return pair_findings(read_certificate(signing), read_certificate(encryption))
 
 
-def _issuer_name(s: Subject) -> bool:
-    if s.issuer is None:
-        return der.octets_of(s.tbs.issuer) == der.octets_of(s.tbs.subject)
-    return der.octets_of(s.tbs.issuer) == s.issuer.subject.public_bytes()
+def pair_findings(signing: Subject, encryption: Subject) -> tuple[Finding, ...]:
+    """Return what is wrong between the two halves."""
+    return tuple(finding(rule) for rule in PAIR_RULES if not rule.holds(signing, encryption))
 
 
-def _authority_key_identifier(s: Subject) -> bool:
-    aki, ski = s.find(x509.AuthorityKeyIdentifier), s.find(x509.SubjectKeyIdentifier)
-    if aki is None or aki.critical or ski is None or ski.critical:
-        return False
-    expected = ski.value.digest
-    if s.issuer is not None:
-        found = s.issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
-        expected = found.value.digest
-    return aki.value.key_identifier == expected
+def _own_findings(subject: Subject) -> tuple[Finding, ...]:
+    return tuple(finding(rule) for rule in RULES if not rule.holds(subject))
 
 
-def _key_usage_present(s: Subject) -> bool:
-    usage = s.find(x509.KeyUsage)
-    return usage is not None and usage.critical
+def is_acceptable(rule: str) -> bool:
+    """Whether a deployment may decide to live with the findings of a rule.
 
-
-def _cert_sign_iff_authority(s: Subject) -> bool:
-    usage = s.find(x509.KeyUsage)
-    return usage is None or usage.value.key_cert_sign == s.authority
-
-
-def _no_encipherment_with_signature_keys(s: Subject) -> bool:
-    usage = s.find(x509.KeyUsage)
-    if usage is None:
-        return True
-    enciphers = usage.value.key_encipherment or usage.value.data_encipherment
-    algorithm = key_algorithm(der.octets_of(s.tbs.spki))
-    if algorithm in (KeyAlgorithm.EC_P256, KeyAlgorithm.EC_P384):
-        return not enciphers
-    if algorithm is KeyAlgorithm.ED25519:
-        return not enciphers and not usage.value.key_agreement
-    return True
-
-
-def _basic_constraints(s: Subject) -> bool:
-    found = s.find(x509.BasicConstraints)
-    return found is None or (found.critical and found.value.ca)
-
-
-def _path_length(s: Subject) -> bool:
-    if s.issuer is None or not s.authority:
-        return True
-    above = s.issuer.extensions.get_extension_for_class(x509.BasicConstraints).value.path_length
-    own = s.find(x509.BasicConstraints)
-    if above is None or own is None:
-        return True
-    return own.value.path_length is not None and own.value.path_length < above
-
-
-def _issuer_is_authority(s: Subject) -> bool:
-    if s.issuer is None:
-        return s.authority
-    usage = s.issuer.extensions.get_extension_for_class(x509.KeyUsage)
-    return usage.value.key_cert_sign
-
-
-def _no_extended_usage_in_authority(s: Subject) -> bool:
-    return not s.authority or s.find(x509.ExtendedKeyUsage) is None
-
-
-def _revocation_can_be_asked(s: Subject) -> bool:
-    if s.issuer is None:
-        return True
-    if s.find(x509.OCSPNoCheck) is not None:
-        usage = s.find(x509.ExtendedKeyUsage)
-        return usage is not None and list(usage.value) == [ExtendedKeyUsageOID.OCSP_SIGNING]
-    points = s.find(x509.CRLDistributionPoints)
-    access = s.find(x509.AuthorityInformationAccess)
-    return points is not None and not points.critical and access is not None and not access.critical
-
-
-def _country_is_printable(s: Subject) -> bool:
-    return all(
-        attribute._type.value == _PRINTABLE_STRING  # noqa: SLF001 - no public way to see the tag
-        for attribute in s.certificate.subject
-        if attribute.oid == NameOID.COUNTRY_NAME
-    )
-
-
-def _server_has_names(s: Subject) -> bool:
-    usage = s.find(x509.ExtendedKeyUsage)
-    if usage is None or list(usage.value) != [ExtendedKeyUsageOID.SERVER_AUTH]:
-        return True
-    return s.find(x509.SubjectAlternativeName) is not None
-
-
-def _fresh_key(s: Subject) -> bool:
-    return s.issuer is None or der.octets_of(s.tbs.spki) not in s.issuer.tbs_certificate_bytes
-
-
-RULES: Final[tuple[tuple[str, str, Rule], ...]] = (
-    ("RFC 5280, 4.1.2.1", "the version is 3", lambda s: s.tbs.version == 2),
-    ("RFC 5280, 4.1.2.2", "the serial is positive, over 64 bits, at most 20 octets", _serial),
-    (
-        "RFC 5280, 4.1.2.3",
-        "inner and outer signature algorithm are the same octets",
-        lambda s: der.octets_of(s.tbs.signature) == s.signature_algorithm,
-    ),
-    ("RFC 5280, 4.1.2.4", "the issuer name is the issuer's subject, octet for octet", _issuer_name),
-    ("RFC 5280, 4.1.2.5", "the validity is in order and inside the issuer's", _validity),
-    ("RFC 5280, 4.1.2.6", "the subject is not empty", lambda s: bool(s.certificate.subject.rdns)),
-    ("GB/T 20518, 5.2.3", "the country is a PrintableString", _country_is_printable),
-    ("RFC 5280, 4.2.1.1", "the AKI is the issuer's SKI", _authority_key_identifier),
-    ("RFC 5280, 4.2.1.3", "there is a critical key usage", _key_usage_present),
-    ("RFC 5280, 4.2.1.3", "keyCertSign is for authorities only", _cert_sign_iff_authority),
-    ("RFC 8813, 3", "an EC signature key enciphers nothing", _no_encipherment_with_signature_keys),
-    ("RFC 5280, 4.2.1.6", "a server certificate names its servers", _server_has_names),
-    ("RFC 5280, 4.2.1.9", "basic constraints are critical, and for CAs only", _basic_constraints),
-    ("RFC 5280, 4.2.1.9", "the path length is shorter than the issuer's", _path_length),
-    ("RFC 5280, 6.1.4 (k)", "the issuer is a CA", _issuer_is_authority),
-    (
-        "docs/divergences.md",
-        "a CA certificate has no extended key usage",
-        _no_extended_usage_in_authority,
-    ),
-    (
-        "RFC 5280, 4.2.2.1; RFC 6960, 4.2.2.2.1",
-        "revocation can be asked for, or the certificate is a delegated OCSP responder's",
-        _revocation_can_be_asked,
-    ),
-    ("RFC 5280, 4.1.2.7", "the subject's key is not the issuer's own", _fresh_key),
-)
-"""Clause, what holds, and the check."""
+    pkilint's, and our warnings; never an error of ours.
+    """
+    warnings = {known.id for known in RULES if known.severity is Severity.WARNING}
+    return rule in warnings or rule.startswith(("pkix.", "base.", "itu."))

@@ -144,6 +144,16 @@ class IssuerRecord:
     takes_over_at: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """Certificates around an issuer that are not ours."""
+
+    above: tuple[bytes, ...] = ()
+    """DER of the outside CAs above it, parent first, root last."""
+    crosses: tuple[bytes, ...] = ()
+    """DER of certificates of its key that outside CAs issued."""
+
+
 class CertificateStore(Protocol):
     """Remembers every serial number before it is used, and what became of it."""
 
@@ -199,6 +209,22 @@ class IssuerStore(Protocol):
 
     def add_issuer(self, record: IssuerRecord) -> None:
         """Raises `Conflict` for a name in use."""
+        ...
+
+    def renew_issuer(self, record: IssuerRecord, certificate: bytes) -> bool:
+        """Put another certificate of the same key in place. False: `record` was not current."""
+        ...
+
+    def add_above(self, issuer: str, certificates: Sequence[bytes], *, now: datetime) -> None:
+        """Remember the outside CAs above an issuer, parent first. Raises `Conflict`."""
+        ...
+
+    def add_cross_certificate(self, issuer: str, certificate: bytes, *, now: datetime) -> bool:
+        """Remember what an outside CA certified of an issuer's key. False: it is there already."""
+        ...
+
+    def list_outside(self) -> Mapping[str, Outside]:
+        """Return what outside CAs contributed, by issuer."""
         ...
 
     def find_issuer(self, name: str) -> IssuerRecord | None: ...

@@ -7,6 +7,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     Index,
+    Integer,
     LargeBinary,
     String,
     Table,
@@ -94,6 +95,18 @@ issuers = Table(
     Column("takes_over_at", UTCDateTime, nullable=True),
 )
 
+outside_certificates = Table(
+    "outside_certificates",
+    metadata,
+    Column("issuer", String(64), primary_key=True),
+    Column("fingerprint", String(64), primary_key=True),
+    Column("kind", String(8), nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("certificate", LargeBinary, nullable=False),
+    Column("created_at", UTCDateTime, nullable=False),
+    CheckConstraint("kind IN ('above', 'cross')", name="kind_known"),
+)
+
 revocation_positions = Table(
     "revocation_positions",
     metadata,
@@ -112,6 +125,9 @@ revocation_events = Table(
     Column("at", UTCDateTime, nullable=False),
     Column("actor", String(200), nullable=False),
 )
+
+# The last event of a serial number: the history of a certificate, and the re-audit.
+Index(None, revocation_events.c.issuer, revocation_events.c.serial, revocation_events.c.position)
 
 enrollment_requests = Table(
     "enrollment_requests",

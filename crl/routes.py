@@ -83,9 +83,18 @@ def make_router(
 
     @router.api_route("/ca/{issuer}.p7c", methods=["GET", "HEAD"], tags=["ca"])
     def p7c(request: Request, issuer: str) -> Response:
-        """The issuer's certificate and those above it, as certs-only CMS (RFC 5280, 4.2.2.1)."""
+        """The issuer's certificate, those above it, and cross-certificates of both.
+
+        As certs-only CMS (RFC 5280, 4.2.2.1): who builds a path takes what fits.
+        """
         found = get_issuer(issuer)
-        chain = certs_only([found.certificate, *found.chain])
+        now = clock.now()
+        crosses = [
+            one
+            for one in found.crosses
+            if x509.load_der_x509_certificate(one).not_valid_after_utc > now
+        ]
+        chain = certs_only([found.certificate, *found.chain, *crosses])
         return certificates(request, found, chain, "application/pkcs7-mime")
 
     return router

@@ -15,6 +15,7 @@ import ca.routes_registration
 import crl.routes
 import crl.routes_publication
 import keystore.escrow.routes
+import yinxin.health.routes
 from yinxin.app_parts import add_administration, add_provider, limited, new_app, surround
 from yinxin.health_routes import check_authority, make_health_router
 from yinxin.wiring import Service
@@ -90,4 +91,5 @@ def _add_api(app: FastAPI, service: Service) -> None:
         app.include_router(keystore.escrow.routes.make_router(local.centre, local.recoveries))
     if remote is not None:
         app.include_router(keystore.escrow.routes.make_holders_router(remote))
+    app.include_router(yinxin.health.routes.make_router(service))
     add_administration(app, ground, service.provider, service.audit_key)

@@ -13,9 +13,19 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
+from cryptography import x509
+
 from ca.ceremony import Act, Ceremony, Lock, parse_ceremony, parse_lock
-from ca.ceremony_plan import MAX_OTHER_OCTETS, CASubject, Plan, hashes_of, read_other_ca
+from ca.ceremony_plan import (
+    MAX_OTHER_OCTETS,
+    CASubject,
+    Plan,
+    hashes_of,
+    read_certificate,
+    read_other_ca,
+)
 from ca.ceremony_run import Ceremonies, Made
+from ca.outside import OutsideCAs
 from ca.transcript import MAX_OCTETS, Verified, verify_transcript, write_transcript
 from core.control_store import Act as ControlledAct
 from core.control_store import Proposal
@@ -176,6 +186,23 @@ class CeremonyDesk:
         )
         verify_transcript(text.encode(), audit_key=self._service.audit_key.signer.key.public_key)
         _write(where.transcript, text.encode())
+
+
+def outside_cas(service: Service) -> OutsideCAs:
+    """Return what takes up certificates of outside CAs."""
+    authority = service.authority
+    return OutsideCAs(
+        store=authority.store,
+        keystore=service.keystore,
+        transactions=authority.transactions,
+        audit=authority.audit,
+        clock=authority.clock,
+    )
+
+
+def read_ca(path: Path) -> x509.Certificate:
+    """Read one certificate, PEM or DER. Raises `Malformed`."""
+    return read_certificate(read_some(path, MAX_OTHER_OCTETS))
 
 
 def verify(path: Path, *, audit_key: str | None) -> Verified:

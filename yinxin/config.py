@@ -91,6 +91,21 @@ class AuditConfig(BaseModel):
     syslog: AuditSyslogConfig = AuditSyslogConfig()
 
 
+class HealthConfig(BaseModel):
+    """When `yinxin health-check` begins to warn."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    ca_warning_days: int = Field(default=180, ge=1, le=3_660)
+    """A CA certificate that ends sooner than this, without a next generation, is a warning."""
+    ca_critical_days: int = Field(default=30, ge=1, le=3_660)
+    """The same, critical."""
+    backup_days: int = Field(default=365, ge=1, le=3_660)
+    """The software keys are backed up in shares at least this often."""
+    disk_warning_percent: int = Field(default=10, ge=1, le=90)
+    """Less free space than this in the state directory's file system is a warning."""
+
+
 class FirstStartConfig(BaseModel):
     """What the first start makes. Changing it later changes nothing that exists."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from authn.purge import purge_all_expired
+from ca.selfrenewal import SelfRenewal
 from core.jobs import Job
 from yinxin.tls import ServerTLS
 from yinxin.wiring import Ground, Service
@@ -16,6 +17,7 @@ def periodic_jobs(service: Service) -> tuple[Job, ...]:
         Job("mass-revocation", 5, service.mass_revocations.run),
         Job("ocsp-delegates", 3600, service.ensure_delegates),
         *_refilling(service),
+        *_self_renewal(service),
         Job(
             "km-retire",
             ground.settings.key_management.refill_seconds,
@@ -42,6 +44,23 @@ def outward_jobs(service: Service) -> tuple[Job, ...]:
         return (notices,)
     every = settings.publication.every_seconds
     return (notices, Job("publication", every, service.publication.run))
+
+
+def _self_renewal(service: Service) -> tuple[Job, ...]:
+    days = service.ground.settings.ca.renew_issuing_days
+    if days is None:
+        return ()
+    renewal = SelfRenewal(
+        days=days,
+        issuers=service.issuers,
+        generations=service.generations,
+        profiles=service.authority.profiles,
+        store=service.authority.store,
+        transactions=service.authority.transactions,
+        audit=service.authority.audit,
+        clock=service.authority.clock,
+    )
+    return (Job("ca-renewal", 3600, renewal.renew),)
 
 
 def _refilling(service: Service) -> tuple[Job, ...]:

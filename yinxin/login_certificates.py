@@ -99,8 +99,11 @@ class OurCertificates(CertificateVerifier):
         path, current = [], issuer
         while current.chain:
             parent = next(
-                item for item in self._issuers.values() if item.certificate == current.chain[0]
+                (item for item in self._issuers.values() if item.certificate == current.chain[0]),
+                None,
             )
+            if parent is None:
+                break  # an outside CA: it answers for what it issued, and we cannot
             path.append((parent, current.certificate))
             current = parent
         return path

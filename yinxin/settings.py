@@ -10,9 +10,9 @@ from __future__ import annotations
 import os
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from authn.config import AuthnConfig
 from ca.bulkconfig import BulkConfig
@@ -26,7 +26,14 @@ from keystore import pin
 from keystore.config import KeystoreConfig
 from keystore.escrow.config import KeyManagementConfig
 from keystore.pin import SecretSource
-from yinxin.config import AuditConfig, DatabaseConfig, FirstStartConfig, LogConfig, ServerConfig
+from yinxin.config import (
+    AuditConfig,
+    DatabaseConfig,
+    FirstStartConfig,
+    HealthConfig,
+    LogConfig,
+    ServerConfig,
+)
 
 PREFIX = "YINXIN_"
 PASSPHRASE_VARIABLE = "YINXIN_PASSPHRASE"
@@ -66,9 +73,20 @@ class Settings(BaseModel):
     notices: NoticesConfig = NoticesConfig()
     authn: AuthnConfig
     audit: AuditConfig = AuditConfig()
+    health: HealthConfig = HealthConfig()
     control: ControlConfig = ControlConfig()
     first_start: FirstStartConfig = FirstStartConfig()
     log: LogConfig = LogConfig()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        approvals = self.control.ca_certificate.approvals
+        if self.ca.renew_issuing_days is not None and approvals:
+            raise ValueError(
+                f"ca.renew_issuing_days renews by itself, and control.ca_certificate.approvals = "
+                f"{approvals} wants people to agree: leave one of them out"
+            )
+        return self
 
 
 def load_settings(path: Path | None) -> Settings:

@@ -10,6 +10,7 @@ from authn.assembly import Administration, Provider
 from ca.enrollment import EnrollmentService
 from ca.issuance import find_interrupted, issue_certificate
 from ca.issuers import Generations, Issuers
+from ca.lint import Linter
 from ca.massrevocation import MassRevocations
 from ca.notices import NoticeService
 from ca.reviews import Reviews
@@ -196,6 +197,7 @@ def open_service(ground: Ground) -> Service:
         authority.store,
         keystore,
         revocation_url=settings.ca.revocation_url,
+        linter=Linter(settings.ca.lint, accepted=settings.ca.lint_accepted),
         blocked_keys=blocked,
     )
     generations = Generations(issuers, clock=ground.clock)

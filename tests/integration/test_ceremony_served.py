@@ -115,6 +115,18 @@ def test_an_issuing_ca_rolls_over_while_the_service_runs(service: Service, tmp_p
     assert openssl.ask_ocsp(url, root, second, new) == "revoked"
 
 
+def test_monitoring_asks_for_the_health_of_a_service_that_runs(service: Service) -> None:
+    asked = yinxin("--state", service.state, "health-check", "--json", check=False,
+                   environment=service.environment)  # fmt: skip
+    said = json.loads(asked.stdout)
+    assert (asked.returncode, said["level"]) == (1, "warning"), said
+    levels = {one["check"]: one["level"] for one in said["checks"]}
+    assert levels["ca-expiry"] == levels["ca-keys"] == levels["ocsp-delegates"] == "ok"
+    assert levels["control"] == "warning"
+    nothing = yinxin("--state", service.state.with_name("nothing"), "health-check", check=False)
+    assert nothing.returncode == 3
+
+
 def test_the_transcript_is_proved_without_the_service(service: Service, tmp_path: Path) -> None:
     root = 'act = "root"\nname = "other-root"\nkey_algorithm = "ec-p256"\n'
     hold(service, tmp_path / "r.toml", root + 'subject = { C = "CN", O = "O", CN = "R" }\n')

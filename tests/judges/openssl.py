@@ -33,6 +33,18 @@ def verify_path(*path: bytes, sm2: bool) -> None:
             ask("openssl", "verify", *strict, file["subject"])
 
 
+def verify_whole_path(*path: bytes) -> None:
+    """Judge a whole RSA or EC path from the root on: path lengths and name constraints too."""
+    with files(
+        root=pem(CERTIFICATE, path[0]),
+        between="".join(pem(CERTIFICATE, der) for der in path[1:-1]),
+        subject=pem(CERTIFICATE, path[-1]),
+    ) as file:
+        between = ("-untrusted", file["between"]) if len(path) > 2 else ()
+        trust = ("-x509_strict", "-CAfile", file["root"])
+        ask("openssl", "verify", *trust, *between, file["subject"])
+
+
 def verify_path_with_crls(*path: bytes, crls: tuple[bytes, ...]) -> None:
     """Judge a whole RSA or EC path with the CRL of every issuer in it, root first."""
     with files(

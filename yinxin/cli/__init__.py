@@ -1,6 +1,6 @@
 """The command line: ``yinxin``.
 
-Commands that open the state directory (serve, config, audit, crl, user, client, token, key,
+Commands that open the state directory (serve, config, audit, check, crl, user, client, token, key,
 host) act for whoever owns that directory. Commands on certificates (request, bulk, certificate,
 issuer, profile, recovery, pool, proposal, organisation, right, review-rule) call the API of a
 running service and have the rights of the token they are given.
@@ -20,12 +20,15 @@ from yinxin.cli.audit import AUDIT_COMMANDS
 from yinxin.cli.bulk import BULK_COMMANDS
 from yinxin.cli.ceremony import CEREMONY_COMMANDS
 from yinxin.cli.certificates import CERTIFICATE_COMMANDS
+from yinxin.cli.check import CHECK_COMMANDS
 from yinxin.cli.context import Invocation
 from yinxin.cli.control import CONTROL_COMMANDS
 from yinxin.cli.database import DATABASE_COMMANDS
+from yinxin.cli.health import HEALTH_COMMANDS
 from yinxin.cli.host import HOST_COMMANDS
 from yinxin.cli.key_management import KEY_COMMANDS
 from yinxin.cli.keys import KEYS_COMMANDS
+from yinxin.cli.lint import LINT_COMMANDS
 from yinxin.cli.local import LOCAL_COMMANDS
 from yinxin.cli.login import login
 from yinxin.cli.massrevocation import MASS_REVOCATION_COMMANDS
@@ -79,6 +82,7 @@ for command in (
     *REQUEST_COMMANDS,
     *BULK_COMMANDS,
     *CERTIFICATE_COMMANDS,
+    *HEALTH_COMMANDS,
     *KEY_COMMANDS,
     *KEYS_COMMANDS,
     *CONTROL_COMMANDS,
@@ -90,6 +94,8 @@ for command in (
     *NOTICE_COMMANDS,
     *PUBLICATION_COMMANDS,
     *ORGANISATION_COMMANDS,
+    *LINT_COMMANDS,
+    *CHECK_COMMANDS,
     *REVIEW_COMMANDS,
     *SUBJECT_COMMANDS,
     *STATISTICS_COMMANDS,

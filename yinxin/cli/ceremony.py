@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -10,7 +11,7 @@ import click
 
 from ca.ceremony_plan import Plan, hashes_of
 from keystore import pem
-from yinxin.ceremonies import CeremonyDesk, Files, verify
+from yinxin.ceremonies import CeremonyDesk, Files, outside_cas, read_ca, verify
 from yinxin.cli.context import Invocation, actor, local
 from yinxin.cli.files import read_ascii, write_octets
 
@@ -70,6 +71,40 @@ def ceremony_run(invocation: Invocation, file: Path, approved: str) -> None:
         _, made = CeremonyDesk(service, actor=actor()).run(where, approved=approved)
     click.echo(f"SHA-256\t{hashlib.sha256(made.der).hexdigest()}")
     click.echo(f"written\t{where.result}\t{where.transcript}")
+
+
+@ceremony.command("import")
+@click.argument("file", type=_File)
+@click.option("--certificate", type=_File, required=True, help="What the outside root issued.")
+@click.option("--above", type=_File, multiple=True, required=True, help="Parent first, root last.")
+@local
+def ceremony_import(
+    invocation: Invocation, file: Path, *, certificate: Path, above: Sequence[Path]
+) -> None:
+    """Take up the certificate that an outside root issued for a `request` ceremony."""
+    with invocation.service() as service:
+        described, _ = Files(file).read()
+        outside_cas(service).take_up(
+            described, read_ca(certificate), [read_ca(path) for path in above], actor=actor()
+        )
+        service.issuers.refresh()
+        service.ensure_delegates()
+    click.echo(f"issuer\t{described.description.name}")
+
+
+@ceremony.command("import-cross")
+@click.argument("issuer")
+@click.option("--certificate", type=_File, required=True, help="The cross-certificate.")
+@click.option("--by", type=_File, required=True, help="The certificate of the CA that issued it.")
+@local
+def ceremony_import_cross(
+    invocation: Invocation, issuer: str, *, certificate: Path, by: Path
+) -> None:
+    """Serve an outside CA's certificate of ISSUER's key beside its chain (/ca/ISSUER.p7c)."""
+    with invocation.service() as service:
+        outside_cas(service).add_cross_certificate(
+            issuer, read_ca(certificate), read_ca(by), actor=actor()
+        )
 
 
 @ceremony.command("audit-key")

@@ -130,7 +130,7 @@ def test_a_file_that_changed_after_its_lock_is_refused(desk: Desk) -> None:
 
 def test_the_lint_result_stands_before_the_signature(desk: Desk) -> None:
     ceremony = file(ISSUING, not_after="2060-01-01T00:00:00Z", not_before="2059-01-01T00:00:00Z")
-    with pytest.raises(LintFailure, match=r"RFC 5280, 4\.1\.2\.5"):
+    with pytest.raises(LintFailure, match=r"x509\.validity-issuer"):
         desk.plan(ceremony, desk.draw(ceremony))
 
 

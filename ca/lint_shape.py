@@ -1,0 +1,74 @@
+"""The shape of a certificate: all that a structural linter can say something about.
+
+Two certificates of one shape differ only in serial number, instants, key bits, and in the letters
+of names: which kinds of characters a text is made of is part of its shape, which ones is not.
+Everything else is compared octet for octet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+from cryptography.x509.oid import ExtensionOID
+
+from ca.lint_gm import IDENTITIES
+from ca.lint_subject import Subject
+from ca.tbs import Extension
+from core import der
+from core.errors import Malformed
+
+
+def shape_of(s: Subject) -> Hashable:
+    """Return what two certificates must share for one lint to speak for both."""
+    validity = s.fields.validity
+    return (
+        s.self_signed,
+        s.fields.version,
+        der.octets_of(s.fields.signature),
+        s.algorithm,
+        s.issuer,
+        (validity.not_before.tag_bytes, validity.not_after.tag_bytes),
+        tuple(tuple((t.oid, t.tag, _letters(t.octets)) for t in rdn) for rdn in s.rdns),
+        der.octets_of(s.key.algorithm),
+        len(s.key.subject_public_key.as_bytes()),
+        tuple((e.oid, e.critical, _value(s, e)) for e in s.fields.extensions or ()),
+    )
+
+
+def _letters(text: bytes) -> frozenset[object]:
+    """Return the kinds of characters: letters and digits by class, the rest each for itself."""
+    return frozenset(
+        "beyond ASCII"
+        if octet > 0x7F
+        else "upper case"
+        if 0x41 <= octet <= 0x5A
+        else "lower case"
+        if 0x61 <= octet <= 0x7A
+        else "digit"
+        if 0x30 <= octet <= 0x39
+        else octet
+        for octet in text
+    )
+
+
+def _value(s: Subject, extension: Extension) -> Hashable:
+    if extension.oid == ExtensionOID.SUBJECT_KEY_IDENTIFIER:
+        return len(extension.value)
+    if extension.oid == ExtensionOID.SUBJECT_ALTERNATIVE_NAME and s.alternative_names is not None:
+        return frozenset((tag, _letters(octets)) for tag, octets in s.alternative_names)
+    if extension.oid in IDENTITIES:
+        return _text(extension.value)
+    return extension.value
+
+
+def _text(value: bytes) -> Hashable:
+    """Return the shape of one string, perhaps inside one explicit tag."""
+    try:
+        element = der.verbatim(value)
+        tags = [element.tag_bytes]
+        if element.tag_bytes[0] & 0x20:
+            element = der.verbatim(bytes(element.data))
+            tags.append(element.tag_bytes)
+    except Malformed:
+        return value
+    return (*tags, _letters(bytes(element.data)))

@@ -1,0 +1,285 @@
+"""A certificate as the lint rules see it, anybody's certificate: read strictly, judged elsewhere.
+
+The reader is lenient where the rules have something to say (no version, no extensions, an extension
+whose value is not what it should be) and shares nothing with the code that writes our certificates.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property, lru_cache
+from typing import Annotated, Any, Final, TypeVar
+
+from cryptography.hazmat import asn1
+from cryptography.x509 import ObjectIdentifier
+from cryptography.x509.oid import ExtensionOID
+
+from ca.tbs import Extension
+from core import der
+from core.errors import Malformed
+
+T = TypeVar("T")
+
+SIGNATURE_BITS: Final = frozenset({0, 1})
+"""digitalSignature and nonRepudiation (RFC 5280, 4.2.1.3)."""
+ENCRYPTION_BITS: Final = frozenset({2, 3, 4})
+"""keyEncipherment, dataEncipherment, keyAgreement."""
+KEY_CERT_SIGN: Final = 5
+
+UTC_TIME: Final = 0x17
+GENERALIZED_TIME: Final = 0x18
+
+_WHAT: Final = "the certificate"
+_TIME: Final = re.compile(r"(\d\d|\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z", re.ASCII)
+_YEAR_DIGITS: Final = {UTC_TIME: 2, GENERALIZED_TIME: 4}
+
+
+@asn1.sequence
+class _Validity:
+    not_before: asn1.TLV
+    not_after: asn1.TLV
+
+
+@asn1.sequence
+class _TBS:
+    version: Annotated[int, asn1.Explicit(0), asn1.Default(0)]
+    serial: int
+    signature: asn1.TLV
+    issuer: asn1.TLV
+    validity: _Validity
+    subject: asn1.TLV
+    spki: asn1.TLV
+    issuer_unique_id: Annotated[asn1.BitString | None, asn1.Implicit(1)]
+    subject_unique_id: Annotated[asn1.BitString | None, asn1.Implicit(2)]
+    extensions: Annotated[list[Extension] | None, asn1.Explicit(3)]
+
+
+@asn1.sequence
+class _Attribute:
+    oid: ObjectIdentifier
+    value: asn1.TLV
+
+
+@asn1.sequence
+class _Name:
+    """A SEQUENCE OF cannot be decoded at the top, so it is put into a SEQUENCE of one field."""
+
+    rdns: list[asn1.SetOf[_Attribute]]
+
+
+@asn1.sequence
+class _Oids:
+    items: list[ObjectIdentifier]
+
+
+@asn1.sequence
+class _Elements:
+    items: list[asn1.TLV]
+
+
+@asn1.sequence
+class _BasicConstraints:
+    ca: Annotated[bool, asn1.Default(False)]
+    path_length: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """One string of a name: attribute type, tag and octets as they stand."""
+
+    oid: str
+    tag: int
+    octets: bytes
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One certificate, or the octets that are to become one."""
+
+    tbs: bytes
+    algorithm: bytes
+    """DER AlgorithmIdentifier beside the signature."""
+    signature: bytes | None
+    """None: not signed yet."""
+    parent: Subject | None
+    """The issuer's certificate; None: not known, or `self_signed`."""
+    self_signed: bool
+
+    @cached_property
+    def fields(self) -> _TBS:
+        """The parsed TBSCertificate. Raises `Malformed`."""
+        return der.decode(_TBS, self.tbs, what=_WHAT)
+
+    @cached_property
+    def issuer(self) -> bytes:
+        """DER Name."""
+        return der.octets_of(self.fields.issuer)
+
+    @cached_property
+    def subject(self) -> bytes:
+        """DER Name."""
+        return der.octets_of(self.fields.subject)
+
+    @cached_property
+    def spki(self) -> bytes:
+        """DER SubjectPublicKeyInfo."""
+        return der.octets_of(self.fields.spki)
+
+    @cached_property
+    def key(self) -> der.SubjectPublicKeyInfo:
+        """The key, not yet judged."""
+        return der.decode(der.SubjectPublicKeyInfo, self.spki, what="the public key")
+
+    @cached_property
+    def rdns(self) -> tuple[tuple[Text, ...], ...]:
+        """The subject's relative distinguished names."""
+        name = der.decode(_Name, der.sequence(self.subject), what="the subject")
+        return tuple(
+            tuple(
+                Text(one.oid.dotted_string, one.value.tag_bytes[0], bytes(one.value.data))
+                for one in rdn.as_list()
+            )
+            for rdn in name.rdns
+        )
+
+    @cached_property
+    def validity(self) -> tuple[datetime, datetime] | None:
+        """NotBefore and notAfter, or None when one is not in the form of RFC 5280, 4.1.2.5."""
+        both = self.fields.validity
+        first, last = _moment(both.not_before), _moment(both.not_after)
+        return None if first is None or last is None else (first, last)
+
+    @cached_property
+    def extensions(self) -> dict[ObjectIdentifier, Extension]:
+        """By OID; of two with the same OID the first."""
+        found: dict[ObjectIdentifier, Extension] = {}
+        for one in self.fields.extensions or ():
+            found.setdefault(one.oid, one)
+        return found
+
+    # ---- extensions; None: absent, or not what it should be --------------------------------------
+
+    @cached_property
+    def key_usage(self) -> frozenset[int] | None:
+        """The numbers of the bits that are set."""
+        bits = self._value(ExtensionOID.KEY_USAGE, asn1.BitString)
+        if bits is None:
+            return None
+        octets = bits.as_bytes()
+        return frozenset(n for n in range(8 * len(octets)) if octets[n // 8] & 0x80 >> n % 8)
+
+    @cached_property
+    def basic_constraints(self) -> _BasicConstraints | None:
+        """RFC 5280, 4.2.1.9."""
+        return self._value(ExtensionOID.BASIC_CONSTRAINTS, _BasicConstraints)
+
+    @property
+    def authority(self) -> bool:
+        """Whether it says that it is a CA's."""
+        return self.basic_constraints is not None and self.basic_constraints.ca
+
+    @cached_property
+    def extended_key_usage(self) -> tuple[ObjectIdentifier, ...] | None:
+        """RFC 5280, 4.2.1.12."""
+        found = self._value(ExtensionOID.EXTENDED_KEY_USAGE, _Oids, wrapped=True)
+        return None if found is None else tuple(found.items)
+
+    @cached_property
+    def key_identifier(self) -> bytes | None:
+        """The subject key identifier."""
+        return self._value(ExtensionOID.SUBJECT_KEY_IDENTIFIER, bytes)
+
+    @cached_property
+    def authority_key_identifier(self) -> bytes | None:
+        """The keyIdentifier of the authority key identifier."""
+        found = self._elements(ExtensionOID.AUTHORITY_KEY_IDENTIFIER)
+        return next((octets for tag, octets in found or () if tag == 0x80), None)
+
+    @cached_property
+    def alternative_names(self) -> tuple[tuple[int, bytes], ...] | None:
+        """(Tag, octets) of each GeneralName."""
+        return self._elements(ExtensionOID.SUBJECT_ALTERNATIVE_NAME)
+
+    @property
+    def readable(self) -> bool:
+        """Whether every extension that the rules look into holds what it should."""
+        return all(self._decodes(oid, kind) for oid, kind in _KINDS.items())
+
+    def is_critical(self, oid: ObjectIdentifier) -> bool:
+        """Whether the extension is there and critical."""
+        found = self.extensions.get(oid)
+        return found is not None and found.critical
+
+    def _elements(self, oid: ObjectIdentifier) -> tuple[tuple[int, bytes], ...] | None:
+        found = self._value(oid, _Elements, wrapped=True)
+        if found is None:
+            return None
+        return tuple((one.tag_bytes[0], bytes(one.data)) for one in found.items)
+
+    def _value(self, oid: ObjectIdentifier, kind: type[T], *, wrapped: bool = False) -> T | None:
+        extension = self.extensions.get(oid)
+        if extension is None:
+            return None
+        octets = der.sequence(extension.value) if wrapped else extension.value
+        try:
+            return der.decode(kind, octets, what=_WHAT)
+        except Malformed:
+            return None
+
+    def _decodes(self, oid: ObjectIdentifier, kind: Any) -> bool:
+        wrapped = kind in (_Oids, _Elements)
+        return oid not in self.extensions or self._value(oid, kind, wrapped=wrapped) is not None
+
+
+_KINDS: Final[dict[ObjectIdentifier, Any]] = {
+    ExtensionOID.KEY_USAGE: asn1.BitString,
+    ExtensionOID.BASIC_CONSTRAINTS: _BasicConstraints,
+    ExtensionOID.EXTENDED_KEY_USAGE: _Oids,
+    ExtensionOID.SUBJECT_KEY_IDENTIFIER: bytes,
+    ExtensionOID.AUTHORITY_KEY_IDENTIFIER: _Elements,
+    ExtensionOID.SUBJECT_ALTERNATIVE_NAME: _Elements,
+}
+
+
+def read_tbs(tbs: bytes, *, signature_algorithm: bytes, issuer: bytes | None) -> Subject:
+    """Read what is to be signed. `issuer`: DER certificate; None: it signs itself.
+
+    Raises `Malformed`.
+    """
+    parent = None if issuer is None else read_certificate(issuer)
+    return _checked(Subject(tbs, signature_algorithm, None, parent, self_signed=issuer is None))
+
+
+@lru_cache(maxsize=256)  # issuers, again and again
+def read_certificate(octets: bytes, *, issuer: bytes | None = None) -> Subject:
+    """Read a certificate, with its issuer's if that is known. Raises `Malformed`."""
+    tbs, algorithm, signature = der.split_signed(octets, what=_WHAT)
+    parent = None if issuer is None or issuer == octets else read_certificate(issuer)
+    read = Subject(tbs, algorithm, signature, parent, self_signed=False)
+    if parent is None and read.issuer == read.subject:
+        # Self-issued is not self-signed: a roll-over names another key (RFC 5280, 4.2.1.1).
+        itself = read.authority_key_identifier in (None, read.key_identifier)
+        read = Subject(tbs, algorithm, signature, None, self_signed=itself)
+    return _checked(read)
+
+
+def _moment(time: asn1.TLV) -> datetime | None:
+    found = _TIME.fullmatch(bytes(time.data).decode("latin-1"))
+    if found is None or len(found[1]) != _YEAR_DIGITS.get(time.tag_bytes[0]):
+        return None
+    year, month, day, hour, minute, second = map(int, found.groups())
+    if len(found[1]) == 2:
+        # RFC 5280, 4.1.2.5.1: two digits from 50 on are of the last century.
+        year += 1900 if year >= 50 else 2000
+    try:
+        return datetime(year, month, day, hour, minute, second, tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def _checked(subject: Subject) -> Subject:
+    # Everything that can be unreadable is read here, so that no rule has to fear it.
+    _ = subject.fields, subject.rdns, subject.key, subject.extensions
+    return subject

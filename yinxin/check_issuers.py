@@ -1,0 +1,145 @@
+"""Re-audit: the issuers' own certificates and their current CRLs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from cryptography import x509
+
+from ca.check_fault import Fault, IssuerFacts, Listing
+from ca.lint_subject import read_certificate
+from ca.reasons import RevocationReason
+from ca.serials import to_hex
+from ca.sqlcheck import SQLCheckSource
+from ca.store import CertificateRecord, IssuerRecord, IssuerStore
+from core import der
+from core.errors import InvalidSignature, Malformed, Refused
+from crl.store import CRLRecord, CRLStore
+from keystore.algorithms import signature_algorithm
+from keystore.verify import verify_signature
+
+_AT_ONCE: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class _List:
+    record: CRLRecord
+    parsed: x509.CertificateRevocationList
+
+
+class CheckedIssuers:
+    """The issuers of one database, read once; their CRLs, read again when asked to."""
+
+    def __init__(self, issuers: IssuerStore, crls: CRLStore) -> None:
+        self._crls = crls
+        self._records: Mapping[str, IssuerRecord] = {
+            record.name: record for record in issuers.list_issuers()
+        }
+        self._facts: dict[str, IssuerFacts] = {}
+        self._lists: dict[str, _List] = {}
+
+    def faults(self, source: SQLCheckSource) -> Iterator[Fault]:
+        """Read everything, and return what is wrong above the certificates."""
+        for name, record in self._records.items():
+            key = der.octets_of(read_certificate(record.certificate).fields.spki)
+            others = source.keys_of(hashlib.sha256(key).hexdigest())
+            earlier = tuple(one for one in others if one != record.certificate)
+            self._facts[name] = IssuerFacts(name, (record.certificate, *earlier))
+        self.refresh_lists()
+        for name in self._records:
+            yield from self._chain_faults(name)
+            yield from self._list_faults(name, source)
+
+    def find(self, name: str) -> IssuerFacts | None:
+        """Return what certificates of this issuer must agree with."""
+        return self._facts.get(name)
+
+    def refresh_lists(self) -> None:
+        """Read the current CRLs."""
+        for name in self._records:
+            current = self._crls.find_current(name)
+            known = self._lists.get(name)
+            if current is not None and (known is None or known.record.number != current.number):
+                parsed = _parsed(current)
+                if parsed is not None:
+                    self._lists[name] = _List(current, parsed)
+
+    def listing(self, record: CertificateRecord) -> Listing | None:
+        """Return what the issuer's CRL says of a certificate; None: it has no CRL."""
+        found = self._lists.get(record.issuer)
+        if found is None:
+            return None
+        entry = found.parsed.get_revoked_certificate_by_serial_number(record.serial)
+        return Listing(
+            number=found.record.number,
+            position=found.record.position,
+            this_update=found.record.this_update,
+            revoked_at=None if entry is None else entry.revocation_date_utc,
+            reason=None if entry is None else _reason(entry),
+        )
+
+    def _chain_faults(self, name: str) -> Iterator[Fault]:
+        record, above = self._records[name], self._records[name]
+        if record.parent is not None:
+            parent = self._records.get(record.parent)
+            if parent is None:
+                yield Fault("chain", name, "", f"its issuer {record.parent} is unknown")
+                return
+            above = parent
+        if not _is_signed_by(record.certificate, above.certificate):
+            yield Fault("chain", name, "", f"{above.name} did not sign its certificate")
+
+    def _list_faults(self, name: str, source: SQLCheckSource) -> Iterator[Fault]:
+        current = self._crls.find_current(name)
+        if current is None:
+            return
+        if _parsed(current) is None or not _is_signed_by(
+            current.der, self._records[name].certificate
+        ):
+            yield Fault("crl", name, "", f"CRL number {current.number} is not signed by {name}")
+            return
+        serials: list[str] = []
+        for entry in self._lists[name].parsed:
+            serials.append(to_hex(entry.serial_number))
+            if len(serials) == _AT_ONCE:
+                yield from _unknown(name, serials, current, source)
+                serials = []
+        yield from _unknown(name, serials, current, source)
+
+
+def _unknown(
+    name: str, serials: list[str], current: CRLRecord, source: SQLCheckSource
+) -> Iterator[Fault]:
+    known = source.issued(name, serials) if serials else {}
+    for serial in serials:
+        if serial not in known:
+            yield Fault("crl", name, serial, f"CRL number {current.number} lists it, no row has it")
+
+
+def _parsed(record: CRLRecord) -> x509.CertificateRevocationList | None:
+    try:
+        return x509.load_der_x509_crl(record.der)
+    except ValueError:
+        return None
+
+
+def _is_signed_by(signed: bytes, issuer: bytes) -> bool:
+    """Whether a certificate or CRL is; both are SEQUENCE {tbs, algorithm, signature}."""
+    try:
+        tbs, identifier, signature = der.split_signed(signed, what="it")
+        spki = read_certificate(issuer).spki
+        verify_signature(spki, signature_algorithm(identifier), tbs, signature)
+    except (InvalidSignature, Malformed, Refused):
+        return False
+    return True
+
+
+def _reason(entry: x509.RevokedCertificate) -> RevocationReason | None:
+    try:
+        found = entry.extensions.get_extension_for_class(x509.CRLReason)
+    except x509.ExtensionNotFound:
+        return None
+    return RevocationReason(found.value.reason.value)

@@ -17,14 +17,12 @@ from authn.oidc import token as oidc_token
 from authn.oidc.accesstokens import AccessTokens
 from authn.store import User
 from core.errors import InvalidSignature, Malformed, NotFound, Refused, TrustError
-from core.http import App, Receive, Scope, Send, problem, status_of
+from core.http import CLIENT_CERTIFICATE, App, Receive, Scope, Send, problem, status_of
 from core.identity import Principal
 
 log = logging.getLogger(__name__)
 
 PRINCIPAL = "yinxin.principal"
-CLIENT_CERTIFICATE = "yinxin.client_certificate"
-"""DER of the certificate with which TLS authenticated the client; only the server sets it."""
 
 
 class Authentication:

@@ -13,6 +13,17 @@ _URL = re.compile(r"http://[A-Za-z0-9.\-]+(?::\d{1,5})?(?:/[A-Za-z0-9._/\-]*)?")
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 
 
+class PickupConfig(BaseModel):
+    """Settings under ``[ca.pickup]``: two codes for subscribers who enrol by themselves."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    hours: int = Field(default=168, ge=1, le=2160)
+    """How long a reference number and an authorisation code work."""
+    failures_before_lock: int = Field(default=5, ge=1, le=20)
+    """So many wrong codes lock a pick-up until its codes are sent again."""
+
+
 class CAConfig(BaseModel):
     """Settings under ``[ca]``."""
 
@@ -59,6 +70,7 @@ class CAConfig(BaseModel):
         description="SHA-256 of DER SubjectPublicKeyInfo values, lowercase hex, that are refused.",
     )
 
+    pickup: PickupConfig = PickupConfig()
     lint: LintMode = Field(
         default=LintMode.SHAPE,
         description="Which certificates pkilint sees before they are signed: the first of each "

@@ -69,6 +69,10 @@ class KeyRecovery(Protocol):
         self, kind: RecoveryKind, *, fingerprint: str, recipient: bytes, reason: str, actor: str
     ) -> Recovery: ...
 
+    def list_of_key(self, fingerprint: str, *, limit: int = 100) -> Sequence[Recovery]:
+        """Return every recovery of the key with this SubjectPublicKeyInfo, newest first."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class KeyPair:
@@ -238,13 +242,28 @@ class PairService:
             actor=actor,
         )
 
+    def list_recoveries(self, request_id: str) -> Sequence[Recovery]:
+        """Return every recovery of the encryption key of a pair, newest first.
+
+        Nothing for what gave no pair. Raises `Unavailable` when the centre cannot be reached.
+        """
+        other = self._certificates.find_by_request(encryption_request_id(request_id))
+        if other is None or self._pairs.find_pair(request_id) is None:
+            return ()
+        return self._recovery.list_of_key(other.spki_fingerprint)
+
     def retire_ended(self) -> int:
         """Move the keys of ended certificates to history; return how many."""
         ended = self._pairs.list_ended(now=self._clock.now(), limit=_RETIRED_AT_ONCE)
         for request_id in ended:
+            self.retire_key(request_id)
+        return len(ended)
+
+    def retire_key(self, request_id: str) -> None:
+        """Move the key of a pair that was replaced to history. Nothing happens without one."""
+        if self._pairs.find_pair(request_id) is not None:
             self._escrow.retire(request_id)
             self._pairs.mark_retired(request_id, at=self._clock.now())
-        return len(ended)
 
     def _half(self, profile: CertificateProfile) -> CertificateProfile:
         if profile.encryption_profile is None:

@@ -11,13 +11,17 @@ import time
 from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Final
 
 from ca.contents import IssuanceRequest
 from ca.dual import PairService
-from ca.issuance import issue_certificate
+from ca.execution import Act, Execution
 from ca.issuer import Issuer
-from ca.operations import ReviewRules, ReviewsOfProfiles
+from ca.ledger import RequestLedger
+from ca.operations import Operation, ReviewRules, ReviewsOfProfiles
+from ca.pickup import PickupOffers
+from ca.pickup_codes import Codes
 from ca.profiles import CertificateProfile
 from ca.requests import (
     Claim,
@@ -27,7 +31,6 @@ from ca.requests import (
     RequestState,
     RequestStore,
     content_of,
-    request_of,
     with_key,
 )
 from ca.steps import check_maker, check_reviewer, describe
@@ -35,7 +38,7 @@ from ca.store import CertificateStore
 from ca.submission import Entry, Submission, state_after_review
 from core.audit import AuditLog
 from core.clock import Clock
-from core.errors import Conflict, Malformed, NotFound
+from core.errors import Conflict, Malformed, Refused
 from core.transaction import Transactions
 
 _KEY: Final = re.compile(r"[!-~]{1,128}")
@@ -70,18 +73,22 @@ class EnrollmentService:
         clock: Clock,
         reviews: ReviewRules | None = None,
         pairs: PairService | None = None,
+        pickups: PickupOffers | None = None,
+        acts: Mapping[Operation, Act] = MappingProxyType({}),
         separate_approver: bool = False,
         blocked_keys: Container[str] = frozenset(),
+        settle: Callable[[EnrollmentRecord], None] = lambda _: None,
         wait: Callable[[float], object] = time.sleep,
     ) -> None:
         self.profiles = profiles
         self.issuers = issuers
-        self._certificates = certificates
         self._requests = requests
         self._transactions = transactions
-        self._audit = audit
+        self._ledger = RequestLedger(requests, transactions=transactions, audit=audit)
         self._clock = clock
+        self._pickups = pickups
         self._separate_approver = separate_approver
+        self._settle = settle
         self._wait = wait
         self._submission = Submission(
             profiles=profiles,
@@ -90,6 +97,15 @@ class EnrollmentService:
             pairs=pairs,
             blocked_keys=blocked_keys,
             clock=clock,
+        )
+        self._execution = Execution(
+            self._submission,
+            certificates=certificates,
+            requests=requests,
+            transactions=transactions,
+            audit=audit,
+            clock=clock,
+            acts=acts,
         )
 
     def submit(
@@ -118,10 +134,16 @@ class EnrollmentService:
                 return self._replay(known, idempotency)
         record = self._submission.record(entry)
         with self._transactions.transaction():
-            claim = self._remember(record, idempotency)
-        if idempotency is not None and claim.request_id != record.id:
+            if idempotency is None:
+                claim = self._ledger.add(record)
+            else:
+                key, body_hash = idempotency.key, idempotency.body_hash
+                claim = self._ledger.add(record, key=key, body_hash=body_hash)
+            mine = claim.request_id == record.id
+            codes = self._offer(record.id, record.state, record.requester) if mine else None
+        if idempotency is not None and not mine:
             return self._replay(claim, idempotency)
-        return self._issue(record) if record.state is _S.APPROVED else record
+        return self._go_on(record, actor=record.requester, codes=codes)
 
     def approve(self, request_id: str, *, actor: str) -> EnrollmentRecord:
         """Approve, and issue unless another step comes first.
@@ -130,16 +152,19 @@ class EnrollmentService:
         left: an approval without a certificate, after 30 seconds.
         """
         record = self.get(request_id)
-        if record.state is _S.ISSUED:
+        if record.state in (_S.ISSUED, _S.DONE):
             return record
         check_reviewer(record, actor, separate=self._separate_approver)
         state = state_after_review(needs_make=record.needs_make, keyless=record.keyless)
         step = Move(record.id, (_S.PENDING,), state, self._clock.now(), decided_by=actor)
         if state is _S.APPROVED:
             step = replace(step, abandoned_before=step.at - _RESUME_AFTER)
-        if not self._move(step, "request.approved", actor=actor):
+        with self._transactions.transaction():
+            moved = self._ledger.move(step, "request.approved", actor=actor)
+            codes = self._offer(record.id, state, actor) if moved else None
+        if not moved:
             raise Conflict(describe(self.get(request_id)))
-        return self._issue(self.get(request_id)) if state is _S.APPROVED else self.get(request_id)
+        return self._go_on(self.get(request_id), actor=actor, codes=codes)
 
     def make(self, request_id: str, *, actor: str, spki: bytes | None = None) -> EnrollmentRecord:
         """Make what was reviewed. `spki`: the key, where the request was entered without one.
@@ -156,30 +181,56 @@ class EnrollmentService:
             wanted = with_key(record, spki)
             self._submission.check(wanted, profile=record.profile, issuer=record.issuer)
             step = replace(step, content=content_of(wanted))
-        if not self._move(step, "request.made", actor=actor):
+        if not self._ledger.move(step, "request.made", actor=actor):
             raise Conflict(describe(self.get(request_id)))
-        return self._issue(self.get(request_id))
+        return self._go_on(self.get(request_id), actor=actor)
+
+    def take_key(self, request_id: str, *, spki: bytes, actor: str) -> EnrollmentRecord:
+        """Issue what waits for its pick-up, for the key that its subscriber has brought.
+
+        May be repeated with the same key. Raises `Conflict` for another one.
+        """
+        record = self.get(request_id)
+        wanted = with_key(record, spki)
+        if record.state is _S.ISSUED:
+            return record
+        self._submission.check(wanted, profile=record.profile, issuer=record.issuer)
+        now = self._clock.now()
+        step = Move(
+            record.id,
+            (_S.AWAITING_PICKUP,),
+            _S.APPROVED,
+            now,
+            now - _RESUME_AFTER,
+            made_by=actor,
+            content=content_of(wanted),
+        )
+        if not self._ledger.move(step, "pickup.collected", actor=actor):
+            raise Conflict(describe(self.get(request_id)))
+        return self._go_on(self.get(request_id), actor=actor)
 
     def reject(self, request_id: str, *, actor: str, reason: str) -> EnrollmentRecord:
-        """Reject what is not made yet, with a reason its requester can read."""
+        """Reject what is not made yet, with a reason its requester can read.
+
+        What was frozen before its review is released.
+        """
+        record = self.get(request_id)
         step = Move(
-            self.get(request_id).id,
+            record.id,
             (_S.PENDING, _S.REVIEWED, _S.AWAITING_PICKUP),
             _S.REJECTED,
             self._clock.now(),
             decided_by=actor,
             comment=reason,
+            follow_up=Operation.UNFREEZE if record.provisional else None,
         )
-        if not self._move(step, "request.rejected", actor=actor):
+        if not self._ledger.move(step, "request.rejected", actor=actor):
             raise Conflict(describe(self.get(request_id)))
-        return self.get(request_id)
+        return self._go_on(self.get(request_id), actor=actor)
 
     def get(self, request_id: str) -> EnrollmentRecord:
         """Raises `NotFound`."""
-        record = self._requests.find_request(request_id)
-        if record is None:
-            raise NotFound(f"there is no request {request_id}")
-        return record
+        return self._ledger.get(request_id)
 
     def list_requests(
         self,
@@ -191,28 +242,6 @@ class EnrollmentService:
     ) -> RequestPage:
         """Return one page, newest first. `scope`: tops of the subtrees to look in."""
         return self._requests.list_requests(state=state, scope=scope, cursor=cursor, limit=limit)
-
-    def _remember(self, record: EnrollmentRecord, idempotency: Idempotency | None) -> Claim:
-        wanted = Claim(record.id, "" if idempotency is None else idempotency.body_hash)
-        if idempotency is not None:
-            claim = self._requests.claim(
-                record.requester, idempotency.key, wanted, now=record.created_at
-            )
-            if claim != wanted:
-                return claim
-        self._requests.add_request(record)
-        self._audit.record(
-            "request.submitted",
-            actor=record.requester,
-            detail={
-                "request": record.id,
-                "operation": record.operation,
-                "profile": record.profile,
-                "issuer": record.issuer,
-                "target": None if record.target is None else record.target.name,
-            },
-        )
-        return wanted
 
     def _replay(self, claim: Claim, idempotency: Idempotency) -> EnrollmentRecord:
         if claim.body_hash != idempotency.body_hash:
@@ -226,38 +255,26 @@ class EnrollmentService:
             # The first caller crashed, or its signing failed: this one takes over.
             now, actor = self._clock.now(), record.requester
             step = Move(record.id, (_S.PENDING,), _S.APPROVED, now, now - _RESUME_AFTER, actor)
-            if self._move(step, "request.approved", actor=actor):
-                return self._issue(record)
+            if self._ledger.move(step, "request.approved", actor=actor):
+                return self._go_on(self.get(record.id), actor=actor)
             self._wait(_POLL_SECONDS)
             record = self.get(claim.request_id)
         return record
 
-    def _move(self, step: Move, action: str, *, actor: str) -> bool:
-        with self._transactions.transaction():
-            moved = self._requests.move(step)
-            if moved:
-                self._audit.record(action, actor=actor, detail={"request": step.request_id})
-        return moved
+    def _go_on(
+        self, record: EnrollmentRecord, *, actor: str, codes: Codes | None = None
+    ) -> EnrollmentRecord:
+        """Carry out what nobody has to be waited for, and what follows from it."""
+        self._settle(record)
+        if record.state is _S.APPROVED:
+            codes = self._execution.run(record, actor=actor)
+            record = self.get(record.id)
+            self._settle(record)
+        return record if codes is None else replace(record, codes=codes)
 
-    def _issue(self, record: EnrollmentRecord) -> EnrollmentRecord:
-        request, profile = request_of(record), self.profiles[record.profile]
-        issuer = self.issuers[record.issuer]
-        try:
-            if profile.encryption_profile is not None:
-                pairs = self._submission.pair_service()
-                pairs.issue(request, profile=profile, issuer=issuer)
-            else:
-                issue_certificate(
-                    request,
-                    profile=profile,
-                    issuer=issuer,
-                    store=self._certificates,
-                    transactions=self._transactions,
-                    audit=self._audit,
-                    clock=self._clock,
-                )
-        except Exception:
-            # It failed and said so; a crash does not come here and is found by its age.
-            self._requests.reopen(record.id, _S.REVIEWED if record.needs_make else _S.PENDING)
-            raise
-        return self.get(record.id)
+    def _offer(self, request_id: str, state: RequestState, actor: str) -> Codes | None:
+        if state is not _S.AWAITING_PICKUP:
+            return None
+        if self._pickups is None:
+            raise Refused("this service offers no pick-up: enter the request with its CSR")
+        return self._pickups.offer(request_id, actor=actor)

@@ -141,6 +141,10 @@ class CertificateProfile(_Model):
     needs_approval: bool = True
     needs_make: bool = False
     """True: after the review, another operator makes the certificate (制证)."""
+    renewal_window_days: int = Field(default=30, ge=1, le=36600)
+    """It can be renewed from so many days before its end on."""
+    renewal_grace_days: int = Field(default=0, ge=0, le=3660)
+    """It can be renewed, re-keyed or re-issued for so many days after its end."""
     encryption_profile: str | None = None
     """The other half of a pair: a request for this profile gives two certificates, and the key of
     the second comes from the key management centre (docs/key-management.md)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, Protocol
@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 from ca.altnames import parse_alternative_name
 from ca.contents import IssuanceRequest
 from ca.operations import REPLACING, Operation
+from ca.pickup_codes import Codes
 from ca.reasons import RevocationReason
 from ca.serials import SerialNumber, to_hex
 from core.errors import Conflict
@@ -87,6 +88,8 @@ class EnrollmentRecord:
     """Why the target is revoked, where the operation revokes."""
     provisional: bool = False
     """Frozen first: the review says whether it stays so."""
+    codes: Codes | None = field(default=None, repr=False, compare=False)
+    """Of its pick-up; only in the answer to the step that made them."""
     follow_up: Operation | None = None
     """What is still to be done to the certificate that this one replaces."""
 
@@ -128,6 +131,8 @@ class Move:
     made_by: str | None = None
     content: str | None = None
     """With the key that came later."""
+    follow_up: Operation | None = None
+    """What a rejection makes due."""
 
 
 class RequestStore(Protocol):
@@ -153,6 +158,20 @@ class RequestStore(Protocol):
     ) -> RequestPage:
         """Return one page, newest first. `scope`: tops of the subtrees to look in."""
         ...
+
+    def find_replacing(self, target: Target) -> EnrollmentRecord | None:
+        """Return the request that gives a certificate in the place of this one, if any does."""
+        ...
+
+    def list_for_target(self, target: Target) -> Sequence[EnrollmentRecord]:
+        """Return every request about a certificate, oldest first."""
+        ...
+
+    def list_due(self, *, limit: int) -> Sequence[EnrollmentRecord]:
+        """Return what `ca.settlement.is_due`, oldest first."""
+        ...
+
+    def clear_follow_up(self, request_id: str) -> None: ...
 
     def move(self, move: Move) -> bool:
         """Apply a step. A compare-and-set: of many callers at once, one gets True."""

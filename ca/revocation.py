@@ -80,7 +80,7 @@ class RevocationService:
         self, record: CertificateRecord, reason: RevocationReason, actor: str
     ) -> list[StatusChange]:
         """Return what revoking this means, with its partner; nothing if it is done already."""
-        _check_reason(record, reason)
+        check_reason(record, reason)
         if record.state is _S.REVOKED:
             if record.reason is reason:
                 return []
@@ -225,7 +225,8 @@ class Batch:
             self._service._write(self.changes, "revoked")  # noqa: SLF001
 
 
-def _check_reason(record: CertificateRecord, reason: RevocationReason) -> None:
+def check_reason(record: CertificateRecord, reason: RevocationReason) -> None:
+    """Raises `Refused` for a reason that does not fit the certificate (RFC 5280, 5.3.1)."""
     if reason is RevocationReason.CERTIFICATE_HOLD:
         raise Refused("certificateHold is not a reason to revoke: use hold")
     if reason is RevocationReason.AA_COMPROMISE:

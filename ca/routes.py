@@ -11,15 +11,19 @@ from fastapi import APIRouter, Depends
 from ca.belonging import belonging_of
 from ca.config import CAConfig
 from ca.delivery import PairDelivery
+from ca.desks import Desks
 from ca.dual import PairService
 from ca.enrollment import EnrollmentService
 from ca.issuer import Issuer
 from ca.organisations import Organisations
-from ca.revocation import RevocationService
 from ca.rights import Rights
 from ca.routes_access import Access
 from ca.routes_certificates import add_certificate_routes
+from ca.routes_changes import add_replacement_routes, add_status_routes
+from ca.routes_history import add_history_routes
+from ca.routes_holder import add_holder_routes
 from ca.routes_pairs import add_pair_routes
+from ca.routes_pickup import add_pickup_routes
 from ca.routes_requests import add_request_routes
 from ca.schemas import IssuerView, ProfileView
 from ca.store import CertificateStore
@@ -33,9 +37,9 @@ Anyone = Annotated[Principal, Depends(require_role(Role.SYSTEM, Role.BUSINESS, R
 
 def make_router(
     enrollment: EnrollmentService,
-    revocation: RevocationService,
     certificates: CertificateStore,
     pairs: PairService,
+    desks: Desks,
     issuers: Mapping[str, Issuer],
     *,
     organisations: Organisations,
@@ -50,15 +54,21 @@ def make_router(
     add_request_routes(router, enrollment, access, accept_empty_sm2_id=config.accept_empty_sm2_id)
     delivery = PairDelivery(pairs, profiles=enrollment.profiles, issuers=enrollment.issuers)
     add_pair_routes(router, pairs, delivery, access)
+    add_status_routes(router, desks.statuses, access)
+    add_replacement_routes(
+        router, desks.replacements, access, accept_empty_sm2_id=config.accept_empty_sm2_id
+    )
+    add_history_routes(router, desks.history, access)
+    add_holder_routes(router, desks.holders, desks.deliveries)
     add_certificate_routes(
         router,
         certificates,
-        revocation,
         issuers,
         access,
         belonging=partial(belonging_of, organisations=organisations, subjects=subjects),
         clock=clock,
     )
+    add_pickup_routes(router, desks.pickup, desks.resends, desks.deliveries, access)
 
     @router.get("/issuers", tags=["issuers"], summary="List the issuers")
     def list_issuers(_: Anyone) -> list[IssuerView]:

@@ -1,4 +1,4 @@
-"""HTTP for certificates: search, fetch, revoke, hold, release."""
+"""HTTP for certificates: search and fetch."""
 
 from __future__ import annotations
 
@@ -11,15 +11,13 @@ from ca.belonging import Belonging
 from ca.exports import TABLE_TYPES, table
 from ca.formats import MEDIA_TYPE, CertificateFormat, negotiate, render
 from ca.issuer import Issuer
-from ca.operations import Operation
-from ca.revocation import RevocationService
 from ca.routes_access import Access
-from ca.schemas import CertificateList, CertificateView, RevokeRequest
+from ca.schemas import CertificateList, CertificateView
 from ca.schemas_belonging import CertificateDetail
 from ca.schemas_inventory import SearchCriteria
 from ca.serials import from_hex, to_hex
 from ca.store import CertificateRecord, CertificateStore
-from ca.wire import Reader, Writer, problems, scope_of
+from ca.wire import Reader, problems, scope_of
 from core.clock import Clock
 from core.errors import Conflict, NotFound
 
@@ -31,7 +29,6 @@ _FORMS: Final[dict[str, dict[str, str]]] = {
 def add_certificate_routes(
     router: APIRouter,
     store: CertificateStore,
-    revocation: RevocationService,
     issuers: Mapping[str, Issuer],
     access: Access,
     *,
@@ -83,43 +80,6 @@ def add_certificate_routes(
         if form is CertificateFormat.JSON:
             return CertificateDetail.with_belonging(record, belonging(record))
         return _octets(record, issuers, form)
-
-    _add_changes(router, revocation, access)
-
-
-def _add_changes(router: APIRouter, revocation: RevocationService, access: Access) -> None:
-    answers = problems(404, 409, 422, 503)
-
-    @router.post(
-        "/certificates/{issuer}/{serial}/revoke",
-        tags=["certificates"],
-        summary="Revoke a certificate for good",
-        responses=answers,
-        dependencies=[access.act_on_certificate(Operation.REVOKE)],
-    )
-    def revoke(asking: Writer, issuer: str, serial: str, body: RevokeRequest) -> CertificateView:
-        number = from_hex(serial)
-        return CertificateView.of(revocation.revoke(issuer, number, body.reason, actor=asking.name))
-
-    @router.post(
-        "/certificates/{issuer}/{serial}/hold",
-        tags=["certificates"],
-        summary="Suspend a certificate",
-        responses=answers,
-        dependencies=[access.act_on_certificate(Operation.FREEZE)],
-    )
-    def hold(asking: Writer, issuer: str, serial: str) -> CertificateView:
-        return CertificateView.of(revocation.hold(issuer, from_hex(serial), actor=asking.name))
-
-    @router.post(
-        "/certificates/{issuer}/{serial}/release",
-        tags=["certificates"],
-        summary="End a suspension",
-        responses=answers,
-        dependencies=[access.act_on_certificate(Operation.UNFREEZE)],
-    )
-    def release(asking: Writer, issuer: str, serial: str) -> CertificateView:
-        return CertificateView.of(revocation.release(issuer, from_hex(serial), actor=asking.name))
 
 
 def _octets(

@@ -9,14 +9,15 @@ from fastapi import APIRouter, Header, Response
 
 from ca.altnames import parse_alternative_name
 from ca.contents import IssuanceRequest
-from ca.csr import parse_csr
+from ca.csr import CSR, parse_csr
 from ca.enrollment import EnrollmentService, Idempotency
 from ca.operations import Operation
 from ca.requests import RequestState
 from ca.rights_store import Step
 from ca.routes_access import Access
-from ca.schemas import RejectRequest, RequestList, RequestView, SubmitRequest
+from ca.schemas import MakeRequest, RejectRequest, RequestList, RequestView, SubmitRequest
 from ca.wire import Cursor, Limit, Reader, Writer, problems, scope_of
+from core.errors import Refused
 
 
 def add_request_routes(
@@ -28,7 +29,9 @@ def add_request_routes(
         "/requests",
         tags=["requests"],
         summary="Submit a request for a certificate",
-        description="201 when the certificate is issued, 202 when it waits for approval. With an "
+        description="201 when the certificate is issued, 202 when it waits for somebody. Without "
+        "a CSR, its subscriber brings the key to a pick-up, or its maker to the make step. With "
+        "an "
         "Idempotency-Key the same call can be repeated after any failure and gives the same "
         "certificate; another body under the same key is refused.",
         status_code=HTTPStatus.CREATED,
@@ -50,22 +53,10 @@ def add_request_routes(
             organisation=body.organisation,
             subject=body.subject_id,
         )
-        csr = parse_csr(body.csr.encode(), accept_empty_sm2_id=accept_empty_sm2_id)
-        request = IssuanceRequest(
-            spki=csr.spki,
-            subject=csr.subject
-            if body.subject is None
-            else tuple((attribute.type, attribute.value) for attribute in body.subject),
-            requester=asking.name,
-            alternative_names=csr.alternative_names
-            if body.alternative_names is None
-            else tuple(parse_alternative_name(text) for text in body.alternative_names),
-            identity=tuple(body.identity.items()),
-            validity_days=body.validity_days,
-            temporary_key=csr.temporary_key,
-            organisation_id=organisation,
-            subject_id=body.subject_id,
-        )
+        csr = None
+        if body.csr is not None:
+            csr = parse_csr(body.csr.encode(), accept_empty_sm2_id=accept_empty_sm2_id)
+        request = _request(body, csr, requester=asking.name, organisation=organisation)
         record = enrollment.submit(
             request,
             profile=body.profile,
@@ -116,11 +107,14 @@ def add_request_routes(
         summary="Make the certificate of a reviewed request",
         description="For requests whose profile or review rule has a make step. Who reviewed "
         "does not make.",
-        responses=problems(404, 409, 422, 503),
+        responses=problems(404, 409, 413, 422, 503),
         dependencies=[access.act_on_request(Step.MAKE)],
     )
-    def make(asking: Writer, request_id: str) -> RequestView:
-        return RequestView.of(enrollment.make(request_id, actor=asking.name))
+    def make(asking: Writer, request_id: str, body: MakeRequest) -> RequestView:
+        spki = None
+        if body.csr is not None:
+            spki = parse_csr(body.csr.encode(), accept_empty_sm2_id=accept_empty_sm2_id).spki
+        return RequestView.of(enrollment.make(request_id, actor=asking.name, spki=spki))
 
     @router.post(
         "/requests/{request_id}/reject",
@@ -131,3 +125,27 @@ def add_request_routes(
     )
     def reject(asking: Writer, request_id: str, body: RejectRequest) -> RequestView:
         return RequestView.of(enrollment.reject(request_id, actor=asking.name, reason=body.reason))
+
+
+def _request(
+    body: SubmitRequest, csr: CSR | None, *, requester: str, organisation: str | None
+) -> IssuanceRequest:
+    if csr is None and body.subject is None:
+        raise Refused("without a CSR, say the subject")
+    names = None if csr is None else csr.alternative_names
+    if body.alternative_names is not None:
+        names = tuple(parse_alternative_name(text) for text in body.alternative_names)
+    subject = () if csr is None else csr.subject
+    if body.subject is not None:
+        subject = tuple((attribute.type, attribute.value) for attribute in body.subject)
+    return IssuanceRequest(
+        spki=b"" if csr is None else csr.spki,
+        subject=subject,
+        requester=requester,
+        alternative_names=names or (),
+        identity=tuple(body.identity.items()),
+        validity_days=body.validity_days,
+        organisation_id=organisation,
+        temporary_key=None if csr is None else csr.temporary_key,
+        subject_id=body.subject_id,
+    )

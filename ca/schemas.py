@@ -40,9 +40,13 @@ class NameAttribute(_Wire):
 class SubmitRequest(_Wire):
     """A request for a certificate."""
 
-    csr: Annotated[
-        str, Field(max_length=90_000, description="PKCS#10 in PEM.", examples=[_CSR_EXAMPLE])
-    ]
+    csr: (
+        Annotated[
+            str, Field(max_length=90_000, description="PKCS#10 in PEM.", examples=[_CSR_EXAMPLE])
+        ]
+        | None
+    ) = None
+    """None: the key comes later, with a pick-up by two codes or at the make step."""
     profile: Annotated[_Name, Field(examples=["device"])]
     issuer: Annotated[_Name, Field(examples=["sm2-issuing"])]
     subject: Annotated[tuple[NameAttribute, ...], Field(max_length=20)] | None = None
@@ -72,6 +76,17 @@ class SubmitRequest(_Wire):
         return sha256(canonical.encode()).hexdigest()
 
 
+class MakeRequest(_Wire):
+    """The key of the medium, where the request was entered without one."""
+
+    csr: (
+        Annotated[
+            str, Field(max_length=90_000, description="PKCS#10 in PEM.", examples=[_CSR_EXAMPLE])
+        ]
+        | None
+    ) = None
+
+
 class RejectRequest(_Wire):
     """Why a request is rejected."""
 
@@ -89,6 +104,14 @@ class CertificateReference(_Wire):
 
     issuer: str
     serial: Annotated[str, Field(examples=[_SERIAL_EXAMPLE])]
+
+
+class CodesView(_Wire):
+    """The two codes of a pick-up, to be sent by two different ways. Shown once."""
+
+    reference: str
+    code: str
+    expires_at: datetime
 
 
 class RequestView(_Wire):
@@ -116,6 +139,12 @@ class RequestView(_Wire):
     target: CertificateReference | None
     """The certificate that is acted upon, or replaced."""
     reason: RevocationReason | None
+    provisional: bool
+    """Done first; the review says whether it stays so."""
+    target_request: str | None
+    """The request whose codes are sent again."""
+    codes: CodesView | None
+    """In the answer to the step that made them, and nowhere else."""
 
     @classmethod
     def of(cls, record: EnrollmentRecord) -> Self:
@@ -150,6 +179,15 @@ class RequestView(_Wire):
             subject_id=record.subject_id,
             target=target,
             reason=record.reason,
+            provisional=record.provisional,
+            target_request=record.target_request,
+            codes=None
+            if record.codes is None
+            else CodesView(
+                reference=record.codes.reference,
+                code=record.codes.code,
+                expires_at=record.codes.expires_at,
+            ),
         )
 
 
@@ -244,6 +282,8 @@ class ProfileView(_Wire):
     title: str
     needs_approval: bool
     needs_make: bool
+    renewal_window_days: int
+    renewal_grace_days: int
     encryption_profile: str | None
     """Of the second certificate; None: a request gives one certificate."""
     key_algorithms: tuple[str, ...]
@@ -262,6 +302,8 @@ class ProfileView(_Wire):
             title=profile.title,
             needs_approval=profile.needs_approval,
             needs_make=profile.needs_make,
+            renewal_window_days=profile.renewal_window_days,
+            renewal_grace_days=profile.renewal_grace_days,
             encryption_profile=profile.encryption_profile,
             key_algorithms=profile.key_algorithms,
             validity_days=profile.validity_days,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ from core.errors import Conflict, Malformed
 
 _R = enrollment_requests.c
 _K = idempotency_keys.c
+_OF_ONE_CERTIFICATE: Final = 1000
 _COPIED: Final = (
     *("id", "state", "issuer", "profile", "content", "needs_approval", "requester", "created_at"),
     *("decided_by", "decided_at", "operation", "needs_make", "keyless", "made_by", "made_at"),
@@ -101,6 +103,45 @@ class SQLRequestStore:
         more = str(rows[limit - 1].number) if len(rows) > limit else None
         return RequestPage(tuple(_record(row) for row in rows[:limit]), more)
 
+    def find_replacing(self, target: Target) -> EnrollmentRecord | None:
+        with self._database.reading() as connection:
+            row = connection.execute(_select().where(_R.replaces == target.name)).first()
+        return None if row is None else _record(row)
+
+    def list_for_target(self, target: Target) -> Sequence[EnrollmentRecord]:
+        statement = (
+            _select()
+            .where(_R.target_issuer == target.issuer, _R.target_serial == to_hex(target.serial))
+            .order_by(_R.number)
+            .limit(_OF_ONE_CERTIFICATE)
+        )
+        with self._database.reading() as connection:
+            return [_record(row) for row in connection.execute(statement)]
+
+    def list_due(self, *, limit: int) -> Sequence[EnrollmentRecord]:
+        reviewed = _R.state.not_in([RequestState.PENDING, RequestState.REJECTED])
+        statement = (
+            _select()
+            .where(
+                _R.follow_up.is_not(None),
+                or_(
+                    _R.follow_up == Operation.UNFREEZE,
+                    and_(_R.follow_up == Operation.REISSUE, reviewed),
+                    certificates.c.issued_at.is_not(None),
+                ),
+            )
+            .order_by(_R.number)
+            .limit(limit)
+        )
+        with self._database.reading() as connection:
+            return [_record(row) for row in connection.execute(statement)]
+
+    def clear_follow_up(self, request_id: str) -> None:
+        with self._database.transaction() as connection:
+            connection.execute(
+                sql_update(enrollment_requests).where(_R.id == request_id).values(follow_up=None)
+            )
+
     def move(self, move: Move) -> bool:
         expected: ColumnElement[bool] = _R.state.in_(move.expected)
         if move.abandoned_before is not None:
@@ -133,8 +174,8 @@ def _values(move: Move) -> dict[str, Any]:
     if move.content is not None:
         values["content"] = move.content
     if move.state is RequestState.REJECTED:
-        # The certificate may be replaced by another request, and nothing is due any more.
-        values |= {"replaces": None, "follow_up": None}
+        # The certificate may be replaced by another request; what was due is not any more.
+        values |= {"replaces": None, "follow_up": move.follow_up}
     return values
 
 

@@ -39,6 +39,9 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 PROBLEM_JSON = "application/problem+json"
+CLIENT_CERTIFICATE = "yinxin.client_certificate"
+"""In the scope: DER of the certificate with which TLS authenticated the client; only the server
+sets it."""
 
 _STATUS: tuple[tuple[type[TrustError], HTTPStatus], ...] = (
     (Malformed, HTTPStatus.BAD_REQUEST),
@@ -267,6 +270,12 @@ def principal(request: Request) -> Principal:
             "or with a client certificate"
         )
     return found
+
+
+def client_certificate(request: Request) -> bytes | None:
+    """Return the certificate with which TLS authenticated the client, DER, if it did."""
+    found = request.scope.get(CLIENT_CERTIFICATE)
+    return found if isinstance(found, bytes) else None
 
 
 def require_role(*roles: Role) -> Callable[[Request], Principal]:

@@ -57,10 +57,10 @@ def _add_api(app: FastAPI, service: Service) -> None:
     app.include_router(make_health_router(lambda: check_authority(service), service.exporter))
     app.include_router(
         ca.routes.make_router(
-            service.enrollment,
-            service.revocation,
+            service.operations.enrollment,
             service.authority.store,
             service.key_management.pairs,
+            service.operations.desks,
             service.issuers,
             organisations=ground.registration.organisations,
             subjects=service.subjects,

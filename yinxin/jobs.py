@@ -23,6 +23,7 @@ def periodic_jobs(service: Service) -> tuple[Job, ...]:
             ground.settings.key_management.refill_seconds,
             service.key_management.pairs.retire_ended,
         ),
+        Job("requests-settle", 30, service.operations.desks.settlement.settle_due),
         Job("bulk-erase", 600, service.bulk.service.erase_expired),
         *common_jobs(ground),
     )

@@ -18,6 +18,7 @@ import ca.tables_bulk
 import ca.tables_massrevocation
 import ca.tables_notices
 import ca.tables_organisations
+import ca.tables_pickup
 import ca.tables_profiles
 import ca.tables_subjects
 import core.audit_tables
@@ -39,6 +40,7 @@ DECLARED_IN = (
     ca.tables_profiles,
     ca.tables_bulk,
     ca.tables_notices,
+    ca.tables_pickup,
     ca.tables_organisations,
     ca.tables_subjects,
     crl.tables,

@@ -15,7 +15,6 @@ from ca.massrevocation import MassRevocations
 from ca.notices import NoticeService
 from ca.reviews import Reviews
 from ca.revocation import RevocationService
-from ca.sqlrequests import SQLRequestStore
 from ca.sqlstatistics import SQLStatistics
 from ca.sqlstore import SQLCertificateStore
 from ca.statistics import StatisticsSource
@@ -48,6 +47,7 @@ from yinxin.keys import open_keys
 from yinxin.login_certificates import OurCertificates
 from yinxin.massrevocation import open_blocked_keys, open_mass_revocations
 from yinxin.notices import assemble_notices
+from yinxin.operations import Operations
 from yinxin.organisations import Registration, open_reviews
 from yinxin.profiles import Profiles
 from yinxin.publication import assemble_publication
@@ -96,10 +96,10 @@ class Service:
     generations: Generations
     link: AuthorityLink
     key_management: KeyManagement
+    operations: Operations
     reviews: Reviews
     subjects: Subjects
     statistics: StatisticsSource
-    enrollment: EnrollmentService
     bulk: Bulk
     revocation: RevocationService
     mass_revocations: MassRevocations
@@ -111,6 +111,11 @@ class Service:
     publication: Publication | None
     follower: StatusFollower
     provider: Provider
+
+    @property
+    def enrollment(self) -> EnrollmentService:
+        """The requests and their steps."""
+        return self.operations.enrollment
 
     def ensure_delegates(self) -> None:
         """Give every issuer a delegated OCSP responder in the first half of its life."""
@@ -263,16 +268,20 @@ def open_service(ground: Ground) -> Service:
             audit=ground.audit,
             clock=ground.clock,
         ),
-        enrollment=EnrollmentService(
+        operations=Operations.assemble(
+            settings.ca,
+            settings.authn.login,
+            database,
             profiles=authority.profiles,
             issuers=generations,
+            every_issuer=issuers,
             certificates=authority.store,
-            requests=SQLRequestStore(database),
-            reviews=reviews,
             pairs=key_management.pairs,
-            separate_approver=settings.ca.separate_approver,
+            revocation=revocation,
+            reviews=reviews,
             blocked_keys=blocked,
-            **common,
+            audit=ground.audit,
+            clock=ground.clock,
         ),
         revocation=revocation,
         mass_revocations=open_mass_revocations(

@@ -137,6 +137,16 @@ class RecoveryService:
         """Return the newest first."""
         return [self._aged(found) for found in self._store.list_recoveries(limit=limit)]
 
+    def list_of_key(self, fingerprint: str, *, limit: int = 100) -> Sequence[Recovery]:
+        """Return every recovery of the key with this SubjectPublicKeyInfo, newest first.
+
+        For its holder, and so the judicial ones too: nobody's key is taken unseen.
+        """
+        key = self._keys.find_by_fingerprint(fingerprint)
+        if key is None:
+            return ()
+        return [self._aged(found) for found in self._store.list_of_key(key.id, limit=limit)]
+
     def _find(self, recovery_id: str, *, lock: bool) -> Recovery:
         found = self._store.find_recovery(recovery_id, lock=lock)
         if found is None:

@@ -98,6 +98,12 @@ class RemoteCentre:
         answer = self._call(wire.LIST, wire.ListCall(limit=limit), wire.ListAnswer, repeatable=True)
         return [item.record() for item in answer.items]
 
+    def list_of_key(self, fingerprint: str, *, limit: int = 100) -> Sequence[Recovery]:
+        """Return every recovery of a key, newest first, for its holder."""
+        call = wire.OfKeyCall(fingerprint=fingerprint, limit=limit)
+        answer = self._call(wire.OF_KEY, call, wire.ListAnswer, repeatable=True)
+        return [item.record() for item in answer.items]
+
     def deliver(self, recovery_id: str, *, actor: str) -> bytes:
         """Return DER SM2EnvelopedKey, once. What is lost on the way is not delivered again."""
         call = _named(wire.RecoveryCall, recovery_id=recovery_id, actor=actor)

@@ -60,6 +60,11 @@ def make_authority_router(
     def retire(body: wire.RetireCall) -> None:
         centre.retire(body.request_id)
 
+    _add_recoveries(router, recoveries)
+    return router
+
+
+def _add_recoveries(router: APIRouter, recoveries: RecoveryService) -> None:
     @router.post(wire.RECOVER)
     def recover(body: wire.RecoverCall) -> wire.RecoveryAnswer:
         recovery = recoveries.request(
@@ -76,6 +81,13 @@ def make_authority_router(
         found = recoveries.list_recoveries(limit=body.limit)
         return wire.ListAnswer(items=tuple(_theirs(item) for item in found if _is_theirs(item)))
 
+    @router.post(wire.OF_KEY)
+    def list_of_key(body: wire.OfKeyCall) -> wire.ListAnswer:
+        found = recoveries.list_of_key(body.fingerprint, limit=body.limit)
+        return wire.ListAnswer(
+            items=tuple(_theirs(one) if _is_theirs(one) else _veiled(one) for one in found)
+        )
+
     @router.post(wire.SHOW)
     def show(body: wire.RecoveryCall) -> wire.RecoveryAnswer:
         recovery = recoveries.get(body.recovery_id)
@@ -88,11 +100,15 @@ def make_authority_router(
         enveloped = recoveries.deliver(body.recovery_id, actor=_PREFIX + body.actor)
         return wire.DeliverAnswer(enveloped=wire.to_text(enveloped))
 
-    return router
-
 
 def _is_theirs(recovery: Recovery) -> bool:
     return recovery.requester.startswith(_PREFIX)
+
+
+def _veiled(recovery: Recovery) -> wire.RecoveryAnswer:
+    """Show that and when it happened; who asked here, and why, stays here."""
+    secret = {"requester": "", "reason": "", "approvers": (), "rejected_by": None}
+    return wire.RecoveryAnswer.of(recovery).model_copy(update=secret)
 
 
 def _theirs(recovery: Recovery) -> wire.RecoveryAnswer:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import Select, func, insert, select
 from sqlalchemy import update as sql_update
 from sqlalchemy.exc import IntegrityError
 
@@ -178,9 +178,14 @@ class SQLEscrowStore:
         return None if row is None else self._recovery(row)
 
     def list_recoveries(self, *, limit: int) -> Sequence[Recovery]:
-        statement = select(escrow_recoveries).order_by(_R.number.desc()).limit(limit)
+        return self._list(select(escrow_recoveries), limit)
+
+    def list_of_key(self, key_id: str, *, limit: int) -> Sequence[Recovery]:
+        return self._list(select(escrow_recoveries).where(_R.key_id == key_id), limit)
+
+    def _list(self, statement: Select[Any], limit: int) -> Sequence[Recovery]:
         with self._database.reading() as connection:
-            rows = connection.execute(statement).all()
+            rows = connection.execute(statement.order_by(_R.number.desc()).limit(limit)).all()
         return [self._recovery(row) for row in rows]
 
     def add_approval(self, recovery_id: str, officer: str, *, at: datetime) -> None:

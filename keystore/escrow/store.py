@@ -158,6 +158,10 @@ class RecoveryStore(Protocol):
         """Return the newest first."""
         ...
 
+    def list_of_key(self, key_id: str, *, limit: int) -> Sequence[Recovery]:
+        """Return those of one key, newest first."""
+        ...
+
     def add_approval(self, recovery_id: str, officer: str, *, at: datetime) -> None:
         """Raises `Conflict` when this officer approved before."""
         ...

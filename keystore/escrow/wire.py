@@ -25,6 +25,7 @@ IDENTITY: Final = "/km/v1/identity"
 RETIRE: Final = "/km/v1/retire"
 RECOVER: Final = "/km/v1/recoveries"
 LIST: Final = "/km/v1/recoveries/list"
+OF_KEY: Final = "/km/v1/recoveries/of-key"
 SHOW: Final = "/km/v1/recoveries/show"
 DELIVER: Final = "/km/v1/recoveries/deliver"
 
@@ -126,6 +127,13 @@ class RecoveryCall(_Wire):
 class ListCall(_Wire):
     """The recoveries that were asked for at the authority, newest first."""
 
+    limit: Annotated[int, Field(ge=1, le=1000)]
+
+
+class OfKeyCall(_Wire):
+    """Every recovery of one key, for its holder."""
+
+    fingerprint: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     limit: Annotated[int, Field(ge=1, le=1000)]
 
 

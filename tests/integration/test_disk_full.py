@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event
 
+from ca.reasons import RevocationReason
 from ca.requests import RequestState
 from ca.revocation import RevocationService
 from ca.store import CertificateQuery, CertificateState
@@ -116,6 +117,28 @@ def test_a_change_of_status_is_durable_or_refused(
         disk.limit = _PLENTY
         change("sm2-issuing", serial, actor="bob")
         assert _changes(audit) == authority.store.revocation_position("sm2-issuing") == done + 1
+    assert refused > 0
+    assert _whole(audit)
+
+
+def test_a_revocation_is_durable_or_refused_and_goes_on_by_itself(
+    disk: Disk, audit: SQLAuditLog, clock: FakeClock
+) -> None:
+    authority = Authority(disk.database, clock, audit)
+    service = RevocationService(**authority.services)
+    serials = [authority.issue(request()).serial for _ in range(20)]
+    reason = RevocationReason.KEY_COMPROMISE
+    refused = 0
+    for done, serial in enumerate(serials, start=1):
+        disk.leave(0)
+        try:
+            service.revoke("sm2-issuing", serial, reason, actor="bob")
+        except Unavailable:
+            refused += 1
+            assert _count(audit, "certificate.revoked") == done - 1
+        disk.limit = _PLENTY
+        service.revoke("sm2-issuing", serial, reason, actor="bob")
+        assert _count(audit, "certificate.revoked") == done
     assert refused > 0
     assert _whole(audit)
 

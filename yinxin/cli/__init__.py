@@ -19,7 +19,7 @@ from yinxin.cli.accounts import ACCOUNT_COMMANDS
 from yinxin.cli.audit import AUDIT_COMMANDS
 from yinxin.cli.bulk import BULK_COMMANDS
 from yinxin.cli.ceremony import CEREMONY_COMMANDS
-from yinxin.cli.certificates import CERTIFICATE_COMMANDS
+from yinxin.cli.certificates import CERTIFICATE_COMMANDS, certificate
 from yinxin.cli.check import CHECK_COMMANDS
 from yinxin.cli.context import Invocation
 from yinxin.cli.control import CONTROL_COMMANDS
@@ -37,6 +37,7 @@ from yinxin.cli.operations import OPERATION_COMMANDS
 from yinxin.cli.organisations import ORGANISATION_COMMANDS
 from yinxin.cli.profiles import PROFILE_COMMANDS
 from yinxin.cli.publication import PUBLICATION_COMMANDS
+from yinxin.cli.replacements import REPLACEMENT_COMMANDS
 from yinxin.cli.requests import REQUEST_COMMANDS
 from yinxin.cli.reviews import REVIEW_COMMANDS
 from yinxin.cli.statistics import STATISTICS_COMMANDS
@@ -101,3 +102,5 @@ for command in (
     *STATISTICS_COMMANDS,
 ):
     main.add_command(command)
+for command in REPLACEMENT_COMMANDS:
+    certificate.add_command(command)

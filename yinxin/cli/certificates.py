@@ -20,7 +20,8 @@ _INSTANT: Final = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ"])
 """UTC."""
 
 
-def _where(issuer: str, serial: str) -> str:
+def where(issuer: str, serial: str) -> str:
+    """Return the path of a certificate in the API."""
     return f"/certificates/{step(issuer)}/{step(serial.lower().replace(':', ''))}"
 
 
@@ -82,7 +83,7 @@ def _instant(value: str | int | datetime | None) -> str | int | None:
 @remote
 def certificateshow(client: Client, issuer: str, serial: str) -> None:
     """Look at a certificate's record."""
-    show(client.get_json(_where(issuer, serial)))
+    show(client.get_json(where(issuer, serial)))
 
 
 @certificate.command("fetch")
@@ -106,7 +107,7 @@ def certificate_fetch(
     out: Path | None,
 ) -> None:
     """Fetch a certificate."""
-    octets = client.get(_where(issuer, serial), format=form)
+    octets = client.get(where(issuer, serial), format=form)
     if out is not None:
         write_octets(out, octets)
     else:
@@ -130,7 +131,7 @@ def certificate_revoke(
     reason: str,
 ) -> None:
     """Revoke a certificate for good. May be repeated."""
-    show(client.post(f"{_where(issuer, serial)}/revoke", {"reason": reason}))
+    show(client.post(f"{where(issuer, serial)}/revoke", {"reason": reason}))
 
 
 @certificate.command("hold")
@@ -139,7 +140,7 @@ def certificate_revoke(
 @remote
 def certificate_hold(client: Client, issuer: str, serial: str) -> None:
     """Suspend a certificate, until it is released or revoked."""
-    show(client.post(f"{_where(issuer, serial)}/hold", {}))
+    show(client.post(f"{where(issuer, serial)}/hold", {}))
 
 
 @certificate.command("release")
@@ -148,7 +149,7 @@ def certificate_hold(client: Client, issuer: str, serial: str) -> None:
 @remote
 def certificate_release(client: Client, issuer: str, serial: str) -> None:
     """End a suspension."""
-    show(client.post(f"{_where(issuer, serial)}/release", {}))
+    show(client.post(f"{where(issuer, serial)}/release", {}))
 
 
 @click.command()

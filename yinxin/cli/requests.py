@@ -54,7 +54,7 @@ def request_submit(
 ) -> None:
     """Submit a PKCS#10 request (PEM or DER)."""
     body: dict[str, Any] = {
-        "csr": _pem(read_octets(csr)),
+        "csr": csr_pem(read_octets(csr)),
         "profile": profile,
         "issuer": issuer,
     }
@@ -70,7 +70,8 @@ def request_submit(
     show(client.post("/requests", body, Idempotency_Key=key))
 
 
-def _pem(octets: bytes) -> str:
+def csr_pem(octets: bytes) -> str:
+    """Return a CSR in PEM, as the API takes it."""
     if octets.startswith(b"\x30"):
         body = base64.encodebytes(octets).decode()
         return f"-----BEGIN CERTIFICATE REQUEST-----\n{body}-----END CERTIFICATE REQUEST-----\n"

@@ -17,9 +17,9 @@ from typing_extensions import override
 import keystore.escrow.routes
 from authn.assembly import Provider
 from authn.certlogin import CertificateVerifier, VerifiedCertificate
-from authn.middleware import CLIENT_CERTIFICATE
 from core.audit_export import AuditExporter
 from core.errors import Misconfigured, Refused
+from core.http import CLIENT_CERTIFICATE
 from core.jobs import Job, JobRunner
 from core.observe import configure_logging
 from core.peer import require_key

@@ -6,9 +6,10 @@ import asyncio
 
 import pytest
 
-from authn.middleware import CLIENT_CERTIFICATE, PRINCIPAL, Authentication
+from authn.middleware import PRINCIPAL, Authentication
 from authn.store import User
 from core.errors import NotFound, Refused, Unavailable
+from core.http import CLIENT_CERTIFICATE
 from core.identity import Principal, Role
 from tests.fakes.clock import FakeClock
 

@@ -15,7 +15,6 @@ from ca.contents import IssuanceRequest
 from ca.issuance import issue_certificate
 from ca.issuer import Issued, Issuer
 from ca.profiles import CertificateProfile, load_profiles
-from ca.revocation import RevocationService
 from ca.routes import make_router
 from ca.routes_registration import make_registration_router
 from ca.sqlstatistics import SQLStatistics
@@ -115,18 +114,18 @@ def registration(authority: Authority) -> Registration:
 
 @pytest.fixture
 def app(authority: Authority, registration: Registration) -> FastAPI:
-    from tests.unit.ca.pairs import key_management  # they import this file
-    from tests.unit.ca.test_enrollment import make_service
+    from tests.unit.ca.desks import operations  # they import this file
+    from tests.unit.ca.pairs import key_management
 
     app = FastAPI()
     install_problem_handlers(app)
-    revocation = RevocationService(**authority.services)
+    made = operations(authority)
     app.include_router(
         make_router(
-            make_service(authority),
-            revocation,
+            made.enrollment,
             authority.store,
             key_management(authority).pairs,
+            made.desks,
             authority.issuers,
             organisations=registration.organisations,
             subjects=registration.subjects(),

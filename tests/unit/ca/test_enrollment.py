@@ -193,7 +193,7 @@ def test_a_repeated_call_takes_over_from_a_caller_that_crashed(
 
     service = make_service(authority, wait=wait)
     with monkeypatch.context() as patch:
-        patch.setattr(service, "_issue", lambda record: record)  # the kill
+        patch.setattr(service._execution, "run", lambda record, actor: None)  # the kill
         assert submit(service, "direct", KEY).state is RequestState.APPROVED
     assert submit(service, "direct", KEY).state is RequestState.ISSUED
     assert len(waited) == 4

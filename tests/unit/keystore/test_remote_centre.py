@@ -176,6 +176,10 @@ def test_the_authority_sees_no_judicial_recovery_and_asks_for_none(apart: Apart)
     key = apart.world.assign()
     judicial = apart.world.ask(key)
     assert apart.remote.list_recoveries() == []
+    shown = apart.remote.list_of_key(hashlib.sha256(key.public_key).hexdigest())
+    assert [(one.kind, one.requester, one.reason) for one in shown] == [
+        (RecoveryKind.JUDICIAL, "", "")
+    ], "its holder sees that it happened"
     with pytest.raises(NotFound):
         apart.remote.get(judicial.id)
     with pytest.raises(Refused, match="at the key management centre itself"):

@@ -17,13 +17,10 @@ from ca.sqlstore import SQLCertificateStore
 from core.audit_sql import SQLAuditLog
 from core.clock import SystemClock
 from core.db import Database, open_database
-from crl.sqlstore import SQLCRLStore
 from keystore import keyref
 from keystore.algorithms import KeyAlgorithm
 from tests.fakes.keys import MemoryKeyBackend
 from yinxin.check import Check, Rules, Span
-from yinxin.check_audit import AuditTrail
-from yinxin.check_issuers import CheckedIssuers
 from yinxin.schema import upgrade
 
 AT_ONCE = 200
@@ -31,7 +28,7 @@ AT_ONCE = 200
 
 def fill(database: Database, count: int) -> None:
     clock, keys = SystemClock(), MemoryKeyBackend()
-    audit, store, profiles = SQLAuditLog(database, clock=clock), None, load_profiles()
+    audit, profiles = SQLAuditLog(database, clock=clock), load_profiles()
     audit.initialise()
     store = SQLCertificateStore(database)
     common = {"store": store, "transactions": database, "audit": audit, "clock": clock}
@@ -64,17 +61,11 @@ def fill(database: Database, count: int) -> None:
 
 
 def measure(database: Database) -> None:
-    source, store = SQLCheckSource(database), SQLCertificateStore(database)
     audit = SQLAuditLog(database, clock=SystemClock())
-    check = Check(
-        source,
-        CheckedIssuers(store, SQLCRLStore(database)),
-        AuditTrail(audit),
-        Rules(load_profiles()),
-    )
+    check = Check.over(database, audit, Rules(load_profiles()))
     before, started = _resident(), time.process_time()
     faults: list[object] = []
-    newest = source.newest()
+    newest = SQLCheckSource(database).newest()
     check.run(Span(0, newest), report=faults.append, progress=lambda _after, _count: None)
     spent = time.process_time() - started
     print(f"{newest} certificates, {len(faults)} faults: {spent:.1f} s of processor time,")

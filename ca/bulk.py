@@ -170,6 +170,10 @@ class BulkStore(Protocol):
         """Store state, source, content, key, subject, reason and sealed octets of each."""
         ...
 
+    def move_items(self, batch_id: str, rows: Sequence[int], state: ItemState) -> None:
+        """Change nothing but the state of some items."""
+        ...
+
     def end_items(self, batch_id: str, expected: ItemState, state: ItemState) -> None:
         """Move all items in one state to another."""
         ...

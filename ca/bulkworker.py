@@ -40,6 +40,7 @@ GROUP: Final = 64
 LEASE: Final = timedelta(seconds=30)
 """A worker that does not renew it is dead: another one may take the batch."""
 _S = BatchState
+_PLAIN: Final = (ItemState.STARTED, ItemState.ISSUED)
 
 
 class _LeaseLost(Exception):
@@ -204,9 +205,9 @@ class BulkWorker:
                 trouble = outcome  # it stays begun, and is finished later
         with self._transactions.transaction():
             self._write(batch, done)
-            for item in done:
-                if item.state is ItemState.ISSUED:
-                    self._requests.add_request(self._record(batch, item))
+            self._requests.add_requests(
+                [self._record(batch, item) for item in done if item.state is ItemState.ISSUED]
+            )
         if trouble is not None:
             raise trouble
 
@@ -237,7 +238,11 @@ class BulkWorker:
             # The lease again, in the same transaction: who lost it while making keys must not
             # put them in the place of those that another worker made.
             self._hold(batch)
-            self._store.change_items(items)
+            # With a CSR, nothing but the state changes once a row is checked.
+            for state in _PLAIN:
+                rows = [item.row for item in items if _is_plain(item) and item.state is state]
+                self._store.move_items(batch.id, rows, state)
+            self._store.change_items([item for item in items if not _is_plain(item)])
 
     def _finish(self, batch: Batch, state: BatchState) -> None:
         with self._transactions.transaction():
@@ -259,3 +264,7 @@ class BulkWorker:
             detail: dict[str, str | int] = {"batch": batch.id}
             detail |= {str(one): count for one, count in counts.items()}
             self._audit.record(action, actor=SYSTEM_ACTOR, detail=detail)
+
+
+def _is_plain(item: Item) -> bool:
+    return item.sealed is None and item.state in _PLAIN

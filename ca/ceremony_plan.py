@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from cryptography import x509
@@ -262,10 +262,10 @@ def _check_kind(contents: CAContents, issuer: Issuer, profile: CertificateProfil
             f"profile {profile.name} is issued by {' or '.join(profile.issued_by)} CAs, "
             f"and {issuer.name} is {issuer.kind}"
         )
-    days = (contents.not_after - contents.not_before).days
-    if days > profile.maximum_validity_days:
+    length = contents.not_after - contents.not_before
+    if length > timedelta(days=profile.maximum_validity_days, seconds=profile.backdate_seconds):
         raise ProfileViolation(
-            f"profile {profile.name} allows {profile.maximum_validity_days} days, not {days}"
+            f"profile {profile.name} allows {profile.maximum_validity_days} days, not {length}"
         )
 
 

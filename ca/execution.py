@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from ca.issuance import issue_certificate
+from ca.issuing import Group
+from ca.issuing_desk import IssuingDesk
 from ca.operations import ISSUING, Operation
 from ca.pickup_codes import Codes
 from ca.requests import EnrollmentRecord, Move, RequestState, RequestStore, request_of
@@ -33,11 +34,15 @@ class Execution:
         acts: Mapping[Operation, Act],
     ) -> None:
         self._submission = submission
-        self._certificates = certificates
         self._requests = requests
-        self._transactions = transactions
-        self._audit = audit
         self._clock = clock
+        self._desk = IssuingDesk(
+            submission.issuers,
+            store=certificates,
+            transactions=transactions,
+            audit=audit,
+            clock=clock,
+        )
         self._acts = acts
 
     def run(self, record: EnrollmentRecord, *, actor: str) -> Codes | None:
@@ -57,19 +62,11 @@ class Execution:
 
     def _issue(self, record: EnrollmentRecord) -> None:
         profile = self._submission.profiles[record.profile]
-        issuer, request = self._submission.issuers[record.issuer], request_of(record)
+        request = request_of(record)
+        group: Group = ((request, profile),)
         if profile.encryption_profile is not None:
-            self._submission.pair_service().issue(request, profile=profile, issuer=issuer)
-            return
-        issue_certificate(
-            request,
-            profile=profile,
-            issuer=issuer,
-            store=self._certificates,
-            transactions=self._transactions,
-            audit=self._audit,
-            clock=self._clock,
-        )
+            group = self._submission.pair_service().begin(request, profile=profile)
+        self._desk.issue(group, issuer=record.issuer)
 
 
 def _waiting(record: EnrollmentRecord) -> RequestState:

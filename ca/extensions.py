@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from cryptography import x509
@@ -52,21 +53,24 @@ def build_extensions(
 ) -> tuple[Extension, ...]:
     """Return all extensions in the order we write them."""
     built = [
-        _of(x509.AuthorityKeyIdentifier(surroundings.key_identifier, None, None)),
+        _authority_key(surroundings.key_identifier),
         _of(x509.SubjectKeyIdentifier(key_identifier(der.public_key_bits(spki)))),
-        _of(_key_usage(profile.key_usage.of(algorithm)), critical=True),
+        _key_usage(profile.key_usage.of(algorithm)),
     ]
     if profile.authority:
         built.append(_of(x509.BasicConstraints(True, profile.path_length), critical=True))
     if profile.extended_key_usage:
-        built.append(
-            _of(x509.ExtendedKeyUsage([ObjectIdentifier(o) for o in profile.extended_key_usage]))
-        )
+        built.append(_extended_key_usage(profile.extended_key_usage))
     if profile.certificate_policies:
-        built.append(_of(_policies(profile.certificate_policies)))
+        built.append(_policies(profile.certificate_policies))
     if contents.alternative_names:
         built.append(_alternative_names(contents.alternative_names))
-    built += _locations(profile, surroundings)
+    built += _locations(
+        profile.authority_information_access,
+        profile.crl_distribution_points,
+        surroundings.revocation_url,
+        surroundings.issuer,
+    )
     if profile.ocsp_nocheck:
         built.append(_of(x509.OCSPNoCheck()))
     built += [_identity(extension, value) for extension, value in contents.identity]
@@ -77,8 +81,23 @@ def _of(value: ExtensionType, *, critical: bool = False) -> Extension:
     return Extension(oid=value.oid, critical=critical, value=value.public_bytes())
 
 
-def _key_usage(names: Sequence[str]) -> x509.KeyUsage:
-    return x509.KeyUsage(
+# The same for every certificate of a profile and an issuer: encoded once. Each key of these caches
+# comes from a profile or an issuer, none from a requester.
+
+
+@lru_cache(maxsize=256)
+def _authority_key(identifier: bytes) -> Extension:
+    return _of(x509.AuthorityKeyIdentifier(identifier, None, None))
+
+
+@lru_cache(maxsize=256)
+def _extended_key_usage(oids: tuple[str, ...]) -> Extension:
+    return _of(x509.ExtendedKeyUsage([ObjectIdentifier(oid) for oid in oids]))
+
+
+@lru_cache(maxsize=256)
+def _key_usage(names: tuple[str, ...]) -> Extension:
+    usage = x509.KeyUsage(
         digital_signature="digitalSignature" in names,
         content_commitment="nonRepudiation" in names,
         key_encipherment="keyEncipherment" in names,
@@ -89,12 +108,13 @@ def _key_usage(names: Sequence[str]) -> x509.KeyUsage:
         encipher_only=False,
         decipher_only=False,
     )
+    return _of(usage, critical=True)
 
 
-def _policies(oids: Sequence[str]) -> x509.CertificatePolicies:
-    return x509.CertificatePolicies(
-        [x509.PolicyInformation(ObjectIdentifier(oid), None) for oid in oids]
-    )
+@lru_cache(maxsize=256)
+def _policies(oids: tuple[str, ...]) -> Extension:
+    policies = [x509.PolicyInformation(ObjectIdentifier(oid), None) for oid in oids]
+    return _of(x509.CertificatePolicies(policies))
 
 
 def _alternative_names(names: Sequence[AlternativeName]) -> Extension:
@@ -102,24 +122,24 @@ def _alternative_names(names: Sequence[AlternativeName]) -> Extension:
     return Extension(oid=_SAN, critical=False, value=encode_alternative_names(names))
 
 
-def _locations(profile: CertificateProfile, surroundings: Surroundings) -> list[Extension]:
-    base, issuer = surroundings.revocation_url, surroundings.issuer
+@lru_cache(maxsize=256)
+def _locations(access: tuple[str, ...], crl: bool, base: str, issuer: str) -> tuple[Extension, ...]:
     methods = {
         "ocsp": (AccessOID.OCSP, f"{base}/ocsp"),
         "caIssuers": (AccessOID.CA_ISSUERS, f"{base}/ca/{issuer}.cer"),
     }
     found = []
-    if profile.authority_information_access:
+    if access:
         descriptions = [
             x509.AccessDescription(oid, x509.UniformResourceIdentifier(url))
-            for oid, url in (methods[name] for name in profile.authority_information_access)
+            for oid, url in (methods[name] for name in access)
         ]
         found.append(_of(x509.AuthorityInformationAccess(descriptions)))
-    if profile.crl_distribution_points:
+    if crl:
         location = x509.UniformResourceIdentifier(f"{base}/crl/{issuer}.crl")
         point = x509.DistributionPoint([location], None, None, None)
         found.append(_of(x509.CRLDistributionPoints([point])))
-    return found
+    return tuple(found)
 
 
 def _identity(extension: IdentityExtension, value: str) -> Extension:

@@ -26,6 +26,7 @@ from ca.keycheck import check_not_blocked
 from ca.lint import DEFAULT_LINTER, Linter
 from ca.nameconstraints import check_names
 from ca.names import encode_name, text_of
+from ca.parsed import parsed_certificate
 from ca.profiles import CertificateProfile, IssuerKind
 from ca.serials import SerialNumber
 from ca.tbs import Fields, encode_tbs
@@ -145,7 +146,7 @@ class Issuer:
         self._check_kind(profile)
         check_not_blocked(normalise_spki(request.spki), self.blocked_keys)
         contents = check_contents(request, profile)
-        parent = x509.load_der_x509_certificate(self.certificate) if self.certificate else None
+        parent = parsed_certificate(self.certificate) if self.certificate else None
         not_before, not_after = _validity(request, profile, parent, now)
         identifier = self.signature_identifier(profile)
         tbs = encode_tbs(

@@ -19,9 +19,10 @@ from ca.lint_pkix import pkix_findings
 from ca.lint_rule import Finding, Severity, finding
 from ca.lint_shape import shape_of
 from ca.lint_subject import Subject, read_certificate, read_tbs
+from ca.lint_usage import USAGE_RULES
 from core.errors import Malformed, Refused
 
-RULES: Final = (*FIELD_RULES, *NAME_RULES, *EXTENSION_RULES, *GM_RULES)
+RULES: Final = (*FIELD_RULES, *NAME_RULES, *USAGE_RULES, *EXTENSION_RULES, *GM_RULES)
 """Over one certificate."""
 
 MAX_CERTIFICATE_OCTETS: Final = 64 * 1024

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 import warnings
+from functools import lru_cache
 from typing import Final
 
 from cryptography import x509
@@ -90,6 +91,7 @@ def text_of(attributes: Attributes) -> str:
     return make_name(attributes).rfc4514_string(_SHORT)
 
 
+@lru_cache(maxsize=16)  # its octets and its text are asked for one after the other
 def make_name(attributes: Attributes) -> x509.Name:
     """Return checked attributes as a Name, each in an RDN of its own."""
     # `check_attributes` has counted characters, as RFC 5280, A.1 does.

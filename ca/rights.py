@@ -170,6 +170,31 @@ class Rights:
             self._store.lock_tree()
             return self._add(known, self._organisations.root().id, EVERYTHING, actor=actor)
 
+    def give_registrar(
+        self, registrar: str, organisation: str, grant: Grant, *, actor: str
+    ) -> Right:
+        """Give a registration authority that runs apart its branch: whoever owns the host.
+
+        Its own operators are kept apart there, so the separation of steps is not asked for.
+        """
+        with self._transactions.transaction():
+            self._store.lock_tree()
+            place = self._organisations.get(organisation)
+            return self._add(registrar, place.id, grant, actor=actor)
+
+    def take_registrar(self, registrar: str, *, actor: str) -> None:
+        """Take everything from a registration authority."""
+        with self._transactions.transaction():
+            self._store.lock_tree()
+            for right in self.list_rights(operator=registrar, scope=None, limit=1000).items:
+                self._store.remove_right(right.id)
+                detail = {"right": right.id, "operator": registrar}
+                self._audit.record(
+                    "right.revoked",
+                    actor=actor,
+                    detail={**detail, "organisation": right.organisation},
+                )
+
     def list_rights(
         self,
         *,

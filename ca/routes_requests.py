@@ -7,17 +7,15 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Response
 
-from ca.altnames import parse_alternative_name
-from ca.contents import IssuanceRequest
-from ca.csr import CSR, parse_csr
+from ca.csr import parse_csr
 from ca.enrollment import EnrollmentService, Idempotency
 from ca.operations import Operation
 from ca.requests import RequestState
 from ca.rights_store import Step
 from ca.routes_access import Access
 from ca.schemas import MakeRequest, RejectRequest, RequestList, RequestView, SubmitRequest
+from ca.submitting import request_in
 from ca.wire import Cursor, Limit, Reader, Writer, problems, scope_of
-from core.errors import Refused
 
 
 def add_request_routes(
@@ -53,10 +51,13 @@ def add_request_routes(
             organisation=body.organisation,
             subject=body.subject_id,
         )
-        csr = None
-        if body.csr is not None:
-            csr = parse_csr(body.csr.encode(), accept_empty_sm2_id=accept_empty_sm2_id)
-        request = _request(body, csr, requester=asking.name, organisation=organisation)
+        request = request_in(
+            body,
+            requester=asking.name,
+            organisation=organisation,
+            accept_empty_sm2_id=accept_empty_sm2_id,
+            subject=body.subject_id,
+        )
         record = enrollment.submit(
             request,
             profile=body.profile,
@@ -125,27 +126,3 @@ def add_request_routes(
     )
     def reject(asking: Writer, request_id: str, body: RejectRequest) -> RequestView:
         return RequestView.of(enrollment.reject(request_id, actor=asking.name, reason=body.reason))
-
-
-def _request(
-    body: SubmitRequest, csr: CSR | None, *, requester: str, organisation: str | None
-) -> IssuanceRequest:
-    if csr is None and body.subject is None:
-        raise Refused("without a CSR, say the subject")
-    names = None if csr is None else csr.alternative_names
-    if body.alternative_names is not None:
-        names = tuple(parse_alternative_name(text) for text in body.alternative_names)
-    subject = () if csr is None else csr.subject
-    if body.subject is not None:
-        subject = tuple((attribute.type, attribute.value) for attribute in body.subject)
-    return IssuanceRequest(
-        spki=b"" if csr is None else csr.spki,
-        subject=subject,
-        requester=requester,
-        alternative_names=names or (),
-        identity=tuple(body.identity.items()),
-        validity_days=body.validity_days,
-        organisation_id=organisation,
-        temporary_key=None if csr is None else csr.temporary_key,
-        subject_id=body.subject_id,
-    )

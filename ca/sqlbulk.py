@@ -32,6 +32,13 @@ _CHANGE_ITEM = (
 )
 
 
+_MOVE_ITEMS = (
+    sql_update(bulk_items)
+    .where(_I.batch_id == bindparam("of_batch"), _I.row.in_(bindparam("rows", expanding=True)))
+    .values(state=bindparam("to_state"))
+)
+
+
 class SQLBulkStore:
     """Batches and items on one database."""
 
@@ -180,6 +187,13 @@ class SQLBulkStore:
         if rows:
             with self._database.transaction() as connection:
                 connection.execute(_CHANGE_ITEM, rows)
+
+    def move_items(self, batch_id: str, rows: Sequence[int], state: ItemState) -> None:
+        if rows:
+            with self._database.transaction() as connection:
+                connection.execute(
+                    _MOVE_ITEMS, {"of_batch": batch_id, "rows": list(rows), "to_state": state}
+                )
 
     def end_items(self, batch_id: str, expected: ItemState, state: ItemState) -> None:
         with self._database.transaction() as connection:

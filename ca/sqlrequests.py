@@ -30,6 +30,9 @@ _COPIED: Final = (
 """What a row holds as the record does."""
 
 
+_ADD = insert(enrollment_requests)
+
+
 class SQLRequestStore:
     """Requests and idempotency keys on one database."""
 
@@ -62,17 +65,23 @@ class SQLRequestStore:
         return None if row is None else Claim(row.request_id, row.body_hash)
 
     def add_request(self, record: EnrollmentRecord) -> None:
-        target = record.target
+        self.add_requests((record,))
+
+    def add_requests(self, records: Sequence[EnrollmentRecord]) -> None:
+        rows = [
+            {name: getattr(record, name) for name in _COPIED}
+            | {
+                "target_issuer": None if record.target is None else record.target.issuer,
+                "target_serial": None if record.target is None else to_hex(record.target.serial),
+                "replaces": record.replaces,
+            }
+            for record in records
+        ]
+        if not rows:
+            return
         try:
             with self._database.transaction() as connection, connection.begin_nested():
-                connection.execute(
-                    insert(enrollment_requests).values(
-                        **{name: getattr(record, name) for name in _COPIED},
-                        target_issuer=None if target is None else target.issuer,
-                        target_serial=None if target is None else to_hex(target.serial),
-                        replaces=record.replaces,
-                    )
-                )
+                connection.execute(_ADD, rows)
         except IntegrityError as error:
             raise Conflict("there is a request that replaces this certificate already") from error
 

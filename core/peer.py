@@ -73,7 +73,10 @@ def check_fingerprints(values: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class Peer:
-    """Another service, and at most `connections` connections to it. Safe to share."""
+    """Another service, and at most `connections` connections to it. Safe to share.
+
+    `check` is given the certificate that the peer shows, and raises when it does not hold.
+    """
 
     def __init__(
         self,
@@ -84,12 +87,14 @@ class Peer:
         context: Callable[[], ssl.SSLContext],
         timeout_seconds: float,
         connections: int = 8,
+        check: Callable[[bytes], object] = lambda _: None,
     ) -> None:
         parts = urlsplit(check_peer_url(url))
         self._host, self._port = parts.hostname or "", parts.port or 443
         self._name = name
         self._keys = keys
         self._context = context
+        self._check = check
         self._timeout = timeout_seconds
         self._slots = threading.BoundedSemaphore(connections)
         self._idle: queue.LifoQueue[HTTPSConnection] = queue.LifoQueue()
@@ -104,7 +109,7 @@ class Peer:
         if not self._slots.acquire(timeout=self._timeout):
             raise Unavailable(f"{self._name} is too slow: too many calls wait for it")
         try:
-            octets = json.dumps(body).encode()
+            octets = json.dumps(body, ensure_ascii=False).encode()
             status, answer = self._send(path, octets, repeatable=repeatable)
         finally:
             self._slots.release()
@@ -150,6 +155,11 @@ class Peer:
         if shown is None or key_fingerprint(shown) not in self._keys:
             connection.close()
             raise Unavailable(f"{self._name} shows a key that is not the one it must have")
+        try:
+            self._check(shown)
+        except TrustError:
+            connection.close()
+            raise
         return connection
 
     def _exchange(self, connection: HTTPSConnection, path: str, body: bytes) -> tuple[int, bytes]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import ssl
 from contextlib import closing
 from dataclasses import dataclass, field
 from http.client import HTTPSConnection
 from pathlib import Path
+from posixpath import normpath
 from typing import Any
 
 from tests.service import Service
@@ -39,7 +41,7 @@ class Caller:
             HTTPSConnection("localhost", self.host.https_port, context=context, timeout=60)
         ) as connection:
             content = None if body is None else json.dumps(body)
-            connection.request(method, f"/api/v1{path}", content, headers)
+            connection.request(method, normpath(f"/api/v1{path}"), content, headers)
             answer = connection.getresponse()
             octets = answer.read()
         said = json.loads(octets) if octets.startswith((b"{", b"[")) else octets
@@ -87,3 +89,53 @@ def key_management_apart(work: Path) -> tuple[Service, Service]:
         "YINXIN_KEY_MANAGEMENT__REFILL_SECONDS": "1",
     }
     return authority.start(), centre
+
+
+ADMINISTRATION = {
+    "GET /api/v1/audit/events": {"audit"},
+    "GET /api/v1/audit/verification": {"audit"},
+    "GET /metrics": {"system", "audit"},
+    "POST /api/v1/clients": {"system"},
+    "GET /api/v1/clients": {"system"},
+    "GET /api/v1/clients/{client_id}": {"system"},
+    "DELETE /api/v1/clients/{client_id}": {"system"},
+    "POST /api/v1/users": {"system"},
+    "GET /api/v1/users": {"system"},
+    "POST /api/v1/users/{user_id}/setup-link": {"system"},
+    "POST /api/v1/users/{user_id}/disable": {"system"},
+    "POST /api/v1/users/{user_id}/enable": {"system"},
+    "POST /api/v1/certificate-bindings": {"system"},
+    "GET /api/v1/certificate-bindings": {"system"},
+    "DELETE /api/v1/certificate-bindings/{binding_id}": {"system"},
+    "GET /api/v1/whoami": {"system", "business", "audit", "key", "judicial"},
+}
+"""What hosts of every role serve, and to which administrators."""
+
+
+def check_doors(host: Service, allowed: dict[str, set[str]]) -> None:
+    """The matrix of roles and endpoints of one host: `allowed` and what every host has."""
+    allowed = ADMINISTRATION | allowed
+    roles = ("system", "business", "audit", "key", "judicial")
+    present = {line.split("\t")[0] for line in host.yinxin("user", "list").splitlines()}
+    for role in set(roles) - present:
+        host.yinxin("user", "create", role, "--display-name", role, "--role", role)
+    callers = {role: Caller(host, role) for role in roles}
+    document = callers["system"]("GET", "/../openapi.json")
+    published = {
+        f"{method.upper()} {path}"
+        for path, methods in document["paths"].items()
+        for method in methods
+        if path.startswith(("/api/", "/metrics")) and "/login/certificate" not in path
+    }
+    assert {door for door in published if "/proposals" not in door} == set(allowed)
+    for door, may in allowed.items():
+        method, _, path = door.partition(" ")
+        filled = re.sub(r"\{[^}]*\}", "0", path)
+        for role, caller in callers.items():
+            try:
+                caller(method, f"/../..{filled}")
+                refused = False
+            except Said as said:
+                # A right that is missing is not a role that is: its words differ.
+                refused = said.status == 403 and "this needs the role" in str(said)
+            assert refused == (role not in may), (door, role)

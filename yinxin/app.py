@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 
 import ca.routes
 import ca.routes_bulk
+import ca.routes_exchange
 import ca.routes_massrevocation
 import ca.routes_notices
 import ca.routes_profiles
@@ -16,8 +17,11 @@ import crl.routes
 import crl.routes_publication
 import keystore.escrow.routes
 import yinxin.health.routes
+from ca.registrars import Registrar
+from core.http import client_certificate
 from yinxin.app_parts import add_administration, add_provider, limited, new_app, surround
 from yinxin.health_routes import check_authority, make_health_router
+from yinxin.registrars import RegistrarDesk
 from yinxin.wiring import Service
 
 
@@ -29,10 +33,19 @@ def make_control_app(service: Service) -> Any:
     return surround(app, service.ground, service.provider)
 
 
-def make_machine_app(service: Service) -> Any:
-    """The API alone, for the listener that requires client certificates."""
+def make_machine_app(service: Service, registrars: RegistrarDesk) -> Any:
+    """The API and the registrars' counter, for the listener that requires client certificates."""
+
+    def require_registrar(request: Request) -> Registrar:
+        return registrars.require(client_certificate(request))
+
     app = new_app("Yinxin for machines")
     _add_api(app, service)
+    app.include_router(
+        ca.routes_exchange.make_counter_router(
+            registrars.counter, require_registrar=require_registrar
+        )
+    )
     return surround(app, service.ground, service.provider)
 
 

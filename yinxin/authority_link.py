@@ -1,7 +1,7 @@
 """How the authority itself is known to its key management centre and registration authorities.
 
-It calls them with the host key, which stays, and a certificate that it issues to itself and
-renews at half its life. They know it by the key (`yinxin host key`).
+It calls them, and serves mutual TLS, with the host key, which stays, and a certificate that it
+issues to itself and renews at half its life. They know it by the key (`yinxin host key`).
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ from typing import Final
 
 from cryptography import x509
 
-from ca.altnames import host_name
 from ca.contents import IssuanceRequest
 from ca.issuance import issue_certificate
 from ca.issuer import Issuer
 from ca.store import CertificateQuery, CertificateState
 from core.identity import SYSTEM_ACTOR
 from yinxin.first_start import Authority
-from yinxin.host_identity import HOST_KEY, ensure_host_key, half_life
+from yinxin.host_identity import HOST_KEY, ensure_host_key, half_life, names_in, own_names
 
 _ISSUER: Final = "rsa-issuing"
 
 
 class AuthorityLink:
-    """Gives out one client context. New connections see a renewal at once."""
+    """Keeps one certificate in its contexts young. New connections see a renewal at once."""
 
     def __init__(self, authority: Authority, issuers: Mapping[str, Issuer], *, host: str) -> None:
         self._authority = authority
         self._issuers = issuers
         self._host = host
         self._lock = threading.Lock()
-        self._context: ssl.SSLContext | None = None
+        self._calling: ssl.SSLContext | None = None
+        self._contexts: list[ssl.SSLContext] = []
         self._loaded: bytes | None = None
 
     @property
@@ -45,27 +45,38 @@ class AuthorityLink:
     def context(self) -> ssl.SSLContext:
         """Return the context for calling a peer, with a certificate that holds."""
         with self._lock:
-            if self._context is None:
+            if self._calling is None:
                 root = ssl.DER_cert_to_PEM_cert(self._issuer.chain[-1])
                 context = ssl.create_default_context(cadata=root)
                 context.minimum_version = ssl.TLSVersion.TLSv1_2
-                self._renew(context)
-                self._context = context
-            return self._context
+                self._add(context)
+                self._calling = context
+            return self._calling
+
+    def serve_in(self, context: ssl.SSLContext) -> None:
+        """Let `context` show the certificate to those who call."""
+        with self._lock:
+            self._add(context)
 
     def renew(self) -> None:
         """Load the certificate in force, issuing the next one at half its life."""
         with self._lock:
-            if self._context is not None:
-                self._renew(self._context)
+            if self._contexts:
+                certificate = self._young() or self._issue()
+                if certificate != self._loaded:
+                    for context in self._contexts:
+                        self._load(context, certificate)
+                    self._loaded = certificate
 
-    def _renew(self, context: ssl.SSLContext) -> None:
-        certificate = self._young() or self._issue()
-        if certificate == self._loaded:
-            return
+    def _add(self, context: ssl.SSLContext) -> None:
+        if self._loaded is None:
+            self._loaded = self._young() or self._issue()
+        self._load(context, self._loaded)
+        self._contexts.append(context)
+
+    def _load(self, context: ssl.SSLContext, certificate: bytes) -> None:
         chain = "".join(map(ssl.DER_cert_to_PEM_cert, (certificate, self._issuer.certificate)))
         self._authority.keystore.load_into(context, HOST_KEY, chain.encode("ascii"))
-        self._loaded = certificate
 
     def _young(self) -> bytes | None:
         info = ensure_host_key(self._authority.keystore)
@@ -76,7 +87,12 @@ class AuthorityLink:
         )
         found = [item.der for item in self._authority.store.search_certificates(query).items]
         now = self._authority.clock.now()
-        young = [der for der in found if der is not None and now < half_life(der)]
+        names = own_names(self._host)
+        young = [
+            der
+            for der in found
+            if der is not None and now < half_life(der) and names <= names_in(der)
+        ]
         return max(young, key=_end_of, default=None)
 
     def _issue(self) -> bytes:
@@ -86,7 +102,7 @@ class AuthorityLink:
                 spki=ensure_host_key(authority.keystore).public_key,
                 subject=(("CN", self._host),),
                 requester=SYSTEM_ACTOR,
-                alternative_names=(host_name(self._host),),
+                alternative_names=tuple(sorted(own_names(self._host), key=str)),
             ),
             profile=authority.profiles["device"],
             issuer=self._issuer,

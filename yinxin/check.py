@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Self
 
 from ca.check_fault import Fault, IssuerFacts, fault
 from ca.check_links import pair_faults, profile_faults, request_faults
@@ -17,8 +17,12 @@ from ca.check_status import status_faults
 from ca.lint_subject import Subject
 from ca.profiles import CertificateProfile
 from ca.sqlcheck import Row, SQLCheckSource
+from ca.sqlstore import SQLCertificateStore
 from ca.store import CertificateRecord
+from core.audit_sql import SQLAuditLog
+from core.db import Database
 from core.errors import Malformed
+from crl.sqlstore import SQLCRLStore
 from yinxin.check_audit import AuditTrail
 from yinxin.check_issuers import CheckedIssuers
 
@@ -60,6 +64,12 @@ class Check:
         self._issuers = issuers
         self._trail = trail
         self._rules = rules
+
+    @classmethod
+    def over(cls, database: Database, audit: SQLAuditLog, rules: Rules) -> Self:
+        """Put one together over the tables of a database."""
+        issuers = CheckedIssuers(SQLCertificateStore(database), SQLCRLStore(database))
+        return cls(SQLCheckSource(database), issuers, AuditTrail(audit), rules)
 
     def run(self, span: Span, *, report: Report, progress: Progress) -> None:
         """Check everything once; rows at or below `span.after` were checked before."""

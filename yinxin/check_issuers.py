@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from cryptography import x509
@@ -14,7 +15,7 @@ from ca.lint_subject import read_certificate
 from ca.reasons import RevocationReason
 from ca.serials import to_hex
 from ca.sqlcheck import SQLCheckSource
-from ca.store import CertificateRecord, IssuerRecord, IssuerStore
+from ca.store import CertificateRecord, IssuerRecord, IssuerStore, Outside
 from core import der
 from core.errors import InvalidSignature, Malformed, Refused
 from crl.store import CRLRecord, CRLStore
@@ -38,6 +39,7 @@ class CheckedIssuers:
         self._records: Mapping[str, IssuerRecord] = {
             record.name: record for record in issuers.list_issuers()
         }
+        self._outside = issuers.list_outside()
         self._facts: dict[str, IssuerFacts] = {}
         self._lists: dict[str, _List] = {}
 
@@ -82,15 +84,19 @@ class CheckedIssuers:
         )
 
     def _chain_faults(self, name: str) -> Iterator[Fault]:
-        record, above = self._records[name], self._records[name]
+        record, outside = self._records[name], self._outside.get(name, Outside()).above
+        path = (record.certificate, *outside)
+        path = (*path, path[-1])  # a root, ours or an outside one, signs itself
         if record.parent is not None:
             parent = self._records.get(record.parent)
             if parent is None:
                 yield Fault("chain", name, "", f"its issuer {record.parent} is unknown")
                 return
-            above = parent
-        if not _is_signed_by(record.certificate, above.certificate):
-            yield Fault("chain", name, "", f"{above.name} did not sign its certificate")
+            path = (record.certificate, parent.certificate)
+        for below, above in pairwise(path):
+            if not _is_signed_by(below, above):
+                by = record.parent or ("an outside CA" if outside else name)
+                yield Fault("chain", name, "", f"{by} did not sign its certificate")
 
     def _list_faults(self, name: str, source: SQLCheckSource) -> Iterator[Fault]:
         current = self._crls.find_current(name)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from core.peer import check_fingerprints, check_peer_url
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -104,6 +106,36 @@ class HealthConfig(BaseModel):
     """The software keys are backed up in shares at least this often."""
     disk_warning_percent: int = Field(default=10, ge=1, le=90)
     """Less free space than this in the state directory's file system is a warning."""
+
+
+class RegistrationConfig(BaseModel):
+    """Registration authorities that run apart (`yinxin serve --role ra`)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    authority_url: str | None = None
+    """In the registration authority's own settings: the mutual-TLS port of the authority,
+    ``https://host:port``, to which it brings its acts. None: the authority fetches them."""
+    authority_keys: tuple[str, ...] = ()
+    """In the registration authority's own settings: which keys the authority may show. What
+    `yinxin host key` prints there, one for each of its nodes."""
+    review_changes: bool = False
+    """At a registration authority: revocation, freezing and unfreezing wait for a reviewer, too.
+    Needed where a review rule of the authority asks for a second person."""
+    exchange_seconds: int = Field(default=5, ge=1, le=3_600)
+    """How often acts are brought or fetched."""
+    timeout_seconds: float = Field(default=10, ge=0.1, le=60)
+    """How long one end waits for the other."""
+
+    @field_validator("authority_url")
+    @classmethod
+    def _is_address(cls, value: str | None) -> str | None:
+        return None if value is None else check_peer_url(value)
+
+    @field_validator("authority_keys")
+    @classmethod
+    def _are_fingerprints(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return check_fingerprints(value)
 
 
 class FirstStartConfig(BaseModel):

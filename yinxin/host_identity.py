@@ -16,7 +16,7 @@ from typing import Final
 from cryptography import x509
 
 from authn.answers import parse_certificates
-from ca.altnames import encode_alternative_names, host_name
+from ca.altnames import AlternativeName, encode_alternative_names, host_name
 from ca.names import check_attributes, encode_name
 from ca.tbs import parse_tbs
 from core import der
@@ -137,6 +137,22 @@ def half_life(certificate: bytes) -> datetime:
     parsed = x509.load_der_x509_certificate(certificate)
     begin, end = parsed.not_valid_before_utc, parsed.not_valid_after_utc
     return begin + (end - begin) / 2
+
+
+def own_names(host: str) -> frozenset[AlternativeName]:
+    """Return our public name, and the names by which this machine reaches itself."""
+    texts = {host, "localhost", "127.0.0.1"}
+    return frozenset(host_name(text) for text in texts)
+
+
+def names_in(certificate: bytes) -> frozenset[AlternativeName]:
+    """Return the host names of a certificate."""
+    parsed = x509.load_der_x509_certificate(certificate)
+    value = parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    addresses = value.get_values_for_type(x509.IPAddress)
+    return frozenset(
+        host_name(str(text)) for text in (*value.get_values_for_type(x509.DNSName), *addresses)
+    )
 
 
 def _require_signed(below: bytes, above: bytes) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from authn.purge import purge_all_expired
 from ca.selfrenewal import SelfRenewal
 from core.jobs import Job
+from yinxin.registrars import RegistrarDesk
+from yinxin.settings import Settings
 from yinxin.tls import ServerTLS
 from yinxin.wiring import Ground, Service
 
@@ -86,3 +88,8 @@ def local_jobs(service: Service, tls: ServerTLS) -> tuple[Job, ...]:
         Job("tls-renewal", 3600, tls.renew),
         Job("link-renewal", 3600, service.link.renew),
     )
+
+
+def registrar_jobs(settings: Settings, registrars: RegistrarDesk) -> tuple[Job, ...]:
+    """Return the rounds to registration authorities that do not call."""
+    return (Job("registrars", settings.registration.exchange_seconds, registrars.collect),)

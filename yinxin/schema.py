@@ -20,6 +20,7 @@ import ca.tables_notices
 import ca.tables_organisations
 import ca.tables_pickup
 import ca.tables_profiles
+import ca.tables_registrars
 import ca.tables_subjects
 import core.audit_tables
 import core.control_tables
@@ -42,6 +43,7 @@ DECLARED_IN = (
     ca.tables_notices,
     ca.tables_pickup,
     ca.tables_organisations,
+    ca.tables_registrars,
     ca.tables_subjects,
     crl.tables,
     crl.tables_publication,

@@ -8,11 +8,12 @@ from pathlib import Path
 from yinxin.hardening import refuse_core_dumps
 from yinxin.roles.ca import serve_authority
 from yinxin.roles.km import serve_centre
+from yinxin.roles.ra import serve_desk
 from yinxin.roles.say import say
 from yinxin.settings import Settings
 from yinxin.state import HostRole, claim_role, hold, prepare_state
 
-_ROLES = {HostRole.CA: serve_authority, HostRole.KM: serve_centre}
+_ROLES = {HostRole.CA: serve_authority, HostRole.KM: serve_centre, HostRole.RA: serve_desk}
 
 
 def serve(settings: Settings, directory: Path, role: HostRole) -> None:

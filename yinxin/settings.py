@@ -32,6 +32,7 @@ from yinxin.config import (
     FirstStartConfig,
     HealthConfig,
     LogConfig,
+    RegistrationConfig,
     ServerConfig,
 )
 
@@ -67,6 +68,7 @@ class Settings(BaseModel):
     keystore: KeystoreConfig = KeystoreConfig()
     key_management: KeyManagementConfig = KeyManagementConfig()
     ca: CAConfig
+    registration: RegistrationConfig = RegistrationConfig()
     bulk: BulkConfig = BulkConfig()
     revocation: RevocationConfig = RevocationConfig()
     publication: PublicationConfig = PublicationConfig()

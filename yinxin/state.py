@@ -23,6 +23,8 @@ class HostRole(StrEnum):
     """The authority; with its own key management centre unless that runs apart."""
     KM = "km"
     """A key management centre, for one authority."""
+    RA = "ra"
+    """A registration authority, for one authority."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ from typing import Final
 
 from cryptography import x509
 
-from ca.altnames import AlternativeName, host_name
 from ca.contents import IssuanceRequest
 from ca.issuance import issue_certificate
 from ca.issuer import Issuer
@@ -22,7 +21,7 @@ from keystore import keyref
 from keystore.algorithms import KeyAlgorithm
 from keystore.keyref import KeyRef
 from yinxin.first_start import Authority
-from yinxin.host_identity import half_life
+from yinxin.host_identity import half_life, names_in, own_names
 from yinxin.wiring import Service
 
 _ISSUER: Final = "rsa-issuing"
@@ -64,7 +63,7 @@ class ServerTLS:
                 spki_fingerprint=hashlib.sha256(info.public_key).hexdigest(),
             )
             for record in self._authority.store.search_certificates(query).items:
-                if record.der is not None and _names(self._host) <= _names_in(record.der):
+                if record.der is not None and own_names(self._host) <= names_in(record.der):
                     yield info.ref, record.der
 
     def _issued_by(self, certificate: bytes) -> Issuer:
@@ -86,7 +85,7 @@ class ServerTLS:
                 spki=info.public_key,
                 subject=(("CN", self._host),),
                 requester=SYSTEM_ACTOR,
-                alternative_names=tuple(sorted(_names(self._host), key=str)),
+                alternative_names=tuple(sorted(own_names(self._host), key=str)),
             ),
             profile=authority.profiles["tls-server"],
             issuer=self._issuers[_ISSUER],
@@ -96,21 +95,6 @@ class ServerTLS:
             clock=authority.clock,
         )
         return ref, issued.der
-
-
-def _names(host: str) -> frozenset[AlternativeName]:
-    """Return our public name, and the names by which this machine reaches itself."""
-    texts = {host, "localhost", "127.0.0.1"}
-    return frozenset(host_name(text) for text in texts)
-
-
-def _names_in(certificate: bytes) -> frozenset[AlternativeName]:
-    parsed = x509.load_der_x509_certificate(certificate)
-    value = parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    addresses = value.get_values_for_type(x509.IPAddress)
-    return frozenset(
-        host_name(str(text)) for text in (*value.get_values_for_type(x509.DNSName), *addresses)
-    )
 
 
 def _end_of(pair: tuple[KeyRef, bytes]) -> datetime:

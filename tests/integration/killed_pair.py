@@ -54,6 +54,7 @@ class Service:
         keystore = SoftwareKeyBackend.open(
             directory / "keys", lambda: b"passphrase", parameters=parameters
         )
+        self.keystore = keystore
         self.audit, self.profiles = SQLAuditLog(self.database, clock=clock), load_profiles()
         self.audit.initialise()
         self.store = SQLCertificateStore(self.database)

@@ -107,3 +107,7 @@ def test_a_long_file_is_taken_and_one_that_is_too_long_is_not(
     with pytest.raises(subprocess.CalledProcessError) as refused:
         ask("check", tmp_path / "people.csv", *words)
     assert "more than 10000 rows" in refused.value.stderr
+
+
+def test_the_re_audit_finds_nothing(service: Service) -> None:
+    assert "no fault" in service.yinxin("check")

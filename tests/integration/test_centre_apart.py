@@ -20,7 +20,7 @@ import pytest
 
 from keystore import pem, sm2, sm2_forms
 from keystore.envelope_opening import open_for_holder
-from tests.hosts import Caller, Said, issue, key_management_apart
+from tests.hosts import Caller, Said, check_doors, issue, key_management_apart
 from tests.service import Service, yinxin
 
 
@@ -273,3 +273,19 @@ def test_a_state_belongs_to_one_role_and_says_what_is_missing(world: World, tmp_
     environment = world.authority.environment | {"YINXIN_KEY_MANAGEMENT__CENTRE_KEYS": "[]"}
     done = yinxin("config", environment=environment, check=False)
     assert "go together" in done.stderr
+
+
+def test_the_doors_of_the_centre_open_to_their_own_roles_only(world: World) -> None:
+    recovery = "/api/v1/key-management/recoveries/{recovery_id}"
+    check_doors(
+        world.centre,
+        {
+            "GET /api/v1/key-management/pools": {"key", "audit"},
+            "POST /api/v1/key-management/recoveries": {"judicial"},
+            "GET /api/v1/key-management/recoveries": {"key", "business", "judicial", "audit"},
+            f"GET {recovery}": {"key", "business", "judicial", "audit"},
+            f"POST {recovery}/approve": {"key"},
+            f"POST {recovery}/reject": {"key"},
+            f"POST {recovery}/deliver": {"business", "judicial"},
+        },
+    )

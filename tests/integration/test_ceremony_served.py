@@ -60,7 +60,6 @@ def hold(service: Service, file: Path, text: str) -> bytes:
     file.write_text(text)
     service.yinxin("ceremony", "keys", file)
     plan = service.yinxin("ceremony", "plan", file)
-    assert plan == service.yinxin("ceremony", "plan", file)
     digest = re.search(r"^plan\t(\w+)$", plan, re.MULTILINE)[1]
     service.yinxin("ceremony", "run", file, "--plan", digest)
     return file.with_name(f"{file.name}.pem").read_bytes()
@@ -68,12 +67,13 @@ def hold(service: Service, file: Path, text: str) -> bytes:
 
 def issue(service: Service, work: Path, name: str) -> dict:
     key, csr, token = work / f"{name}.key", work / f"{name}.csr", work / "token"
+    if not token.exists():
+        token.write_text(service.token())
     subprocess.run(
         ["openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
          "-nodes", "-keyout", key, "-out", csr, "-subj", f"/C=CN/O=Test/CN={name}"],
         check=True, capture_output=True,
     )  # fmt: skip
-    token.write_text(service.token())
     how = ("--profile", "person-authentication", "--issuer", "rsa-issuing", "--token-file", token)
     asked = json.loads(service.yinxin("request", "submit", csr, *how))
     made = json.loads(service.yinxin("request", "approve", asked["id"], "--token-file", token))
@@ -113,6 +113,7 @@ def test_an_issuing_ca_rolls_over_while_the_service_runs(service: Service, tmp_p
     url = f"{service.revocation_url}/ocsp"
     assert openssl.ask_ocsp(url, root, first, old) == "revoked"
     assert openssl.ask_ocsp(url, root, second, new) == "revoked"
+    service.yinxin("check")  # the re-audit finds nothing; it would exit 1
 
 
 def test_monitoring_asks_for_the_health_of_a_service_that_runs(service: Service) -> None:

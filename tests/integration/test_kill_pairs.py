@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from ca.check_fault import Fault
+from ca.sqlcheck import SQLCheckSource
 from ca.store import CertificateQuery, CertificateState
 from core.clock import SystemClock
 from core.db import metadata, open_database
@@ -17,6 +19,7 @@ from keystore.envelope import decode_enveloped_key, open_envelope
 from keystore.escrow.store import KeyState
 from tests.fakes.clock import FakeClock
 from tests.integration.killed_pair import HOLDER, STEPS, Service
+from yinxin.check import Check, Rules, Span
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -55,7 +58,17 @@ def test_a_pair_is_whole_or_absent_and_finished_with_its_own_key(tmp_path: Path,
     assert len(owners) == len(set(owners)) == 2
     counted = service.km.centre.count_keys()
     assert (counted[KeyState.STANDBY], counted[KeyState.IN_USE]) == (2, 2)
+    assert _faults(service) == []
     service.database.close()
+
+
+def _faults(service: Service) -> list[Fault]:
+    found: list[Fault] = []
+    newest = SQLCheckSource(service.database).newest()
+    Check.over(service.database, service.audit, Rules(service.profiles)).run(
+        Span(0, newest), report=found.append, progress=lambda _after, _count: None
+    )
+    return found
 
 
 def _keys(service: Service) -> dict[str, str | None]:

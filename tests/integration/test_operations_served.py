@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
+from core.errors import Forbidden
 from keystore import pem, sm2
 from keystore.envelope import decode_enveloped_key, open_envelope
 from tests.service import Service
+from yinxin.cli.client import Client
 
 
 @pytest.fixture(scope="module")
@@ -114,3 +116,42 @@ def test_a_rekey_and_a_loss_by_the_command_line(
     again = ask("certificate", "reissue", "sm2-issuing", new, "--reason", "keyCompromise")
     assert ask("request", "approve", again["id"])["state"] == "awaiting-pickup"
     assert ask("certificate", "show", "sm2-issuing", new)["reason"] == "keyCompromise"
+
+
+def test_a_holder_shows_the_certificate_in_tls_to_renew_and_to_freeze_it(
+    service: Service, work: Path, ask: Callable[..., dict]
+) -> None:
+    key, csr = work / "li.key", work / "li.csr"
+    subprocess.run(
+        ["openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+         "-nodes", "-keyout", key, "-out", csr, "-subj", "/C=CN/O=Test/CN=li"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    words = ("--profile", "person-authentication", "--issuer", "rsa-issuing", "--days", "10")
+    entered = ask("request", "submit", csr, *words)
+    serial = ask("request", "approve", entered["id"])["certificate"]["serial"]
+    own = work / "li.pem"
+    pem_text = service.yinxin(
+        "certificate", "fetch", "rsa-issuing", serial, "--token-file", work / "token"
+    )
+    own.write_text(f"{pem_text}\n{key.read_text()}")
+    where = f"https://localhost:{service.mutual_tls_port}"
+    words = ("renewal", "--client-certificate", own, "--server", where, "--out", work / "new.pem")
+    assert "is pending: repeat this later" in service.yinxin(*words)
+    waiting = ask("request", "list", "--state", "pending")["items"]
+    (renewal,) = [item for item in waiting if item["operation"] == "renew"]
+    ask("request", "approve", renewal["id"])
+    service.yinxin(*words)
+    new = x509.load_pem_x509_certificates((work / "new.pem").read_bytes())[0]
+    told = ask("certificate", "history", "rsa-issuing", serial)
+    assert [int(one["serial"], 16) for one in told["after"]] == [new.serial_number]
+    assert told["request"]["requester"] == "business"
+
+    client = Client(where, None, service.root, own)
+    mine = client.get_json("/my/certificates")
+    assert [int(one["serial"], 16) for one in mine] == [new.serial_number, int(serial, 16)]
+    assert client.get_json(f"/my/certificates/rsa-issuing/{serial}/recoveries") == []
+    lost = client.post(f"/my/certificates/rsa-issuing/{serial}/report-lost", {})
+    assert (lost["provisional"], lost["requester"]) == (True, f"holder:rsa-issuing/{serial}")
+    with pytest.raises(Forbidden, match="is held"):
+        client.get_json("/my/certificates")

@@ -228,6 +228,10 @@ def test_no_encryption_key_is_in_clear_in_the_state_or_the_log(
             assert secret not in said
 
 
+def test_the_re_audit_finds_nothing(service: Service) -> None:
+    assert "no fault" in service.yinxin("check")
+
+
 def _copy(path: Path) -> Path:
     other = path.with_name(f"{path.name}-again")
     other.write_bytes(path.read_bytes())

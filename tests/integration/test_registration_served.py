@@ -142,3 +142,7 @@ def test_the_owner_of_the_state_can_let_somebody_in_again(
     assert right["granted_by"].startswith("local:")
     ask("business", "right", "revoke", right["id"])
     assert ask("business", "right", "list", "--operator", "zhao")["items"] == []
+
+
+def test_the_re_audit_finds_nothing(service: Service) -> None:
+    assert "no fault" in service.yinxin("check")

@@ -1,7 +1,7 @@
 """The command line: ``yinxin``.
 
 Commands that open the state directory (serve, config, audit, check, crl, user, client, token, key,
-host) act for whoever owns that directory. Commands on certificates (request, bulk, certificate,
+host, ra) act for whoever owns that directory. Commands on certificates (request, bulk, certificate,
 issuer, profile, recovery, pool, proposal, organisation, right, review-rule) call the API of a
 running service and have the rights of the token they are given.
 """
@@ -37,6 +37,7 @@ from yinxin.cli.operations import OPERATION_COMMANDS
 from yinxin.cli.organisations import ORGANISATION_COMMANDS
 from yinxin.cli.profiles import PROFILE_COMMANDS
 from yinxin.cli.publication import PUBLICATION_COMMANDS
+from yinxin.cli.ra import RA_COMMANDS
 from yinxin.cli.replacements import REPLACEMENT_COMMANDS
 from yinxin.cli.requests import REQUEST_COMMANDS
 from yinxin.cli.reviews import REVIEW_COMMANDS
@@ -91,6 +92,7 @@ for command in (
     *PROFILE_COMMANDS,
     *CEREMONY_COMMANDS,
     *HOST_COMMANDS,
+    *RA_COMMANDS,
     *OPERATION_COMMANDS,
     *NOTICE_COMMANDS,
     *PUBLICATION_COMMANDS,

@@ -15,14 +15,12 @@ from typing import Final
 import click
 
 from ca.check_fault import KINDS, Fault
+from ca.liveprofiles import LiveProfiles
 from ca.profiles import load_profiles
 from ca.sqlcheck import SQLCheckSource
-from ca.sqlstore import SQLCertificateStore
+from ca.sqlprofiles import SQLProfileStore
 from core.errors import Malformed
-from crl.sqlstore import SQLCRLStore
 from yinxin.check import Check, Rules, Span
-from yinxin.check_audit import AuditTrail
-from yinxin.check_issuers import CheckedIssuers
 from yinxin.cli.context import Invocation
 from yinxin.cli.files import read_octets
 from yinxin.wiring import Ground
@@ -44,7 +42,7 @@ from yinxin.wiring import Ground
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @click.make_pass_decorator(Invocation)
-def check(
+def re_audit(
     invocation: Invocation,
     *,
     since: datetime | None,
@@ -75,10 +73,12 @@ def _run(
     as_json: bool,
 ) -> Counter[str]:
     settings = ground.settings.ca
-    rules = Rules(
-        load_profiles(settings.profiles_directory), frozenset(settings.lint_accepted), every
+    profiles = LiveProfiles(
+        load_profiles(settings.profiles_directory),
+        SQLProfileStore(ground.database),
+        clock=ground.clock,
     )
-    issuers = CheckedIssuers(SQLCertificateStore(ground.database), SQLCRLStore(ground.database))
+    rules = Rules(profiles, frozenset(settings.lint_accepted), every)
     found = progress.found
 
     def report(one: Fault) -> None:
@@ -103,9 +103,8 @@ def _run(
             if shown is not None:
                 shown.update(count)
 
-        Check(source, issuers, AuditTrail(ground.audit), rules).run(
-            progress.span, report=report, progress=moved
-        )
+        check = Check.over(ground.database, ground.audit, rules)
+        check.run(progress.span, report=report, progress=moved)
     return found
 
 
@@ -161,4 +160,4 @@ class _Progress:
             self._cursor.unlink(missing_ok=True)
 
 
-CHECK_COMMANDS: Final = (check,)
+CHECK_COMMANDS: Final = (re_audit,)

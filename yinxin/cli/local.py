@@ -23,7 +23,7 @@ from yinxin.state import HostRole
     type=click.Choice([str(role) for role in HostRole]),
     default=str(HostRole.CA),
     show_default=True,
-    help="ca: the authority; km: a key management centre of its own.",
+    help="ca: the authority; km: a key management centre, ra: a registration authority apart.",
 )
 @local
 def serve(invocation: Invocation, *, role: str) -> None:

@@ -12,8 +12,9 @@ from crl.ocsp.server import OCSPListener
 from yinxin import app, server
 from yinxin.auditing import export_runner
 from yinxin.first_start import ensure_administrators
-from yinxin.jobs import bulk_jobs, local_jobs, outward_jobs, periodic_jobs
+from yinxin.jobs import bulk_jobs, local_jobs, outward_jobs, periodic_jobs, registrar_jobs
 from yinxin.organisations import ensure_rights
+from yinxin.registrars import RegistrarDesk
 from yinxin.roles.say import say, say_links
 from yinxin.settings import Settings
 from yinxin.state import State
@@ -48,8 +49,9 @@ def serve_authority(settings: Settings, state: State) -> None:
 
         trust_issuers()
         service.issuers.listen(trust_issuers)
-        tls = ServerTLS(service, contexts)
+        tls = ServerTLS(service, contexts[:1])
         tls.renew()
+        service.link.serve_in(contexts[1])
         links = ensure_administrators(ground.administration)
         ensure_rights(
             ground.registration,
@@ -73,9 +75,15 @@ def serve_authority(settings: Settings, state: State) -> None:
         stack.callback(service.bulk.worker.stop)
         outward = JobRunner(ground.database, outward_jobs(service), clock=ground.clock)
         stack.callback(outward.stop)
+        registrars = RegistrarDesk.assemble(service)
+        # A thread of its own: a registration authority that hangs must not delay a CRL.
+        rounds = JobRunner(
+            ground.database, registrar_jobs(settings, registrars), clock=ground.clock
+        )
+        stack.callback(rounds.stop)
         listeners = (
             server.Listener(sockets[0], app.make_control_app(service), tls=contexts[0]),
-            server.Listener(sockets[1], app.make_machine_app(service), tls=contexts[1]),
+            server.Listener(sockets[1], app.make_machine_app(service, registrars), tls=contexts[1]),
             server.Listener(
                 sockets[2],
                 app.make_revocation_app(service),
@@ -88,6 +96,7 @@ def serve_authority(settings: Settings, state: State) -> None:
             exports.start()
             bulk.start()
             outward.start()
+            rounds.start()
             _announce(settings, state, links)
 
         server.run(listeners, started=started)

@@ -6,23 +6,16 @@ authority. What it tells the authority is in `keystore.escrow.routes_authority`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Self
 
-from fastapi import Request
-from typing_extensions import override
-
 import keystore.escrow.routes
 from authn.assembly import Provider
-from authn.certlogin import CertificateVerifier, VerifiedCertificate
 from core.audit_export import AuditExporter
-from core.errors import Misconfigured, Refused
-from core.http import CLIENT_CERTIFICATE
+from core.errors import Misconfigured
 from core.jobs import Job, JobRunner
 from core.observe import configure_logging
-from core.peer import require_key
 from keystore.escrow.routes_authority import make_authority_router
 from keystore.registry import KeyStore
 from yinxin import server
@@ -35,21 +28,11 @@ from yinxin.host_identity import HostIdentity, read_identity
 from yinxin.jobs import common_jobs
 from yinxin.key_management import Centre
 from yinxin.keys import open_keys
+from yinxin.roles.beside import NoCertificateLogin, only
 from yinxin.roles.say import say, say_links
 from yinxin.settings import Settings
 from yinxin.state import State
 from yinxin.wiring import Ground, open_ground
-
-
-class NoCertificateLogin(CertificateVerifier):
-    """A host that is not the authority cannot say whether a certificate holds now."""
-
-    @override
-    def verify_login_certificate(
-        self, der: bytes, *, intermediates: Sequence[bytes] = ()
-    ) -> VerifiedCertificate:
-        """Raises `Refused`."""
-        raise Refused("this service does not log in with certificates")
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,19 +150,12 @@ def make_authority_app(service: CentreService) -> Any:
     management = service.management
     app.include_router(
         make_authority_router(
-            management.centre, management.recoveries, require_authority=_only(keys)
+            management.centre,
+            management.recoveries,
+            require_authority=only(keys, what="the authority of this key management centre"),
         )
     )
     return limited(app, service.ground)
-
-
-def _only(keys: frozenset[str]) -> Callable[[Request], str]:
-    def require_authority(request: Request) -> str:
-        shown = request.scope.get(CLIENT_CERTIFICATE)
-        certificate = shown if isinstance(shown, bytes) else None
-        return require_key(certificate, keys, what="the authority of this key management centre")
-
-    return require_authority
 
 
 def _require_settings(settings: Settings) -> None:

@@ -140,6 +140,12 @@ def test_a_profile_that_is_not_a_cas_is_refused(desk: Desk) -> None:
         desk.plan(ceremony, desk.draw(ceremony))
 
 
+def test_a_validity_beyond_the_profile_is_refused(desk: Desk) -> None:
+    ceremony = file(ISSUING, not_before="2026-11-22T00:00:00Z", not_after="2041-11-19T00:00:00Z")
+    with pytest.raises(ProfileViolation, match="allows 5475 days"):
+        desk.plan(ceremony, desk.draw(ceremony))
+
+
 def test_an_issuing_ca_does_not_make_another(desk: Desk) -> None:
     ceremony = file(ISSUING, issuer='"rsa-issuing"')
     with pytest.raises(ProfileViolation, match="issued by root"):

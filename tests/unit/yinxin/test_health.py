@@ -125,6 +125,8 @@ def test_a_pool_below_its_minimum_is_found(service: Service) -> None:
 
 def test_events_without_a_checkpoint_are_found(service: Service) -> None:
     with service.ground.database.transaction() as connection:
+        # Whoever holds the database file can do that: the trigger is no lock against them.
+        connection.exec_driver_sql("DROP TRIGGER audit_checkpoints_stay")
         connection.execute(delete(audit_checkpoints))
     pass_time(service, hours=1)
     assert "since 2026-11-22" in found(service)["audit-checkpoint"].says

@@ -1,0 +1,138 @@
+"""Single requests over HTTPS on PostgreSQL: certificates for each second of the server's processor.
+
+    PYTHONPATH=. .venv/bin/python benchmarks/requests_http.py [CERTIFICATES] [CALLERS]
+
+Starts `yinxin serve` on a PostgreSQL of its own, and callers in processes of their own that keep
+their connections: each submits CSRs of its own keys (SM2) under a profile that needs no approval,
+and reads the certificate's serial number from the answer. Every request is authenticated, checked
+against the rights of its caller, linted, audited and durable.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import multiprocessing
+import os
+import ssl
+import sys
+import tempfile
+import time
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from ca.names import encode_name
+from core import der
+from keystore import sm2
+from keystore.algorithms import SignatureAlgorithm
+from tests import postgres
+from tests.service import Service
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def csr(name: str, key: sm2.PrivateKey) -> str:
+    info = der.sequence(
+        b"\x02\x01\x00", encode_name((("CN", name),)), key.public_key, der.wrap(0xA0)
+    )
+    octets = der.signed_object(info, SignatureAlgorithm.SM2_SM3.identifier, key.sign(info))
+    return ssl.DER_cert_to_PEM_cert(octets).replace("CERTIFICATE", "CERTIFICATE REQUEST")
+
+
+def bodies(caller: int, count: int) -> list[bytes]:
+    return [
+        json.dumps(
+            {
+                "csr": csr(f"device-{caller}-{n}.example.test", sm2.PrivateKey.generate()),
+                "profile": "device-at-once",
+                "issuer": "sm2-issuing",
+            }
+        ).encode()
+        for n in range(count)
+    ]
+
+
+def call(caller: int, count: int, service: Service, *, token: str, barrier: Any) -> None:
+    """One caller: one connection."""
+    given = bodies(caller, count)
+    connection = http.client.HTTPSConnection(
+        "localhost",
+        service.https_port,
+        context=ssl.create_default_context(cafile=service.root),
+    )
+    connection.connect()
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    barrier.wait()
+    barrier.wait()
+    for body in given:
+        connection.request("POST", "/api/v1/requests", body, headers)
+        answer = connection.getresponse()
+        said = json.loads(answer.read())
+        if answer.status != 201 or not said["certificate"]["serial"]:
+            sys.exit(f"{answer.status}: {said}")
+
+
+def signature() -> float:
+    """Milliseconds of processor that one SM2 signature costs here and now."""
+    key = sm2.PrivateKey.generate()
+    start = time.process_time()
+    for number in range(500):
+        key.sign(b"%d" % number)
+    return 2 * (time.process_time() - start)
+
+
+def processor(pid: int) -> float:
+    """Seconds of processor that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def main(count: int, callers: int) -> None:
+    with tempfile.TemporaryDirectory() as directory, postgres.server() as url:
+        profiles = Path(directory) / "profiles"
+        profiles.mkdir()
+        device = resources.files("ca").joinpath("profile_data/device.toml").read_text()
+        at_once = device.replace('"device"', '"device-at-once"', 1)
+        (profiles / "at-once.toml").write_text("needs_approval = false\n" + at_once)
+        service = Service(
+            Path(directory) / "var",
+            {
+                "YINXIN_DATABASE__URL": postgres.fresh_database(url, "benchmark"),
+                "YINXIN_CA__PROFILES_DIRECTORY": str(profiles),
+            },
+        ).start()
+        token = service.token()
+        barrier = multiprocessing.Barrier(callers + 1)
+        each = count // callers
+        made = [
+            multiprocessing.Process(
+                target=call,
+                args=(n, each, service),
+                kwargs={"token": token, "barrier": barrier},
+            )
+            for n in range(callers)
+        ]
+        for one in made:
+            one.start()
+        barrier.wait()
+        before, start = processor(service.process.pid), time.monotonic()
+        barrier.wait()
+        for one in made:
+            one.join()
+        wall = time.monotonic() - start
+        signing = signature()
+        used = processor(service.process.pid) - before
+        service.stop()
+        if any(one.exitcode for one in made):
+            sys.exit("a caller was refused")
+        done = each * callers
+        print(f"{done} certificates, {callers} connections: {done / wall:.0f}/s by the clock,")
+        print(f"{1000 * used / done:.2f} ms of the server's processor each: ", end="")
+        print(f"{done / used:.0f} a second of one core")
+        print(f"one SM2 signature: {signing:.2f} ms in the same minute")
+
+
+if __name__ == "__main__":
+    given = [int(word) for word in sys.argv[1:3]]
+    main(*(given + [3000, 16][len(given) :]))

@@ -1,0 +1,103 @@
+"""`ca.desk.DeskStore` in SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import case, insert, select
+from sqlalchemy import update as sql_update
+from sqlalchemy.exc import IntegrityError
+
+from ca.desk import DeskPage, DeskRecord, DeskState
+from ca.operations import Operation
+from ca.sqlorganisations import in_scope
+from ca.tables_registrars import desk_acts
+from core.db import Database
+from core.errors import Conflict, Malformed
+
+_D = desk_acts.c
+_COPIED: Final = (
+    *("id", "profile", "organisation_id", "body", "requester", "created_at", "decided_by"),
+    *("decided_at", "comment", "answered_at", "outcome", "issuer", "serial"),
+)
+
+
+class SQLDeskStore:
+    """Acts on one database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, record: DeskRecord) -> None:
+        values = {name: getattr(record, name) for name in (*_COPIED, "state", "operation")}
+        try:
+            with self._database.transaction() as connection, connection.begin_nested():
+                connection.execute(insert(desk_acts).values(values))
+        except IntegrityError as error:
+            raise Conflict("the same request is being entered already") from error
+
+    def find(self, act_id: str) -> DeskRecord | None:
+        return self._first(_D.id == act_id)
+
+    def find_given(self, issuer: str, serial: str) -> DeskRecord | None:
+        given = (_D.issuer == issuer, _D.serial == serial, _D.operation == Operation.APPLY)
+        return self._first(*given)
+
+    def list_acts(
+        self,
+        *,
+        state: DeskState | None,
+        scope: frozenset[str] | None,
+        cursor: str | None,
+        limit: int,
+    ) -> DeskPage:
+        statement = select(desk_acts).order_by(_D.number.desc()).limit(limit + 1)
+        statement = statement.where(in_scope(_D.organisation_id, scope))
+        if state is not None:
+            statement = statement.where(_D.state == state)
+        if cursor is not None:
+            if not cursor.isascii() or not cursor.isdigit() or len(cursor) > 18:
+                raise Malformed("the cursor is not one that a page of this list gave")
+            statement = statement.where(_D.number < int(cursor))
+        with self._database.reading() as connection:
+            rows = connection.execute(statement).all()
+        more = str(rows[limit - 1].number) if len(rows) > limit else None
+        return DeskPage(tuple(_record(row) for row in rows[:limit]), more)
+
+    def list_sent(self, *, limit: int) -> Sequence[DeskRecord]:
+        applies = _D.operation == Operation.APPLY
+        turn = case((applies, _D.answered_at))  # a change of status never loses its turn
+        statement = (
+            select(desk_acts)
+            .where(_D.state == DeskState.SENT)
+            .order_by(applies, turn.is_not(None), turn, _D.number)
+            .limit(limit)
+        )
+        with self._database.reading() as connection:
+            return [_record(row) for row in connection.execute(statement)]
+
+    def change(
+        self, act_id: str, expected: DeskState, values: Mapping[str, str | datetime | None]
+    ) -> bool:
+        with self._database.transaction() as connection:
+            changed = connection.execute(
+                sql_update(desk_acts)
+                .where(_D.id == act_id, _D.state == expected)
+                .values(dict(values))
+            )
+            return changed.rowcount == 1
+
+    def _first(self, *conditions: Any) -> DeskRecord | None:
+        with self._database.reading() as connection:
+            row = connection.execute(select(desk_acts).where(*conditions)).first()
+        return None if row is None else _record(row)
+
+
+def _record(row: Any) -> DeskRecord:
+    return DeskRecord(
+        state=DeskState(row.state),
+        operation=Operation(row.operation),
+        **{name: getattr(row, name) for name in _COPIED},
+    )

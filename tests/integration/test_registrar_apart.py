@@ -1,0 +1,339 @@
+"""Registration authorities in processes of their own: one brings its acts, one has them fetched."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import signal
+import ssl
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from http.client import HTTPSConnection
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+
+from keystore import pem, sm2
+from keystore.envelope_opening import open_for_holder
+from tests.hosts import Caller, Said, certify, check_doors, issue
+from tests.service import Service, yinxin
+
+SHORT = {"YINXIN_REGISTRATION__EXCHANGE_SECONDS": "1", "YINXIN_REGISTRATION__TIMEOUT_SECONDS": "3"}
+
+
+@dataclass
+class Branch:
+    """A registration authority, and who works there."""
+
+    name: str
+    host: Service
+    operator: Caller
+    organisation: str
+    fingerprint: str
+
+    def enter(self, csr: str, profile: str = "device", **changes: Any) -> str:
+        body = {"csr": csr, "profile": profile, "issuer": "sm2-issuing"} | changes
+        return str(self.operator("POST", "/requests", body)["id"])
+
+    def approve(self, request_id: str) -> None:
+        self.operator("POST", f"/requests/{request_id}/approve", {})
+
+    def ended(self, request_id: str, seconds: float = 90) -> dict:
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            found = self.operator("GET", f"/requests/{request_id}")
+            if found["state"] not in ("pending", "sent"):
+                return found
+            time.sleep(0.2)
+        raise AssertionError(f"not answered: {found}")
+
+
+@dataclass
+class World:
+    authority: Service
+    business: Caller
+    work: Path
+    branches: dict[str, Branch]
+
+    def csr(self, name: str) -> str:
+        key, csr = self.work / "holder.key", self.work / f"{name}.csr"
+        words = ("-sm3", "-sigopt", "distid:1234567812345678", "-subj", f"/CN={name}")
+        subprocess.run(
+            ["openssl", "req", "-new", "-key", key, *words, "-out", csr],
+            check=True, capture_output=True,
+        )  # fmt: skip
+        return csr.read_text()
+
+
+def start_branch(world: World, name: str, *, pulled: bool) -> Branch:
+    known = json.dumps([world.authority.yinxin("host", "key")])
+    host = Service(
+        world.work / name, SHORT | {"YINXIN_REGISTRATION__AUTHORITY_KEYS": known}, role="ra"
+    )
+    if not pulled:
+        url = f"https://localhost:{world.authority.mutual_tls_port}"
+        host.environment |= {"YINXIN_REGISTRATION__AUTHORITY_URL": url}
+    fingerprint = certify(host, world.authority, world.work / f"certify-{name}")
+    root = world.business("GET", "/organisations")["items"][0]["id"]
+    city = {"parent": root, "level": "city", "name": name}
+    organisation = world.business("POST", "/organisations", city)["id"]
+    office = {"parent": organisation, "level": "department", "name": f"{name} office"}
+    world.business("POST", "/organisations", office)
+    words = ["--profile", "device", "--profile", "device-dual-signing"]
+    if pulled:
+        words += ["--url", f"https://localhost:{host.mutual_tls_port}"]
+    world.authority.yinxin(
+        "ra", "add", name, "--key", fingerprint, "--organisation", organisation, *words
+    )
+    host.start()
+    return Branch(name, host, Caller(host, "business"), organisation, fingerprint)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    work = tmp_path_factory.mktemp("registrars")
+    subprocess.run(
+        ["openssl", "genpkey", "-algorithm", "SM2", "-out", work / "holder.key"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    authority = Service(work / "ca", dict(SHORT)).start()
+    made = World(authority, Caller(authority, "business"), work, {})
+    for name, pulled in (("push", False), ("pull", True)):
+        made.branches[name] = start_branch(made, name, pulled=pulled)
+    yield made
+    for service in (authority, *(branch.host for branch in made.branches.values())):
+        if service.process is not None:
+            service.stop()
+
+
+@pytest.fixture(params=["push", "pull"])
+def branch(world: World, request: pytest.FixtureRequest) -> Branch:
+    return world.branches[request.param]
+
+
+def eventually(act: Callable[[], bool], seconds: float = 60) -> None:
+    until = time.monotonic() + seconds
+    while not act():
+        assert time.monotonic() < until, "it never happened"
+        time.sleep(0.2)
+
+
+def test_the_branch_of_the_tree_arrives_with_its_ids(world: World, branch: Branch) -> None:
+    def listed() -> list[dict]:
+        with suppress(Said):  # before the first exchange nobody has rights there
+            return branch.operator("GET", "/organisations")["items"]
+        return []
+
+    eventually(lambda: len(listed()) == 2)
+    theirs = world.business("GET", f"/organisations?under={branch.organisation}")["items"]
+    assert {item["id"]: item["name"] for item in listed()} == {
+        item["id"]: item["name"] for item in theirs
+    }
+
+
+def test_what_is_reviewed_here_is_issued_there_and_comes_back(world: World, branch: Branch) -> None:
+    request_id = branch.enter(world.csr(f"{branch.name}-one.example.test"))
+    assert branch.operator("GET", f"/requests/{request_id}")["state"] == "pending"
+    branch.approve(request_id)
+    given = branch.ended(request_id)
+    assert given["state"] == "done", given["comment"]
+    certificate = x509.load_pem_x509_certificates(given["chain"].encode())[0]
+    serial = given["certificate"]["serial"]
+    assert certificate.serial_number == int(serial, 16)
+    theirs = world.business("GET", f"/certificates/sm2-issuing/{serial}")
+    assert theirs["organisation_id"] == branch.organisation
+    assert theirs["requester"] == f"ra:{branch.name}:business"
+    actions = {"desk.entered", "desk.reviewed", "desk.answered"}
+    written = branch.host.yinxin("audit", "list", "--limit", "1000")
+    assert actions <= {json.loads(line)["action"] for line in written.splitlines()}
+    assert branch.host.yinxin("audit", "verify").startswith("whole: ")
+
+
+def test_a_pair_comes_back_with_its_key_enveloped(world: World, branch: Branch) -> None:
+    csr = world.csr(f"{branch.name}-two.example.test")
+    request_id = branch.enter(csr, "device-dual-signing")
+    branch.approve(request_id)
+    given = branch.ended(request_id)
+    assert given["state"] == "done", given["comment"]
+    text = (world.work / "holder.key").read_text()
+    opened = open_for_holder(base64.b64decode(given["enveloped_key"]), signing_key=text)
+    key = sm2.PrivateKey(pem.decode(opened.decode(), "PRIVATE KEY"))
+    assert key.public_key in pem.decode(
+        given["encryption_chain"].partition("-----END")[0] + "-----END CERTIFICATE-----\n",
+        "CERTIFICATE",
+    )
+
+
+def test_a_profile_that_is_not_its_own_is_refused_with_the_reason(
+    world: World, branch: Branch
+) -> None:
+    csr = world.csr("other.example.test")
+    names = {"alternative_names": ["dns:other.example.test"]}
+    request_id = branch.enter(csr, "tls-server", **names)
+    branch.approve(request_id)
+    refused = branch.ended(request_id)
+    assert refused["state"] == "refused"
+    assert refused["comment"].startswith(f"ra:{branch.name} lacks the right: apply")
+    assert "tls-server" in refused["comment"]
+
+
+def test_another_branch_is_refused_here_already(world: World, branch: Branch) -> None:
+    other = world.branches["pull" if branch.name == "push" else "push"].organisation
+    with pytest.raises(Said, match=r"40[34]") as refused:
+        branch.enter(world.csr("x.example.test"), organisation=other)
+    assert "organisation" in str(refused.value) or "right" in str(refused.value)
+
+
+def test_changes_of_status_go_through_the_desk_too(world: World, branch: Branch) -> None:
+    request_id = branch.enter(world.csr(f"{branch.name}-three.example.test"))
+    branch.approve(request_id)
+    serial = branch.ended(request_id)["certificate"]["serial"]
+    path = f"/certificates/sm2-issuing/{serial}"
+    states = []
+    for act, body in (("hold", {}), ("release", {}), ("revoke", {"reason": "superseded"})):
+        asked = branch.operator("POST", f"{path}/{act}", body)
+        assert branch.ended(asked["id"])["state"] == "done"
+        states.append(world.business("GET", path)["state"])
+    assert states == ["held", "issued", "revoked"]
+
+
+def test_a_certificate_of_another_branch_is_not_touched(world: World, branch: Branch) -> None:
+    csr = world.csr("root.example.test")
+    body = {"csr": csr, "profile": "device", "issuer": "sm2-issuing"}
+    request_id = world.business("POST", "/requests", body)["id"]
+    made = world.business("POST", f"/requests/{request_id}/approve", {})
+    serial = made["certificate"]["serial"]
+    path = f"/certificates/sm2-issuing/{serial}"
+    asked = branch.operator("POST", f"{path}/revoke", {"reason": "keyCompromise"})
+    refused = branch.ended(asked["id"])
+    assert refused["state"] == "refused"
+    assert f"ra:{branch.name} lacks the right: revoke" in refused["comment"]
+    assert world.business("GET", path)["state"] == "issued"
+
+
+def call(port: int, root: Path, shown: Path | None, path: str, body: object) -> tuple[int, dict]:
+    context = ssl.create_default_context(cafile=root)
+    if shown is not None:
+        context.load_cert_chain(shown)
+    with closing(HTTPSConnection("localhost", port, context=context, timeout=30)) as connection:
+        headers = {"Content-Type": "application/json"}
+        connection.request("POST", path, json.dumps(body), headers)
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
+
+
+def test_nobody_else_comes_to_the_counter_or_to_the_outbox(world: World) -> None:
+    key, csr, stranger = (world.work / f"stranger.{kind}" for kind in ("key", "csr", "pem"))
+    subprocess.run(
+        ["openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+         "-nodes", "-keyout", key, "-out", csr, "-subj", "/CN=stranger"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    stranger.write_bytes(issue(world.business, csr.read_text(), "device") + key.read_bytes())
+    act = {"id": "0" * 32, "operation": "freeze", "entered_by": "a", "reviewed_by": "b",
+           "issuer": "sm2-issuing", "serial": "01"}  # fmt: skip
+    pulled = world.branches["pull"].host
+    for port, path, body, words in (
+        (world.authority.mutual_tls_port, "/ra/v1/acts", act, "no registration authority's"),
+        (pulled.mutual_tls_port, "/ra/v1/outbox", {}, "authority of this registration authority"),
+    ):
+        status, said = call(port, world.authority.root, stranger, path, body)
+        assert status == 403, said
+        assert words in said["detail"]
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            call(port, world.authority.root, None, path, body)
+
+
+def test_whatever_is_killed_each_request_gives_one_certificate(
+    world: World, branch: Branch
+) -> None:
+    count = 10
+    requests = {}
+    for number in range(count):
+        name = f"{branch.name}-killed-{number}.example.test"
+        requests[branch.enter(world.csr(name))] = name
+    for request_id in requests:
+        branch.approve(request_id)
+    for pause, victim in ((0.3, branch.host), (0.6, world.authority), (0.2, branch.host)):
+        time.sleep(pause)
+        victim.kill()
+        victim.start()
+    serials = set()
+    for request_id in requests:
+        given = branch.ended(request_id)
+        assert given["state"] == "done", given
+        serials.add(given["certificate"]["serial"])
+    assert len(serials) == count
+    listed = world.business("GET", "/certificates?limit=1000&issuer=sm2-issuing")["items"]
+    theirs = {item["serial"] for item in listed if f"{branch.name}-killed-" in item["subject"]}
+    assert theirs == serials, "no second certificate, and none that the branch has not heard of"
+
+
+def test_one_that_hangs_delays_no_other(world: World) -> None:
+    hanging, other = world.branches["pull"], world.branches["push"]
+    assert hanging.host.process is not None
+    os.kill(hanging.host.process.pid, signal.SIGSTOP)
+    try:
+        request_id = other.enter(world.csr("while-it-hangs.example.test"))
+        other.approve(request_id)
+        assert other.ended(request_id)["state"] == "done"
+    finally:
+        os.kill(hanging.host.process.pid, signal.SIGCONT)
+
+
+def test_one_that_is_removed_is_not_heard_until_it_is_registered_again(world: World) -> None:
+    branch = world.branches["push"]
+    request_id = branch.enter(world.csr("removed.example.test"))
+    world.authority.yinxin("ra", "remove", "push")
+    branch.approve(request_id)
+    eventually(lambda: "no registration authority's" in branch.host.log.read_text())
+    assert branch.operator("GET", f"/requests/{request_id}")["state"] == "sent"
+    world.authority.yinxin(
+        "ra", "add", "push", "--key", branch.fingerprint, "--organisation", branch.organisation,
+        "--profile", "device",
+    )  # fmt: skip
+    assert branch.ended(request_id)["state"] == "done"
+    assert "push\t" in world.authority.yinxin("ra", "list")
+
+
+def test_what_cannot_be_registered_is_one_sentence(world: World) -> None:
+    branch = world.branches["push"]
+    words = ("--organisation", branch.organisation, "--profile", "device")
+    for name, key, more, said in (
+        ("new", "0" * 63, words, "SHA-256"),
+        ("new", branch.fingerprint, words, "this key already"),
+        ("new", "0" * 64, (*words, "--profile", "root"), "no profile root"),
+    ):
+        done = yinxin(
+            "--state", world.authority.state, "ra", "add", name, "--key", key, *more,
+            environment=world.authority.environment, check=False,
+        )  # fmt: skip
+        assert done.returncode == 1
+        assert said in done.stderr, done.stderr
+
+
+def test_the_doors_of_a_registrar_open_to_their_own_roles_only(world: World) -> None:
+    certificate = "/api/v1/certificates/{issuer}/{serial}"
+    check_doors(
+        world.branches["push"].host,
+        {
+            "POST /api/v1/requests": {"business"},
+            "GET /api/v1/requests": {"business", "audit"},
+            "GET /api/v1/requests/{request_id}": {"business", "audit"},
+            "POST /api/v1/requests/{request_id}/approve": {"business"},
+            "POST /api/v1/requests/{request_id}/reject": {"business"},
+            f"POST {certificate}/revoke": {"business"},
+            f"POST {certificate}/hold": {"business"},
+            f"POST {certificate}/release": {"business"},
+            "GET /api/v1/organisations": {"business", "audit"},
+            "GET /api/v1/rights": {"business", "audit"},
+            "POST /api/v1/rights": {"business"},
+            "DELETE /api/v1/rights/{right_id}": {"business"},
+        },
+    )

@@ -1,0 +1,224 @@
+"""A registration authority of its own: operators on https, one certificate authority beside it.
+
+It has its own state, database, operators and audit chain, and no key of an authority. It brings
+its acts to the authority (`registration.authority_url`), or has them fetched on mutual TLS.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any, Self
+
+from authn.assembly import Provider
+from ca.acts import Branch
+from ca.branch import FollowedBranch
+from ca.desk import Desk
+from ca.exchange import bring
+from ca.profiles import load_profiles
+from ca.routes_desk import make_desk_router
+from ca.routes_exchange import make_outbox_router
+from ca.sqldesk import SQLDeskStore
+from ca.sqlorganisations import SQLOrganisationStore
+from core.audit_export import AuditExporter
+from core.errors import Misconfigured, TrustError
+from core.identity import SYSTEM_ACTOR, Role
+from core.jobs import Job, JobRunner
+from core.observe import configure_logging
+from core.peer import Peer
+from keystore.registry import KeyStore
+from yinxin import server
+from yinxin.app_parts import add_administration, add_provider, limited, new_app, surround
+from yinxin.audit_key import AuditKey
+from yinxin.auditing import export_runner, make_exporter
+from yinxin.first_start import ensure_administrators, ensure_signing_keys
+from yinxin.health_routes import check_database, make_health_router
+from yinxin.host_identity import HostIdentity, read_identity
+from yinxin.jobs import common_jobs
+from yinxin.keys import open_keys
+from yinxin.roles.beside import NoCertificateLogin, only
+from yinxin.roles.say import say, say_links
+from yinxin.settings import Settings
+from yinxin.state import State
+from yinxin.wiring import Ground, open_ground
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class DeskService:
+    """Everything of a registration authority."""
+
+    ground: Ground
+    audit_key: AuditKey
+    exporter: AuditExporter
+    desk: Desk
+    branch: FollowedBranch
+    provider: Provider
+
+    @classmethod
+    def open(cls, ground: Ground, keystore: KeyStore) -> Self:
+        """Put it together, and make what the first start makes. Raises `Misconfigured`."""
+        settings, database = ground.settings, ground.database
+        audit_key = AuditKey.open(keystore)
+        return cls(
+            ground=ground,
+            audit_key=audit_key,
+            exporter=make_exporter(
+                settings.audit, ground.audit, audit_key, hostname=settings.server.public_host
+            ),
+            desk=Desk(
+                SQLDeskStore(database),
+                profiles=load_profiles(settings.ca.profiles_directory),
+                separate_approver=settings.ca.separate_approver,
+                review_changes=settings.registration.review_changes,
+                accept_empty_sm2_id=settings.ca.accept_empty_sm2_id,
+                transactions=database,
+                audit=ground.audit,
+                clock=ground.clock,
+            ),
+            branch=FollowedBranch(
+                SQLOrganisationStore(database),
+                transactions=database,
+                audit=ground.audit,
+                clock=ground.clock,
+            ),
+            provider=Provider.assemble(
+                settings.authn,
+                database,
+                ground.administration,
+                signers=ensure_signing_keys(keystore),
+                verifier=NoCertificateLogin(),
+                audit=ground.audit,
+                clock=ground.clock,
+            ),
+        )
+
+    @property
+    def known(self) -> str | None:
+        """The fingerprint of the branch that was followed last, since the start."""
+        return self.branch.known
+
+    def follow(self, branch: Branch) -> None:
+        """Follow the authority's tree; the first time, the operators there are get all of it."""
+        registration = self.ground.registration
+        with self.ground.database.transaction():
+            self.branch.follow(branch)
+            if registration.rights.nobody_has_any():
+                for user in self.ground.administration.users.list_users():
+                    if user.role is Role.BUSINESS and not user.disabled:
+                        registration.rights.give_everything(user.name, actor=SYSTEM_ACTOR)
+
+
+def serve_desk(settings: Settings, state: State) -> None:
+    """Serve until told to stop. Raises `Misconfigured` before anything listens."""
+    identity = read_identity(state)
+    _require_settings(settings)
+    with ExitStack() as stack:
+        pulled = settings.registration.authority_url is None
+        ports = (settings.server.https_port, settings.server.mutual_tls_port)[: 1 + pulled]
+        sockets = [
+            stack.enter_context(server.bind(settings.server.listen_address, port)) for port in ports
+        ]
+        ground = open_ground(settings, state)
+        stack.callback(ground.close)
+        configure_logging(settings.log.level, clock=ground.clock)
+        keystore = open_keys(settings, state)
+        stack.callback(keystore.close)
+        service = DeskService.open(ground, keystore)
+        contexts = tuple(server.server_context() for _ in sockets)
+        for context in contexts:
+            identity.load_into(context, keystore)
+        links = ensure_administrators(ground.administration)
+        jobs = JobRunner(ground.database, common_jobs(ground), clock=ground.clock)
+        stack.callback(jobs.stop)
+        rounds = JobRunner(
+            ground.database, _rounds(service, identity, keystore), clock=ground.clock
+        )
+        stack.callback(rounds.stop)
+        stack.callback(service.exporter.close)
+        exports = export_runner(ground.database, service.exporter, clock=ground.clock)
+        stack.callback(exports.stop)
+        listeners = [server.Listener(sockets[0], make_operators_app(service), tls=contexts[0])]
+        if pulled:
+            server.require_client_certificates(contexts[1], identity.root_pem)
+            listeners.append(server.Listener(sockets[1], make_outbox_app(service), tls=contexts[1]))
+
+        def started() -> None:
+            jobs.start()
+            rounds.start()
+            exports.start()
+            _announce(settings, state, identity)
+            say_links(settings, state, links)
+            say("")
+            say("Ready. Ctrl-C stops.")
+
+        server.run(tuple(listeners), started=started)
+        exports.stop()
+        service.exporter.finish()
+
+
+def make_operators_app(service: DeskService) -> Any:
+    """API, login and pages for the operators of the branch."""
+    app = new_app("Yinxin registration authority")
+    app.include_router(
+        make_health_router(lambda: [check_database(service.ground)], service.exporter)
+    )
+    registration = service.ground.registration
+    app.include_router(
+        make_desk_router(service.desk, registration.organisations, registration.rights)
+    )
+    add_administration(app, service.ground, service.provider, service.audit_key)
+    add_provider(app, service.ground, service.provider)
+    return surround(app, service.ground, service.provider)
+
+
+def make_outbox_app(service: DeskService) -> Any:
+    """What the authority calls, and nobody else."""
+    app = new_app("Yinxin registration authority, for the authority")
+    keys = frozenset(service.ground.settings.registration.authority_keys)
+    only_authority = only(keys, what="the authority of this registration authority")
+    app.include_router(make_outbox_router(service.desk, service, require_authority=only_authority))
+    return limited(app, service.ground)
+
+
+def _rounds(service: DeskService, identity: HostIdentity, keystore: KeyStore) -> tuple[Job, ...]:
+    registration = service.ground.settings.registration
+    if registration.authority_url is None:
+        return ()
+    context = identity.client_context(keystore)
+    authority = Peer(
+        registration.authority_url,
+        name="the certificate authority",
+        keys=frozenset(registration.authority_keys),
+        context=lambda: context,
+        timeout_seconds=registration.timeout_seconds,
+    )
+
+    def carry() -> None:
+        try:
+            bring(service.desk, authority, service)
+        except TrustError as error:
+            log.warning("the authority was not reached", extra={"reason": str(error)})
+
+    return (Job("exchange", registration.exchange_seconds, carry),)
+
+
+def _require_settings(settings: Settings) -> None:
+    if not settings.registration.authority_keys:
+        raise Misconfigured(
+            "registration.authority_keys is empty, so no authority would be believed: write there "
+            "what `yinxin host key` prints at the authority"
+        )
+
+
+def _announce(settings: Settings, state: State, identity: HostIdentity) -> None:
+    host, authority = settings.server, settings.registration.authority_url
+    say(f"Yinxin registration authority serves from {state.directory}")
+    say(f"  operators: API, login, pages   {settings.authn.issuer}")
+    if authority is None:
+        say(f"  the authority, mutual TLS      https://{host.public_host}:{host.mutual_tls_port}")
+    else:
+        say(f"  brings its acts to             {authority}")
+    say(f"  its certificate is valid until {identity.not_after:%Y-%m-%d}")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,10 +16,9 @@ from sqlalchemy import (
     literal,
     null,
     select,
-    union_all,
 )
 
-from ca.sqlorganisations import ROOT
+from ca.sqlorganisations import ROOT, below
 from ca.statistics import Count, Measure, StatisticsQuery
 from ca.store import CertificateState
 from ca.tables import certificates
@@ -43,21 +43,18 @@ class SQLStatistics:
                 (_O.id == query.organisation) | (_O.parent == query.organisation)
             )
             names = {row.id: row.name for row in connection.execute(named)}
-            is_root = connection.execute(select(ROOT)).scalar() == query.organisation
-            branches = _branches(query.organisation, is_root=is_root)
-            counts = [
-                Count(
-                    organisation=row.branch,
-                    name=names[row.branch],
-                    profile=row.profile,
-                    measure=measure,
-                    state=row.state,
-                    month=row.month,
-                    count=row.number,
-                )
-                for measure, statement in _statements(connection, branches, query, now)
-                for row in connection.execute(statement)
-            ]
+            branch_of = _branches(connection, query.organisation)
+            # Counted by organisation in the database and put together here: a join with the tree
+            # would be done once for each certificate.
+            counted: Counter[tuple[str, str, Measure, str | None, str | None]] = Counter()
+            for measure, statement in _statements(connection, query, branch_of, now):
+                for row in connection.execute(statement):
+                    branch = branch_of[row.organisation_id]
+                    counted[branch, row.profile, measure, row.state, row.month] += row.number
+        counts = [
+            Count(branch, names[branch], profile, measure, state, month, number)
+            for (branch, profile, measure, state, month), number in counted.items()
+        ]
         return sorted(counts, key=lambda line: _order(line, query.organisation))
 
 
@@ -67,37 +64,37 @@ def _order(line: Count, asked: str) -> tuple[Any, ...]:
     return (*branch, line.profile, measure, line.month or "", line.state or "")
 
 
-def _branches(asked: str, *, is_root: bool) -> Select[Any]:
-    """Select certificates with the branch they count in."""
-    branches = union_all(
-        select(_A.descendant, _A.ancestor.label("branch"))
+def _branches(connection: Connection, asked: str) -> Mapping[str | None, str]:
+    """Return in which branch each organisation counts; None: what belongs to no organisation."""
+    below_asked = (
+        select(_A.descendant, _A.ancestor)
         .join(organisations, _O.id == _A.ancestor)
-        .where(_O.parent == asked),
-        select(literal(asked), literal(asked)),
-    ).subquery("branches")
-    # What belongs to no organisation belongs to the root. For every other one the plain column
-    # lets the database use its index.
-    owner = func.coalesce(_C.organisation_id, asked) if is_root else _C.organisation_id
-    return (
-        select(branches.c.branch, _C.profile)
-        .select_from(certificates)
-        .join(branches, branches.c.descendant == owner)
-        .group_by(branches.c.branch, _C.profile)
+        .where(_O.parent == asked)
     )
+    found: dict[str | None, str] = {
+        row.descendant: row.ancestor for row in connection.execute(below_asked)
+    }
+    if connection.execute(select(ROOT)).scalar() == asked:
+        found[None] = asked
+    return found | {asked: asked}
 
 
 def _statements(
-    connection: Connection, branches: Select[Any], query: StatisticsQuery, now: datetime
+    connection: Connection,
+    query: StatisticsQuery,
+    branch_of: Mapping[str | None, str],
+    now: datetime,
 ) -> Iterator[tuple[Measure, Select[Any]]]:
+    base = select(_C.organisation_id, _C.profile, func.count().label("number")).group_by(
+        _C.organisation_id, _C.profile
+    )
+    if None not in branch_of:
+        base = base.where(_C.organisation_id.in_(below([query.organisation])))
     if query.profile is not None:
-        branches = branches.where(_C.profile == query.profile)
-    number = func.count().label("number")
+        base = base.where(_C.profile == query.profile)
     expired = _C.state.in_(_ALIVE) & (_C.not_after < now)
     state = case((expired, literal("expired")), else_=_C.state).label("state")
-    yield (
-        Measure.STATE,
-        branches.add_columns(state, null().label("month"), number).group_by(state),
-    )
+    yield Measure.STATE, base.add_columns(state, null().label("month")).group_by(state)
     begin, end = query.first.begin, query.last.plus(1).begin
     for measure, column, condition in (
         (Measure.ISSUED, _C.issued_at, _C.issued_at.is_not(None)),
@@ -107,7 +104,7 @@ def _statements(
         month = _month(connection, column).label("month")
         yield (
             measure,
-            branches.add_columns(null().label("state"), month, number)
+            base.add_columns(null().label("state"), month)
             .where(condition, column >= begin, column < end)
             .group_by(month),
         )

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Annotated, Protocol
+from typing import Annotated, Final, Protocol
 
 from fastapi import APIRouter, Depends, Query
 
+from core.errors import Forbidden
 from core.http import require_role
 from core.identity import Principal, Role
 from core.openapi import problems
@@ -28,6 +29,8 @@ Watcher = Annotated[Principal, Depends(require_role(Role.KEY, Role.AUDIT))]
 Reader = Annotated[
     Principal, Depends(require_role(Role.KEY, Role.BUSINESS, Role.JUDICIAL, Role.AUDIT))
 ]
+_WATCH_ALL: Final = (Role.KEY, Role.AUDIT)
+_LISTED: Final = 1000
 
 
 class HoldersRecoveries(Protocol):
@@ -112,17 +115,31 @@ def make_router(centre: KeyManagementCentre, recoveries: RecoveryService) -> API
 
 
 def _add_reading(router: APIRouter, recoveries: HoldersRecoveries) -> None:
-    @router.get("/recoveries", summary="List recoveries, newest first", responses=problems(503))
+    @router.get(
+        "/recoveries",
+        summary="List recoveries, newest first",
+        description="Who asks for recoveries sees the own ones, among the newest thousand.",
+        responses=problems(503),
+    )
     def list_recoveries(
-        _: Reader, limit: Annotated[int, Query(ge=1, le=1000)] = 100
+        asking: Reader, limit: Annotated[int, Query(ge=1, le=_LISTED)] = 100
     ) -> list[RecoveryView]:
-        return [RecoveryView.of(found) for found in recoveries.list_recoveries(limit=limit)]
+        if asking.role in _WATCH_ALL:
+            found = recoveries.list_recoveries(limit=limit)
+        else:
+            newest = recoveries.list_recoveries(limit=_LISTED)
+            found = [recovery for recovery in newest if recovery.requester == asking.name][:limit]
+        return [RecoveryView.of(recovery) for recovery in found]
 
     @router.get(
         "/recoveries/{recovery_id}", summary="Look at a recovery", responses=problems(404, 503)
     )
-    def get_recovery(_: Reader, recovery_id: str) -> RecoveryView:
-        return RecoveryView.of(recoveries.get(recovery_id))
+    def get_recovery(asking: Reader, recovery_id: str) -> RecoveryView:
+        found = recoveries.get(recovery_id)
+        if asking.role not in _WATCH_ALL and found.requester != asking.name:
+            # It may be of another branch, and says whose key somebody asks for.
+            raise Forbidden(f"{asking.name} looks at the recoveries that {asking.name} asked for")
+        return RecoveryView.of(found)
 
     @router.post(
         "/recoveries/{recovery_id}/deliver",

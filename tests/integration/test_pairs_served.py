@@ -180,7 +180,12 @@ def test_a_court_asks_by_the_key_and_can_be_refused(
     assert asked["kind"] == "judicial"
     assert json.loads(ask("k2", "recovery", "reject", asked["id"]))["state"] == "rejected"
     listed = json.loads(ask("court", "recovery", "list"))
-    assert asked["id"] in [item["id"] for item in listed]
+    assert [item["id"] for item in listed] == [asked["id"]]
+    own = json.loads(ask("business", "recovery", "list"))
+    assert asked["id"] not in [item["id"] for item in own]
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        ask("business", "recovery", "show", asked["id"])
+    assert "business looks at the recoveries that business asked for" in refused.value.stderr
 
 
 def test_revoking_one_certificate_revokes_both(ask: Callable[..., str], request_id: str) -> None:

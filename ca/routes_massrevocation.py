@@ -26,6 +26,8 @@ from ca.rights_store import Step
 from ca.serials import to_hex
 from ca.wire import Limit, Reader, Writer, problems, scope_of
 from core.control_store import ProposalState
+from core.errors import Forbidden, NotFound
+from core.identity import Principal, Role
 
 _Fingerprint = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 _Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
@@ -178,16 +180,6 @@ def make_router(mass: MassRevocations, rights: Rights) -> APIRouter:
     """Serve mass revocations and blocked keys."""
     router = APIRouter(prefix="/api/v1", tags=["mass revocation"])
 
-    def require_right(name: str, selection: Selection) -> None:
-        # Without an organisation it is about the whole tree; a key may be used anywhere in it.
-        rights.require(
-            name,
-            Operation.REVOKE,
-            Step.ENTRY,
-            organisation=None if selection.spki_fingerprint else selection.organisation,
-            profile=selection.profile,
-        )
-
     @router.post(
         "/mass-revocations/preview",
         summary="Count what would be revoked, and show the first of it; changes nothing",
@@ -195,7 +187,7 @@ def make_router(mass: MassRevocations, rights: Rights) -> APIRouter:
     )
     def preview(asking: Writer, body: SelectionBody) -> PreviewView:
         selection = body.selection()
-        require_right(asking.name, selection)
+        _require_right(rights, asking.name, selection)
         return PreviewView.of(mass.preview(selection))
 
     @router.post(
@@ -207,7 +199,7 @@ def make_router(mass: MassRevocations, rights: Rights) -> APIRouter:
     )
     def revoke(asking: Writer, body: MassRevocationRequest, response: Response) -> ProposedView:
         selection = body.selection()
-        require_right(asking.name, selection)
+        _require_right(rights, asking.name, selection)
         proposal = mass.propose(selection, body.reason, actor=asking.name)
         if proposal.state is not ProposalState.EXECUTED:
             response.status_code = HTTPStatus.ACCEPTED
@@ -216,13 +208,24 @@ def make_router(mass: MassRevocations, rights: Rights) -> APIRouter:
     @router.get("/mass-revocations", summary="List mass revocations", responses=problems())
     def list_jobs(asking: Reader, limit: Limit = 100) -> list[MassRevocationView]:
         scope_of(asking, rights, Operation.REVOKE)
-        return [MassRevocationView.of(job) for job in mass.list_jobs(limit=limit)]
+        jobs = mass.list_jobs(limit=limit)
+        return [
+            MassRevocationView.of(job) for job in jobs if _may_see(rights, asking, job.selection)
+        ]
 
     @router.get("/mass-revocations/{job_id}", summary="See how far one is", responses=problems(404))
     def get(asking: Reader, job_id: str) -> MassRevocationView:
         scope_of(asking, rights, Operation.REVOKE)
-        return MassRevocationView.of(mass.get(job_id))
+        job = mass.get(job_id)
+        if not _may_see(rights, asking, job.selection):
+            raise NotFound("there is no such mass revocation in what you may revoke")
+        return MassRevocationView.of(job)
 
+    _add_blocked_keys(router, mass, rights)
+    return router
+
+
+def _add_blocked_keys(router: APIRouter, mass: MassRevocations, rights: Rights) -> None:
     @router.post(
         "/blocked-keys",
         summary="Never certify this public key again",
@@ -243,4 +246,24 @@ def make_router(mass: MassRevocations, rights: Rights) -> APIRouter:
     ) -> list[BlockedKeyView]:
         return [BlockedKeyView.of(*one) for one in mass.blocked.list_keys(after=after, limit=limit)]
 
-    return router
+
+def _require_right(rights: Rights, name: str, selection: Selection) -> None:
+    # Without an organisation it is about the whole tree; a key may be used anywhere in it.
+    rights.require(
+        name,
+        Operation.REVOKE,
+        Step.ENTRY,
+        organisation=None if selection.spki_fingerprint else selection.organisation,
+        profile=selection.profile,
+    )
+
+
+def _may_see(rights: Rights, asking: Principal, selection: Selection) -> bool:
+    """Whether the caller could have asked for it, or reads everything as an auditor."""
+    if asking.role is Role.AUDIT:
+        return True
+    try:
+        _require_right(rights, asking.name, selection)
+    except Forbidden:
+        return False
+    return True

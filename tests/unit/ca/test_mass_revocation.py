@@ -7,6 +7,8 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
 
 from ca import massrevocation
 from ca.blockedkeys import BlockedKeys
@@ -14,6 +16,7 @@ from ca.massrevocation import MassRevocations
 from ca.massrevocation_store import MassState, Selection
 from ca.reasons import RevocationReason
 from ca.revocation import RevocationService
+from ca.routes_massrevocation import make_router
 from ca.serials import to_hex
 from ca.sqlblockedkeys import SQLBlockedKeyStore
 from ca.store import CertificateQuery, CertificateState
@@ -22,12 +25,14 @@ from core.control import DualControl
 from core.control_sql import SQLProposalStore
 from core.control_store import ProposalState
 from core.db import Database
-from core.errors import Malformed, NotFound, Refused, Unavailable
+from core.errors import Forbidden, Malformed, NotFound, Refused, Unavailable
+from core.http import install_problem_handlers
 from core.identity import Principal, Role
 from keystore import sm2
 from tests.fakes.audit import MemoryAuditLog
 from tests.fakes.clock import FakeClock
 from tests.unit.ca.conftest import PROFILES, Authority, request
+from tests.unit.ca.door import Asker
 from yinxin.massrevocation import open_mass_revocations
 
 COMPROMISED = RevocationReason.KEY_COMPROMISE
@@ -275,3 +280,38 @@ def test_a_configured_key_stays_blocked(authority: Authority) -> None:
     )
     assert "ab" * 32 in blocked
     assert "cd" * 32 not in blocked
+
+
+# ---- who sees them ------------------------------------------------------------------------------
+
+
+class DeviceRights:
+    """Lets everybody revoke devices, and nothing else."""
+
+    def require(self, name, operation, step, *, organisation, profile) -> None:
+        if profile != "device":
+            raise Forbidden("not a device")
+
+    def require_scope(self, name, operation) -> frozenset[str]:
+        return frozenset({"anywhere"})
+
+
+@pytest.mark.parametrize(("role", "seen"), [(Role.BUSINESS, 1), (Role.AUDIT, 2)])
+def test_an_operator_sees_those_of_the_own_rights_and_an_auditor_all(
+    authority: Authority, role: Role, seen: int
+) -> None:
+    world = World(authority)
+    world.issue(1)
+    ours, theirs = (
+        world.revoke(Selection(issuer="sm2-issuing", profile=name)) for name in ("device", None)
+    )
+    app = FastAPI()
+    install_problem_handlers(app)
+    app.include_router(make_router(world.mass, DeviceRights()))
+    asker = Asker(app)
+    asker.role = role
+    client = TestClient(asker)
+    assert len(client.get("/api/v1/mass-revocations").json()) == seen
+    assert client.get(f"/api/v1/mass-revocations/{ours}").status_code == 200
+    foreign = client.get(f"/api/v1/mass-revocations/{theirs}")
+    assert foreign.status_code == (404 if role is Role.BUSINESS else 200)

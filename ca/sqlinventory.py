@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -43,14 +44,33 @@ class SQLInventory:
             statement = statement.where(_after(cursor, by_expiry=by_expiry))
         with self._database.reading() as connection:
             newest: ColumnElement[int] = _C.id
+            by_text = by_scope = False
             if query.text is not None:
-                statement, newest = _with_text(statement, query.text, connection)
+                statement, newest, by_text = _with_text(statement, query.text, connection)
             if query.scope is not None:
-                statement = _with_scope(statement, query.scope, connection)
+                statement, by_scope = _with_scope(statement, query.scope, connection)
             order = (_C.not_after, _C.id) if by_expiry else (newest.desc(),)
-            rows = connection.execute(statement.order_by(*order).limit(limit + 1)).all()
+            with _in_order(connection) if by_text or by_scope else nullcontext():
+                rows = connection.execute(statement.order_by(*order).limit(limit + 1)).all()
         more = _cursor_of(rows[limit - 1], by_expiry=by_expiry) if len(rows) > limit else None
         return Page(tuple(record_of(row) for row in rows[:limit]), more)
+
+
+@contextmanager
+def _in_order(connection: Connection) -> Iterator[None]:
+    """Read the rows in the order of an index until the page is full.
+
+    PostgreSQL takes conditions on words and branches for rare ones, and would read all rows and
+    sort them. Readers are not in a transaction there, so SET LOCAL would do nothing.
+    """
+    if connection.dialect.name != "postgresql":
+        yield
+        return
+    connection.exec_driver_sql("SET enable_sort = off")
+    try:
+        yield
+    finally:
+        connection.exec_driver_sql("RESET enable_sort")
 
 
 def add_terms(connection: Connection, subjects: Iterable[tuple[int, str]]) -> None:
@@ -109,8 +129,8 @@ def _cursor_of(row: Any, *, by_expiry: bool) -> str:
 
 def _with_scope(
     statement: Select[Any], scope: frozenset[str], connection: Connection
-) -> Select[Any]:
-    """Narrow to subtrees of organisations.
+) -> tuple[Select[Any], bool]:
+    """Narrow to subtrees of organisations; return also whether to read in order (`_in_order`).
 
     Few certificates are taken from the index of organisations. Many are met soon by reading all
     in order; from the index they would have to be sorted for each page.
@@ -119,11 +139,9 @@ def _with_scope(
     few = select(inside.id).where(in_scope(inside.organisation_id, scope))
     counted = select(func.count()).select_from(few.limit(_MANY_INSIDE + 1).subquery())
     if connection.execute(counted).scalar_one() <= _MANY_INSIDE:
-        return statement.where(_C.id.in_(few))
-    if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql("SET LOCAL enable_sort = off")
+        return statement.where(_C.id.in_(few)), False
     # An expression, so that the index of organisations is not used.
-    return statement.where(in_scope(func.coalesce(_C.organisation_id, ""), scope))
+    return statement.where(in_scope(func.coalesce(_C.organisation_id, ""), scope)), True
 
 
 # ---- words --------------------------------------------------------------------------------------
@@ -131,8 +149,10 @@ def _with_scope(
 
 def _with_text(
     statement: Select[Any], text: str, connection: Connection
-) -> tuple[Select[Any], ColumnElement[int]]:
-    """Narrow to the subjects with every word of `text`; return also the id to sort by.
+) -> tuple[Select[Any], ColumnElement[int], bool]:
+    """Narrow to the subjects with every word of `text`.
+
+    Return also the id to sort by, and whether to read in order (`_in_order`).
 
     One word leads, from the index; the others are looked for in the subjects that it gives. When
     every word begins the words of very many subjects, all are looked for in the subjects, newest
@@ -146,14 +166,11 @@ def _with_text(
     statement = statement.where(*(_holds(term) for term in wanted if term != leading))
     if leading.whole:
         joined = statement.join(certificate_terms, _T.certificate_id == _C.id)
-        return joined.where(_T.term == leading.text), _T.certificate_id
+        return joined.where(_T.term == leading.text), _T.certificate_id, False
     if counts[leading] <= _MANY:
         few = select(_T.certificate_id).where(_has(leading))
-        return statement.where(_C.id.in_(few)), _C.id
-    if connection.dialect.name == "postgresql":
-        # It takes such a condition for a rare one, and would read and sort all the rows.
-        connection.exec_driver_sql("SET LOCAL enable_sort = off")
-    return statement.where(_holds(leading)), _C.id
+        return statement.where(_C.id.in_(few)), _C.id, False
+    return statement.where(_holds(leading)), _C.id, True
 
 
 def _count(term: Wanted, connection: Connection) -> int:

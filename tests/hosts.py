@@ -129,7 +129,8 @@ def check_doors(host: Service, allowed: dict[str, set[str]]) -> None:
         for method in methods
         if path.startswith(("/api/", "/metrics")) and "/login/certificate" not in path
     }
-    assert {door for door in published if "/proposals" not in door} == set(allowed)
+    doors = {door for door in published if "/proposals" not in door}
+    assert doors == set(allowed), doors ^ set(allowed)
     for door, may in allowed.items():
         method, _, path = door.partition(" ")
         filled = re.sub(r"\{[^}]*\}", "0", path)

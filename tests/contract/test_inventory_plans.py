@@ -42,7 +42,7 @@ def explained(database: Database, query: CertificateQuery) -> str:
     SQLCertificateStore(database).search_certificates(query)
     event.remove(database.engine, "before_cursor_execute", remember)
     statement, parameters = asked[-1]
-    with database.reading() as connection:
+    with database.engine.begin() as connection:
         if connection.dialect.name == "postgresql":
             # The tables of a test are so small that reading them whole is the better plan.
             connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
@@ -68,3 +68,25 @@ def test_a_search_reads_an_index_in_the_order_of_the_page(database: Database, na
     if name != "nothing":
         # SQLite says SCAN for a table that it reads from end to end.
         assert "SCAN" not in plan, plan
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("database", ["postgres"], indirect=True)
+def test_a_common_word_is_read_in_order_and_the_connection_is_left_as_it_was(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ca.sqlinventory._MANY", 3)
+    store = SQLCertificateStore(database)
+    for number in range(6):
+        issue(store, number, subject=f"CN=gate-{number}")
+    asked = []
+
+    def remember(_c, _cursor, statement, *_) -> None:
+        asked.append(statement.split("\n")[0])
+
+    event.listen(database.engine, "before_cursor_execute", remember)
+    store.search_certificates(CertificateQuery(text="gat"))
+    assert asked[-3] == "SET enable_sort = off"
+    assert asked[-1] == "RESET enable_sort"
+    with database.reading() as connection:
+        assert connection.exec_driver_sql("SHOW enable_sort").scalar() == "on"

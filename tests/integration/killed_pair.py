@@ -12,7 +12,6 @@ import signal
 import sys
 from pathlib import Path
 
-import ca.dual
 from ca.bootstrap import NewIssuer, create_root, create_subordinate
 from ca.contents import IssuanceRequest
 from ca.enrollment import EnrollmentService
@@ -134,7 +133,7 @@ def _arm(step: str, service: Service) -> None:
         "after reserve": (Issuing, "_reserve"),
         "between the two signatures": (issuer, "sign"),
         "inside the completing transaction": (SQLCertificateStore, "complete_all"),
-        "after complete": (ca.dual, "issue_together"),
+        "after complete": (Issuing, "_complete"),
     }
     after(*targets[step])
 

@@ -9,44 +9,74 @@ running service and have the rights of the token they are given.
 from __future__ import annotations
 
 import sys
-from typing import Any
+from importlib import import_module
+from typing import Any, Final
 
 import click
 from typing_extensions import override
 
 from core.errors import TrustError
-from yinxin.cli.accounts import ACCOUNT_COMMANDS
-from yinxin.cli.audit import AUDIT_COMMANDS
-from yinxin.cli.bulk import BULK_COMMANDS
-from yinxin.cli.ceremony import CEREMONY_COMMANDS
-from yinxin.cli.certificates import CERTIFICATE_COMMANDS, certificate
-from yinxin.cli.check import CHECK_COMMANDS
 from yinxin.cli.context import Invocation
-from yinxin.cli.control import CONTROL_COMMANDS
-from yinxin.cli.database import DATABASE_COMMANDS
-from yinxin.cli.health import HEALTH_COMMANDS
-from yinxin.cli.host import HOST_COMMANDS
-from yinxin.cli.key_management import KEY_COMMANDS
-from yinxin.cli.keys import KEYS_COMMANDS
-from yinxin.cli.lint import LINT_COMMANDS
-from yinxin.cli.local import LOCAL_COMMANDS
-from yinxin.cli.login import login
-from yinxin.cli.massrevocation import MASS_REVOCATION_COMMANDS
-from yinxin.cli.notices import NOTICE_COMMANDS
-from yinxin.cli.operations import OPERATION_COMMANDS
-from yinxin.cli.organisations import ORGANISATION_COMMANDS
-from yinxin.cli.profiles import PROFILE_COMMANDS
-from yinxin.cli.publication import PUBLICATION_COMMANDS
-from yinxin.cli.ra import RA_COMMANDS
-from yinxin.cli.replacements import REPLACEMENT_COMMANDS
-from yinxin.cli.requests import REQUEST_COMMANDS
-from yinxin.cli.reviews import REVIEW_COMMANDS
-from yinxin.cli.statistics import STATISTICS_COMMANDS
-from yinxin.cli.subjects import SUBJECT_COMMANDS
+
+_MODULES: Final = {
+    "audit": ("audit",),
+    "blocked-key": ("massrevocation",),
+    "bulk": ("bulk",),
+    "ceremony": ("ceremony",),
+    "certificate": ("certificates", "replacements"),
+    "check": ("check",),
+    "client": ("accounts",),
+    "config": ("local",),
+    "crl": ("local",),
+    "database": ("database",),
+    "health-check": ("health",),
+    "host": ("host",),
+    "issuer": ("certificates",),
+    "key": ("keys",),
+    "lint": ("lint",),
+    "login": ("login",),
+    "mass-revocation": ("massrevocation",),
+    "notice": ("notices",),
+    "open-envelope": ("key_management",),
+    "organisation": ("organisations",),
+    "pickup": ("operations",),
+    "pool": ("key_management",),
+    "profile": ("profiles",),
+    "proposal": ("control",),
+    "publication": ("publication",),
+    "ra": ("ra",),
+    "recovery": ("key_management",),
+    "renewal": ("operations",),
+    "request": ("requests", "key_management", "operations"),
+    "review-rule": ("reviews",),
+    "revoke-many": ("massrevocation",),
+    "right": ("organisations",),
+    "serve": ("local",),
+    "statistics": ("statistics",),
+    "subject": ("subjects",),
+    "token": ("accounts",),
+    "trust": ("local",),
+    "user": ("accounts",),
+}
+"""Where each command is, and then what adds to it. Imported when it is called: all of them
+together cost a second of processor, and most commands only ask a running service."""
 
 
-class _Sentences(click.Group):
-    """Says every refusal in one sentence, with a non-zero exit code."""
+class _Yinxin(click.Group):
+    """Finds commands by name, and says every refusal in one sentence with a non-zero exit code."""
+
+    @override
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_MODULES)
+
+    @override
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        names = _MODULES.get(cmd_name)
+        if names is None:
+            return None
+        modules = [import_module(f"yinxin.cli.{name}") for name in names]
+        found: click.Command = next(one for one in modules[0].COMMANDS if one.name == cmd_name)
+        return found
 
     @override
     def invoke(self, ctx: click.Context) -> Any:
@@ -57,7 +87,7 @@ class _Sentences(click.Group):
             sys.exit(1)
 
 
-@click.group(cls=_Sentences, help=(__doc__ or "").partition("\n\n")[2])
+@click.group(cls=_Yinxin, help=(__doc__ or "").partition("\n\n")[2])
 @click.version_option(package_name="yinxin")
 @click.option(
     "--state", envvar="YINXIN_STATE", default="var", show_default=True, help="The state directory."
@@ -73,36 +103,3 @@ class _Sentences(click.Group):
 def main(context: click.Context, state: str, config_file: str | None) -> None:
     """Hold what every command needs."""
     context.obj = Invocation(state=state, config_file=config_file)
-
-
-for command in (
-    *LOCAL_COMMANDS,
-    *ACCOUNT_COMMANDS,
-    *AUDIT_COMMANDS,
-    *DATABASE_COMMANDS,
-    login,
-    *REQUEST_COMMANDS,
-    *BULK_COMMANDS,
-    *CERTIFICATE_COMMANDS,
-    *HEALTH_COMMANDS,
-    *KEY_COMMANDS,
-    *KEYS_COMMANDS,
-    *CONTROL_COMMANDS,
-    *MASS_REVOCATION_COMMANDS,
-    *PROFILE_COMMANDS,
-    *CEREMONY_COMMANDS,
-    *HOST_COMMANDS,
-    *RA_COMMANDS,
-    *OPERATION_COMMANDS,
-    *NOTICE_COMMANDS,
-    *PUBLICATION_COMMANDS,
-    *ORGANISATION_COMMANDS,
-    *LINT_COMMANDS,
-    *CHECK_COMMANDS,
-    *REVIEW_COMMANDS,
-    *SUBJECT_COMMANDS,
-    *STATISTICS_COMMANDS,
-):
-    main.add_command(command)
-for command in REPLACEMENT_COMMANDS:
-    certificate.add_command(command)

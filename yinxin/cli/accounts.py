@@ -287,4 +287,4 @@ def client_remove(invocation: Invocation, client_id: str) -> None:
         ground.administration.clients.remove(client_id, actor=actor())
 
 
-ACCOUNT_COMMANDS: Final = (user, token, client)
+COMMANDS: Final = (user, token, client)

@@ -100,4 +100,4 @@ def audit_list(
         click.echo(json.dumps(line, ensure_ascii=False))
 
 
-AUDIT_COMMANDS: Final = (audit,)
+COMMANDS: Final = (audit,)

@@ -209,4 +209,4 @@ def _new(path: Path, octets: bytes) -> None:
         raise Malformed(f"cannot write {path}: {error.strerror}") from error
 
 
-BULK_COMMANDS: Final = (bulk,)
+COMMANDS: Final = (bulk,)

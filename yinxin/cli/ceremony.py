@@ -158,4 +158,4 @@ def _shown(plan: Plan) -> list[tuple[str, object]]:
     ]
 
 
-CEREMONY_COMMANDS: Final = (ceremony,)
+COMMANDS: Final = (ceremony,)

@@ -159,4 +159,4 @@ def issuer(client: Client) -> None:
     show(client.get_json("/issuers"))
 
 
-CERTIFICATE_COMMANDS: Final = (certificate, issuer)
+COMMANDS: Final = (certificate, issuer)

@@ -160,4 +160,4 @@ class _Progress:
             self._cursor.unlink(missing_ok=True)
 
 
-CHECK_COMMANDS: Final = (re_audit,)
+COMMANDS: Final = (re_audit,)

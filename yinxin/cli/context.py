@@ -8,15 +8,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from core.errors import Misconfigured, Refused
-from keystore.registry import KeyStore
-from yinxin.keys import open_keys
 from yinxin.settings import Settings, load_settings
 from yinxin.state import HostRole, State, role_of
-from yinxin.wiring import Ground, Service, open_ground, open_service
+
+if TYPE_CHECKING:
+    from keystore.registry import KeyStore
+    from yinxin.wiring import Ground, Service
 
 
 @dataclass
@@ -42,6 +44,8 @@ class Invocation:
     @contextmanager
     def ground(self) -> Iterator[Ground]:
         """Open an initialised state directory for a command that needs no private key."""
+        from yinxin.wiring import open_ground  # noqa: PLC0415 - most commands do without
+
         self._require_state()
         ground = open_ground(self.settings, State(self.directory.absolute()))
         try:
@@ -52,6 +56,8 @@ class Invocation:
     @contextmanager
     def keystore(self) -> Iterator[KeyStore]:
         """Open the keys of an initialised state directory, whatever its role."""
+        from yinxin.keys import open_keys  # noqa: PLC0415 - most commands do without
+
         self._require_state()
         keystore = open_keys(self.settings, State(self.directory.absolute()))
         try:
@@ -68,6 +74,8 @@ class Invocation:
     @contextmanager
     def service(self) -> Iterator[Service]:
         """Open an authority's state directory for a command that needs what it is made of."""
+        from yinxin.wiring import open_service  # noqa: PLC0415 - most commands do without
+
         role = role_of(State(self.directory.absolute()))
         if role not in (HostRole.CA, None):
             raise Refused(f"{self.directory} is the state of a {role}: this is for an authority")

@@ -57,4 +57,4 @@ def proposal_reject(client: Client, proposal_id: str, *, reason: str) -> None:
     show(client.post(f"/proposals/{step(proposal_id)}/reject", {"reason": reason}))
 
 
-CONTROL_COMMANDS: Final = (proposal,)
+COMMANDS: Final = (proposal,)

@@ -50,4 +50,4 @@ def database_grant(invocation: Invocation, role: str, *, as_text: bool) -> None:
     click.echo(f"{role} may use the tables, and only add to the audit chain")
 
 
-DATABASE_COMMANDS: Final = (database,)
+COMMANDS: Final = (database,)

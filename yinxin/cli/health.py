@@ -43,4 +43,4 @@ def health_check(invocation: Invocation, *, as_json: bool) -> None:
     sys.exit(level)
 
 
-HEALTH_COMMANDS: Final = (health_check,)
+COMMANDS: Final = (health_check,)

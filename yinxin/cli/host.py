@@ -70,4 +70,4 @@ def host_install(invocation: Invocation, chain: Path, *, root: Path) -> None:
     click.echo(f"installed; valid until {identity.not_after:%Y-%m-%d}")
 
 
-HOST_COMMANDS: Final = (host,)
+COMMANDS: Final = (host,)

@@ -195,4 +195,4 @@ def _new(path: Path, octets: bytes) -> None:
         raise Malformed(f"cannot write {path}: {error.strerror}") from error
 
 
-KEY_COMMANDS: Final = (pool, recovery, open_envelope)
+COMMANDS: Final = (pool, recovery, open_envelope)

@@ -157,4 +157,4 @@ def _json(part: BaseModel) -> bytes:
     return part.model_dump_json(indent=1).encode() + b"\n"
 
 
-KEYS_COMMANDS: Final = (key,)
+COMMANDS: Final = (key,)

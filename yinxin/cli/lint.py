@@ -101,4 +101,4 @@ def _list_rules(*, as_json: bool) -> None:
         click.echo("\t".join(rule.values()))
 
 
-LINT_COMMANDS: Final = (lint,)
+COMMANDS: Final = (lint,)

@@ -92,4 +92,4 @@ def trust(invocation: Invocation, issuer: str) -> None:
         click.echo(DER_cert_to_PEM_cert(certificate), nl=False)
 
 
-LOCAL_COMMANDS: Final = (serve, config, crl_show, trust)
+COMMANDS: Final = (serve, config, crl_show, trust)

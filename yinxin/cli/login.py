@@ -173,3 +173,6 @@ def login(
         trust=trust or our_root(invocation),
         token_file=token_file,
     )
+
+
+COMMANDS: Final = (login,)

@@ -140,4 +140,4 @@ def _key_of(path: Path) -> str:
     return spki_fingerprint(normalise_spki(der.octets_of(parse_tbs(tbs).spki)))
 
 
-MASS_REVOCATION_COMMANDS: Final = (revoke_many, mass_revocation, blocked_key)
+COMMANDS: Final = (revoke_many, mass_revocation, blocked_key)

@@ -26,4 +26,4 @@ def notice_list(client: Client, *, state: str | None, limit: int, cursor: str | 
     show(client.get_json("/notices", state=state, limit=limit, cursor=cursor))
 
 
-NOTICE_COMMANDS: Final = (notice,)
+COMMANDS: Final = (notice,)

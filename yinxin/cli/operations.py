@@ -194,4 +194,4 @@ def _write(path: Path, octets: bytes) -> None:
         raise Malformed(f"cannot write {path}: {error.strerror}") from error
 
 
-OPERATION_COMMANDS: Final = (pickup, renewal)
+COMMANDS: Final = (pickup, renewal)

@@ -163,4 +163,4 @@ def right_restore(invocation: Invocation, operator: str) -> None:
     click.echo(f"{made.operator} may do everything in the whole tree (right {made.id})")
 
 
-ORGANISATION_COMMANDS: Final = (organisation, right)
+COMMANDS: Final = (organisation, right)

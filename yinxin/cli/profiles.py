@@ -49,4 +49,4 @@ def profile_versions(client: Client, name: str) -> None:
     show(client.get_json(f"/profiles/{step(name)}/versions"))
 
 
-PROFILE_COMMANDS: Final = (profile,)
+COMMANDS: Final = (profile,)

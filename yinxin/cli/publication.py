@@ -29,4 +29,4 @@ def publication_retry(client: Client) -> None:
     show(client.post("/publication/retry", {}))
 
 
-PUBLICATION_COMMANDS: Final = (publication,)
+COMMANDS: Final = (publication,)

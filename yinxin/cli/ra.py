@@ -76,4 +76,4 @@ def ra_remove(invocation: Invocation, name: str) -> None:
         open_registrars(ground).remove(name, actor=f"local:{getpass.getuser()}")
 
 
-RA_COMMANDS: Final = (ra,)
+COMMANDS: Final = (ra,)

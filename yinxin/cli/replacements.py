@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import click
 
-from yinxin.cli.certificates import where
+from yinxin.cli.certificates import certificate, where
 from yinxin.cli.client import Client
 from yinxin.cli.files import read_octets
 from yinxin.cli.remote import PathTo, remote, show
@@ -90,7 +90,7 @@ def certificate_history(client: Client, issuer: str, serial: str) -> None:
     show(client.get_json(f"{where(issuer, serial)}/history"))
 
 
-REPLACEMENT_COMMANDS: Final = (
+COMMANDS: Final = (
     certificate_history,
     certificate_renew,
     certificate_rekey,
@@ -98,3 +98,6 @@ REPLACEMENT_COMMANDS: Final = (
     certificate_report_lost,
 )
 """For the group ``certificate``."""
+
+for command in COMMANDS:
+    certificate.add_command(command)

@@ -129,4 +129,4 @@ def request_reject(client: Client, request_id: str, *, reason: str) -> None:
     show(client.post(f"/requests/{step(request_id)}/reject", {"reason": reason}))
 
 
-REQUEST_COMMANDS: Final = (request,)
+COMMANDS: Final = (request,)

@@ -57,4 +57,4 @@ def rule_remove(client: Client, rule_id: str) -> None:
     client.delete(f"/review-rules/{step(rule_id)}")
 
 
-REVIEW_COMMANDS: Final = (review_rule,)
+COMMANDS: Final = (review_rule,)

@@ -27,4 +27,4 @@ def statistics(client: Client, *, as_csv: bool, **query: Any) -> None:
         click.echo(json.dumps(counted, ensure_ascii=False, indent=2))
 
 
-STATISTICS_COMMANDS: Final = (statistics,)
+COMMANDS: Final = (statistics,)

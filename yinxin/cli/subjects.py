@@ -137,4 +137,4 @@ def subject_move(client: Client, subject_id: str, organisation_id: str) -> None:
     _show(client.post(where, {"organisation": organisation_id}))
 
 
-SUBJECT_COMMANDS: Final = (subject,)
+COMMANDS: Final = (subject,)

@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from core.errors import Unavailable
+
 In = TypeVar("In")
 Out = TypeVar("Out")
 
@@ -63,8 +65,14 @@ class Gathering(Generic[In, Out]):
         except Exception as error:  # noqa: BLE001 - raised again, in every thread that asked
             outcomes = [error] * len(served)
         except BaseException:
-            self._hand_over()
+            # The leader is told to end. Those it served for must not wait for ever.
+            self._answer(served, [Unavailable("it was interrupted; try again")] * len(served))
             raise
+        self._answer(served, outcomes)
+
+    def _answer(
+        self, served: Sequence[_Waiting[In, Out]], outcomes: Sequence[Out | Exception]
+    ) -> None:
         for one, outcome in zip(served, outcomes, strict=True):
             one.result = outcome
             one.woken.set()

@@ -12,7 +12,7 @@ from typing import Any, Final
 import bonsai
 from bonsai import LDAPEntry, LDAPModOp, errors
 
-from core.errors import Refused, Unavailable
+from core.errors import Misconfigured, Refused, Unavailable
 from crl.directory_names import EntryName
 from crl.publication_config import PublicationConfig
 from keystore import pin
@@ -93,6 +93,9 @@ class LDAPDirectory:
         except _ABSENT as error:
             self._connection = None
             raise Unavailable(f"the directory cannot be used: {type(error).__name__}") from error
+        except (Misconfigured, UnicodeDecodeError) as error:
+            # Wrong for every entry alike. Not the decoder's words: they quote the password.
+            raise Unavailable("publication.password_file cannot be read as a password") from error
         except errors.LDAPError as error:
             raise Refused(f"the directory does not take it: {_said(error)}") from error
 

@@ -221,6 +221,7 @@ def test_an_absent_a_foreign_and_an_unwilling_directory_are_unavailable(
         {"url": "ldaps://127.0.0.1:1"},
         {"trust_file": localhost_certificate(tmp_path / "other")},
         {"password_file": wrong},
+        {"password_file": tmp_path / "absent"},
     ):
         with pytest.raises(Unavailable):
             LDAPDirectory(slapd.config(**changes)).put_certificate(name, certificates[0])

@@ -72,3 +72,30 @@ def test_many_threads_each_get_their_own() -> None:
     gathering = Gathering(lambda wanted: [one + 1 for one in wanted], most=5)
     with ThreadPoolExecutor(16) as pool:
         assert list(pool.map(gathering.ask, range(500))) == list(range(1, 501))
+
+
+def test_who_waits_for_a_leader_that_is_told_to_end_is_not_left_waiting() -> None:
+    begun, company = threading.Event(), threading.Event()
+    ends = [False, True]
+
+    def act(wanted):
+        if len(wanted) == 1 and not ends[0]:
+            ends[0] = True
+            begun.set()
+            assert company.wait(10)
+            return list(wanted)
+        if ends.pop():
+            raise KeyboardInterrupt
+        return list(wanted)
+
+    gathering = Gathering(act)
+    with ThreadPoolExecutor(3) as pool:
+        first = pool.submit(gathering.ask, 0)
+        assert begun.wait(10)
+        rest = [pool.submit(gathering.ask, number) for number in (1, 2)]
+        while len(gathering._waiting) < 2:
+            pass
+        company.set()
+        assert first.result(10) == 0
+        raised = {type(one.exception(10)) for one in rest}
+    assert raised == {KeyboardInterrupt, Unavailable}

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 ADDRESS = re.compile(r"[!-?A-~]{1,64}@[A-Za-z0-9.-]{1,189}")
 _MAX_DAYS = 1000
+_SAME_HOST = ("localhost", "127.0.0.1", "::1")
 
 
 class MailConfig(BaseModel):
@@ -58,6 +59,8 @@ class MailConfig(BaseModel):
             raise ValueError("user and password_file go together")
         if self.user is not None and self.security == "none":
             raise ValueError("a password is not sent in clear: security must not be none")
+        if self.security == "none" and self.host not in {None, *_SAME_HOST}:
+            raise ValueError(f"security = none is for {', '.join(_SAME_HOST)} only")
         return self
 
 

@@ -222,3 +222,18 @@ def test_a_webhook_that_does_not_take_it_is_asked_again_later(
     with pytest.raises(Unavailable, match=str(status)):
         Webhook(hook, clock=FakeClock(NOW)).send([notice(5)])
     assert len(Hook.posted) == 1
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"host": "mail.example.cn", "security": "none"},
+        {"host": "localhost", "security": "none", "user": "a", "password_file": "/p"},
+        {"host": "mail.example.cn", "user": "a"},
+        {"sender": "no address"},
+        {"digest_to": ("a@b.cn\r\nBcc: c@d.cn",)},
+    ],
+)
+def test_settings_that_would_send_in_clear_or_nowhere_are_refused(settings) -> None:
+    with pytest.raises(ValueError, match=r"security|go together|not an address"):
+        MailConfig(**settings)

@@ -80,7 +80,7 @@ class Administration:
             clock=clock,
         )
         tokens = APITokens(
-            SQLAPITokenStore(database), store, transactions=database, audit=audit, clock=clock
+            SQLAPITokenStore(database), transactions=database, audit=audit, clock=clock
         )
         return cls(
             hasher=hasher,

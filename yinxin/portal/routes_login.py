@@ -144,9 +144,10 @@ def add_step_up(router: APIRouter, provider: Provider, pages: PortalPages) -> No
         if found is None:
             return go(f"/login?{urlencode({'next': next_path})}")
         session, user = found
-        wanted = max(_level(level), level_of(session.least) or Level.PASSWORD)
-        if fault is None and session.level >= wanted:
+        needed = max(_level(level), level_of(session.least) or Level.PASSWORD)
+        if fault is None and session.level >= needed:
             return go(next_path)
+        wanted = max(needed, Level.TWO_FACTORS)
         return pages.page(
             "step_up.html",
             request,

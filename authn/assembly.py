@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from typing import Self
 
 from authn.apitokens import APITokens
+from authn.attempts import Attempts
 from authn.certlogin import CertificateLogin, CertificateVerifier
 from authn.config import AuthnConfig
+from authn.factors import Enrolled, Standards
 from authn.login import PasswordLogin, Throttle
 from authn.oidc.accesstokens import AccessTokens
 from authn.oidc.authorize import AuthorizationEndpoint
 from authn.oidc.clients import Clients
+from authn.oidc.interaction import make_policy
 from authn.oidc.jwt import SigningKeys
 from authn.oidc.logout import LogoutEndpoint
 from authn.oidc.sqlstore import SQLClientStore, SQLGrantStore
@@ -20,6 +23,7 @@ from authn.oidc.token import TokenEndpoint
 from authn.passwords import PasswordHasher
 from authn.rolechanges import RoleChanges
 from authn.sessions import Sessions
+from authn.sqlfactors import SQLAttemptStore, SQLFactorStore, SQLSealedKeyStore
 from authn.sqlstore import (
     SQLAddressStore,
     SQLAPITokenStore,
@@ -27,12 +31,16 @@ from authn.sqlstore import (
     SQLSessionStore,
     SQLUserStore,
 )
+from authn.totp import OneTimePasswords
 from authn.users import Users
 from core.audit import AuditLog
 from core.clock import Clock
 from core.control import DualControl
 from core.db import Database
+from keystore import keyref
 from keystore.backend import Signer
+from keystore.seal import Seal
+from keystore.sealedkey import SealingBackend
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +74,7 @@ class Administration:
             store,
             config=config.login,
             listener=access,
+            standards=Standards(SQLFactorStore(database)),
             transactions=database,
             audit=audit,
             clock=clock,
@@ -108,9 +117,11 @@ class Provider:
     """Everything that answers people and clients."""
 
     administration: Administration
+    clock: Clock
     keys: SigningKeys
     passwords: PasswordLogin
     certificates: CertificateLogin
+    one_time_passwords: OneTimePasswords
     authorization: AuthorizationEndpoint
     tokens: TokenEndpoint
     logout: LogoutEndpoint
@@ -123,6 +134,7 @@ class Provider:
         administration: Administration,
         *,
         signers: Sequence[Signer],
+        keystore: SealingBackend,
         verifier: CertificateVerifier,
         audit: AuditLog,
         clock: Clock,
@@ -131,8 +143,21 @@ class Provider:
         users, clients = SQLUserStore(database), SQLClientStore(database)
         grants, keys = SQLGrantStore(database), SigningKeys(signers)
         throttle = Throttle(SQLAddressStore(database), config=config.login, clock=clock)
+        factors, bindings = SQLFactorStore(database), SQLCertificateLoginStore(database)
+        seal = Seal(
+            keystore, keyref.parse(config.secrets_key), SQLSealedKeyStore(database, "secrets")
+        )
+        attempts = Attempts(
+            SQLAttemptStore(database),
+            throttle=throttle,
+            config=config.login,
+            transactions=database,
+            audit=audit,
+            clock=clock,
+        )
         return cls(
             administration=administration,
+            clock=clock,
             keys=keys,
             passwords=PasswordLogin(
                 users,
@@ -144,7 +169,7 @@ class Provider:
                 clock=clock,
             ),
             certificates=CertificateLogin(
-                SQLCertificateLoginStore(database),
+                bindings,
                 users,
                 verifier,
                 config=config,
@@ -153,7 +178,23 @@ class Provider:
                 audit=audit,
                 clock=clock,
             ),
-            authorization=AuthorizationEndpoint(clients, grants, keys, config=config, clock=clock),
+            one_time_passwords=OneTimePasswords(
+                factors,
+                attempts=attempts,
+                seal=seal,
+                issuer=config.issuer,
+                transactions=database,
+                audit=audit,
+                clock=clock,
+            ),
+            authorization=AuthorizationEndpoint(
+                clients,
+                grants,
+                keys,
+                policy=make_policy(Enrolled(factors, bindings)),
+                config=config,
+                clock=clock,
+            ),
             tokens=TokenEndpoint(
                 clients,
                 grants,

@@ -329,6 +329,7 @@ def open_service(ground: Ground) -> Service:
             database,
             ground.administration,
             signers=ensure_signing_keys(keystore),
+            keystore=keystore,
             verifier=OurCertificates(issuers, statuses, clock=ground.clock),
             audit=ground.audit,
             clock=ground.clock,

@@ -13,10 +13,11 @@ from authn.login import PasswordLogin, Throttle
 from authn.oidc.accesstokens import AccessTokens
 from authn.oidc.authorize import AuthorizationEndpoint
 from authn.oidc.clients import Clients
+from authn.oidc.endpoints import ClientEndpoints
 from authn.oidc.jwt import SigningKeys
 from authn.oidc.logout import LogoutEndpoint
 from authn.oidc.sqlstore import SQLClientStore, SQLGrantStore
-from authn.oidc.token import TokenEndpoint
+from authn.oidc.subjects import SubjectIdentifiers
 from authn.passwords import PasswordHasher
 from authn.rolechanges import RoleChanges
 from authn.sessions import Sessions
@@ -112,7 +113,7 @@ class Provider:
     passwords: PasswordLogin
     certificates: CertificateLogin
     authorization: AuthorizationEndpoint
-    tokens: TokenEndpoint
+    endpoints: ClientEndpoints
     logout: LogoutEndpoint
 
     @classmethod
@@ -154,12 +155,14 @@ class Provider:
                 clock=clock,
             ),
             authorization=AuthorizationEndpoint(clients, grants, keys, config=config, clock=clock),
-            tokens=TokenEndpoint(
-                clients,
-                grants,
-                users,
-                keys,
-                config=config,
+            endpoints=ClientEndpoints.assemble(
+                config,
+                clients=clients,
+                grants=grants,
+                users=users,
+                access=administration.access_tokens,
+                keys=keys,
+                subjects=SubjectIdentifiers(),
                 transactions=database,
                 audit=audit,
                 clock=clock,

@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from typing import Self
 
 from authn.apitokens import APITokens
+from authn.attempts import Attempts
 from authn.certlogin import CertificateLogin, CertificateVerifier
 from authn.config import AuthnConfig
+from authn.factors import Enrolled, Standards
 from authn.login import PasswordLogin, Throttle
 from authn.oidc.accesstokens import AccessTokens
 from authn.oidc.authorize import AuthorizationEndpoint
 from authn.oidc.clients import Clients
 from authn.oidc.endpoints import ClientEndpoints
+from authn.oidc.interaction import make_policy
 from authn.oidc.jwt import SigningKeys
 from authn.oidc.logout import LogoutEndpoint
 from authn.oidc.sqlstore import SQLClientStore, SQLGrantStore
@@ -21,6 +24,7 @@ from authn.oidc.subjects import SubjectIdentifiers
 from authn.passwords import PasswordHasher
 from authn.rolechanges import RoleChanges
 from authn.sessions import Sessions
+from authn.sqlfactors import SQLAttemptStore, SQLFactorStore, SQLSealedKeyStore
 from authn.sqlstore import (
     SQLAddressStore,
     SQLAPITokenStore,
@@ -28,12 +32,16 @@ from authn.sqlstore import (
     SQLSessionStore,
     SQLUserStore,
 )
+from authn.totp import OneTimePasswords
 from authn.users import Users
 from core.audit import AuditLog
 from core.clock import Clock
 from core.control import DualControl
 from core.db import Database
+from keystore import keyref
 from keystore.backend import Signer
+from keystore.seal import Seal
+from keystore.sealedkey import SealingBackend
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +75,7 @@ class Administration:
             store,
             config=config.login,
             listener=access,
+            standards=Standards(SQLFactorStore(database)),
             transactions=database,
             audit=audit,
             clock=clock,
@@ -109,9 +118,11 @@ class Provider:
     """Everything that answers people and clients."""
 
     administration: Administration
+    clock: Clock
     keys: SigningKeys
     passwords: PasswordLogin
     certificates: CertificateLogin
+    one_time_passwords: OneTimePasswords
     authorization: AuthorizationEndpoint
     endpoints: ClientEndpoints
     logout: LogoutEndpoint
@@ -124,6 +135,7 @@ class Provider:
         administration: Administration,
         *,
         signers: Sequence[Signer],
+        keystore: SealingBackend,
         verifier: CertificateVerifier,
         audit: AuditLog,
         clock: Clock,
@@ -132,8 +144,21 @@ class Provider:
         users, clients = SQLUserStore(database), SQLClientStore(database)
         grants, keys = SQLGrantStore(database), SigningKeys(signers)
         throttle = Throttle(SQLAddressStore(database), config=config.login, clock=clock)
+        factors, bindings = SQLFactorStore(database), SQLCertificateLoginStore(database)
+        seal = Seal(
+            keystore, keyref.parse(config.secrets_key), SQLSealedKeyStore(database, "secrets")
+        )
+        attempts = Attempts(
+            SQLAttemptStore(database),
+            throttle=throttle,
+            config=config.login,
+            transactions=database,
+            audit=audit,
+            clock=clock,
+        )
         return cls(
             administration=administration,
+            clock=clock,
             keys=keys,
             passwords=PasswordLogin(
                 users,
@@ -145,7 +170,7 @@ class Provider:
                 clock=clock,
             ),
             certificates=CertificateLogin(
-                SQLCertificateLoginStore(database),
+                bindings,
                 users,
                 verifier,
                 config=config,
@@ -154,7 +179,23 @@ class Provider:
                 audit=audit,
                 clock=clock,
             ),
-            authorization=AuthorizationEndpoint(clients, grants, keys, config=config, clock=clock),
+            one_time_passwords=OneTimePasswords(
+                factors,
+                attempts=attempts,
+                seal=seal,
+                issuer=config.issuer,
+                transactions=database,
+                audit=audit,
+                clock=clock,
+            ),
+            authorization=AuthorizationEndpoint(
+                clients,
+                grants,
+                keys,
+                policy=make_policy(Enrolled(factors, bindings)),
+                config=config,
+                clock=clock,
+            ),
             endpoints=ClientEndpoints.assemble(
                 config,
                 clients=clients,

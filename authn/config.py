@@ -71,6 +71,9 @@ class AuthnConfig(BaseModel):
     password: PasswordConfig = PasswordConfig()
     login: LoginConfig = LoginConfig()
     oidc: OIDCConfig = OIDCConfig()
+    secrets_key: str = "software:object=authn-secrets"
+    """The SM2 key that opens the key of sealed secrets (one-time passwords, identity numbers). Made
+    with the first of them; lost, everybody enrols again."""
 
     @model_validator(mode="after")
     def _issuer_is_an_https_origin(self) -> Self:

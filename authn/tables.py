@@ -63,8 +63,9 @@ sessions = Table(
     Column("auth_time", UTCDateTime, nullable=False),
     Column("seen_at", UTCDateTime, nullable=False),
     Column("expires_at", UTCDateTime, nullable=False, index=True),
-    Column("amr", String(16), nullable=False),
+    Column("amr", String(64), nullable=False),
     Column("acr", String(64), nullable=False),
+    Column("least", String(64), nullable=False, server_default="urn:yinxin:acr:password"),
 )
 
 api_tokens = Table(

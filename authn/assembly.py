@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Self
 
 from authn.apitokens import APITokens
 from authn.attempts import Attempts
+from authn.breached import BreachedPasswords
 from authn.certlogin import CertificateLogin, CertificateVerifier
 from authn.config import AuthnConfig
 from authn.factors import Enrolled, Standards
@@ -21,10 +22,12 @@ from authn.oidc.jwt import SigningKeys
 from authn.oidc.logout import LogoutEndpoint
 from authn.oidc.sqlstore import SQLClientStore, SQLGrantStore
 from authn.oidc.subjects import SubjectIdentifiers
+from authn.passwordchange import PasswordChange
+from authn.passwordpolicy import PasswordPolicy
 from authn.passwords import PasswordHasher
 from authn.rolechanges import RoleChanges
 from authn.sessions import Sessions
-from authn.sqlfactors import SQLAttemptStore, SQLFactorStore, SQLSealedKeyStore
+from authn.sqlfactors import SQLAttemptStore, SQLFactorStore, SQLPasswordHistory, SQLSealedKeyStore
 from authn.sqlstore import (
     SQLAddressStore,
     SQLAPITokenStore,
@@ -49,6 +52,7 @@ class Administration:
     """What the command line needs: no keys, no sessions of its own."""
 
     hasher: PasswordHasher
+    password_policy: PasswordPolicy
     users: Users
     roles: RoleChanges
     clients: Clients
@@ -80,10 +84,18 @@ class Administration:
             audit=audit,
             clock=clock,
         )
+        policy = PasswordPolicy(
+            store,
+            SQLPasswordHistory(database),
+            config=config.password,
+            hasher=hasher,
+            breached=_breached(config),
+            clock=clock,
+        )
         users = Users(
             store,
             config=config.login,
-            hasher=hasher,
+            passwords=policy,
             sessions=sessions,
             transactions=database,
             audit=audit,
@@ -94,6 +106,7 @@ class Administration:
         )
         return cls(
             hasher=hasher,
+            password_policy=policy,
             users=users,
             roles=RoleChanges(
                 users,
@@ -121,6 +134,7 @@ class Provider:
     clock: Clock
     keys: SigningKeys
     passwords: PasswordLogin
+    password_change: PasswordChange
     certificates: CertificateLogin
     one_time_passwords: OneTimePasswords
     authorization: AuthorizationEndpoint
@@ -156,18 +170,26 @@ class Provider:
             audit=audit,
             clock=clock,
         )
+        passwords = PasswordLogin(
+            users,
+            throttle=throttle,
+            hasher=administration.hasher,
+            config=config.login,
+            transactions=database,
+            audit=audit,
+            clock=clock,
+        )
         return cls(
             administration=administration,
             clock=clock,
             keys=keys,
-            passwords=PasswordLogin(
-                users,
-                throttle=throttle,
-                hasher=administration.hasher,
-                config=config.login,
+            passwords=passwords,
+            password_change=PasswordChange(
+                passwords,
+                administration.password_policy,
+                administration.sessions,
                 transactions=database,
                 audit=audit,
-                clock=clock,
             ),
             certificates=CertificateLogin(
                 bindings,
@@ -210,3 +232,8 @@ class Provider:
             ),
             logout=LogoutEndpoint(clients, keys, issuer=config.issuer),
         )
+
+
+def _breached(config: AuthnConfig) -> Container[str]:
+    path = config.password.breached_file
+    return frozenset() if path is None else BreachedPasswords(path)

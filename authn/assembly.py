@@ -16,11 +16,12 @@ from authn.login import PasswordLogin, Throttle
 from authn.oidc.accesstokens import AccessTokens
 from authn.oidc.authorize import AuthorizationEndpoint
 from authn.oidc.clients import Clients
+from authn.oidc.endpoints import ClientEndpoints
 from authn.oidc.interaction import make_policy
 from authn.oidc.jwt import SigningKeys
 from authn.oidc.logout import LogoutEndpoint
 from authn.oidc.sqlstore import SQLClientStore, SQLGrantStore
-from authn.oidc.token import TokenEndpoint
+from authn.oidc.subjects import SubjectIdentifiers
 from authn.passwordchange import PasswordChange
 from authn.passwordpolicy import PasswordPolicy
 from authn.passwords import PasswordHasher
@@ -137,7 +138,7 @@ class Provider:
     certificates: CertificateLogin
     one_time_passwords: OneTimePasswords
     authorization: AuthorizationEndpoint
-    tokens: TokenEndpoint
+    endpoints: ClientEndpoints
     logout: LogoutEndpoint
 
     @classmethod
@@ -217,12 +218,14 @@ class Provider:
                 config=config,
                 clock=clock,
             ),
-            tokens=TokenEndpoint(
-                clients,
-                grants,
-                users,
-                keys,
-                config=config,
+            endpoints=ClientEndpoints.assemble(
+                config,
+                clients=clients,
+                grants=grants,
+                users=users,
+                access=administration.access_tokens,
+                keys=keys,
+                subjects=SubjectIdentifiers(),
                 transactions=database,
                 audit=audit,
                 clock=clock,

@@ -66,6 +66,10 @@ class OIDCConfig(BaseModel):
     """How long an access token works."""
     id_token_minutes: int = Field(default=10, ge=1, le=60)
     """From iat to exp of an ID token."""
+    refresh_token_days: int = Field(default=30, ge=1, le=366)
+    """After so long a grant has to be given anew, however often it was refreshed."""
+    refresh_grace_seconds: int = Field(default=30, ge=0, le=300)
+    """So long after a refresh the token before still gets the same successor: answers are lost."""
 
 
 class AuthnConfig(BaseModel):

@@ -40,6 +40,8 @@ from core.transaction import Transactions
 MOST: Final = 20
 """Passkeys of one person."""
 _MOST_CHARACTERS: Final = 20_000
+_FAULTS: Final = (WebAuthnException, ValueError, TypeError, KeyError, IndexError)
+"""What py_webauthn raises for octets that are not what they should be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +145,8 @@ class Passkeys:
                 expected_origin=self._origin,
                 require_user_verification=True,
             )
-        except WebAuthnException as error:
-            raise Malformed(f"the passkey was refused: {error}") from error
+        except _FAULTS as error:
+            raise Malformed("the passkey was refused; try again, or another one") from error
         passkey = Passkey(
             id=str(uuid.uuid4()),
             credential_id=verified.credential_id,
@@ -174,11 +176,8 @@ class Passkeys:
         """Return whose passkey answered. Raises `Throttled`, `Unauthenticated`."""
         self._throttle.charge(address)
         try:
-            passkey, count = self._judge(answer, browser)
-            user = self._users.find(passkey.user_id)
-            if user is None or user.disabled:
-                raise NotFound("its user may not log in")
-        except (Malformed, NotFound, WebAuthnException) as error:
+            user, passkey, count = self._judge(answer, browser)
+        except (Malformed, NotFound, *_FAULTS) as error:
             observe.LOGINS.labels(method="passkey", result="failed").inc()
             detail = {"method": "passkey", "address": address, "why": str(error)[:200]}
             self._audit.record("login.failed", actor="anonymous", detail=detail)
@@ -204,12 +203,13 @@ class Passkeys:
             detail = {"user": user.name, "factor": "passkey", "id": passkey_id}
             self._audit.record("factor.removed", actor=actor, detail=detail)
 
-    def _judge(self, answer: str, browser: str) -> tuple[Passkey, int]:
+    def _judge(self, answer: str, browser: str) -> tuple[User, Passkey, int]:
         credential, challenge = _parse(answer)
         expected = self._spend(challenge, browser)
         passkey = self._store.find(_credential_id(credential))
-        if passkey is None:
-            raise NotFound("the passkey is not known here")
+        user = None if passkey is None else self._users.find(passkey.user_id)
+        if passkey is None or user is None or user.disabled:
+            raise NotFound("the passkey is not known here, or its user may not log in")
         verified = webauthn.verify_authentication_response(
             credential=dict(credential),
             expected_challenge=expected,
@@ -219,7 +219,7 @@ class Passkeys:
             credential_current_sign_count=passkey.sign_count,
             require_user_verification=True,
         )
-        return passkey, verified.new_sign_count
+        return user, passkey, verified.new_sign_count
 
     def _challenge(self, browser: str) -> bytes:
         drawn = opaque.draw().secret
@@ -229,9 +229,7 @@ class Passkeys:
 
     def _spend(self, challenge: str, browser: str) -> bytes:
         """Use up the challenge that the answer names, and return what it has to be over."""
-        if not self._challenges.use_challenge(
-            challenge, opaque.digest(browser), self._clock.now()
-        ):
+        if not self._challenges.use_challenge(challenge, opaque.digest(browser), self._clock.now()):
             raise Malformed("the challenge has expired or was answered; try again")
         return base64url_to_bytes(challenge)
 
@@ -242,9 +240,7 @@ def _parse(answer: str) -> tuple[dict[str, Any], str]:
         raise Malformed(f"the answer has more than {_MOST_CHARACTERS} characters")
     try:
         credential = json.loads(answer)
-        client_data = json.loads(
-            base64url_to_bytes(credential["response"]["clientDataJSON"])
-        )
+        client_data = json.loads(base64url_to_bytes(credential["response"]["clientDataJSON"]))
         challenge = client_data["challenge"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise Malformed("the answer is not that of a passkey") from error

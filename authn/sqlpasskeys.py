@@ -36,9 +36,7 @@ class SQLPasskeyStore:
     def find(self, credential_id: bytes) -> Passkey | None:
         digest = hashlib.sha256(credential_id).digest()
         with self._database.reading() as connection:
-            row = connection.execute(
-                select(passkeys).where(_P.credential_digest == digest)
-            ).first()
+            row = connection.execute(select(passkeys).where(_P.credential_digest == digest)).first()
         return None if row is None else _passkey(row)
 
     def list_of_user(self, user_id: str) -> Sequence[Passkey]:

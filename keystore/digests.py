@@ -1,9 +1,9 @@
 """Digests of what must be recognised and not be read: HMAC-SM3 under a key that nobody sees.
 
 An identity card number has so few possible values that a plain digest is as good as the number.
-The key of the digest is 32 random octets, at rest only as an SM2 ciphertext to a key that stays
-in the keystore (as the storage key of the key management centre, decisions/0050), and in memory
-from the first use on. Without the keystore the digests say nothing.
+The key of the digest is 32 random octets, at rest only under a key that stays in the keystore
+(`keystore.storagekey`), and in memory from the first use on. Without the keystore the digests
+say nothing.
 """
 
 from __future__ import annotations
@@ -13,17 +13,11 @@ import secrets
 import threading
 from typing import Final, Protocol
 
-from core.errors import BackendUnavailable, Malformed, NotFound
-from keystore import sm2
-from keystore.algorithms import KeyAlgorithm
-from keystore.backend import DecryptsSM2, KeyBackend
+from core.errors import BackendUnavailable
 from keystore.keyref import KeyRef
+from keystore.storagekey import StorageBackend, StorageKey
 
 _KEY_OCTETS: Final = 32
-
-
-class DigestBackend(KeyBackend, DecryptsSM2, Protocol):
-    """A keystore that can hold the key to the digest's key."""
 
 
 class SealedKeyStore(Protocol):
@@ -39,9 +33,8 @@ class SealedKeyStore(Protocol):
 class KeyedDigests:
     """Makes digests. Safe to share between threads; the key is made and opened at first use."""
 
-    def __init__(self, keystore: DigestBackend, ref: KeyRef, store: SealedKeyStore) -> None:
-        self._keystore = keystore
-        self._ref = ref
+    def __init__(self, keystore: StorageBackend, ref: KeyRef, store: SealedKeyStore) -> None:
+        self._storage_key = StorageKey(keystore, ref)
         self._store = store
         self._key: bytes | None = None
         self._lock = threading.Lock()
@@ -56,18 +49,12 @@ class KeyedDigests:
     def _open(self) -> bytes:
         sealed = self._store.find_sealed_key()
         if sealed is None:
-            info = self._keystore.find(self._ref)
-            if info is None:
-                info = self._keystore.generate(self._ref, KeyAlgorithm.SM2)
+            self._storage_key.make()
             drawn = secrets.token_bytes(_KEY_OCTETS)
-            sealed = self._store.keep_sealed_key(sm2.encrypt(info.public_key, drawn))
-        try:
-            key = self._keystore.decrypt_sm2(self._ref, sealed)
-        except (NotFound, Malformed) as error:
-            raise BackendUnavailable(
-                f"the key of the identifiers' digests does not open with {self._ref}: "
-                "restore the keystore"
-            ) from error
+            sealed = self._store.keep_sealed_key(self._storage_key.wrap(drawn))
+        key = self._storage_key.unwrap(sealed, what="the key of the identifiers' digests")
         if len(key) != _KEY_OCTETS:
-            raise BackendUnavailable(f"what opens with {self._ref} is no key of digests")
+            raise BackendUnavailable(
+                f"what opens with {self._storage_key.ref} is no key of digests"
+            )
         return key

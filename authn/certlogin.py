@@ -18,7 +18,14 @@ from typing import Final, Protocol
 from authn import opaque
 from authn.config import AuthnConfig
 from authn.login import Throttle
-from authn.store import Binding, CertificateLoginStore, Challenge, User, UserStore
+from authn.store import (
+    Binding,
+    CertificateLoginStore,
+    Challenge,
+    SessionCertificate,
+    User,
+    UserStore,
+)
 from core import observe
 from core.audit import AuditLog
 from core.clock import Clock
@@ -97,8 +104,8 @@ class CertificateLogin:
 
     def authenticate(
         self, nonce: str, chain: Sequence[bytes], signature: bytes, *, browser: str, address: str
-    ) -> User:
-        """Return whose certificate answered. `chain` starts with the end entity.
+    ) -> tuple[User, SessionCertificate]:
+        """Return whose certificate answered, and which. `chain` starts with the end entity.
 
         Raises `Throttled`, and `Unauthenticated` with the reason: a person with a certificate
         needs to know whether it has expired, and the reason helps nobody to guess a key.
@@ -124,7 +131,7 @@ class CertificateLogin:
                 },
             )
         observe.LOGINS.labels(method="certificate", result="succeeded").inc()
-        return user
+        return user, SessionCertificate(certificate.issuer, f"{certificate.serial:x}")
 
     def _judge(
         self, nonce: str, chain: Sequence[bytes], signature: bytes, browser: str

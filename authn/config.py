@@ -7,6 +7,9 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from authn.logout.config import LogoutConfig
+from core.outbound import OutboundConfig
+
 
 class PasswordConfig(BaseModel):
     """How passwords are hashed (RFC 9106, 4: the second recommended option)."""
@@ -67,6 +70,8 @@ class AuthnConfig(BaseModel):
     password: PasswordConfig = PasswordConfig()
     login: LoginConfig = LoginConfig()
     oidc: OIDCConfig = OIDCConfig()
+    logout: LogoutConfig = LogoutConfig()
+    outbound: OutboundConfig = OutboundConfig()
 
     @model_validator(mode="after")
     def _issuer_is_an_https_origin(self) -> Self:

@@ -24,6 +24,7 @@ from authn.schemas import (
     NewClient,
     NewUser,
     Proposed,
+    SessionsEnded,
     SetupLink,
     UserView,
     Whoami,
@@ -50,6 +51,8 @@ def make_client_api(clients: Clients) -> APIRouter:
             client_id=body.client_id,
             redirect_uris=body.redirect_uris,
             post_logout_redirect_uris=body.post_logout_redirect_uris,
+            backchannel_logout_uri=body.backchannel_logout_uri,
+            frontchannel_logout_uri=body.frontchannel_logout_uri,
             auth_method=body.auth_method,
             allowed_scopes=body.scopes,
             id_token_algorithm=body.id_token_algorithm,
@@ -115,6 +118,11 @@ def make_user_api(users: Users, roles: RoleChanges, *, issuer: str) -> APIRouter
         """List users."""
         return [UserView.of(user) for user in users.list_users()]
 
+    @router.post("/users/{user_id}/end-sessions")
+    def end_sessions(user_id: str, asking: System) -> SessionsEnded:
+        """End every session of a user; the applications they entered are told."""
+        return SessionsEnded(sessions=users.end_sessions(users.get(user_id), actor=asking.name))
+
     @router.post("/users/{user_id}/setup-link", status_code=HTTPStatus.CREATED)
     def setup_link(user_id: str, asking: System, response: Response) -> SetupLink:
         """Make a one-time link with which the user chooses a password."""
@@ -167,7 +175,7 @@ def make_certificate_login_api(certificates: CertificateLogin, sessions: Session
     @router.post("")
     def answer(body: ChallengeAnswer, request: Request, response: Response) -> LoggedIn:
         """Answer a challenge; the session is in the cookie set here."""
-        user = certificates.authenticate(
+        user, certificate = certificates.authenticate(
             body.nonce,
             parse_certificates(body.certificate),
             parse_base64(body.signature, what="the signature"),
@@ -179,6 +187,7 @@ def make_certificate_login_api(certificates: CertificateLogin, sessions: Session
             amr=certlogin.AMR,
             acr=certlogin.ACR,
             replaces=request.cookies.get(cookies.SESSION),
+            certificate=certificate,
         )
         cookies.set_cookie(response, cookies.SESSION, cookie)
         response.headers["Cache-Control"] = "no-store"

@@ -29,6 +29,10 @@ class NewClient(_In):
         min_length=1, max_length=20, examples=[["https://oa.example.gov.cn/callback"]]
     )
     post_logout_redirect_uris: list[URI] = Field(default=[], max_length=20)
+    backchannel_logout_uri: URI | None = Field(
+        default=None, description="told, by POST, when a session ends; it always names sid and sub"
+    )
+    frontchannel_logout_uri: URI | None = None
     auth_method: AuthMethod = AuthMethod.BASIC
     scopes: list[str] = Field(default=["openid", "profile", "email"], max_length=10)
     id_token_algorithm: IDTokenAlgorithm = IDTokenAlgorithm.ES256
@@ -41,6 +45,8 @@ class ClientView(BaseModel):
     name: str
     redirect_uris: list[str]
     post_logout_redirect_uris: list[str]
+    backchannel_logout_uri: str | None
+    frontchannel_logout_uri: str | None
     auth_method: AuthMethod
     scopes: list[str]
     id_token_algorithm: IDTokenAlgorithm
@@ -53,6 +59,8 @@ class ClientView(BaseModel):
             name=client.name,
             redirect_uris=list(client.redirect_uris),
             post_logout_redirect_uris=list(client.post_logout_redirect_uris),
+            backchannel_logout_uri=client.backchannel_logout_uri,
+            frontchannel_logout_uri=client.frontchannel_logout_uri,
             auth_method=client.auth_method,
             scopes=sorted(client.scopes),
             id_token_algorithm=client.id_token_algorithm,
@@ -117,6 +125,12 @@ class UserView(BaseModel):
             has_password=user.password_hash is not None,
             created_at=user.created_at,
         )
+
+
+class SessionsEnded(BaseModel):
+    """How many sessions were ended."""
+
+    sessions: int
 
 
 class SetupLink(BaseModel):

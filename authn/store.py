@@ -6,7 +6,7 @@ arrive here as digests only.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -47,6 +47,24 @@ class Session:
     amr: str
     """How they authenticated (RFC 8176), one word."""
     acr: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionCertificate:
+    """A certificate that a session stands on: when it is revoked or frozen, the session ends."""
+
+    issuer: str
+    """The issuer's name in this service."""
+    serial: str
+    """Lowercase hex, without leading zeros."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndedSession:
+    """A session that was removed, and the name of its user."""
+
+    sid: str
+    user: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,12 +172,30 @@ class SessionStore(Protocol):
 
     def touch(self, digest: bytes, now: datetime) -> None: ...
 
-    def remove(self, digest: bytes) -> bool:
-        """True if it was there."""
+    def add_certificate(self, sid: str, certificate: SessionCertificate) -> None:
+        """Let the session stand on this certificate too."""
         ...
 
-    def remove_of_user(self, user_id: str) -> Sequence[str]:
-        """Remove all sessions of a user; returns their sids."""
+    def list_of_user(self, user_id: str) -> Sequence[str]:
+        """Return the sids of a user's sessions."""
+        ...
+
+    def list_timed_out(self, now: datetime, idle_since: datetime, *, limit: int) -> Sequence[str]:
+        """Return sids of sessions past their end, or not used after `idle_since`."""
+        ...
+
+    def list_by_certificates(
+        self, issuer: str, serials: Collection[str] | None, *, limit: int
+    ) -> Sequence[str]:
+        """Return sids of sessions that stand on one of these; None: on any of the issuer."""
+        ...
+
+    def list_certificates(self) -> Sequence[SessionCertificate]:
+        """Return every certificate that a session stands on, once."""
+        ...
+
+    def remove(self, sids: Sequence[str]) -> Sequence[EndedSession]:
+        """Remove sessions; returns those that were there: each for exactly one caller."""
         ...
 
 

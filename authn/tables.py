@@ -62,7 +62,7 @@ sessions = Table(
     Column("sid", _UUID, nullable=False, unique=True),
     Column("user_id", _UUID, ForeignKey("users.id"), nullable=False, index=True),
     Column("auth_time", UTCDateTime, nullable=False),
-    Column("seen_at", UTCDateTime, nullable=False),
+    Column("seen_at", UTCDateTime, nullable=False, index=True),
     Column("expires_at", UTCDateTime, nullable=False, index=True),
     Column("amr", String(16), nullable=False),
     Column("acr", String(64), nullable=False),
@@ -110,6 +110,8 @@ clients = Table(
     # JSON lists: they are read and written whole, and never searched.
     Column("redirect_uris", Text, nullable=False),
     Column("post_logout_redirect_uris", Text, nullable=False),
+    Column("backchannel_logout_uri", Text),
+    Column("frontchannel_logout_uri", Text),
     Column("scopes", String(200), nullable=False),
     Column("id_token_algorithm", String(8), nullable=False),
     Column("created_at", UTCDateTime, nullable=False),

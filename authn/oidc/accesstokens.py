@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from authn import opaque
 from authn.oidc.errors import OAuthError
 from authn.oidc.scopes import ADMIN, claims
@@ -33,9 +35,9 @@ class AccessTokens:
             return None
         return found[1]
 
-    def session_ended(self, sid: str) -> None:
-        """Forget what the session gave (`authn.sessions.SessionEnded`)."""
-        self._grants.remove_session(sid)
+    def sessions_ended(self, sids: Sequence[str]) -> None:
+        """Forget what the sessions gave (`authn.sessions.SessionListener`)."""
+        self._grants.remove_sessions(sids)
 
     def _find(self, secret: str) -> tuple[AccessToken, User] | None:
         token = self._grants.find_token(opaque.digest(secret))

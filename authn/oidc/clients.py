@@ -6,6 +6,7 @@ import re
 import uuid
 from collections.abc import Sequence
 from typing import Final
+from urllib.parse import urlsplit
 
 from authn import opaque
 from authn.oidc import scopes
@@ -14,6 +15,7 @@ from authn.oidc.store import AuthMethod, Client, ClientStore, GrantStore, IDToke
 from core.audit import AuditLog
 from core.clock import Clock
 from core.errors import Malformed, NotFound, Refused
+from core.outbound import check_outbound_url
 from core.transaction import Transactions
 
 CONSOLE: Final = "yinxin-console"
@@ -31,12 +33,14 @@ class Clients:
         store: ClientStore,
         grants: GrantStore,
         *,
+        may_call: bool,
         transactions: Transactions,
         audit: AuditLog,
         clock: Clock,
     ) -> None:
         self._store = store
         self._grants = grants
+        self._may_call = may_call
         self._transactions = transactions
         self._audit = audit
         self._clock = clock
@@ -50,6 +54,8 @@ class Clients:
         client_id: str | None = None,
         auth_method: AuthMethod = AuthMethod.BASIC,
         post_logout_redirect_uris: Sequence[str] = (),
+        backchannel_logout_uri: str | None = None,
+        frontchannel_logout_uri: str | None = None,
         allowed_scopes: Sequence[str] = ("openid", "profile", "email"),
         id_token_algorithm: IDTokenAlgorithm = IDTokenAlgorithm.ES256,
     ) -> tuple[Client, str | None]:
@@ -67,6 +73,8 @@ class Clients:
             auth_method=auth_method,
             redirect_uris=_checked(redirect_uris, least=1),
             post_logout_redirect_uris=_checked(post_logout_redirect_uris, least=0),
+            backchannel_logout_uri=self._callable(backchannel_logout_uri),
+            frontchannel_logout_uri=_framed(frontchannel_logout_uri, redirect_uris),
             scopes=_known(allowed_scopes),
             id_token_algorithm=id_token_algorithm,
             created_at=self._clock.now(),
@@ -85,6 +93,16 @@ class Clients:
                 },
             )
         return client, None if drawn is None else drawn.secret
+
+    def _callable(self, uri: str | None) -> str | None:
+        if uri is None:
+            return None
+        if not self._may_call:
+            raise Refused(
+                "authn.outbound.allowed_networks is empty, so no application can be called: name "
+                "the networks that applications are in, in CIDR notation"
+            )
+        return check_outbound_url(uri, what="backchannel_logout_uri")
 
     def ensure_console(self, redirect_uris: Sequence[str], *, actor: str) -> Client:
         """Register the built-in public client, unless it is there."""
@@ -132,6 +150,21 @@ def _checked(uris: Sequence[str], *, least: int) -> tuple[str, ...]:
     if not least <= len(uris) <= _MOST_URIS or len(set(uris)) != len(uris):
         raise Malformed(f"give {least} to {_MOST_URIS} redirect URIs, each once")
     return tuple(check_redirect_uri(uri) for uri in uris)
+
+
+def _framed(uri: str | None, redirect_uris: Sequence[str]) -> str | None:
+    if uri is None:
+        return None
+    checked = check_redirect_uri(uri)
+    if _origin(checked) not in {_origin(one) for one in redirect_uris}:
+        # Front-Channel Logout 1.0, 2: domain, port and scheme of a registered redirect URI.
+        raise Refused("frontchannel_logout_uri is on the host of one of the redirect URIs")
+    return checked
+
+
+def _origin(uri: str) -> tuple[str, str]:
+    parts = urlsplit(uri)
+    return parts.scheme, parts.netloc
 
 
 def _known(names: Sequence[str]) -> frozenset[str]:

@@ -101,8 +101,8 @@ class SQLGrantStore:
                 delete(access_tokens).where(access_tokens.c.grant_id == grant_id)
             ).rowcount
 
-    def remove_session(self, sid: str) -> None:
-        self._remove(access_tokens.c.sid == sid, authorization_codes.c.sid == sid)
+    def remove_sessions(self, sids: Sequence[str]) -> None:
+        self._remove(access_tokens.c.sid.in_(sids), authorization_codes.c.sid.in_(sids))
 
     def remove_client(self, client_id: str) -> None:
         self._remove(

@@ -38,6 +38,10 @@ class Client:
     scopes: frozenset[str]
     id_token_algorithm: IDTokenAlgorithm
     created_at: datetime
+    backchannel_logout_uri: str | None = None
+    """Where the end of a session is posted to (Back-Channel Logout 1.0, 2.2)."""
+    frontchannel_logout_uri: str | None = None
+    """What a browser that logs out loads in a frame (Front-Channel Logout 1.0, 2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +110,8 @@ class GrantStore(Protocol):
         """Returns how many there were."""
         ...
 
-    def remove_session(self, sid: str) -> None:
-        """Remove tokens and unused codes that a session gave."""
+    def remove_sessions(self, sids: Sequence[str]) -> None:
+        """Remove tokens and unused codes that these sessions gave."""
         ...
 
     def remove_client(self, client_id: str) -> None:

@@ -14,6 +14,8 @@ from typing import Any, Final, NoReturn
 from authn import opaque
 from authn.config import AuthnConfig
 from authn.forms import Fields
+from authn.logout.channels import LogoutChannels
+from authn.logout.store import Channel, Participation
 from authn.oidc.clientauth import authenticate_client, once
 from authn.oidc.errors import InvalidGrant, InvalidRequest, OAuthError
 from authn.oidc.jwt import SigningKeys, half_hash
@@ -40,6 +42,7 @@ class TokenEndpoint:
         grants: GrantStore,
         users: UserStore,
         keys: SigningKeys,
+        channels: LogoutChannels,
         *,
         config: AuthnConfig,
         transactions: Transactions,
@@ -50,6 +53,7 @@ class TokenEndpoint:
         self._grants = grants
         self._users = users
         self._keys = keys
+        self._channels = channels
         self._issuer = config.issuer
         self._access_lifetime = timedelta(minutes=config.oidc.access_token_minutes)
         self._id_lifetime = timedelta(minutes=config.oidc.id_token_minutes)
@@ -81,7 +85,7 @@ class TokenEndpoint:
         if code.used_at is not None:
             self._revoke(code, now)
         check_bindings(code, parameters, now)
-        secret = self._use(code, now)
+        secret = self._use(code, client, now)
         if secret is None:
             self._revoke(code, now)
         # Signing comes last and outside the transaction, so that a slow token device does not hold
@@ -96,7 +100,7 @@ class TokenEndpoint:
             "id_token": id_token,
         }
 
-    def _use(self, code: AuthorizationCode, now: datetime) -> str | None:
+    def _use(self, code: AuthorizationCode, client: Client, now: datetime) -> str | None:
         """Return the access token; None if another call used the code meanwhile."""
         user = self._users.find(code.user_id)
         if user is None or user.disabled:
@@ -114,6 +118,17 @@ class TokenEndpoint:
                     sid=code.sid,
                     scope=code.scope,
                     expires_at=now + self._access_lifetime,
+                )
+            )
+            self._channels.take_part(
+                Participation(
+                    sid=code.sid,
+                    client_id=client.id,
+                    ticket="",
+                    channel=Channel.OIDC,
+                    subject=code.user_id,
+                    backchannel_uri=client.backchannel_logout_uri,
+                    frontchannel_uri=client.frontchannel_logout_uri,
                 )
             )
             detail = {

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
@@ -42,9 +43,10 @@ class PortalPages:
         *,
         status: HTTPStatus = HTTPStatus.OK,
         leaves: bool = False,
+        frames: Sequence[str] = (),
         **values: Any,
     ) -> Response:
-        """Draw a template. `leaves`: a form of it may end at another site."""
+        """Draw a template. `leaves`: a form may end at another site; `frames`: what it may load."""
         asked = request.query_params.get("lang")
         known = request.cookies.get(LANGUAGE)
         accepted = request.headers.get("accept-language", "")
@@ -55,9 +57,10 @@ class PortalPages:
             language=language,
             other_language="en" if language == "zh" else "zh",
             csrf=cookies.csrf_token(browser),
+            frames=frames,
             **values,
         )
-        response = HTMLResponse(text, status_code=status, headers=_headers(leaves))
+        response = HTMLResponse(text, status_code=status, headers=_headers(leaves, frames))
         if request.cookies.get(cookies.BROWSER) != browser:
             cookies.set_cookie(response, cookies.BROWSER, browser)
         if asked in LANGUAGES:
@@ -83,13 +86,17 @@ class PortalPages:
     def confirm_logout(self, request: Request, hidden: Mapping[str, str]) -> Response:
         return self.page("logout.html", request, hidden=hidden, leaves=True)
 
-    def logged_out(self, request: Request) -> Response:
-        return self.message(request, "logged_out")
+    def logged_out(
+        self, request: Request, *, frames: Sequence[str] = (), then: str | None = None
+    ) -> Response:
+        return self.page("logged_out.html", request, frames=frames, then=then)
 
 
-def _headers(leaves: bool) -> dict[str, str]:
+def _headers(leaves: bool, frames: Sequence[str]) -> dict[str, str]:
+    origins = dict.fromkeys(f"{urlsplit(one).scheme}://{urlsplit(one).netloc}" for one in frames)
+    framing = f"; frame-src {' '.join(origins)}" if origins else ""
     return {
-        "Content-Security-Policy": _POLICY if leaves else _POLICY + _FORMS_STAY,
+        "Content-Security-Policy": (_POLICY if leaves else _POLICY + _FORMS_STAY) + framing,
         "X-Frame-Options": "DENY",
         "X-Content-Type-Options": "nosniff",
         # The address of a setup page holds a secret.

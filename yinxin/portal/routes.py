@@ -16,7 +16,7 @@ from authn import certlogin, cookies, login
 from authn.answers import parse_base64, parse_certificates
 from authn.assembly import Provider
 from authn.forms import Fields, field, form_fields
-from authn.store import Session, User
+from authn.store import Session, SessionCertificate, User
 from core.errors import (
     Forbidden,
     Malformed,
@@ -83,7 +83,7 @@ def _add_login(router: APIRouter, provider: Provider, pages: PortalPages) -> Non
             response = draw(request, next_path, name, "throttled", HTTPStatus.TOO_MANY_REQUESTS)
             response.headers["Retry-After"] = str(error.retry_after)
             return response
-        return _enter(request, provider, user, (login.AMR, login.ACR), next_path)
+        return _enter(request, provider, user, (login.AMR, login.ACR, None), next_path)
 
     def draw(
         request: Request,
@@ -113,7 +113,7 @@ def _add_certificate_login(router: APIRouter, provider: Provider, pages: PortalP
         cookies.require_csrf(request, field(fields, "csrf"))
         next_path = own_path(field(fields, "next"))
         try:
-            user = provider.certificates.authenticate(
+            user, certificate = provider.certificates.authenticate(
                 field(fields, "nonce"),
                 parse_certificates(field(fields, "certificate")),
                 parse_base64(field(fields, "signature"), what="the signature"),
@@ -122,7 +122,8 @@ def _add_certificate_login(router: APIRouter, provider: Provider, pages: PortalP
             )
         except (Malformed, Unauthenticated) as error:
             return draw(request, next_path, str(error), HTTPStatus.UNAUTHORIZED)
-        return _enter(request, provider, user, (certlogin.AMR, certlogin.ACR), next_path)
+        method = (certlogin.AMR, certlogin.ACR, certificate)
+        return _enter(request, provider, user, method, next_path)
 
     def draw(
         request: Request,
@@ -215,8 +216,8 @@ def _add_home(router: APIRouter, provider: Provider, pages: PortalPages) -> None
     @router.post("/logout")
     def log_out(request: Request, fields: Form) -> Response:
         cookies.require_csrf(request, field(fields, "csrf"))
-        administration.sessions.end(request.cookies.get(cookies.SESSION, ""))
-        response = pages.logged_out(request)
+        frames = provider.logout.end(request.cookies.get(cookies.SESSION))
+        response = pages.logged_out(request, frames=frames)
         cookies.clear_cookie(response, cookies.SESSION)
         return response
 
@@ -229,11 +230,19 @@ def _add_home(router: APIRouter, provider: Provider, pages: PortalPages) -> None
 
 
 def _enter(
-    request: Request, provider: Provider, user: User, method: tuple[str, str], next_path: str
+    request: Request,
+    provider: Provider,
+    user: User,
+    method: tuple[str, str, SessionCertificate | None],
+    next_path: str,
 ) -> Response:
-    amr, acr = method
+    amr, acr, certificate = method
     cookie = provider.administration.sessions.start(
-        user, amr=amr, acr=acr, replaces=request.cookies.get(cookies.SESSION)
+        user,
+        amr=amr,
+        acr=acr,
+        replaces=request.cookies.get(cookies.SESSION),
+        certificate=certificate,
     )
     response = RedirectResponse(
         next_path,

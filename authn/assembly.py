@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import Self
 
 from authn.apitokens import APITokens
+from authn.attempts import Attempts
 from authn.certlogin import CertificateLogin, CertificateVerifier
 from authn.config import AuthnConfig
+from authn.factors import Enrolled, Standards
 from authn.login import PasswordLogin, Throttle
 from authn.logout.channels import LogoutChannels
 from authn.logout.sender import LogoutSender
@@ -17,6 +19,7 @@ from authn.logout.sqlstore import SQLDeliveryQueue, SQLParticipationStore
 from authn.oidc.accesstokens import AccessTokens
 from authn.oidc.authorize import AuthorizationEndpoint
 from authn.oidc.clients import Clients
+from authn.oidc.interaction import make_policy
 from authn.oidc.jwt import SigningKeys
 from authn.oidc.logout import LogoutEndpoint
 from authn.oidc.logouttoken import LogoutTokens
@@ -25,6 +28,7 @@ from authn.oidc.token import TokenEndpoint
 from authn.passwords import PasswordHasher
 from authn.rolechanges import RoleChanges
 from authn.sessions import Sessions
+from authn.sqlfactors import SQLAttemptStore, SQLFactorStore, SQLSealedKeyStore
 from authn.sqlsessions import SQLSessionStore
 from authn.sqlstore import (
     SQLAddressStore,
@@ -32,13 +36,17 @@ from authn.sqlstore import (
     SQLCertificateLoginStore,
     SQLUserStore,
 )
+from authn.totp import OneTimePasswords
 from authn.users import Users
 from core.audit import AuditLog
 from core.clock import Clock
 from core.control import DualControl
 from core.db import Database
 from core.outbound import Outbound, trusting
+from keystore import keyref
 from keystore.backend import Signer
+from keystore.seal import Seal
+from keystore.sealedkey import SealingBackend
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +84,7 @@ class Administration:
             store,
             config=config.login,
             listeners=(access, channels),
+            standards=Standards(SQLFactorStore(database)),
             transactions=database,
             audit=audit,
             clock=clock,
@@ -124,9 +133,11 @@ class Provider:
     """Everything that answers people and clients."""
 
     administration: Administration
+    clock: Clock
     keys: SigningKeys
     passwords: PasswordLogin
     certificates: CertificateLogin
+    one_time_passwords: OneTimePasswords
     authorization: AuthorizationEndpoint
     tokens: TokenEndpoint
     logout: LogoutEndpoint
@@ -140,6 +151,7 @@ class Provider:
         administration: Administration,
         *,
         signers: Sequence[Signer],
+        keystore: SealingBackend,
         verifier: CertificateVerifier,
         audit: AuditLog,
         clock: Clock,
@@ -162,8 +174,21 @@ class Provider:
         )
         administration.channels.on_queued(sender.wake)
         throttle = Throttle(SQLAddressStore(database), config=config.login, clock=clock)
+        factors, bindings = SQLFactorStore(database), SQLCertificateLoginStore(database)
+        seal = Seal(
+            keystore, keyref.parse(config.secrets_key), SQLSealedKeyStore(database, "secrets")
+        )
+        attempts = Attempts(
+            SQLAttemptStore(database),
+            throttle=throttle,
+            config=config.login,
+            transactions=database,
+            audit=audit,
+            clock=clock,
+        )
         return cls(
             administration=administration,
+            clock=clock,
             keys=keys,
             passwords=PasswordLogin(
                 users,
@@ -175,7 +200,7 @@ class Provider:
                 clock=clock,
             ),
             certificates=CertificateLogin(
-                SQLCertificateLoginStore(database),
+                bindings,
                 users,
                 verifier,
                 config=config,
@@ -184,7 +209,23 @@ class Provider:
                 audit=audit,
                 clock=clock,
             ),
-            authorization=AuthorizationEndpoint(clients, grants, keys, config=config, clock=clock),
+            one_time_passwords=OneTimePasswords(
+                factors,
+                attempts=attempts,
+                seal=seal,
+                issuer=config.issuer,
+                transactions=database,
+                audit=audit,
+                clock=clock,
+            ),
+            authorization=AuthorizationEndpoint(
+                clients,
+                grants,
+                keys,
+                policy=make_policy(Enrolled(factors, bindings)),
+                config=config,
+                clock=clock,
+            ),
             tokens=TokenEndpoint(
                 clients,
                 grants,

@@ -72,6 +72,9 @@ class AuthnConfig(BaseModel):
     oidc: OIDCConfig = OIDCConfig()
     logout: LogoutConfig = LogoutConfig()
     outbound: OutboundConfig = OutboundConfig()
+    secrets_key: str = "software:object=authn-secrets"
+    """The SM2 key that opens the key of sealed secrets (one-time passwords, identity numbers). Made
+    with the first of them; lost, everybody enrols again."""
 
     @model_validator(mode="after")
     def _issuer_is_an_https_origin(self) -> Self:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from authn import certlogin, cookies
+from authn import cookies
 from authn.answers import parse_base64, parse_certificates
 from authn.certlogin import CertificateLogin
 from authn.oidc.clients import Clients
@@ -175,22 +175,18 @@ def make_certificate_login_api(certificates: CertificateLogin, sessions: Session
     @router.post("")
     def answer(body: ChallengeAnswer, request: Request, response: Response) -> LoggedIn:
         """Answer a challenge; the session is in the cookie set here."""
-        user, certificate = certificates.authenticate(
+        proven = certificates.authenticate(
             body.nonce,
             parse_certificates(body.certificate),
             parse_base64(body.signature, what="the signature"),
             browser=request.cookies.get(cookies.BROWSER, ""),
             address=cookies.address_of(request),
         )
-        cookie = sessions.start(
-            user,
-            amr=certlogin.AMR,
-            acr=certlogin.ACR,
-            replaces=request.cookies.get(cookies.SESSION),
-            certificate=certificate,
+        cookie = sessions.enter(
+            proven.user, proven.method, cookie=request.cookies.get(cookies.SESSION)
         )
         cookies.set_cookie(response, cookies.SESSION, cookie)
         response.headers["Cache-Control"] = "no-store"
-        return LoggedIn(user=user.name)
+        return LoggedIn(user=proven.user.name)
 
     return router

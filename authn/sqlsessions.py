@@ -8,7 +8,8 @@ from datetime import datetime
 
 from sqlalchemy import Select, delete, insert, or_, select, update
 
-from authn.store import EndedSession, Session, SessionCertificate
+from authn.levels import SessionCertificate
+from authn.store import EndedSession, Session
 from authn.tables import sessions, users
 from authn.tables_sessions import session_certificates
 from core.db import Database
@@ -38,10 +39,19 @@ class SQLSessionStore:
                 update(sessions).where(sessions.c.digest == digest).values(seen_at=now)
             )
 
-    def add_certificate(self, sid: str, certificate: SessionCertificate) -> None:
-        values = {"sid": sid, **asdict(certificate)}
+    def replace(self, digest: bytes, session: Session) -> bool:
         with self._database.transaction() as connection:
-            connection.execute(insert(session_certificates).values(**values))
+            changed = connection.execute(
+                update(sessions).where(sessions.c.digest == digest).values(**asdict(session))
+            )
+        return changed.rowcount == 1
+
+    def add_certificate(self, sid: str, certificate: SessionCertificate) -> None:
+        rows, values = session_certificates, {"sid": sid, **asdict(certificate)}
+        known = select(rows.c.sid).where(*(rows.c[name] == value for name, value in values.items()))
+        with self._database.transaction() as connection:
+            if connection.execute(known).first() is None:
+                connection.execute(insert(rows).values(**values))
 
     def list_of_user(self, user_id: str) -> Sequence[str]:
         return self._sids(select(sessions.c.sid).where(sessions.c.user_id == user_id))

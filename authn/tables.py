@@ -64,8 +64,9 @@ sessions = Table(
     Column("auth_time", UTCDateTime, nullable=False),
     Column("seen_at", UTCDateTime, nullable=False, index=True),
     Column("expires_at", UTCDateTime, nullable=False, index=True),
-    Column("amr", String(16), nullable=False),
+    Column("amr", String(64), nullable=False),
     Column("acr", String(64), nullable=False),
+    Column("least", String(64), nullable=False, server_default="urn:yinxin:acr:password"),
 )
 
 api_tokens = Table(
@@ -130,7 +131,7 @@ authorization_codes = Table(
     Column("nonce", String(512)),
     Column("code_challenge", String(43), nullable=False),
     Column("auth_time", UTCDateTime, nullable=False),
-    Column("amr", String(16), nullable=False),
+    Column("amr", String(64), nullable=False),
     Column("acr", String(64), nullable=False),
     Column("expires_at", UTCDateTime, nullable=False, index=True),
     Column("used_at", UTCDateTime),

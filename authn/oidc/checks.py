@@ -13,6 +13,7 @@ from typing import Final
 
 from authn.forms import Fields
 from authn.oidc import scopes
+from authn.oidc.acr import NO_DEMAND, Demand, demand_of
 from authn.oidc.errors import InvalidRequest, OAuthError
 from authn.oidc.store import Client, ClientStore
 
@@ -38,6 +39,7 @@ class Draft:
     prompt: frozenset[str] = frozenset()
     max_age: int | None = None
     after: int | None = None
+    demand: Demand = NO_DEMAND
 
     @property
     def state(self) -> str | None:
@@ -145,6 +147,11 @@ def check_ages(request: Draft) -> None:
         request.after = int(request.parameters[AFTER])
 
 
+def check_acr(request: Draft) -> None:
+    """OIDC Core, 3.1.2.1 and 5.5.1.1: how strongly the person has to be logged in."""
+    request.demand = demand_of(request.parameters)
+
+
 CHECKS: Final[tuple[Callable[[Draft], None], ...]] = (
     # Shown to the person:
     check_client,
@@ -159,4 +166,5 @@ CHECKS: Final[tuple[Callable[[Draft], None], ...]] = (
     check_nonce,
     check_prompt,
     check_ages,
+    check_acr,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from authn import certlogin, login
+from authn.levels import Level
 from authn.oidc import scopes
 from authn.oidc.jwt import SigningKeys
 from authn.oidc.store import AuthMethod
@@ -29,7 +29,7 @@ def metadata(issuer: str, keys: SigningKeys) -> dict[str, Any]:
         "token_endpoint_auth_methods_supported": methods,
         "code_challenge_methods_supported": ["S256"],
         "prompt_values_supported": ["none", "login"],
-        "acr_values_supported": [certlogin.ACR, login.ACR],
+        "acr_values_supported": [level.acr for level in Level],
         "claims_supported": [
             *("sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "at_hash", "acr", "amr"),
             *("sid", "jti", "name", "preferred_username", "email", "role"),

@@ -41,3 +41,12 @@ class LoginRequired(OAuthError):
 
     def __init__(self) -> None:
         super().__init__("login_required", "the user has to log in")
+
+
+class UnmetAuthenticationRequirements(OAuthError):
+    """An essential `acr` that this person cannot reach (the error code of that name, OpenID)."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "unmet_authentication_requirements", "the user cannot log in as strongly as that"
+        )

@@ -131,7 +131,8 @@ def make_authorization_router(
         outcome = authorization.decide(fields, session)
         if isinstance(outcome, SendBack):
             return _see_other(outcome.uri)
-        return _see_other("/login?" + urlencode({"next": outcome.next_path}))
+        query = urlencode({**outcome.parameters, "next": outcome.next_path})
+        return _see_other(f"{outcome.page}?{query}")
 
     @router.post(PATH)
     def authorize_by_post(fields: FormFields) -> Response:

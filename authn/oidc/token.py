@@ -159,7 +159,7 @@ class TokenEndpoint:
             "auth_time": int(code.auth_time.timestamp()),
             "at_hash": half_hash(secret),
             "acr": code.acr,
-            "amr": [code.amr],
+            "amr": code.amr.split(),
             "sid": code.sid,
             # A grant gives one ID token, so the audit event of the grant names it too.
             "jti": code.grant_id,

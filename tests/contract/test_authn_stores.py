@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 
+from authn.levels import SessionCertificate
 from authn.oidc.sqlstore import SQLClientStore, SQLGrantStore
 from authn.oidc.store import AccessToken, AuthMethod, AuthorizationCode, Client, IDTokenAlgorithm
 from authn.purge import purge_all_expired, purge_expired
@@ -18,7 +19,7 @@ from authn.sqlstore import (
     SQLCertificateLoginStore,
     SQLUserStore,
 )
-from authn.store import APIToken, Binding, Challenge, Session, SessionCertificate, User
+from authn.store import APIToken, Binding, Challenge, Session, User
 from core.errors import Conflict
 from core.identity import Role
 

@@ -29,7 +29,7 @@ from keystore.algorithms import KeyAlgorithm
 from tests.fakes.audit import MemoryAuditLog
 from tests.fakes.clock import FakeClock
 from tests.fakes.control import make_control
-from tests.fakes.keys import memory_key
+from tests.fakes.keys import MemoryKeyBackend, memory_key
 from yinxin.control_routes import make_router as make_control_router
 from yinxin.portal.pages import PortalPages
 from yinxin.portal.routes import make_router
@@ -40,6 +40,7 @@ PASSWORD = "correct horse battery"
 CONFIG = AuthnConfig(
     issuer=ISSUER,
     outbound={"allowed_networks": ["127.0.0.0/8"]},
+    secrets_key="memory:object=secrets",
     password={"memory_kibibytes": 19456, "iterations": 2, "lanes": 1},
 )
 
@@ -112,6 +113,7 @@ def build(
         database,
         administration,
         signers=[memory_key(KeyAlgorithm.EC_P256), memory_key(KeyAlgorithm.RSA_3072)],
+        keystore=MemoryKeyBackend(),
         verifier=verifier,
         audit=audit,
         clock=clock,

@@ -250,7 +250,7 @@ def test_oidcc_backchannel_rp_initiated_logout(house, application, entered):
 def test_however_a_session_ends_the_application_is_told_and_its_tokens_end(
     house, application, entered, how
 ):
-    from authn.store import SessionCertificate
+    from authn.levels import SessionCertificate
 
     browser, client, hint = entered
     sid = jwt.decode(hint, options={"verify_signature": False})["sid"]

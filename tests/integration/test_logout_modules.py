@@ -272,7 +272,8 @@ def test_however_a_session_ends_the_application_is_told_and_its_tokens_end(
         csrf = page.text.split('name="csrf" value="')[1].split('"')[0]
         browser.post("/logout", data={"csrf": csrf})
     elif how == "replaced":
-        log_in(browser)
+        house.user("li.na")
+        log_in(browser, name="li.na")
     elif how == "role":
         house.provider.administration.users.end_sessions(user, actor="t", reason="role")
     else:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Self
 
 from authn.apitokens import APITokens
 from authn.attempts import Attempts
+from authn.breached import BreachedPasswords
 from authn.certlogin import CertificateLogin, CertificateVerifier
 from authn.config import AuthnConfig
 from authn.factors import Enrolled, Standards
@@ -19,16 +20,19 @@ from authn.logout.sqlstore import SQLDeliveryQueue, SQLParticipationStore
 from authn.oidc.accesstokens import AccessTokens
 from authn.oidc.authorize import AuthorizationEndpoint
 from authn.oidc.clients import Clients
+from authn.oidc.endpoints import ClientEndpoints
 from authn.oidc.interaction import make_policy
 from authn.oidc.jwt import SigningKeys
 from authn.oidc.logout import LogoutEndpoint
 from authn.oidc.logouttoken import LogoutTokens
 from authn.oidc.sqlstore import SQLClientStore, SQLGrantStore
-from authn.oidc.token import TokenEndpoint
+from authn.oidc.subjects import SubjectIdentifiers
+from authn.passwordchange import PasswordChange
+from authn.passwordpolicy import PasswordPolicy
 from authn.passwords import PasswordHasher
 from authn.rolechanges import RoleChanges
 from authn.sessions import Sessions
-from authn.sqlfactors import SQLAttemptStore, SQLFactorStore, SQLSealedKeyStore
+from authn.sqlfactors import SQLAttemptStore, SQLFactorStore, SQLPasswordHistory, SQLSealedKeyStore
 from authn.sqlsessions import SQLSessionStore
 from authn.sqlstore import (
     SQLAddressStore,
@@ -54,6 +58,7 @@ class Administration:
     """What the command line needs: no keys, no sessions of its own."""
 
     hasher: PasswordHasher
+    password_policy: PasswordPolicy
     users: Users
     roles: RoleChanges
     clients: Clients
@@ -89,10 +94,18 @@ class Administration:
             audit=audit,
             clock=clock,
         )
+        policy = PasswordPolicy(
+            store,
+            SQLPasswordHistory(database),
+            config=config.password,
+            hasher=hasher,
+            breached=_breached(config),
+            clock=clock,
+        )
         users = Users(
             store,
             config=config.login,
-            hasher=hasher,
+            passwords=policy,
             sessions=sessions,
             transactions=database,
             audit=audit,
@@ -103,6 +116,7 @@ class Administration:
         )
         return cls(
             hasher=hasher,
+            password_policy=policy,
             users=users,
             roles=RoleChanges(
                 users,
@@ -136,10 +150,11 @@ class Provider:
     clock: Clock
     keys: SigningKeys
     passwords: PasswordLogin
+    password_change: PasswordChange
     certificates: CertificateLogin
     one_time_passwords: OneTimePasswords
     authorization: AuthorizationEndpoint
-    tokens: TokenEndpoint
+    endpoints: ClientEndpoints
     logout: LogoutEndpoint
     sender: LogoutSender
 
@@ -186,18 +201,26 @@ class Provider:
             audit=audit,
             clock=clock,
         )
+        passwords = PasswordLogin(
+            users,
+            throttle=throttle,
+            hasher=administration.hasher,
+            config=config.login,
+            transactions=database,
+            audit=audit,
+            clock=clock,
+        )
         return cls(
             administration=administration,
             clock=clock,
             keys=keys,
-            passwords=PasswordLogin(
-                users,
-                throttle=throttle,
-                hasher=administration.hasher,
-                config=config.login,
+            passwords=passwords,
+            password_change=PasswordChange(
+                passwords,
+                administration.password_policy,
+                administration.sessions,
                 transactions=database,
                 audit=audit,
-                clock=clock,
             ),
             certificates=CertificateLogin(
                 bindings,
@@ -226,13 +249,15 @@ class Provider:
                 config=config,
                 clock=clock,
             ),
-            tokens=TokenEndpoint(
-                clients,
-                grants,
-                users,
-                keys,
-                administration.channels,
-                config=config,
+            endpoints=ClientEndpoints.assemble(
+                config,
+                clients=clients,
+                grants=grants,
+                users=users,
+                access=administration.access_tokens,
+                keys=keys,
+                subjects=SubjectIdentifiers(),
+                channels=administration.channels,
                 transactions=database,
                 audit=audit,
                 clock=clock,
@@ -246,3 +271,8 @@ class Provider:
             ),
             sender=sender,
         )
+
+
+def _breached(config: AuthnConfig) -> Container[str]:
+    path = config.password.breached_file
+    return frozenset() if path is None else BreachedPasswords(path)

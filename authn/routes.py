@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from http import HTTPStatus
 from typing import Annotated
 
@@ -22,8 +23,10 @@ from authn.schemas import (
     LoggedIn,
     NewBinding,
     NewClient,
+    NewSecret,
     NewUser,
     Proposed,
+    SecretRotation,
     SessionsEnded,
     SetupLink,
     UserView,
@@ -51,11 +54,10 @@ def make_client_api(clients: Clients) -> APIRouter:
             client_id=body.client_id,
             redirect_uris=body.redirect_uris,
             post_logout_redirect_uris=body.post_logout_redirect_uris,
-            backchannel_logout_uri=body.backchannel_logout_uri,
-            frontchannel_logout_uri=body.frontchannel_logout_uri,
             auth_method=body.auth_method,
             allowed_scopes=body.scopes,
             id_token_algorithm=body.id_token_algorithm,
+            metadata=body.metadata,
             actor=asking.name,
         )
         response.headers["Cache-Control"] = "no-store"
@@ -70,6 +72,16 @@ def make_client_api(clients: Clients) -> APIRouter:
     def get(client_id: str, _asking: Watcher) -> ClientView:
         """Show a relying party."""
         return ClientView.of(clients.get(client_id))
+
+    @router.post("/{client_id}/secret", status_code=HTTPStatus.CREATED)
+    def rotate(
+        client_id: str, body: SecretRotation, asking: System, response: Response
+    ) -> NewSecret:
+        """Give a relying party a new secret; the old one works for a while beside it."""
+        keep = timedelta(hours=body.keep_old_hours)
+        secret = clients.rotate_secret(client_id, keep=keep, actor=asking.name)
+        response.headers["Cache-Control"] = "no-store"
+        return NewSecret(client_secret=secret)
 
     @router.delete("/{client_id}", status_code=HTTPStatus.NO_CONTENT)
     def remove(client_id: str, asking: System) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from authn.oidc.clientmetadata import ClientMetadata
 from authn.oidc.store import AuthMethod, Client, IDTokenAlgorithm
 from authn.store import Binding, User
 from core.control_store import Proposal, ProposalState
@@ -26,16 +27,26 @@ class NewClient(_In):
     name: str = Field(min_length=1, max_length=200, examples=["办公系统"])
     client_id: str | None = Field(default=None, examples=["oa-portal"])
     redirect_uris: list[URI] = Field(
-        min_length=1, max_length=20, examples=[["https://oa.example.gov.cn/callback"]]
+        default=[], max_length=20, examples=[["https://oa.example.gov.cn/callback"]]
     )
     post_logout_redirect_uris: list[URI] = Field(default=[], max_length=20)
-    backchannel_logout_uri: URI | None = Field(
-        default=None, description="told, by POST, when a session ends; it always names sid and sub"
-    )
-    frontchannel_logout_uri: URI | None = None
     auth_method: AuthMethod = AuthMethod.BASIC
-    scopes: list[str] = Field(default=["openid", "profile", "email"], max_length=10)
+    scopes: list[str] = Field(default=["openid", "profile", "email"], max_length=50)
     id_token_algorithm: IDTokenAlgorithm = IDTokenAlgorithm.ES256
+    metadata: ClientMetadata = ClientMetadata()
+
+
+class SecretRotation(_In):
+    """A new secret for a client."""
+
+    keep_old_hours: int = Field(default=24, ge=0, le=720)
+    """How long the old secret goes on working beside the new one."""
+
+
+class NewSecret(BaseModel):
+    """The new secret: it is shown this once."""
+
+    client_secret: str
 
 
 class ClientView(BaseModel):
@@ -45,12 +56,11 @@ class ClientView(BaseModel):
     name: str
     redirect_uris: list[str]
     post_logout_redirect_uris: list[str]
-    backchannel_logout_uri: str | None
-    frontchannel_logout_uri: str | None
     auth_method: AuthMethod
     scopes: list[str]
     id_token_algorithm: IDTokenAlgorithm
     created_at: datetime
+    metadata: ClientMetadata
 
     @classmethod
     def of(cls, client: Client) -> Self:
@@ -59,12 +69,11 @@ class ClientView(BaseModel):
             name=client.name,
             redirect_uris=list(client.redirect_uris),
             post_logout_redirect_uris=list(client.post_logout_redirect_uris),
-            backchannel_logout_uri=client.backchannel_logout_uri,
-            frontchannel_logout_uri=client.frontchannel_logout_uri,
             auth_method=client.auth_method,
             scopes=sorted(client.scopes),
             id_token_algorithm=client.id_token_algorithm,
             created_at=client.created_at,
+            metadata=client.metadata,
         )
 
 

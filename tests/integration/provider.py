@@ -19,6 +19,7 @@ from authn.certlogin import VerifiedCertificate
 from authn.config import AuthnConfig
 from authn.middleware import Authentication
 from authn.oidc import routes as oidc_routes
+from authn.oidc import routes_clients as oidc_client_routes
 from authn.oidc.store import AuthMethod
 from core.config import ControlConfig
 from core.db import Database
@@ -122,10 +123,12 @@ def build(
     pages = PortalPages()
     app = FastAPI()
     install_problem_handlers(app)
-    app.include_router(oidc_routes.make_document_router(ISSUER, provider.keys))
     app.include_router(
-        oidc_routes.make_client_router(provider.tokens, administration.access_tokens)
+        oidc_routes.make_document_router(
+            ISSUER, provider.keys, provider.endpoints.tokens.grant_types
+        )
     )
+    app.include_router(oidc_client_routes.make_client_router(provider.endpoints, origin=ISSUER))
     app.include_router(
         oidc_routes.make_authorization_router(
             provider.authorization, administration.sessions, pages

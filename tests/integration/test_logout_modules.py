@@ -18,6 +18,7 @@ import pytest
 from joserfc import jws
 from joserfc.jwk import KeySet
 
+from authn.oidc.clientmetadata import ClientMetadata
 from core.clock import SystemClock
 from core.errors import Refused
 from core.outbound import trusting
@@ -97,8 +98,7 @@ def entered(house, application):
     """A person, logged in at an application with every channel; and its ID token."""
     house.user()
     client = house.public_client(
-        backchannel_logout_uri=application.url,
-        frontchannel_logout_uri=None,
+        metadata=ClientMetadata(backchannel_logout_uri=application.url),
     )
     browser = house.browser()
     log_in(browser)
@@ -292,7 +292,7 @@ def test_a_session_that_times_out_is_told_too(sqlite_database, audit, clock, app
     trust = trusting(CONFIG.outbound, ssl_pem(application))
     house = build(sqlite_database, audit=audit, clock=clock, trust=trust)
     house.user()
-    client = house.public_client(backchannel_logout_uri=application.url)
+    client = house.public_client(metadata=ClientMetadata(backchannel_logout_uri=application.url))
     browser = house.browser()
     log_in(browser)
     enter(browser, client)
@@ -330,7 +330,7 @@ def test_an_address_outside_the_allowed_networks_is_not_called(application):
 )
 def test_a_back_channel_is_https_and_plain(house, uri):
     with pytest.raises(Refused):
-        house.client(backchannel_logout_uri=uri)
+        house.client(metadata=ClientMetadata(backchannel_logout_uri=uri))
 
 
 # ---- E: front-channel logout --------------------------------------------------------------------
@@ -345,7 +345,7 @@ def test_oidcc_frontchannel_logout_discovery_endpoint_verification(house):
 def test_oidcc_frontchannel_rp_initiated_logout(house):
     house.user()
     frame = "https://oa.example.cn/frontchannel?tenant=1"
-    client = house.public_client(frontchannel_logout_uri=frame)
+    client = house.public_client(metadata=ClientMetadata(frontchannel_logout_uri=frame))
     browser = house.browser()
     log_in(browser)
     hint = enter(browser, client)
@@ -363,4 +363,6 @@ def test_oidcc_frontchannel_rp_initiated_logout(house):
 
 def test_a_front_channel_is_on_the_host_of_the_application(house):
     with pytest.raises(Refused, match="redirect URIs"):
-        house.client(frontchannel_logout_uri="https://elsewhere.example.cn/fc")
+        house.client(
+            metadata=ClientMetadata(frontchannel_logout_uri="https://elsewhere.example.cn/fc")
+        )

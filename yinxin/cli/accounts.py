@@ -14,6 +14,8 @@ from typing import Final
 import click
 
 from authn.answers import parse_certificates
+from authn.breached import breached_lines
+from authn.oidc.clientmetadata import ClientMetadata
 from authn.oidc.store import AuthMethod, IDTokenAlgorithm
 from authn.store import User
 from core.control_store import Proposal, ProposalState
@@ -150,6 +152,17 @@ def _done(proposal: Proposal) -> bool:
     return False
 
 
+@user.command("breached-file")
+@click.argument("passwords", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("target", type=click.Path(dir_okay=False, path_type=Path))
+def user_breached_file(passwords: Path, target: Path) -> None:
+    """Make `authn.password.breached_file` from a list of PASSWORDS, one a line (UTF-8)."""
+    with passwords.open("rb") as source, target.open("xb") as made:
+        made.writelines(
+            line + b"\n" for line in breached_lines(line.rstrip(b"\r\n") for line in source)
+        )
+
+
 @user.command("bind-certificate")
 @click.argument("name")
 @click.argument("certificate", type=click.Path(exists=True, dir_okay=False, path_type=Path))
@@ -270,8 +283,10 @@ def client_register(
             client_id=client_id,
             redirect_uris=redirect_uris,
             post_logout_redirect_uris=logout_uris,
-            backchannel_logout_uri=backchannel_logout_uri,
-            frontchannel_logout_uri=frontchannel_logout_uri,
+            metadata=ClientMetadata(
+                backchannel_logout_uri=backchannel_logout_uri,
+                frontchannel_logout_uri=frontchannel_logout_uri,
+            ),
             auth_method=AuthMethod(auth_method),
             allowed_scopes=scopes,
             id_token_algorithm=IDTokenAlgorithm(id_token_algorithm),

@@ -15,7 +15,12 @@ from core.errors import Malformed, NotFound, Refused
 from yinxin.portal.page_route import make_page_route
 from yinxin.portal.pages import PortalPages
 from yinxin.portal.routes_factors import add_factors
-from yinxin.portal.routes_login import add_certificate_login, add_login, add_step_up
+from yinxin.portal.routes_login import (
+    add_certificate_login,
+    add_login,
+    add_password_change,
+    add_step_up,
+)
 from yinxin.portal.visit import Form, shown_methods, signed_in
 
 
@@ -23,6 +28,7 @@ def make_router(provider: Provider, pages: PortalPages) -> APIRouter:
     """Serve all pages of the portal."""
     router = APIRouter(include_in_schema=False, route_class=make_page_route(pages))
     add_login(router, provider, pages)
+    add_password_change(router, provider, pages)
     add_certificate_login(router, provider, pages)
     add_step_up(router, provider, pages)
     add_factors(router, provider, pages)

@@ -35,9 +35,15 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "command_line": ("用命令行签名", "Sign on the command line"),
     "setup": ("设置口令", "Choose a password"),
     "setup_note": (
-        "口令为 12 至 128 个字符，长度比花样更重要。此链接只能使用一次。",
-        "12 to 128 characters; length matters more than variety. This link works once.",
+        "长度比花样更重要。此链接只能使用一次。",
+        "Length matters more than variety. This link works once.",
     ),
+    "change_password": ("修改口令", "Change your password"),
+    "change_password_note": (
+        "修改后，您在各处的登录都会结束。如口令已过期，修改后方可继续。",
+        "Everywhere you are signed in, that ends. A password that is too old has to be changed.",
+    ),
+    "old_password": ("当前口令", "Present password"),
     "new_password": ("新口令", "New password"),
     "repeat": ("再输一次", "Again"),
     "save": ("保存", "Save"),

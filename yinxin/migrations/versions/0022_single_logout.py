@@ -1,6 +1,6 @@
 """Single logout: who takes part in a session, what it stands on, and whom to tell of its end.
 
-Expand: an older release does not look at these tables; it leaves the new columns empty.
+Expand: an older release does not look at these tables.
 """
 
 from __future__ import annotations
@@ -8,13 +8,11 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0021"
-down_revision = "0020"
+revision = "0022"
+down_revision = "0021"
 
 
 def upgrade() -> None:
-    op.add_column("oidc_clients", sa.Column("backchannel_logout_uri", sa.Text(), nullable=True))
-    op.add_column("oidc_clients", sa.Column("frontchannel_logout_uri", sa.Text(), nullable=True))
     op.create_index(op.f("ix_browser_sessions_seen_at"), "browser_sessions", ["seen_at"])
     op.create_table(
         "session_certificates",
@@ -67,5 +65,3 @@ def downgrade() -> None:
     op.drop_table("session_applications")
     op.drop_table("session_certificates")
     op.drop_index(op.f("ix_browser_sessions_seen_at"), "browser_sessions")
-    op.drop_column("oidc_clients", "frontchannel_logout_uri")
-    op.drop_column("oidc_clients", "backchannel_logout_uri")

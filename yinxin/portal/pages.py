@@ -19,6 +19,7 @@ LANGUAGE: Final = "__Host-yinxin-language"
 _YEAR: Final = 365 * 24 * 3600
 
 _POLICY: Final = "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+_SCRIPT: Final = "; script-src 'self'"
 _FORMS_STAY: Final = "; form-action 'self'"
 """Left out where a form may end at a client's redirect URI: Chrome applies form-action to every
 redirect that follows the POST, those inside the client's site included (docs/oidc.md)."""
@@ -43,10 +44,15 @@ class PortalPages:
         *,
         status: HTTPStatus = HTTPStatus.OK,
         leaves: bool = False,
+        script: bool = False,
         frames: Sequence[str] = (),
         **values: Any,
     ) -> Response:
-        """Draw a template. `leaves`: a form may end at another site; `frames`: what it may load."""
+        """Draw a template. `leaves`: a form of it may end at another site.
+
+        `script`: it runs a script of ours, for a passkey; inline scripts never run. `frames`: the
+        addresses that it loads in frames.
+        """
         asked = request.query_params.get("lang")
         known = request.cookies.get(LANGUAGE)
         accepted = request.headers.get("accept-language", "")
@@ -60,7 +66,10 @@ class PortalPages:
             frames=frames,
             **values,
         )
-        response = HTMLResponse(text, status_code=status, headers=_headers(leaves, frames))
+        policy = _POLICY + (_SCRIPT if script else "") + ("" if leaves else _FORMS_STAY)
+        response = HTMLResponse(
+            text, status_code=status, headers=_headers(policy + _framing(frames))
+        )
         if request.cookies.get(cookies.BROWSER) != browser:
             cookies.set_cookie(response, cookies.BROWSER, browser)
         if asked in LANGUAGES:
@@ -92,11 +101,14 @@ class PortalPages:
         return self.page("logged_out.html", request, frames=frames, then=then)
 
 
-def _headers(leaves: bool, frames: Sequence[str]) -> dict[str, str]:
+def _framing(frames: Sequence[str]) -> str:
     origins = dict.fromkeys(f"{urlsplit(one).scheme}://{urlsplit(one).netloc}" for one in frames)
-    framing = f"; frame-src {' '.join(origins)}" if origins else ""
+    return f"; frame-src {' '.join(origins)}" if origins else ""
+
+
+def _headers(policy: str) -> dict[str, str]:
     return {
-        "Content-Security-Policy": (_POLICY if leaves else _POLICY + _FORMS_STAY) + framing,
+        "Content-Security-Policy": policy,
         "X-Frame-Options": "DENY",
         "X-Content-Type-Options": "nosniff",
         # The address of a setup page holds a secret.

@@ -25,6 +25,7 @@ from yinxin.portal.routes_login import (
     add_password_change,
     add_step_up,
 )
+from yinxin.portal.routes_tls import add_tls_login
 from yinxin.portal.visit import Form, shown_methods, signed_in
 
 _STATIC: Final = (("portal.css", "text/css"), ("passkey.js", "text/javascript"))
@@ -36,6 +37,7 @@ def make_router(provider: Provider, pages: PortalPages) -> APIRouter:
     add_login(router, provider, pages)
     add_password_change(router, provider, pages)
     add_certificate_login(router, provider, pages)
+    add_tls_login(router, provider)
     add_passkey_login(router, provider, pages)
     add_step_up(router, provider, pages)
     add_factors(router, provider, pages)
@@ -122,8 +124,8 @@ def _add_home(router: APIRouter, provider: Provider, pages: PortalPages) -> None
     @router.post("/logout")
     def log_out(request: Request, fields: Form) -> Response:
         cookies.require_csrf(request, field(fields, "csrf"))
-        administration.sessions.end(request.cookies.get(cookies.SESSION, ""))
-        response = pages.logged_out(request)
+        frames = provider.logout.end(request.cookies.get(cookies.SESSION))
+        response = pages.logged_out(request, frames=frames)
         cookies.clear_cookie(response, cookies.SESSION)
         return response
 

@@ -152,6 +152,7 @@ def add_certificate_login(router: APIRouter, provider: Provider, pages: PortalPa
             fault=fault,
             nonce=nonce,
             message=provider.certificates.message(nonce),
+            by_tls=provider.tls_login.url is not None,
         )
 
 

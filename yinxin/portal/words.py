@@ -25,6 +25,10 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
         "请用证书对应的私钥对下面的文本签名（不含换行），再把证书和签名粘贴到表单中。",
         "Sign the text below, without a line end, then paste the certificate and the signature.",
     ),
+    "by_tls": (
+        "使用浏览器中的证书直接登录",
+        "Sign in with a certificate of this browser",
+    ),
     "challenge": ("待签名文本", "Text to sign"),
     "challenge_note": (
         "文本仅在几分钟内有效，只能使用一次。",
@@ -149,6 +153,7 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "token_revoke": ("作废", "Revoke"),
     "token_expires": ("到期", "Expires"),
     "logged_out": ("您已退出登录。", "You are signed out."),
+    "go_on": ("返回应用", "Back to the application"),
     "logout_ask": ("确定要退出登录吗？", "Do you want to sign out?"),
     "error": ("无法继续", "This did not work"),
     "back_to_login": ("返回登录页", "Back to sign-in"),

@@ -9,6 +9,7 @@
 //	sign HOW FILE                  signs the file with a new SM2 key (sign.go), prints SignedData
 //
 //	ocsp ISSUER SUBJECT URL        asks for the status (ocsp.go), and prints good or revoked
+//	ocsp-answers FILE...           holds recorded answers against a log (ocsplog.go)
 //
 // Printed is else the SubjectPublicKeyInfo of the key inside, in hex. Exit 1: no.
 package main
@@ -39,11 +40,13 @@ func answer(word string, files []string) error {
 	if word == "cfca-request" {
 		return request(files[0], files[1], files[2], files[3])
 	}
-	if word == "sign" {
+	switch word {
+	case "sign":
 		return sign(files[0], files[1])
-	}
-	if word == "ocsp" {
+	case "ocsp":
 		return askOCSP(files[0], files[1], files[2])
+	case "ocsp-answers":
+		return checkAnswers(files)
 	}
 	key, err := privateKey(files[0])
 	if err != nil {

@@ -241,7 +241,6 @@ class Provider:
             tls_login=TLSLogin(
                 certificates,
                 bindings,
-                users,
                 config=config,
                 seal=seal,
                 throttle=throttle,

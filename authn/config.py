@@ -10,7 +10,6 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from authn.logout.config import LogoutConfig
 from core.outbound import OutboundConfig
-
 from core.peer import check_fingerprints, check_peer_url
 
 

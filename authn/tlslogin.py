@@ -23,9 +23,8 @@ from urllib.parse import unquote
 from authn import opaque
 from authn.certlogin import CertificateLogin, Proven
 from authn.config import AuthnConfig
-from authn.levels import CERTIFICATE, HARDWARE_KEY
 from authn.login import Throttle
-from authn.store import CertificateLoginStore, UserStore
+from authn.store import CertificateLoginStore
 from core import observe
 from core.audit import AuditLog
 from core.clock import Clock
@@ -43,11 +42,12 @@ from keystore.seal import Seal
 
 HEADER: Final = b"x-yinxin-client-certificate"
 """nginx: ``proxy_set_header X-Yinxin-Client-Certificate $ssl_client_escaped_cert;``"""
-_PEM: Final = re.compile(r"-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----\s*")
+_PEM: Final = re.compile(
+    r"-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----\s*"
+)
 _MOST_OCTETS: Final = 32_768
 _ABOUT: Final = "login by tls"
 _TICKET_LIVES: Final = timedelta(minutes=1)
-_METHODS: Final = {method.level.word: method for method in (CERTIFICATE, HARDWARE_KEY)}
 
 
 class TLSLogin:
@@ -57,7 +57,6 @@ class TLSLogin:
         self,
         certificates: CertificateLogin,
         store: CertificateLoginStore,
-        users: UserStore,
         *,
         config: AuthnConfig,
         seal: Seal,
@@ -68,7 +67,6 @@ class TLSLogin:
     ) -> None:
         self._certificates = certificates
         self._store = store
-        self._users = users
         self.url = config.tls_login_url
         """Where TLS asks for a certificate: ``https://host[:port]``; None: nowhere."""
         self.portal = config.issuer
@@ -103,49 +101,50 @@ class TLSLogin:
         `Unauthenticated`.
         """
         self._throttle.charge(address)
-        try:
-            proven, fingerprint = self._certificates.of_certificate(certificate)
-        except (Malformed, Refused, InvalidSignature, NotFound) as error:
-            observe.LOGINS.labels(method="certificate", result="failed").inc()
-            detail = {"method": "tls", "address": address, "why": str(error)[:200]}
-            self._audit.record("login.failed", actor="anonymous", detail=detail)
-            raise Unauthenticated(str(error)) from error
+        self._judge(certificate, address)
         self._throttle.refund(address)
         ticket = {
-            "nonce": nonce[:64],
-            "user": proven.user.id,
-            "level": proven.method.level.word,
-            "certificate": fingerprint,
+            "nonce": nonce,
+            "certificate": base64.b64encode(certificate).decode(),
             "until": int((self._clock.now() + _TICKET_LIVES).timestamp()),
         }
         sealed = self._seal.seal(json.dumps(ticket).encode(), about=_ABOUT)
         return base64.urlsafe_b64encode(sealed).decode()
 
     def finish(self, ticket: str, *, browser: str, address: str) -> Proven:
-        """Return whose certificate it was. Raises `Throttled`, `Unauthenticated`."""
+        """Return whose certificate it was. Raises `Throttled`, `Unauthenticated`.
+
+        The certificate is judged once more: it may have been revoked on the way.
+        """
         self._throttle.charge(address)
         said = self._open(ticket)
         now = self._clock.now()
-        user = self._users.find(said["user"])
         late = now > datetime.fromtimestamp(said["until"], UTC)
         # The challenge is used up whatever else is wrong, as everywhere.
         fresh = self._store.use_challenge(said["nonce"], opaque.digest(browser), now)
-        if late or not fresh or user is None or user.disabled:
+        if late or not fresh:
             raise Unauthenticated("this login has expired or began in another browser; again")
+        proven, fingerprint = self._judge(base64.b64decode(said["certificate"]), address)
         with self._transactions.transaction():
             self._throttle.refund(address)
-            self._audit.record(
-                "login.succeeded",
-                actor=user.name,
-                detail={
-                    "user": user.name,
-                    "method": "tls",
-                    "address": address,
-                    "certificate": said["certificate"],
-                },
-            )
+            detail = {
+                "user": proven.user.name,
+                "method": "tls",
+                "address": address,
+                "certificate": fingerprint,
+            }
+            self._audit.record("login.succeeded", actor=proven.user.name, detail=detail)
         observe.LOGINS.labels(method="certificate", result="succeeded").inc()
-        return Proven(user, _METHODS[said["level"]])
+        return proven
+
+    def _judge(self, certificate: bytes, address: str) -> tuple[Proven, str]:
+        try:
+            return self._certificates.of_certificate(certificate)
+        except (Malformed, Refused, InvalidSignature, NotFound) as error:
+            observe.LOGINS.labels(method="certificate", result="failed").inc()
+            detail = {"method": "tls", "address": address, "why": str(error)[:200]}
+            self._audit.record("login.failed", actor="anonymous", detail=detail)
+            raise Unauthenticated(str(error)) from error
 
     def _open(self, ticket: str) -> dict[str, Any]:
         try:

@@ -21,6 +21,8 @@ from ca.registrars import Registrar
 from core.http import client_certificate
 from yinxin.app_parts import add_administration, add_provider, limited, new_app, surround
 from yinxin.health_routes import check_authority, make_health_router
+from yinxin.portal.pages import PortalPages
+from yinxin.portal.routes_tls import make_tls_router
 from yinxin.registrars import RegistrarDesk
 from yinxin.wiring import Service
 
@@ -41,6 +43,8 @@ def make_machine_app(service: Service, registrars: RegistrarDesk) -> Any:
 
     app = new_app("Yinxin for machines")
     _add_api(app, service)
+    # Here TLS asks for certificates, so people prove theirs here, too.
+    app.include_router(make_tls_router(service.provider, PortalPages()))
     app.include_router(
         ca.routes_exchange.make_counter_router(
             registrars.counter, require_registrar=require_registrar

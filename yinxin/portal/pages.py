@@ -15,7 +15,7 @@ from authn.oidc.errors import OAuthError
 from yinxin.portal.words import LANGUAGES, choose_language, words_of
 
 LANGUAGE: Final = "__Host-yinxin-language"
-_YEAR: Final = 365 * 24 * 3600
+YEAR: Final = 365 * 24 * 3600
 
 _POLICY: Final = "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'"
 _FORMS_STAY: Final = "; form-action 'self'"
@@ -57,11 +57,11 @@ class PortalPages:
             csrf=cookies.csrf_token(browser),
             **values,
         )
-        response = HTMLResponse(text, status_code=status, headers=_headers(leaves))
+        response = HTMLResponse(text, status_code=status, headers=page_headers(leaves=leaves))
         if request.cookies.get(cookies.BROWSER) != browser:
             cookies.set_cookie(response, cookies.BROWSER, browser)
         if asked in LANGUAGES:
-            cookies.set_cookie(response, LANGUAGE, language, max_age=_YEAR)
+            cookies.set_cookie(response, LANGUAGE, language, max_age=YEAR)
         return response
 
     def message(
@@ -87,7 +87,8 @@ class PortalPages:
         return self.message(request, "logged_out")
 
 
-def _headers(leaves: bool) -> dict[str, str]:
+def page_headers(*, leaves: bool = False) -> dict[str, str]:
+    """Return what every page carries. `leaves`: a form of it may end at another site."""
     return {
         "Content-Security-Policy": _POLICY if leaves else _POLICY + _FORMS_STAY,
         "X-Frame-Options": "DENY",

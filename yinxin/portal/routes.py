@@ -48,17 +48,21 @@ def make_router(provider: Provider, pages: PortalPages) -> APIRouter:
     _add_certificate_login(router, provider, pages)
     _add_setup(router, provider, pages)
     _add_home(router, provider, pages)
-    style = files("yinxin.portal").joinpath("static/portal.css").read_bytes()
+    for name in ("tokens.css", "portal.css"):
+        add_stylesheet(router, name, files("yinxin.portal").joinpath(f"static/{name}").read_bytes())
+    return router
 
-    @router.get("/static/portal.css")
+
+def add_stylesheet(router: APIRouter, name: str, octets: bytes) -> None:
+    """Serve a stylesheet from memory."""
+
+    @router.get(f"/static/{name}", include_in_schema=False)
     def stylesheet() -> Response:
         return Response(
-            style,
+            octets,
             media_type="text/css",
             headers={"Cache-Control": "public, max-age=3600", "X-Content-Type-Options": "nosniff"},
         )
-
-    return router
 
 
 def _add_login(router: APIRouter, provider: Provider, pages: PortalPages) -> None:

@@ -55,7 +55,11 @@ def read_to_end(connection: socket.socket) -> bytes:
 
 @contextmanager
 def running_plane(
-    world: World, *, wait_seconds: float = 30, follow: bool = True
+    world: World,
+    *,
+    wait_seconds: float = 30,
+    follow: bool = True,
+    sock: socket.socket | None = None,
 ) -> Iterator[RunningPlane]:
     """Without `follow` no thread looks at the status log: the test does, when it wants."""
     config = world.config.ocsp
@@ -76,7 +80,7 @@ def running_plane(
             world.responder, world.schedule, world.issuers, config=world.config, clock=world.clock
         )
     )
-    sock = server.bind("127.0.0.1", 0)
+    sock = sock or server.bind("127.0.0.1", 0)
     sock.listen()  # who comes before the loop runs waits
     listener = server.Listener(sock, app, ocsp=OCSPListener(plane, wait_seconds=wait_seconds))
     running = server._Server(server._config(listener))

@@ -50,8 +50,8 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "recipient": ("接收者的加密证书（PEM）", "The recipient's encryption certificate (PEM)"),
     "bad_rows": (
-        "不合格的行不会签发，请改正后重新上传。",
-        "Bad rows are not issued: mend them and upload again.",
+        "有不合格的行，整批不能提交：请改正后重新上传。",
+        "With a bad row nothing can be submitted: mend the file and upload it again.",
     ),
     "approve": ("审核通过", "Approve"),
     "reject": ("拒绝", "Reject"),

@@ -22,7 +22,7 @@ from core.errors import Forbidden, TrustError, Unauthenticated
 from core.http import status_of
 from yinxin.console.api import ConsoleAPI, Problem
 from yinxin.console.sections import sections_for
-from yinxin.console.session import NotAnAdministrator, person, signed_in
+from yinxin.console.session import PREFIX, NotAnAdministrator, person, signed_in
 from yinxin.console.words import words_of
 from yinxin.console.zone import ZONES, local_time, zone_of
 from yinxin.portal.pages import LANGUAGE, YEAR, page_headers
@@ -77,7 +77,7 @@ class ConsolePages:
             person=person(request),
             sections=sections_for(asking, self._api),
             section=section,
-            here=_address(request),
+            here=_address(request) if request.method == "GET" else PREFIX,
             query=request.query_params,
             **values,
         )

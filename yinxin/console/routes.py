@@ -48,9 +48,18 @@ _SECTIONS: Final = (
 
 
 def add_console(app: FastAPI, *, clock: Clock, status_now: StatusNow | None = None) -> None:
-    """Add the console to an application that serves the API; sections follow its routes."""
+    """Add the console to an application that serves the API; its sections follow the routes."""
     api = ConsoleAPI(app)
-    pages = ConsolePages(api, clock=clock)
+    app.include_router(make_router(api, ConsolePages(api, clock=clock), status_now))
+    styles = APIRouter()
+    add_stylesheet(
+        styles, _STYLE, files("yinxin.console").joinpath(f"static/{_STYLE}").read_bytes()
+    )
+    app.include_router(styles)
+
+
+def make_router(api: ConsoleAPI, pages: ConsolePages, status_now: StatusNow | None) -> APIRouter:
+    """Make the routes of every section."""
     router = APIRouter(prefix=PREFIX, include_in_schema=False, route_class=route_class(pages))
     add_dashboard(router, pages, api)
     add_requests(router, pages, api)
@@ -65,9 +74,4 @@ def add_console(app: FastAPI, *, clock: Clock, status_now: StatusNow | None = No
             cookies.set_cookie(answer, COOKIE, form["zone"], max_age=YEAR)
         return answer
 
-    app.include_router(router)
-    styles = APIRouter()
-    add_stylesheet(
-        styles, _STYLE, files("yinxin.console").joinpath(f"static/{_STYLE}").read_bytes()
-    )
-    app.include_router(styles)
+    return router

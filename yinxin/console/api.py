@@ -23,7 +23,7 @@ from core.identity import Principal
 
 _SEGMENT: Final = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9._~:-]{0,199}")
 
-Query = Mapping[str, str | Iterable[str] | None]
+Query = Mapping[str, str | int | Iterable[str] | None]
 
 
 class Problem(Exception):
@@ -139,12 +139,9 @@ class ConsoleAPI:
 def _encode(query: Query) -> bytes:
     pairs: list[tuple[str, str]] = []
     for name, value in query.items():
-        if isinstance(value, str):
-            pairs.append((name, value))
-        elif value is not None and isinstance(value, Iterable):
-            pairs += [(name, str(one)) for one in value]
-        elif value is not None:
-            pairs.append((name, str(value)))
+        if value is not None:
+            several = [value] if isinstance(value, str | int) else list(value)
+            pairs += [(name, str(one)) for one in several]
     return urlencode(pairs).encode()
 
 

@@ -174,4 +174,5 @@ def _add_one(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> None:
 def _settled(batch: Mapping[str, Any]) -> int:
     """Return how many rows are through with what the batch is doing now."""
     waiting = ("new",) if batch["state"] == "checking" else ("new", "valid", "started")
-    return int(batch["rows"]) - sum(batch["counts"].get(state, 0) for state in waiting)
+    left: int = sum(batch["counts"].get(state, 0) for state in waiting)
+    return int(batch["rows"]) - left

@@ -30,9 +30,8 @@ from yinxin.console.users import add_users
 from yinxin.console.zone import COOKIE, ZONES
 from yinxin.portal.next_path import own_path
 from yinxin.portal.pages import YEAR
-from yinxin.portal.routes import add_stylesheet
+from yinxin.portal.routes import constant
 
-_STYLE: Final = "console.css"
 _SECTIONS: Final = (
     add_audit,
     add_bulk,
@@ -51,11 +50,8 @@ def add_console(app: FastAPI, *, clock: Clock, status_now: StatusNow | None = No
     """Add the console to an application that serves the API; its sections follow the routes."""
     api = ConsoleAPI(app)
     app.include_router(make_router(api, ConsolePages(api, clock=clock), status_now))
-    styles = APIRouter()
-    add_stylesheet(
-        styles, _STYLE, files("yinxin.console").joinpath(f"static/{_STYLE}").read_bytes()
-    )
-    app.include_router(styles)
+    style = files("yinxin.console").joinpath("static/console.css")
+    app.add_api_route("/static/console.css", constant(style, "text/css"), include_in_schema=False)
 
 
 def make_router(api: ConsoleAPI, pages: ConsolePages, status_now: StatusNow | None) -> APIRouter:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from http import HTTPStatus
 from importlib.resources import files
+from importlib.resources.abc import Traversable
+from typing import Final
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
@@ -18,10 +21,17 @@ from yinxin.portal.routes_factors import add_factors
 from yinxin.portal.routes_login import (
     add_certificate_login,
     add_login,
+    add_passkey_login,
     add_password_change,
     add_step_up,
 )
 from yinxin.portal.visit import Form, shown_methods, signed_in
+
+_STATIC: Final = (
+    ("tokens.css", "text/css"),
+    ("portal.css", "text/css"),
+    ("passkey.js", "text/javascript"),
+)
 
 
 def make_router(provider: Provider, pages: PortalPages) -> APIRouter:
@@ -30,25 +40,26 @@ def make_router(provider: Provider, pages: PortalPages) -> APIRouter:
     add_login(router, provider, pages)
     add_password_change(router, provider, pages)
     add_certificate_login(router, provider, pages)
+    add_passkey_login(router, provider, pages)
     add_step_up(router, provider, pages)
     add_factors(router, provider, pages)
     _add_setup(router, provider, pages)
     _add_home(router, provider, pages)
-    for name in ("tokens.css", "portal.css"):
-        add_stylesheet(router, name, files("yinxin.portal").joinpath(f"static/{name}").read_bytes())
+    _add_static(router)
     return router
 
 
-def add_stylesheet(router: APIRouter, name: str, octets: bytes) -> None:
-    """Serve a stylesheet from memory."""
+def _add_static(router: APIRouter) -> None:
+    folder = files("yinxin.portal").joinpath("static")
+    for name, kind in _STATIC:
+        router.add_api_route(f"/static/{name}", constant(folder.joinpath(name), kind))
 
-    @router.get(f"/static/{name}", include_in_schema=False)
-    def stylesheet() -> Response:
-        return Response(
-            octets,
-            media_type="text/css",
-            headers={"Cache-Control": "public, max-age=3600", "X-Content-Type-Options": "nosniff"},
-        )
+
+def constant(file: Traversable, kind: str) -> Callable[[], Response]:
+    """Make a route that answers with a file of ours, from memory."""
+    octets = file.read_bytes()
+    headers = {"Cache-Control": "public, max-age=3600", "X-Content-Type-Options": "nosniff"}
+    return lambda: Response(octets, media_type=kind, headers=headers)
 
 
 def _add_setup(router: APIRouter, provider: Provider, pages: PortalPages) -> None:
@@ -116,8 +127,8 @@ def _add_home(router: APIRouter, provider: Provider, pages: PortalPages) -> None
     @router.post("/logout")
     def log_out(request: Request, fields: Form) -> Response:
         cookies.require_csrf(request, field(fields, "csrf"))
-        administration.sessions.end(request.cookies.get(cookies.SESSION, ""))
-        response = pages.logged_out(request)
+        frames = provider.logout.end(request.cookies.get(cookies.SESSION))
+        response = pages.logged_out(request, frames=frames)
         cookies.clear_cookie(response, cookies.SESSION)
         return response
 

@@ -19,6 +19,7 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "by_certificate": ("证书登录", "Certificate"),
     "name": ("用户名", "User name"),
     "password": ("口令", "Password"),
+    "console": ("管理控制台", "Console"),
     "logout": ("退出登录", "Sign out"),
     "continue": ("继续", "Continue"),
     "certificate_steps": (
@@ -63,6 +64,27 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "amr_pop": ("密钥或证书", "Key or certificate"),
     "amr_otp": ("动态口令", "One-time password"),
     "amr_hwk": ("智能密码钥匙", "Hardware key"),
+    "by_passkey": ("通行密钥登录", "Passkey"),
+    "passkey_note": (
+        "使用本机、手机或安全密钥中的通行密钥登录，无需口令。",
+        "Sign in with a passkey of this device, a phone or a security key; no password is needed.",
+    ),
+    "passkey_use": ("使用通行密钥", "Use a passkey"),
+    "passkey_wrong": ("通行密钥未被接受，请重试。", "The passkey was not accepted. Try again."),
+    "passkey_refused": ("未能添加通行密钥，请重试。", "The passkey was not added. Try again."),
+    "passkey_cannot": (
+        "此浏览器不支持通行密钥，或操作已取消。",
+        "This browser has no passkeys, or it was cancelled.",
+    ),
+    "passkeys": ("通行密钥", "Passkeys"),
+    "passkeys_note": (
+        "通行密钥同时验证设备和使用者，可代替口令与动态口令。",
+        "A passkey proves device and person at once, in place of password and code.",
+    ),
+    "passkey_name": ("名称", "Name"),
+    "passkey_add": ("添加通行密钥", "Add a passkey"),
+    "synced": ("已同步", "synced"),
+    "last_used": ("最近使用", "last used"),
     "step_up": ("需要进一步验证身份", "One more step"),
     "step_up_note_two-factors": (
         "请完成第二步验证。",
@@ -125,6 +147,7 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "token_revoke": ("作废", "Revoke"),
     "token_expires": ("到期", "Expires"),
     "logged_out": ("您已退出登录。", "You are signed out."),
+    "go_on": ("返回应用", "Back to the application"),
     "logout_ask": ("确定要退出登录吗？", "Do you want to sign out?"),
     "error": ("无法继续", "This did not work"),
     "back_to_login": ("返回登录页", "Back to sign-in"),

@@ -52,7 +52,7 @@ from core.outbound import Outbound, trusting
 from keystore import keyref
 from keystore.backend import Signer
 from keystore.seal import Seal
-from keystore.sealedkey import SealingBackend
+from keystore.storagekey import StorageBackend
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +169,7 @@ class Provider:
         administration: Administration,
         *,
         signers: Sequence[Signer],
-        keystore: SealingBackend,
+        keystore: StorageBackend,
         verifier: CertificateVerifier,
         audit: AuditLog,
         clock: Clock,

@@ -186,7 +186,12 @@ def open_ground(settings: Settings, state: State, *, clock: Clock | None = None)
         settings.authn, database, control=control, audit=audit, clock=clock
     )
     registration = Registration.assemble(
-        settings.ca, database, administration.users, audit=audit, clock=clock
+        settings.ca,
+        database,
+        administration.users,
+        control=control,
+        audit=audit,
+        clock=clock,
     )
     return Ground(settings, state, clock, database, audit, control, administration, registration)
 

@@ -20,6 +20,8 @@ import yinxin.health.routes
 from ca.registrars import Registrar
 from core.http import client_certificate
 from yinxin.app_parts import add_administration, add_provider, limited, new_app, surround
+from yinxin.console.routes import add_console
+from yinxin.console.statusnow import ask_responder
 from yinxin.health_routes import check_authority, make_health_router
 from yinxin.portal.pages import PortalPages
 from yinxin.portal.routes_tls import make_tls_router
@@ -32,6 +34,11 @@ def make_control_app(service: Service) -> Any:
     app = new_app("Yinxin")
     _add_api(app, service)
     add_provider(app, service.ground, service.provider)
+    add_console(
+        app,
+        clock=service.ground.clock,
+        status_now=ask_responder(service.responder, service.issuers),
+    )
     return surround(app, service.ground, service.provider)
 
 

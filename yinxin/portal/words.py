@@ -19,6 +19,7 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "by_certificate": ("证书登录", "Certificate"),
     "name": ("用户名", "User name"),
     "password": ("口令", "Password"),
+    "console": ("管理控制台", "Console"),
     "logout": ("退出登录", "Sign out"),
     "continue": ("继续", "Continue"),
     "certificate_steps": (

@@ -7,6 +7,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from authn.oidc.clientmetadata import ClientMetadata
 from authn.oidc.store import AuthMethod, Client, IDTokenAlgorithm
 from authn.store import Binding, User
 from core.control_store import Proposal, ProposalState
@@ -26,12 +27,26 @@ class NewClient(_In):
     name: str = Field(min_length=1, max_length=200, examples=["办公系统"])
     client_id: str | None = Field(default=None, examples=["oa-portal"])
     redirect_uris: list[URI] = Field(
-        min_length=1, max_length=20, examples=[["https://oa.example.gov.cn/callback"]]
+        default=[], max_length=20, examples=[["https://oa.example.gov.cn/callback"]]
     )
     post_logout_redirect_uris: list[URI] = Field(default=[], max_length=20)
     auth_method: AuthMethod = AuthMethod.BASIC
-    scopes: list[str] = Field(default=["openid", "profile", "email"], max_length=10)
+    scopes: list[str] = Field(default=["openid", "profile", "email"], max_length=50)
     id_token_algorithm: IDTokenAlgorithm = IDTokenAlgorithm.ES256
+    metadata: ClientMetadata = ClientMetadata()
+
+
+class SecretRotation(_In):
+    """A new secret for a client."""
+
+    keep_old_hours: int = Field(default=24, ge=0, le=720)
+    """How long the old secret goes on working beside the new one."""
+
+
+class NewSecret(BaseModel):
+    """The new secret: it is shown this once."""
+
+    client_secret: str
 
 
 class ClientView(BaseModel):
@@ -45,6 +60,7 @@ class ClientView(BaseModel):
     scopes: list[str]
     id_token_algorithm: IDTokenAlgorithm
     created_at: datetime
+    metadata: ClientMetadata
 
     @classmethod
     def of(cls, client: Client) -> Self:
@@ -57,6 +73,7 @@ class ClientView(BaseModel):
             scopes=sorted(client.scopes),
             id_token_algorithm=client.id_token_algorithm,
             created_at=client.created_at,
+            metadata=client.metadata,
         )
 
 
@@ -119,6 +136,12 @@ class UserView(BaseModel):
         )
 
 
+class SessionsEnded(BaseModel):
+    """How many sessions were ended."""
+
+    sessions: int
+
+
 class SetupLink(BaseModel):
     """Where the person chooses a password; shown this once, good for one use."""
 
@@ -168,13 +191,18 @@ class ChallengeView(BaseModel):
 
 
 class ChallengeAnswer(_In):
-    """A certificate and its signature over the message."""
+    """A certificate and its signature over the message, or one CMS message with both."""
 
     nonce: str = Field(max_length=64)
-    certificate: str = Field(max_length=50_000, description="PEM or base64 of the DER")
+    certificate: str = Field(
+        default="",
+        max_length=50_000,
+        description="PEM or base64 of the DER; empty when the signature is a CMS message",
+    )
     signature: str = Field(
-        max_length=4096,
-        description="base64: RSA PKCS#1 v1.5 SHA-256, ECDSA DER, SM2 DER or raw r||s",
+        max_length=100_000,
+        description="base64: RSA PKCS#1 v1.5 SHA-256, ECDSA DER, SM2 DER or raw r||s; or CMS "
+        "SignedData, base64 or PEM",
     )
 
 

@@ -3,24 +3,38 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final, Protocol
 
 from authn import opaque
 from authn.config import LoginConfig
+from authn.levels import Level, Method, SessionCertificate, joined
 from authn.store import Session, SessionStore, User, UserStore
-from core.audit import AuditLog
+from core.audit import AuditLog, Event
 from core.clock import Clock
+from core.errors import Refused
 from core.transaction import Transactions
 
 _TOUCH_EVERY: Final = timedelta(minutes=1)
 """A session is written at most so often, however many pages a person opens."""
 
 
-class SessionEnded(Protocol):
-    """Told whenever a session ends by an act (not when it times out unseen)."""
+_BATCH: Final = 500
+"""So many sessions end in one transaction."""
 
-    def session_ended(self, sid: str) -> None: ...
+
+class SessionListener(Protocol):
+    """Told, in the transaction in which sessions end, which; whatever made them end."""
+
+    def sessions_ended(self, sids: Sequence[str]) -> None: ...
+
+
+class Standards(Protocol):
+    """Knows how strongly a person wants to be logged in at least."""
+
+    def least_level(self, user: User) -> Level: ...
 
 
 class Sessions:
@@ -32,7 +46,8 @@ class Sessions:
         users: UserStore,
         *,
         config: LoginConfig,
-        listener: SessionEnded,
+        listeners: Sequence[SessionListener],
+        standards: Standards,
         transactions: Transactions,
         audit: AuditLog,
         clock: Clock,
@@ -41,17 +56,28 @@ class Sessions:
         self._users = users
         self._idle = timedelta(minutes=config.session_idle_minutes)
         self._absolute = timedelta(hours=config.session_hours)
-        self._listener = listener
+        self._listeners = tuple(listeners)
+        self._standards = standards
         self._transactions = transactions
         self._audit = audit
         self._clock = clock
 
-    def start(self, user: User, *, amr: str, acr: str, replaces: str | None) -> str:
-        """Return the cookie of a new session.
+    def enter(self, user: User, method: Method, *, cookie: str | None) -> str:
+        """Return the cookie of a person who authenticated: always a new one.
 
-        Never continues the session `replaces`: it ends, so that a cookie planted before the
-        login is worth nothing after it.
+        The session of the old `cookie` goes on, stronger, if it is theirs: then its applications
+        notice nothing. Otherwise it ends and another begins. Either way a cookie planted before
+        the login is worth nothing after it. Raises `Refused` for a second factor without a
+        session of the same person.
         """
+        known = None if cookie is None else self._find(cookie)
+        if known is not None and known[1].id == user.id:
+            return self._strengthen(known[0], user, method)
+        if not method.alone:
+            raise Refused("a second factor needs a login of the same person before it")
+        return self._start(user, method, replaces=cookie)
+
+    def _start(self, user: User, method: Method, *, replaces: str | None) -> str:
         now = self._clock.now()
         drawn = opaque.draw()
         session = Session(
@@ -61,21 +87,63 @@ class Sessions:
             auth_time=now,
             seen_at=now,
             expires_at=now + self._absolute,
-            amr=amr,
-            acr=acr,
+            amr=joined("", method.amr),
+            acr=method.level.acr,
+            least=self._standards.least_level(user).acr,
         )
         with self._transactions.transaction():
             if replaces is not None:
                 self.end(replaces, reason="replaced")
             self._store.add(session)
-            detail = {"sid": session.sid, "user": user.name, "amr": amr}
+            if method.certificate is not None:
+                self._store.add_certificate(session.sid, method.certificate)
+            detail = {"sid": session.sid, "user": user.name, "amr": session.amr}
             self._audit.record("session.started", actor=user.name, detail=detail)
         return drawn.secret
 
+    def _strengthen(self, session: Session, user: User, method: Method) -> str:
+        drawn = opaque.draw()
+        now = self._clock.now()
+        stronger = replace(
+            session,
+            digest=drawn.digest,
+            seen_at=now,
+            # Whoever asks for a fresh login (max_age) means the whole of it: a code alone is not.
+            auth_time=now if method.alone else session.auth_time,
+            amr=joined(session.amr, method.amr),
+            acr=max(session.level, method.level).acr,
+        )
+        with self._transactions.transaction():
+            if not self._store.replace(session.digest, stronger):
+                raise Refused("this session was continued elsewhere or has ended; sign in again")
+            if method.certificate is not None:
+                self._store.add_certificate(session.sid, method.certificate)
+            detail = {"sid": session.sid, "user": user.name, "amr": stronger.amr}
+            self._audit.record("session.strengthened", actor=user.name, detail=detail)
+        return drawn.secret
+
     def find(self, cookie: str | None) -> tuple[Session, User] | None:
-        """Return the live session of a cookie, and its user; counts as activity."""
-        if not cookie:
+        """Return the live session of a cookie, and its user; counts as activity.
+
+        One that lacks the second factor of its person is not found: `find_begun` finds it.
+        """
+        found = self.find_begun(cookie)
+        return found if found is not None and found[0].is_complete else None
+
+    def find_begun(self, cookie: str | None) -> tuple[Session, User] | None:
+        """Return the live session of a cookie even if its second factor is still missing.
+
+        Only for the pages that ask for that factor.
+        """
+        found = None if not cookie else self._find(cookie)
+        if found is None:
             return None
+        now = self._clock.now()
+        if now >= found[0].seen_at + _TOUCH_EVERY:
+            self._store.touch(found[0].digest, now)
+        return found
+
+    def _find(self, cookie: str) -> tuple[Session, User] | None:
         session = self._store.find(opaque.digest(cookie))
         if session is None:
             return None
@@ -83,35 +151,72 @@ class Sessions:
         if now >= session.expires_at or now >= session.seen_at + self._idle:
             return None
         user = self._users.find(session.user_id)
-        if user is None or user.disabled:
-            return None
-        if now >= session.seen_at + _TOUCH_EVERY:
-            self._store.touch(session.digest, now)
-        return session, user
+        return None if user is None or user.disabled else (session, user)
 
     def end(self, cookie: str, *, reason: str = "logout") -> None:
         """End the session of a cookie, if there is one."""
         session = self._store.find(opaque.digest(cookie))
-        if session is None:
-            return
-        user = self._users.find(session.user_id)
-        name = session.user_id if user is None else user.name
-        with self._transactions.transaction():
-            if self._store.remove(session.digest):
-                self._listener.session_ended(session.sid)
-                self._record_end(session.sid, name, reason)
+        if session is not None:
+            self.end_these([session.sid], reason=reason)
 
-    def end_all(self, user: User, *, reason: str) -> None:
-        """End every session of a user."""
+    def end_all(self, user: User, *, reason: str, actor: str | None = None) -> int:
+        """End every session of a user. Returns how many. `actor`: who does, if not the user."""
         with self._transactions.transaction():
-            sids = self._store.remove_of_user(user.id)
+            sids = self._store.list_of_user(user.id)
+            return self.end_these(sids, reason=reason, actor=actor)
+
+    def end_timed_out(self) -> int:
+        """End what was idle too long or has lasted too long. Returns how many sessions that were.
+
+        `find` refuses them without it; this is how the applications hear of it.
+        """
+        total = 0
+        while True:
+            now = self._clock.now()
+            sids = self._store.list_timed_out(now, now - self._idle, limit=_BATCH)
+            total += self.end_these(sids, reason="timeout")
+            if len(sids) < _BATCH:
+                return total
+
+    def end_of_certificates(self, issuer: str, serials: Collection[str] | None) -> int:
+        """End the sessions that stand on these certificates (hex); None: on any of the issuer.
+
+        Returns how many sessions that were.
+        """
+        total = 0
+        while True:
+            sids = self._store.list_by_certificates(issuer, serials, limit=_BATCH)
+            total += self.end_these(sids, reason="certificate")
+            if len(sids) < _BATCH:
+                return total
+
+    def list_certificates(self) -> Sequence[SessionCertificate]:
+        """Return every certificate that a session stands on, once."""
+        return self._store.list_certificates()
+
+    def end_these(self, sids: Sequence[str], *, reason: str, actor: str | None = None) -> int:
+        """End sessions by their public names: the one way in which a session ends.
+
+        What they gave, and the messages to applications, go or are queued in the same transaction.
+        Returns how many were still there.
+        """
+        if not sids:
+            return 0
+        with self._transactions.transaction():
+            ended = self._store.remove(sorted(sids))
             # Every row first, and the audit log last: its head is locked from the first event to
             # the end, and the token endpoint locks rows before it too.
-            for sid in sids:
-                self._listener.session_ended(sid)
-            for sid in sids:
-                self._record_end(sid, user.name, reason)
-
-    def _record_end(self, sid: str, name: str, reason: str) -> None:
-        detail = {"sid": sid, "user": name, "reason": reason}
-        self._audit.record("session.ended", actor=name, detail=detail)
+            if ended:
+                for listener in self._listeners:
+                    listener.sessions_ended([one.sid for one in ended])
+                self._audit.record_all(
+                    [
+                        Event(
+                            "session.ended",
+                            actor or one.user,
+                            {"sid": one.sid, "user": one.user, "reason": reason},
+                        )
+                        for one in ended
+                    ]
+                )
+        return len(ended)

@@ -1,4 +1,4 @@
-"""Users, sessions, tokens and bindings in the database."""
+"""Users, tokens and bindings in the database."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Table, delete, insert, select, update
+from sqlalchemy import Table, delete, exists, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from authn import tables
-from authn.store import APIToken, Binding, Challenge, Session, User
+from authn.store import APIToken, Binding, Challenge, User
 from core.db import Database
 from core.errors import Conflict
 from core.identity import Role
@@ -156,44 +156,6 @@ class SQLAddressStore:
                 )
 
 
-class SQLSessionStore:
-    """`authn.store.SessionStore` in the database."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    def add(self, session: Session) -> None:
-        _insert(self._database, tables.sessions, asdict(session), taken="drawn twice")
-
-    def find(self, digest: bytes) -> Session | None:
-        with self._database.reading() as connection:
-            row = connection.execute(
-                select(tables.sessions).where(tables.sessions.c.digest == digest)
-            ).first()
-        return None if row is None else Session(**_fields(row))
-
-    def touch(self, digest: bytes, now: datetime) -> None:
-        with self._database.transaction() as connection:
-            connection.execute(
-                update(tables.sessions)
-                .where(tables.sessions.c.digest == digest)
-                .values(seen_at=now)
-            )
-
-    def remove(self, digest: bytes) -> bool:
-        return _delete(self._database, tables.sessions, tables.sessions.c.digest == digest) == 1
-
-    def remove_of_user(self, user_id: str) -> Sequence[str]:
-        with self._database.transaction() as connection:
-            rows = connection.execute(
-                select(tables.sessions.c.sid)
-                .where(tables.sessions.c.user_id == user_id)
-                .with_for_update()
-            ).all()
-            _delete(self._database, tables.sessions, tables.sessions.c.user_id == user_id)
-        return [str(row.sid) for row in rows]
-
-
 class SQLAPITokenStore:
     """`authn.store.APITokenStore` in the database."""
 
@@ -279,6 +241,11 @@ class SQLCertificateLoginStore:
         with self._database.reading() as connection:
             found = connection.execute(select(rows).order_by(rows.c.created_at)).all()
         return [Binding(**_fields(row)) for row in found]
+
+    def has_binding(self, user_id: str) -> bool:
+        condition = tables.certificate_bindings.c.user_id == user_id
+        with self._database.reading() as connection:
+            return bool(connection.execute(select(exists().where(condition))).scalar())
 
     def remove_binding(self, binding_id: str) -> bool:
         rows = tables.certificate_bindings

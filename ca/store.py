@@ -68,6 +68,8 @@ class CertificateStatus:
     not_after: datetime
     revoked_at: datetime | None
     reason: RevocationReason | None
+    changed_at: datetime | None = None
+    """When it was last revoked, held or released; None: never."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import FastAPI
 
 import authn.oidc.routes
+import authn.oidc.routes_clients
 import authn.routes
 import ca.routes_bulk
 from authn.assembly import Provider
@@ -15,6 +16,7 @@ from authn.middleware import Authentication
 from core.http import BodyLimit, RequestId, install_problem_handlers
 from yinxin import audit_routes, control_routes
 from yinxin.audit_key import AuditKey
+from yinxin.console.session import ConsoleSession
 from yinxin.health_routes import make_metrics_router
 from yinxin.portal.pages import PortalPages
 from yinxin.portal.routes import make_router as make_portal_router
@@ -60,9 +62,13 @@ def add_administration(
 def add_provider(app: FastAPI, ground: Ground, provider: Provider) -> None:
     """Add the OpenID provider, its pages, and the certificate login."""
     pages, issuer = PortalPages(), ground.settings.authn.issuer
-    app.include_router(authn.oidc.routes.make_document_router(issuer, provider.keys))
     app.include_router(
-        authn.oidc.routes.make_client_router(provider.tokens, provider.administration.access_tokens)
+        authn.oidc.routes.make_document_router(
+            issuer, provider.keys, provider.endpoints.tokens.grant_types
+        )
+    )
+    app.include_router(
+        authn.oidc.routes_clients.make_client_router(provider.endpoints, origin=issuer)
     )
     app.include_router(
         authn.oidc.routes.make_authorization_router(
@@ -92,7 +98,7 @@ def surround(app: FastAPI, ground: Ground, provider: Provider) -> Any:
         larger={ca.routes_bulk.PATH: settings.bulk.max_file_octets},
     )
     authenticated = Authentication(
-        body_limited,
+        ConsoleSession(body_limited, administration.sessions),
         api_tokens=administration.api_tokens,
         access_tokens=administration.access_tokens,
         certificates=provider.certificates,

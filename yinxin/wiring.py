@@ -31,6 +31,7 @@ from crl.ocsp.issuers import IssuerTable
 from crl.ocsp.plane import OCSPPlane
 from crl.ocsp.ready import ReadyAnswers
 from crl.ocsp.responder import Responder
+from crl.ocsp.retirement import destroy_ended
 from crl.publication import Publication
 from crl.schedule import CRLSchedule
 from crl.sqlstore import SQLCRLStore
@@ -51,9 +52,11 @@ from yinxin.operations import Operations
 from yinxin.organisations import Registration, open_reviews
 from yinxin.profiles import Profiles
 from yinxin.publication import assemble_publication
+from yinxin.revoked_sessions import RevokedSessions
 from yinxin.settings import Settings
 from yinxin.state import State
 from yinxin.subjects import open_subjects
+from yinxin.tls_trust import trust_applications
 
 
 class _Common(TypedDict):
@@ -110,6 +113,7 @@ class Service:
     notices: NoticeService
     publication: Publication | None
     follower: StatusFollower
+    revoked_sessions: RevokedSessions
     provider: Provider
 
     @property
@@ -118,7 +122,10 @@ class Service:
         return self.operations.enrollment
 
     def ensure_delegates(self) -> None:
-        """Give every issuer a delegated OCSP responder in the first half of its life."""
+        """Give every issuer a delegated OCSP responder in the first half of its life.
+
+        Destroys the keys of those that have ended.
+        """
         revocation, authority = self.ground.settings.revocation, self.authority
         profile = authority.profiles["ocsp-signer"]
         common: _Common = {
@@ -139,6 +146,9 @@ class Service:
                 config=revocation.ocsp,
                 **common,
             ),
+        )
+        destroy_ended(
+            store=SQLCRLStore(self.ground.database), destroy=self.keystore.destroy, **common
         )
 
     def find_interrupted(self) -> int:
@@ -176,7 +186,12 @@ def open_ground(settings: Settings, state: State, *, clock: Clock | None = None)
         settings.authn, database, control=control, audit=audit, clock=clock
     )
     registration = Registration.assemble(
-        settings.ca, database, administration.users, audit=audit, clock=clock
+        settings.ca,
+        database,
+        administration.users,
+        control=control,
+        audit=audit,
+        clock=clock,
     )
     return Ground(settings, state, clock, database, audit, control, administration, registration)
 
@@ -233,8 +248,13 @@ def open_service(ground: Ground) -> Service:
         status_lag_seconds=settings.revocation.ocsp.status_lag_seconds,
     )
     follower = StatusFollower(issuers, status_log=authority.store, ready=ready)
+    revoked_sessions = RevokedSessions(
+        ground.administration.sessions, issuers, statuses, status_log=authority.store
+    )
     revocation = RevocationService(
-        store=authority.store, listeners=(follower.after_change,), **common
+        store=authority.store,
+        listeners=(follower.after_change, revoked_sessions.after_change),
+        **common,
     )
     table = IssuerTable(issuers.values())
     issuers.listen(lambda: table.replace(issuers.values()))
@@ -317,13 +337,18 @@ def open_service(ground: Ground) -> Service:
             clock=ground.clock,
         ),
         follower=follower,
+        revoked_sessions=revoked_sessions,
         provider=Provider.assemble(
             settings.authn,
             database,
             ground.administration,
             signers=ensure_signing_keys(keystore),
-            verifier=OurCertificates(issuers, statuses, clock=ground.clock),
+            keystore=keystore,
+            verifier=OurCertificates(
+                issuers, statuses, authority.store, authority.profiles, clock=ground.clock
+            ),
             audit=ground.audit,
             clock=ground.clock,
+            trust=trust_applications(settings.authn.outbound, issuers),
         ),
     )

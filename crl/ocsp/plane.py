@@ -11,7 +11,7 @@ from ca.issuer import Issuer
 from core.clock import Clock
 from core.errors import NotFound, TrustError, Unavailable
 from core.observe import OCSP_ANSWERS, OCSP_READY_ANSWERS
-from crl.config import OCSPConfig
+from crl.config import NoncePolicy, OCSPConfig
 from crl.ocsp.cache import Answer
 from crl.ocsp.head import Head
 from crl.ocsp.lanes import Lane
@@ -59,7 +59,8 @@ class OCSPPlane:
         now = self._writer.now()
         try:
             octets = body if head.encoded is None else decode_path(head.encoded)
-            cert_id = find_cert_id(octets)
+            # Who has to send a nonce gets nothing from memory.
+            cert_id = None if self._config.nonce is NoncePolicy.REQUIRE else find_cert_id(octets)
             ready = None if cert_id is None else self._ready.find(cert_id, now)
             if ready is not None:
                 return self._give(head, ready, now)
@@ -78,7 +79,9 @@ class OCSPPlane:
         except Exception as error:  # noqa: BLE001 - translated into OCSP and recorded there
             now = self._writer.now()
             # RFC 9654, 2.1 leaves it to us: an answer without its nonce is better than none.
-            known = self._find(request, now) if isinstance(error, Unavailable) else None
+            known = None
+            if isinstance(error, Unavailable) and self._config.nonce is not NoncePolicy.REQUIRE:
+                known = self._find(request, now)
             if known is not None:
                 return self._give(head, known, now)
             return self._refuse(head, error, now)
@@ -96,6 +99,7 @@ class OCSPPlane:
     def _look_closer(self, head: Head, octets: bytes, now: datetime) -> bytes | Pending:
         request = parse_request(octets)
         issuer = self._responder.issuer_of(request)
+        request = self._responder.admit(request)
         if request.nonce is None:
             # Longer hashes and extensions that change nothing: still the same answer.
             ready = self._find(request, now)

@@ -34,6 +34,7 @@ ALGORITHMS = {
     "sm2": KeyAlgorithm.SM2,
     "rsa": KeyAlgorithm.RSA_3072,
     "ec": KeyAlgorithm.EC_P256,
+    "ed25519": KeyAlgorithm.ED25519,
 }
 
 

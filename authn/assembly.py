@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Container, Sequence
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Self
 
@@ -22,9 +22,11 @@ from authn.oidc.authorize import AuthorizationEndpoint
 from authn.oidc.clients import Clients
 from authn.oidc.endpoints import ClientEndpoints
 from authn.oidc.interaction import make_policy
-from authn.oidc.jwt import SigningKeys
+from authn.oidc.issuers import Issuers
+from authn.oidc.keyring import KeyRing
 from authn.oidc.logout import LogoutEndpoint
 from authn.oidc.logouttoken import LogoutTokens
+from authn.oidc.sqlkeys import SQLSigningKeyStore
 from authn.oidc.sqlstore import SQLClientStore, SQLGrantStore
 from authn.oidc.subjects import SubjectIdentifiers
 from authn.passkeys import Passkeys
@@ -50,7 +52,6 @@ from core.control import DualControl
 from core.db import Database
 from core.outbound import Outbound, trusting
 from keystore import keyref
-from keystore.backend import Signer
 from keystore.seal import Seal
 from keystore.sealedkey import SealingBackend
 
@@ -150,7 +151,8 @@ class Provider:
 
     administration: Administration
     clock: Clock
-    keys: SigningKeys
+    ring: KeyRing
+    issuers: Issuers
     passwords: PasswordLogin
     password_change: PasswordChange
     certificates: CertificateLogin
@@ -168,22 +170,30 @@ class Provider:
         database: Database,
         administration: Administration,
         *,
-        signers: Sequence[Signer],
         keystore: SealingBackend,
         verifier: CertificateVerifier,
         audit: AuditLog,
         clock: Clock,
         trust: ssl.SSLContext | None = None,
     ) -> Self:
-        """Put it together over `database`; `signers` are the OIDC keys, the first signs.
+        """Put it together over `database`; the keys that sign tokens are made when missing.
 
         `trust` verifies applications that are called; None: as the system and the settings say.
         """
         users, clients = SQLUserStore(database), SQLClientStore(database)
-        grants, keys = SQLGrantStore(database), SigningKeys(signers)
+        grants = SQLGrantStore(database)
+        ring = KeyRing(
+            SQLSigningKeyStore(database),
+            keystore,
+            config=config,
+            transactions=database,
+            audit=audit,
+            clock=clock,
+        )
+        issuers = Issuers(ring, config=config)
         sender = LogoutSender(
             SQLDeliveryQueue(database),
-            LogoutTokens(clients, keys, issuer=config.issuer, clock=clock),
+            LogoutTokens(clients, issuers, clock=clock),
             Outbound(config.outbound, trust or trusting(config.outbound, "")),
             config=config.logout,
             transactions=database,
@@ -216,7 +226,8 @@ class Provider:
         return cls(
             administration=administration,
             clock=clock,
-            keys=keys,
+            ring=ring,
+            issuers=issuers,
             passwords=passwords,
             password_change=PasswordChange(
                 passwords,
@@ -257,7 +268,7 @@ class Provider:
             authorization=AuthorizationEndpoint(
                 clients,
                 grants,
-                keys,
+                issuers,
                 policy=make_policy(Enrolled(factors, bindings)),
                 config=config,
                 clock=clock,
@@ -268,7 +279,7 @@ class Provider:
                 grants=grants,
                 users=users,
                 access=administration.access_tokens,
-                keys=keys,
+                issuers=issuers,
                 subjects=SubjectIdentifiers(),
                 channels=administration.channels,
                 transactions=database,
@@ -276,11 +287,7 @@ class Provider:
                 clock=clock,
             ),
             logout=LogoutEndpoint(
-                clients,
-                keys,
-                administration.sessions,
-                administration.channels,
-                issuer=config.issuer,
+                clients, issuers, administration.sessions, administration.channels
             ),
             sender=sender,
         )

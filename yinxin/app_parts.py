@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 import authn.oidc.routes
 import authn.oidc.routes_clients
+import authn.oidc.routes_keys
 import authn.routes
 import ca.routes_bulk
 from authn.assembly import Provider
@@ -46,6 +47,7 @@ def add_administration(
     app.include_router(audit_routes.make_router(ground.audit, audit_key))
     app.include_router(control_routes.make_router(ground.control))
     app.include_router(authn.routes.make_client_api(administration.clients))
+    app.include_router(authn.oidc.routes_keys.make_signing_key_api(provider.ring))
     app.include_router(
         authn.routes.make_user_api(
             administration.users, administration.roles, issuer=ground.settings.authn.issuer
@@ -63,7 +65,7 @@ def add_provider(app: FastAPI, ground: Ground, provider: Provider) -> None:
     pages, issuer = PortalPages(), ground.settings.authn.issuer
     app.include_router(
         authn.oidc.routes.make_document_router(
-            issuer, provider.keys, provider.endpoints.tokens.grant_types
+            provider.issuers, provider.endpoints.tokens.grant_types
         )
     )
     app.include_router(

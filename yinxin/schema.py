@@ -13,6 +13,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.exc import ProgrammingError
 
 import authn.logout.tables
+import authn.oidc.tables_keys
 import authn.tables
 import authn.tables_sessions
 import ca.tables
@@ -52,6 +53,7 @@ DECLARED_IN = (
     authn.tables,
     authn.tables_sessions,
     authn.logout.tables,
+    authn.oidc.tables_keys,
 )
 """Every module with tables: importing them is what puts these into `core.db.metadata`."""
 

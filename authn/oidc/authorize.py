@@ -17,7 +17,7 @@ from authn.oidc.checks import AFTER, CHECKS, Draft, draft
 from authn.oidc.errors import InvalidRequest, LoginRequired, OAuthError
 from authn.oidc.grant import Grant
 from authn.oidc.interaction import Check, Missing, Situation, first_missing
-from authn.oidc.jwt import SigningKeys
+from authn.oidc.issuers import Issuers
 from authn.oidc.store import AuthorizationCode, ClientStore, GrantStore
 from authn.store import Session, User
 from core.clock import Clock
@@ -49,7 +49,7 @@ class AuthorizationEndpoint:
         self,
         clients: ClientStore,
         grants: GrantStore,
-        keys: SigningKeys,
+        issuers: Issuers,
         *,
         policy: tuple[Check, ...],
         config: AuthnConfig,
@@ -57,9 +57,8 @@ class AuthorizationEndpoint:
     ) -> None:
         self._clients = clients
         self._grants = grants
-        self._keys = keys
+        self._issuers = issuers
         self._policy = policy
-        self._issuer = config.issuer
         self._lifetime = timedelta(seconds=config.oidc.code_seconds)
         self._clock = clock
 
@@ -93,7 +92,7 @@ class AuthorizationEndpoint:
 
     def _subject_of(self, hint: str) -> object:
         try:
-            return self._keys.read_hint(hint, issuer=self._issuer).get("sub")
+            return self._issuers.read_hint(hint).get("sub")
         except Malformed as error:
             raise InvalidRequest(str(error)) from error
 
@@ -137,6 +136,6 @@ class AuthorizationEndpoint:
     def _send_back(self, request: Draft, answer: dict[str, str]) -> SendBack:
         if request.state is not None:
             answer["state"] = request.state
-        answer["iss"] = self._issuer  # RFC 9207, 2: in errors too
+        answer["iss"] = self._issuers.of(request.client).identifier  # RFC 9207, 2: in errors too
         uri = str(request.redirect_uri)
         return SendBack(uri + ("&" if "?" in uri else "?") + urlencode(answer))

@@ -12,6 +12,7 @@ from typing import Final
 from authn import opaque
 from authn.oidc import scopes
 from authn.oidc.clientmetadata import ClientMetadata, GrantType, SubjectType
+from authn.oidc.jwe import check_encryption
 from authn.oidc.logouturis import check_logout
 from authn.oidc.redirects import check_redirect_uri
 from authn.oidc.store import AuthMethod, Client, ClientStore, GrantStore, IDTokenAlgorithm
@@ -69,6 +70,7 @@ class Clients:
         chosen = client_id or str(uuid.uuid4())
         _check_names(chosen, name)
         check_logout(metadata, redirect_uris, may_call=self._may_call)
+        check_encryption(metadata, id_token_algorithm)
         drawn = None if auth_method is AuthMethod.NONE else opaque.draw()
         client = Client(
             id=chosen,

@@ -6,22 +6,25 @@ from collections.abc import Sequence
 from typing import Any
 
 from authn.levels import Level
-from authn.oidc import scopes
+from authn.oidc import jwe, scopes
 from authn.oidc.clientmetadata import GrantType
-from authn.oidc.jwt import SigningKeys
+from authn.oidc.issuers import Issuer
 from authn.oidc.store import AuthMethod
 
 
-def metadata(issuer: str, keys: SigningKeys, grant_types: Sequence[GrantType]) -> dict[str, Any]:
-    """Return the discovery document. What is not listed here is not supported."""
+def metadata(of: Issuer, issuer: str, grant_types: Sequence[GrantType]) -> dict[str, Any]:
+    """Return the discovery document of an issuer. What is not listed here is not supported.
+
+    `issuer` is the origin: every issuer has the same endpoints, and keys of its own.
+    """
     methods = [str(method) for method in AuthMethod]
     keyed = [str(method) for method in AuthMethod if method is not AuthMethod.NONE]
-    return {
-        "issuer": issuer,
+    document = {
+        "issuer": of.identifier,
         "authorization_endpoint": f"{issuer}/oidc/authorize",
         "token_endpoint": f"{issuer}/oidc/token",
         "userinfo_endpoint": f"{issuer}/oidc/userinfo",
-        "jwks_uri": f"{issuer}/oidc/jwks",
+        "jwks_uri": f"{of.identifier}/oidc/jwks",
         "end_session_endpoint": f"{issuer}/oidc/logout",
         "revocation_endpoint": f"{issuer}/oidc/revoke",
         "introspection_endpoint": f"{issuer}/oidc/introspect",
@@ -30,7 +33,7 @@ def metadata(issuer: str, keys: SigningKeys, grant_types: Sequence[GrantType]) -
         "response_modes_supported": ["query"],
         "grant_types_supported": [kind.value for kind in grant_types],
         "subject_types_supported": ["public"],
-        "id_token_signing_alg_values_supported": sorted(keys.algorithms),
+        "id_token_signing_alg_values_supported": sorted(of.keys.algorithms),
         "token_endpoint_auth_methods_supported": methods,
         "introspection_endpoint_auth_methods_supported": keyed,
         "revocation_endpoint_auth_methods_supported": methods,
@@ -51,3 +54,9 @@ def metadata(issuer: str, keys: SigningKeys, grant_types: Sequence[GrantType]) -
         "request_parameter_supported": False,
         "request_uri_parameter_supported": False,
     }
+    if of.gm:
+        document |= {
+            "id_token_encryption_alg_values_supported": [jwe.KEY_ALGORITHM],
+            "id_token_encryption_enc_values_supported": [jwe.CONTENT_ALGORITHM],
+        }
+    return document

@@ -13,8 +13,8 @@ from authn.oidc.clientgrant import ClientCredentialsGrant
 from authn.oidc.codegrant import CodeGrant
 from authn.oidc.granting import Granting
 from authn.oidc.introspection import IntrospectionEndpoint, RevocationEndpoint
+from authn.oidc.issuers import Issuers
 from authn.oidc.issuing import TokenMaker
-from authn.oidc.jwt import SigningKeys
 from authn.oidc.refreshgrant import RefreshGrant
 from authn.oidc.store import ClientStore, GrantStore
 from authn.oidc.subjects import SubjectIdentifiers
@@ -43,7 +43,7 @@ class ClientEndpoints:
         grants: GrantStore,
         users: UserStore,
         access: AccessTokens,
-        keys: SigningKeys,
+        issuers: Issuers,
         subjects: SubjectIdentifiers,
         channels: LogoutChannels,
         transactions: Transactions,
@@ -58,7 +58,7 @@ class ClientEndpoints:
             users=users,
             subjects=subjects,
             channels=channels,
-            maker=TokenMaker(keys, subjects, config=config),
+            maker=TokenMaker(issuers, subjects, config=config),
             config=config,
             transactions=transactions,
             audit=audit,

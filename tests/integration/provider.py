@@ -20,17 +20,17 @@ from authn.config import AuthnConfig
 from authn.middleware import Authentication
 from authn.oidc import routes as oidc_routes
 from authn.oidc import routes_clients as oidc_client_routes
+from authn.oidc.routes_keys import make_signing_key_api
 from authn.oidc.store import AuthMethod
 from core.config import ControlConfig
 from core.db import Database
 from core.errors import Refused
 from core.http import install_problem_handlers
 from core.identity import Role
-from keystore.algorithms import KeyAlgorithm
 from tests.fakes.audit import MemoryAuditLog
 from tests.fakes.clock import FakeClock
 from tests.fakes.control import make_control
-from tests.fakes.keys import MemoryKeyBackend, memory_key
+from tests.fakes.keys import MemoryKeyBackend
 from yinxin.control_routes import make_router as make_control_router
 from yinxin.portal.pages import PortalPages
 from yinxin.portal.routes import make_router
@@ -42,6 +42,7 @@ CONFIG = AuthnConfig(
     issuer=ISSUER,
     outbound={"allowed_networks": ["127.0.0.0/8"]},
     secrets_key="memory:object=secrets",
+    oidc={"signing_key": "memory:object={name}"},
     password={"memory_kibibytes": 19456, "iterations": 2, "lanes": 1},
 )
 
@@ -103,17 +104,17 @@ def build(
     clock: FakeClock,
     rules: ControlConfig | None = None,
     trust: ssl.SSLContext | None = None,
+    config: AuthnConfig = CONFIG,
 ) -> House:
     verifier = FakeVerifier()
     control = make_control(database, audit=audit, clock=clock, rules=rules)
     administration = Administration.assemble(
-        CONFIG, database, control=control, audit=audit, clock=clock
+        config, database, control=control, audit=audit, clock=clock
     )
     provider = Provider.assemble(
-        CONFIG,
+        config,
         database,
         administration,
-        signers=[memory_key(KeyAlgorithm.EC_P256), memory_key(KeyAlgorithm.RSA_3072)],
         keystore=MemoryKeyBackend(),
         verifier=verifier,
         audit=audit,
@@ -124,9 +125,7 @@ def build(
     app = FastAPI()
     install_problem_handlers(app)
     app.include_router(
-        oidc_routes.make_document_router(
-            ISSUER, provider.keys, provider.endpoints.tokens.grant_types
-        )
+        oidc_routes.make_document_router(provider.issuers, provider.endpoints.tokens.grant_types)
     )
     app.include_router(oidc_client_routes.make_client_router(provider.endpoints, origin=ISSUER))
     app.include_router(
@@ -138,6 +137,7 @@ def build(
         oidc_routes.make_logout_router(provider.logout, administration.sessions, pages)
     )
     app.include_router(authn_routes.make_client_api(administration.clients))
+    app.include_router(make_signing_key_api(provider.ring))
     app.include_router(
         authn_routes.make_user_api(administration.users, administration.roles, issuer=ISSUER)
     )

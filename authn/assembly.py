@@ -44,6 +44,7 @@ from authn.sqlstore import (
     SQLCertificateLoginStore,
     SQLUserStore,
 )
+from authn.tlslogin import TLSLogin
 from authn.totp import OneTimePasswords
 from authn.users import Users
 from core.audit import AuditLog
@@ -53,7 +54,7 @@ from core.db import Database
 from core.outbound import Outbound, trusting
 from keystore import keyref
 from keystore.seal import Seal
-from keystore.sealedkey import SealingBackend
+from keystore.storagekey import StorageBackend
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +159,7 @@ class Provider:
     certificates: CertificateLogin
     one_time_passwords: OneTimePasswords
     passkeys: Passkeys
+    tls_login: TLSLogin
     authorization: AuthorizationEndpoint
     endpoints: ClientEndpoints
     logout: LogoutEndpoint
@@ -170,7 +172,7 @@ class Provider:
         database: Database,
         administration: Administration,
         *,
-        keystore: SealingBackend,
+        keystore: StorageBackend,
         verifier: CertificateVerifier,
         audit: AuditLog,
         clock: Clock,
@@ -214,6 +216,16 @@ class Provider:
             audit=audit,
             clock=clock,
         )
+        certificates = CertificateLogin(
+            bindings,
+            users,
+            verifier,
+            config=config,
+            throttle=throttle,
+            transactions=database,
+            audit=audit,
+            clock=clock,
+        )
         passwords = PasswordLogin(
             users,
             throttle=throttle,
@@ -236,11 +248,12 @@ class Provider:
                 transactions=database,
                 audit=audit,
             ),
-            certificates=CertificateLogin(
+            certificates=certificates,
+            tls_login=TLSLogin(
+                certificates,
                 bindings,
-                users,
-                verifier,
                 config=config,
+                seal=seal,
                 throttle=throttle,
                 transactions=database,
                 audit=audit,

@@ -104,9 +104,10 @@ def build(
     clock: FakeClock,
     rules: ControlConfig | None = None,
     trust: ssl.SSLContext | None = None,
-    config: AuthnConfig = CONFIG,
+    **settings: object,
 ) -> House:
     verifier = FakeVerifier()
+    config = CONFIG.model_copy(update=settings)
     control = make_control(database, audit=audit, clock=clock, rules=rules)
     administration = Administration.assemble(
         config, database, control=control, audit=audit, clock=clock

@@ -14,7 +14,7 @@ from authn.oidc.clientmetadata import ClientMetadata
 from authn.oidc.store import IDTokenAlgorithm
 from core.errors import Malformed
 from keystore import sm2, sm2_forms, sm4
-from tests.integration.provider import CONFIG, ISSUER, answer_of, build, flow, log_in, redeem
+from tests.integration.provider import ISSUER, answer_of, build, flow, log_in, redeem
 from tests.judges.node import verify_sm2
 from tests.judges.octets import Signed
 
@@ -32,8 +32,7 @@ def encoded(octets: bytes) -> str:
 
 @pytest.fixture
 def house(sqlite_database, audit, clock):
-    gm = CONFIG.model_copy(update={"gm": GMConfig(enabled=True)})
-    return build(sqlite_database, audit=audit, clock=clock, config=gm)
+    return build(sqlite_database, audit=audit, clock=clock, gm=GMConfig(enabled=True))
 
 
 @pytest.fixture
@@ -100,8 +99,8 @@ def test_the_ordinary_issuer_is_as_it_was(house, browser):
 def test_an_encrypted_id_token_opens_with_the_key_of_the_client(
     sqlite_database, audit, clock, form
 ):
-    gm = CONFIG.model_copy(update={"gm": GMConfig(enabled=True, ciphertext=form)})
-    house = build(sqlite_database, audit=audit, clock=clock, config=gm)
+    gm = GMConfig(enabled=True, ciphertext=form)
+    house = build(sqlite_database, audit=audit, clock=clock, gm=gm)
     house.user()
     browser = house.browser()
     log_in(browser)

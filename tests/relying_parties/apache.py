@@ -28,7 +28,7 @@ def run(scene: Scene) -> dict[str, Any]:
             client_id=client["client_id"],
             client_secret=client["client_secret"],
             certificate=scene.certificate,
-            trust=scene.service.root,
+            trust=scene.trust,
         ) as address,
         Chromium(scene.directory / "profile") as browser,
     ):

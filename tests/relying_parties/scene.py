@@ -31,6 +31,13 @@ class Scene:
     """Key and certificate for localhost, which applications here serve with."""
 
     @property
+    def trust(self) -> Path:
+        """The root of the service, where servers of other users can read it."""
+        copied = self.directory / "trust.pem"
+        copied.write_bytes(self.service.root.read_bytes())
+        return copied
+
+    @property
     def issuer(self) -> str:
         return self.service.url
 

@@ -13,7 +13,7 @@ const context = await chromium.launchPersistentContext(profile, {
     "--ignore-certificate-errors", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",
   ],
 });
-context.setDefaultTimeout(60_000);
+context.setDefaultTimeout(45_000);
 const page = context.pages()[0] ?? (await context.newPage());
 say({ url: page.url() });
 for (;;) {
@@ -25,6 +25,7 @@ for (;;) {
     if (step.until) await page.waitForURL((url) => url.href.startsWith(step.until), { waitUntil: "load" });
     say({ url: page.url(), text: step.text ? await page.textContent(step.text) : await page.innerText("body") });
   } catch (error) {
-    say(reason(error));
+    const shown = (await page.innerText("body").catch(() => "")).slice(0, 300);
+    say({ no: `${reason(error).no} at ${page.url()}: ${shown}` });
   }
 }

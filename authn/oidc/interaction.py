@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
 from authn.levels import Level
-from authn.oidc.checks import Draft
+from authn.oidc.draft import Draft
 from authn.oidc.errors import LoginRequired, OAuthError, UnmetAuthenticationRequirements
 from authn.store import Session, User
 
@@ -30,7 +30,9 @@ class Situation:
     user: User | None
     now: datetime
     hinted: object = None
-    """Whom the client expects: the `sub` of its `id_token_hint`."""
+    """Whom the client expects: the `sub` of its `id_token_hint`, or of its `claims`."""
+    subject: str | None = None
+    """The `sub` of who is logged in, at this client; known when somebody is expected."""
 
     @property
     def silent(self) -> bool:
@@ -90,7 +92,7 @@ def somebody_else(situation: Situation) -> Missing | None:
     """OIDC Core, 3.1.2.1: the client names another person in its id_token_hint."""
     if situation.hinted is None or situation.user is None:
         return None
-    return _login() if situation.hinted != situation.user.id else None
+    return _login() if situation.hinted != situation.subject else None
 
 
 def fresh_login_wanted(situation: Situation) -> Missing | None:

@@ -1,0 +1,100 @@
+"""Clients that authenticate by their TLS certificate, and tokens bound to one (RFC 8705)."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Mapping
+from ipaddress import ip_address
+from typing import Final
+
+from cryptography import x509
+
+from authn.certlogin import CertificateVerifier
+from authn.oidc.clientkeys import ClientKeys
+from authn.oidc.errors import InvalidClient
+from authn.oidc.grant import Confirmation
+from authn.oidc.store import Client
+from core.errors import InvalidSignature, Malformed, Refused, Unavailable
+
+_SAN: Final[Mapping[str, type[x509.GeneralName]]] = {
+    "san_dns": x509.DNSName,
+    "san_uri": x509.UniformResourceIdentifier,
+    "san_ip": x509.IPAddress,
+    "san_email": x509.RFC822Name,
+}
+
+
+def thumbprint(certificate: bytes) -> str:
+    """Return ``x5t#S256`` of a certificate, DER; the same for RSA, ECDSA and SM2."""
+    return base64.urlsafe_b64encode(hashlib.sha256(certificate).digest()).rstrip(b"=").decode()
+
+
+def confirmation(certificate: bytes) -> Confirmation:
+    """Return what binds a token to this certificate (RFC 8705, 3.1)."""
+    return Confirmation("x5t#S256", thumbprint(certificate))
+
+
+class CertificateAuthentication:
+    """Checks the certificate with which TLS authenticated the caller."""
+
+    def __init__(self, verifier: CertificateVerifier, keys: ClientKeys) -> None:
+        self._verifier = verifier
+        self._keys = keys
+
+    def check_issued(self, certificate: bytes | None, client: Client) -> None:
+        """``tls_client_auth``: a certificate of ours with the registered name (RFC 8705, 2.1).
+
+        Chain, validity, use and revocation are checked again here. Raises `InvalidClient`.
+        """
+        der = _shown(certificate)
+        try:
+            self._verifier.verify_login_certificate(der)
+            if not has_name(der, client.metadata.certificate_names):
+                raise Refused("its name is not the one that the client is registered with")
+        except (Malformed, Refused, InvalidSignature) as error:
+            raise InvalidClient(f"the client certificate is refused: {error}") from error
+
+    def check_self_signed(self, certificate: bytes | None, client: Client) -> None:
+        """``self_signed_tls_client_auth``: exactly a certificate of its JWKS (RFC 8705, 2.2).
+
+        Raises `InvalidClient`.
+        """
+        der = _shown(certificate)
+        try:
+            keys = self._keys.of(client)
+            known = [base64.b64decode(str(key["x5c"][0])) for key in keys if key.get("x5c")]
+        except (Malformed, Refused, Unavailable, ValueError, TypeError, IndexError) as error:
+            raise InvalidClient("the client's certificates cannot be read") from error
+        if not any(hmac.compare_digest(one, der) for one in known):
+            raise InvalidClient("the client certificate is not one of the client's JWKS (x5c)")
+
+
+def _shown(certificate: bytes | None) -> bytes:
+    if certificate is None:
+        raise InvalidClient("show the client certificate: call the endpoint of mutual TLS")
+    return certificate
+
+
+def has_name(certificate: bytes, names: Mapping[str, str]) -> bool:
+    """Whether a certificate has the one registered name (RFC 8705, 2.1.2)."""
+    parsed = x509.load_der_x509_certificate(certificate)
+    if len(names) != 1:
+        return False
+    kind, wanted = next(iter(names.items()))
+    if kind == "subject_dn":
+        try:
+            return parsed.subject == x509.Name.from_rfc4514_string(wanted)
+        except ValueError:
+            return False
+    try:
+        san = parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return False
+    values = [str(value) for value in san.get_values_for_type(_SAN[kind])]
+    if kind == "san_dns":
+        return wanted.lower() in [value.lower() for value in values]
+    if kind == "san_ip":
+        return str(ip_address(wanted)) in values
+    return wanted in values

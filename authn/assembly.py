@@ -22,12 +22,14 @@ from authn.oidc.jwt import SigningKeys
 from authn.oidc.logout import LogoutEndpoint
 from authn.oidc.sqlstore import SQLClientStore, SQLGrantStore
 from authn.oidc.subjects import SubjectIdentifiers
+from authn.passkeys import Passkeys
 from authn.passwordchange import PasswordChange
 from authn.passwordpolicy import PasswordPolicy
 from authn.passwords import PasswordHasher
 from authn.rolechanges import RoleChanges
 from authn.sessions import Sessions
 from authn.sqlfactors import SQLAttemptStore, SQLFactorStore, SQLPasswordHistory, SQLSealedKeyStore
+from authn.sqlpasskeys import SQLPasskeyStore
 from authn.sqlstore import (
     SQLAddressStore,
     SQLAPITokenStore,
@@ -137,6 +139,7 @@ class Provider:
     password_change: PasswordChange
     certificates: CertificateLogin
     one_time_passwords: OneTimePasswords
+    passkeys: Passkeys
     authorization: AuthorizationEndpoint
     endpoints: ClientEndpoints
     logout: LogoutEndpoint
@@ -195,6 +198,16 @@ class Provider:
                 bindings,
                 users,
                 verifier,
+                config=config,
+                throttle=throttle,
+                transactions=database,
+                audit=audit,
+                clock=clock,
+            ),
+            passkeys=Passkeys(
+                SQLPasskeyStore(database),
+                users,
+                bindings,
                 config=config,
                 throttle=throttle,
                 transactions=database,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from http import HTTPStatus
 from importlib.resources import files
+from importlib.resources.abc import Traversable
+from typing import Final
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
@@ -18,10 +21,13 @@ from yinxin.portal.routes_factors import add_factors
 from yinxin.portal.routes_login import (
     add_certificate_login,
     add_login,
+    add_passkey_login,
     add_password_change,
     add_step_up,
 )
 from yinxin.portal.visit import Form, shown_methods, signed_in
+
+_STATIC: Final = (("portal.css", "text/css"), ("passkey.js", "text/javascript"))
 
 
 def make_router(provider: Provider, pages: PortalPages) -> APIRouter:
@@ -30,21 +36,25 @@ def make_router(provider: Provider, pages: PortalPages) -> APIRouter:
     add_login(router, provider, pages)
     add_password_change(router, provider, pages)
     add_certificate_login(router, provider, pages)
+    add_passkey_login(router, provider, pages)
     add_step_up(router, provider, pages)
     add_factors(router, provider, pages)
     _add_setup(router, provider, pages)
     _add_home(router, provider, pages)
-    style = files("yinxin.portal").joinpath("static/portal.css").read_bytes()
-
-    @router.get("/static/portal.css")
-    def stylesheet() -> Response:
-        return Response(
-            style,
-            media_type="text/css",
-            headers={"Cache-Control": "public, max-age=3600", "X-Content-Type-Options": "nosniff"},
-        )
-
+    _add_static(router)
     return router
+
+
+def _add_static(router: APIRouter) -> None:
+    folder = files("yinxin.portal").joinpath("static")
+    for name, kind in _STATIC:
+        router.add_api_route(f"/static/{name}", _constant(folder.joinpath(name), kind))
+
+
+def _constant(file: Traversable, kind: str) -> Callable[[], Response]:
+    octets = file.read_bytes()
+    headers = {"Cache-Control": "public, max-age=3600", "X-Content-Type-Options": "nosniff"}
+    return lambda: Response(octets, media_type=kind, headers=headers)
 
 
 def _add_setup(router: APIRouter, provider: Provider, pages: PortalPages) -> None:

@@ -156,6 +156,45 @@ def add_certificate_login(router: APIRouter, provider: Provider, pages: PortalPa
         )
 
 
+def add_passkey_login(router: APIRouter, provider: Provider, pages: PortalPages) -> None:
+    """Ask the browser for a passkey."""
+
+    @router.get("/login/passkey")
+    def form(request: Request) -> Response:
+        return draw(request, own_path(request.query_params.get("next", "")))
+
+    @router.post("/login/passkey")
+    def log_in(request: Request, fields: Form) -> Response:
+        cookies.require_csrf(request, field(fields, "csrf"))
+        next_path = own_path(field(fields, "next"))
+        try:
+            user = provider.passkeys.authenticate(
+                field(fields, "credential"),
+                browser=request.cookies.get(cookies.BROWSER, ""),
+                address=cookies.address_of(request),
+            )
+        except Unauthenticated:
+            return draw(request, next_path, "passkey_wrong", HTTPStatus.UNAUTHORIZED)
+        return enter(request, provider, user, levels.PASSKEY, next_path)
+
+    def draw(
+        request: Request,
+        next_path: str,
+        fault: str | None = None,
+        status: HTTPStatus = HTTPStatus.OK,
+    ) -> Response:
+        return pages.page(
+            "passkey.html",
+            request,
+            status=status,
+            leaves=True,
+            script=True,
+            next_path=next_path,
+            fault=fault,
+            options=provider.passkeys.login_options(cookies.browser_of(request)),
+        )
+
+
 def add_step_up(router: APIRouter, provider: Provider, pages: PortalPages) -> None:
     """Ask a person who is logged in for what is missing, and for nothing else."""
 

@@ -63,6 +63,27 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "amr_pop": ("密钥或证书", "Key or certificate"),
     "amr_otp": ("动态口令", "One-time password"),
     "amr_hwk": ("智能密码钥匙", "Hardware key"),
+    "by_passkey": ("通行密钥登录", "Passkey"),
+    "passkey_note": (
+        "使用本机、手机或安全密钥中的通行密钥登录，无需口令。",
+        "Sign in with a passkey of this device, a phone or a security key; no password is needed.",
+    ),
+    "passkey_use": ("使用通行密钥", "Use a passkey"),
+    "passkey_wrong": ("通行密钥未被接受，请重试。", "The passkey was not accepted. Try again."),
+    "passkey_refused": ("未能添加通行密钥，请重试。", "The passkey was not added. Try again."),
+    "passkey_cannot": (
+        "此浏览器不支持通行密钥，或操作已取消。",
+        "This browser has no passkeys, or it was cancelled.",
+    ),
+    "passkeys": ("通行密钥", "Passkeys"),
+    "passkeys_note": (
+        "通行密钥同时验证设备和使用者，可代替口令与动态口令。",
+        "A passkey proves device and person at once, in place of password and code.",
+    ),
+    "passkey_name": ("名称", "Name"),
+    "passkey_add": ("添加通行密钥", "Add a passkey"),
+    "synced": ("已同步", "synced"),
+    "last_used": ("最近使用", "last used"),
     "step_up": ("需要进一步验证身份", "One more step"),
     "step_up_note_two-factors": (
         "请完成第二步验证。",

@@ -13,15 +13,16 @@ from authn.certlogin import CertificateLogin, CertificateVerifier
 from authn.config import AuthnConfig
 from authn.factors import Enrolled, Standards
 from authn.login import PasswordLogin, Throttle
+from authn.oidc import purposekeys
 from authn.oidc.accesstokens import AccessTokens
-from authn.oidc.authorize import AuthorizationEndpoint
 from authn.oidc.clients import Clients
-from authn.oidc.endpoints import ClientEndpoints
+from authn.oidc.endpoints import Endpoints, Stores
 from authn.oidc.interaction import make_policy
 from authn.oidc.jwt import SigningKeys
 from authn.oidc.logout import LogoutEndpoint
+from authn.oidc.purposekeys import purpose_keys
+from authn.oidc.sqlrequests import SQLPushedRequestStore, SQLReplayStore
 from authn.oidc.sqlstore import SQLClientStore, SQLGrantStore
-from authn.oidc.subjects import SubjectIdentifiers
 from authn.passkeys import Passkeys
 from authn.passwordchange import PasswordChange
 from authn.passwordpolicy import PasswordPolicy
@@ -46,7 +47,7 @@ from core.db import Database
 from keystore import keyref
 from keystore.backend import Signer
 from keystore.seal import Seal
-from keystore.sealedkey import SealingBackend
+from keystore.sealedkey import SealedKey, SealingBackend
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +141,7 @@ class Provider:
     certificates: CertificateLogin
     one_time_passwords: OneTimePasswords
     passkeys: Passkeys
-    authorization: AuthorizationEndpoint
-    endpoints: ClientEndpoints
+    endpoints: Endpoints
     logout: LogoutEndpoint
 
     @classmethod
@@ -159,7 +159,14 @@ class Provider:
     ) -> Self:
         """Put it together over `database`; `signers` are the OIDC keys, the first signs."""
         users, clients = SQLUserStore(database), SQLClientStore(database)
-        grants, keys = SQLGrantStore(database), SigningKeys(signers)
+        keys = SigningKeys(signers)
+        master = SealedKey(
+            keystore,
+            keyref.parse(config.secrets_key),
+            SQLSealedKeyStore(database, "oidc"),
+            octets=purposekeys.OCTETS,
+            what="the key of the OpenID provider",
+        )
         throttle = Throttle(SQLAddressStore(database), config=config.login, clock=clock)
         factors, bindings = SQLFactorStore(database), SQLCertificateLoginStore(database)
         seal = Seal(
@@ -223,22 +230,21 @@ class Provider:
                 audit=audit,
                 clock=clock,
             ),
-            authorization=AuthorizationEndpoint(
-                clients,
-                grants,
-                keys,
-                policy=make_policy(Enrolled(factors, bindings)),
-                config=config,
-                clock=clock,
-            ),
-            endpoints=ClientEndpoints.assemble(
+            endpoints=Endpoints.assemble(
                 config,
-                clients=clients,
-                grants=grants,
-                users=users,
+                Stores(
+                    clients=clients,
+                    grants=SQLGrantStore(database),
+                    users=users,
+                    pushed=SQLPushedRequestStore(database),
+                    replays=SQLReplayStore(database),
+                ),
                 access=administration.access_tokens,
                 keys=keys,
-                subjects=SubjectIdentifiers(),
+                purpose_keys=purpose_keys(master),
+                policy=make_policy(Enrolled(factors, bindings)),
+                verifier=verifier,
+                fetcher=None,
                 transactions=database,
                 audit=audit,
                 clock=clock,

@@ -71,7 +71,7 @@ def add_provider(app: FastAPI, ground: Ground, provider: Provider) -> None:
     )
     app.include_router(
         authn.oidc.routes.make_authorization_router(
-            provider.authorization, provider.administration.sessions, pages
+            provider.endpoints.authorization, provider.administration.sessions, pages
         )
     )
     app.include_router(

@@ -1,4 +1,4 @@
-"""``private_key_jwt``: a client authenticates by a JWT that it signs (RFC 7523, 3; OIDC Core, 9)."""
+"""``private_key_jwt``: a client authenticates by a JWT it signs (RFC 7523, 3; OIDC Core, 9)."""
 
 from __future__ import annotations
 
@@ -23,9 +23,7 @@ _LONGEST: Final = timedelta(hours=1)
 class ClientAssertions:
     """Checks assertions; each is good once."""
 
-    def __init__(
-        self, keys: ClientKeys, replays: Replays, *, issuer: str, clock: Clock
-    ) -> None:
+    def __init__(self, keys: ClientKeys, replays: Replays, *, issuer: str, clock: Clock) -> None:
         self._keys = keys
         self._replays = replays
         self._issuer = issuer

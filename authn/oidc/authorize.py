@@ -15,10 +15,10 @@ from authn.forms import Fields
 from authn.oidc import scopes
 from authn.oidc.checks import CHECKS
 from authn.oidc.draft import Draft, Sources, draft, resumed
-from authn.oidc.flow import Flow, Flows
 from authn.oidc.errors import InvalidRequest, LoginRequired, OAuthError
+from authn.oidc.flow import Flow, Flows
 from authn.oidc.grant import Confirmation, Grant
-from authn.oidc.interaction import Check, Missing, Situation, first_missing
+from authn.oidc.interaction import Check, Missing, Situation, first_missing, took_too_long
 from authn.oidc.jwt import SigningKeys
 from authn.oidc.store import AuthorizationCode, GrantStore
 from authn.oidc.subjects import SubjectIdentifiers
@@ -97,7 +97,8 @@ class AuthorizationEndpoint:
         self, flow_id: str, cookie: str, session: tuple[Session, User] | None
     ) -> SendBack | Interact:
         """Answer a request that went through our pages; raises as `decide` does."""
-        return self._decide(resumed(self._flows.open(flow_id, cookie), self._sources), session)
+        flow = self._flows.open(flow_id, cookie)
+        return self._decide(resumed(flow, flow_id, cookie, self._sources), session)
 
     def check(self, fields: Fields) -> Draft:
         """Return a request that passed every check. Raises `OAuthError`."""
@@ -107,9 +108,7 @@ class AuthorizationEndpoint:
             check(request)
         return request
 
-    def _decide(
-        self, request: Draft, session: tuple[Session, User] | None
-    ) -> SendBack | Interact:
+    def _decide(self, request: Draft, session: tuple[Session, User] | None) -> SendBack | Interact:
         try:
             for check in CHECKS:
                 check(request)
@@ -151,14 +150,16 @@ class AuthorizationEndpoint:
             raise missing.error
         # The time is in the cookie, which nobody can forge: a login before it does not answer
         # prompt=login or max_age, and one after it does, so that nobody is sent round for ever.
-        fresh = missing.anew or request.after is None
-        after = int(self._clock.now().timestamp()) if fresh else request.after or 0
-        flow = Flow(request.fields, after, request.pushed, request.signed)
-        flow_id, cookie = self._flows.seal(flow)
-        passed_on = {
+        now = self._clock.now()
+        if request.flow is None or (missing.anew and took_too_long(request, now)):
+            after = int(now.timestamp())
+            kept = self._flows.seal(Flow(request.fields, after, request.pushed, request.signed))
+        else:
+            kept = request.flow
+        passed_on: dict[str, str] = {
             name: request.parameters[name] for name in _FOR_PAGES if name in request.parameters
         }
-        return Interact(missing.page, {**passed_on, **missing.parameters}, flow_id, cookie)
+        return Interact(missing.page, {**passed_on, **missing.parameters}, *kept)
 
     def _give_code(self, request: Draft, session: Session, user: User) -> SendBack:
         if request.client is None or request.redirect_uri is None:

@@ -43,6 +43,8 @@ class Draft:
     max_age: int | None = None
     after: int | None = None
     """When we sent the person to log in (seconds since 1970); only a later login counts."""
+    flow: tuple[str, str] | None = None
+    """Id and cookie of the flow it came back from."""
     demand: Demand = NO_DEMAND
     claims: ClaimsRequest = NOTHING
 
@@ -80,8 +82,9 @@ def draft(fields: Fields, sources: Sources) -> Draft:
     return request
 
 
-def resumed(flow: Flow, sources: Sources) -> Draft:
+def resumed(flow: Flow, flow_id: str, cookie: str, sources: Sources) -> Draft:
     """Lay out a request that went through our pages."""
     request = draft(flow.fields, sources)
+    request.flow = flow_id, cookie
     request.after, request.pushed, request.signed = flow.after, flow.pushed, flow.signed
     return request

@@ -9,7 +9,6 @@ from typing import Final
 
 from core.errors import TrustError
 
-
 _OTHERS: Final = re.compile(r"[^\x20\x21\x23-\x5B\x5D-\x7E]")
 """What an error_description may not hold (RFC 6749, 5.2)."""
 

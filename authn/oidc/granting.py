@@ -12,7 +12,7 @@ from authn.oidc.clientmetadata import GrantType
 from authn.oidc.errors import InvalidGrant
 from authn.oidc.grant import Grant
 from authn.oidc.issuing import MadeToken, TokenMaker
-from authn.oidc.store import Client, ClientStore, GrantStore
+from authn.oidc.store import ClientStore, GrantStore
 from authn.oidc.tokenrequest import TokenRequest, TokenResponse, target
 from authn.store import User, UserStore
 from core.audit import AuditLog

@@ -115,7 +115,14 @@ def _just_done(situation: Situation) -> bool:
     if situation.request.after is None or situation.session is None:
         return False
     after = datetime.fromtimestamp(situation.request.after, UTC)
-    return situation.session.auth_time >= after and situation.now <= after + _LOGIN_TAKES
+    in_time = not took_too_long(situation.request, situation.now)
+    return situation.session.auth_time >= after and in_time
+
+
+def took_too_long(request: Draft, now: datetime) -> bool:
+    """Whether the person was sent to log in so long ago that they have to again."""
+    sent = request.after
+    return sent is not None and now > datetime.fromtimestamp(sent, UTC) + _LOGIN_TAKES
 
 
 def _too_weak(situation: Situation, reach: Reach) -> Missing | None:

@@ -7,7 +7,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from ipaddress import ip_address
-from typing import Final
+from typing import Any
 
 from cryptography import x509
 
@@ -17,13 +17,6 @@ from authn.oidc.errors import InvalidClient
 from authn.oidc.grant import Confirmation
 from authn.oidc.store import Client
 from core.errors import InvalidSignature, Malformed, Refused, Unavailable
-
-_SAN: Final[Mapping[str, type[x509.GeneralName]]] = {
-    "san_dns": x509.DNSName,
-    "san_uri": x509.UniformResourceIdentifier,
-    "san_ip": x509.IPAddress,
-    "san_email": x509.RFC822Name,
-}
 
 
 def thumbprint(certificate: bytes) -> str:
@@ -51,8 +44,7 @@ class CertificateAuthentication:
         der = _shown(certificate)
         try:
             self._verifier.verify_login_certificate(der)
-            if not has_name(der, client.metadata.certificate_names):
-                raise Refused("its name is not the one that the client is registered with")
+            require_name(der, client.metadata.certificate_names)
         except (Malformed, Refused, InvalidSignature) as error:
             raise InvalidClient(f"the client certificate is refused: {error}") from error
 
@@ -77,24 +69,44 @@ def _shown(certificate: bytes | None) -> bytes:
     return certificate
 
 
-def has_name(certificate: bytes, names: Mapping[str, str]) -> bool:
-    """Whether a certificate has the one registered name (RFC 8705, 2.1.2)."""
+def require_name(certificate: bytes, names: Mapping[str, str]) -> None:
+    """Raises `Refused` unless a certificate has the registered name (RFC 8705, 2.1.2)."""
     parsed = x509.load_der_x509_certificate(certificate)
-    if len(names) != 1:
-        return False
-    kind, wanted = next(iter(names.items()))
+    kind, wanted = next(iter(names.items()), ("", ""))
     if kind == "subject_dn":
-        try:
-            return parsed.subject == x509.Name.from_rfc4514_string(wanted)
-        except ValueError:
-            return False
+        found = _same_name(parsed.subject, wanted)
+    else:
+        found = _folded(kind, wanted) in _alternative_names(parsed, kind)
+    if not found:
+        raise Refused("its name is not the one that the client is registered with")
+
+
+def _same_name(subject: x509.Name, wanted: str) -> bool:
     try:
-        san = parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
+        return subject == x509.Name.from_rfc4514_string(wanted)
+    except ValueError:
         return False
-    values = [str(value) for value in san.get_values_for_type(_SAN[kind])]
+
+
+def _alternative_names(certificate: x509.Certificate, kind: str) -> set[str]:
+    try:
+        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except x509.ExtensionNotFound:
+        return set()
+    san = extension.value
+    values: Mapping[str, list[Any]] = {
+        "san_dns": san.get_values_for_type(x509.DNSName),
+        "san_uri": san.get_values_for_type(x509.UniformResourceIdentifier),
+        "san_ip": san.get_values_for_type(x509.IPAddress),
+        "san_email": san.get_values_for_type(x509.RFC822Name),
+    }
+    return {_folded(kind, str(value)) for value in values.get(kind, [])}
+
+
+def _folded(kind: str, name: str) -> str:
     if kind == "san_dns":
-        return wanted.lower() in [value.lower() for value in values]
-    if kind == "san_ip":
-        return str(ip_address(wanted)) in values
-    return wanted in values
+        return name.lower()
+    try:
+        return str(ip_address(name)) if kind == "san_ip" else name
+    except ValueError:
+        return name

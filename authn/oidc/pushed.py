@@ -18,9 +18,7 @@ from authn.oidc.store import Client
 from core.clock import Clock
 
 PREFIX: Final = "urn:ietf:params:oauth:request_uri:"
-_AUTHENTICATION: Final = frozenset(
-    {"client_secret", "client_assertion", "client_assertion_type"}
-)
+_AUTHENTICATION: Final = frozenset({"client_secret", "client_assertion", "client_assertion_type"})
 
 
 @dataclass(frozen=True, slots=True)

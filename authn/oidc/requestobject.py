@@ -19,7 +19,7 @@ TYPES: Final = ("oauth-authz-req+jwt", "JWT", None)
 """RFC 9101, 10.8 defines the first; OpenID Connect's request objects are older than it."""
 _SKEW: Final = timedelta(seconds=15)
 _LONGEST: Final = timedelta(minutes=60)
-_ABOUT_THE_JWT: Final = frozenset({"iss", "aud", "exp", "nbf", "iat", "jti", "sub"})
+_ABOUT_THE_JWT: Final = frozenset({"iss", "aud", "exp", "nbf", "iat", "jti", "sub", "client_id"})
 
 
 class RequestObjects:

@@ -54,11 +54,15 @@ def _page_route(pages: Pages) -> type[APIRoute]:
 
 
 def make_document_router(
-    issuer: str, keys: SigningKeys, grant_types: Sequence[GrantType]
+    issuer: str,
+    keys: SigningKeys,
+    grant_types: Sequence[GrantType],
+    *,
+    mutual_tls: str | None = None,
 ) -> APIRouter:
     """Serve what clients read without asking: discovery and keys."""
     router = APIRouter(tags=["oidc"])
-    document = metadata(issuer, keys, grant_types)
+    document = metadata(issuer, keys, grant_types, mutual_tls=mutual_tls)
 
     @router.get("/.well-known/openid-configuration")
     def discovery() -> JSONResponse:
@@ -90,8 +94,10 @@ def make_authorization_router(
         """Go on with a request that needed a page of ours."""
         session = sessions.find(request.cookies.get(cookies.SESSION))
         cookie = request.cookies.get(flow.COOKIE + flow_id, "")
-        response = answer(request, authorization.resume(flow_id, cookie, session))
-        cookies.clear_cookie(response, flow.COOKIE + flow_id)
+        outcome = authorization.resume(flow_id, cookie, session)
+        response = answer(request, outcome)
+        if isinstance(outcome, SendBack):
+            cookies.clear_cookie(response, flow.COOKIE + flow_id)
         return response
 
     @router.post(PATH)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
 from authn.oidc.claimsrequest import parse_claims
@@ -46,7 +47,7 @@ def about(user: User) -> dict[str, Any]:
     return {name: value for name, value in known.items() if value is not None}
 
 
-def released(grant: Grant, user: User, allowed: Set[str]) -> dict[str, Any]:
+def released(grant: Grant, user: User, allowed: AbstractSet[str]) -> dict[str, Any]:
     """Return the claims for userinfo (5.4, 5.5): those of the scope, and single ones asked for.
 
     `allowed` are the scopes that the client is registered for: asking for single claims gets nobody
@@ -56,15 +57,15 @@ def released(grant: Grant, user: User, allowed: Set[str]) -> dict[str, Any]:
     return _pick(user, names_of(grant.scopes) | single)
 
 
-def in_id_token(grant: Grant, user: User, allowed: Set[str]) -> dict[str, Any]:
+def in_id_token(grant: Grant, user: User, allowed: AbstractSet[str]) -> dict[str, Any]:
     """Return the single claims asked for in the ID token (5.5)."""
     return _pick(user, names_of(allowed) & parse_claims(grant.claims).id_token.keys())
 
 
-def names_of(scopes: Set[str]) -> set[str]:
+def names_of(scopes: AbstractSet[str]) -> set[str]:
     """Return which claims these scopes release."""
     return {name for scope in scopes for name in _CLAIMS.get(scope, ())}
 
 
-def _pick(user: User, names: Set[str]) -> dict[str, Any]:
+def _pick(user: User, names: AbstractSet[str]) -> dict[str, Any]:
     return {name: value for name, value in about(user).items() if name in names}

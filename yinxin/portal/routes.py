@@ -27,7 +27,11 @@ from yinxin.portal.routes_login import (
 )
 from yinxin.portal.visit import Form, shown_methods, signed_in
 
-_STATIC: Final = (("portal.css", "text/css"), ("passkey.js", "text/javascript"))
+_STATIC: Final = (
+    ("portal.css", "text/css"),
+    ("passkey.js", "text/javascript"),
+    ("form_post.js", "text/javascript"),
+)
 
 
 def make_router(provider: Provider, pages: PortalPages) -> APIRouter:

@@ -20,6 +20,7 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "name": ("用户名", "User name"),
     "password": ("口令", "Password"),
     "logout": ("退出登录", "Sign out"),
+    "going_back": ("正在返回应用…", "Going back to the application …"),
     "continue": ("继续", "Continue"),
     "certificate_steps": (
         "请用证书对应的私钥对下面的文本签名（不含换行），再把证书和签名粘贴到表单中。",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -13,6 +14,9 @@ from authn.certlogin import CertificateLogin, CertificateVerifier
 from authn.config import AuthnConfig
 from authn.factors import Enrolled, Standards
 from authn.login import PasswordLogin, Throttle
+from authn.logout.channels import LogoutChannels
+from authn.logout.sender import LogoutSender
+from authn.logout.sqlstore import SQLDeliveryQueue, SQLParticipationStore
 from authn.oidc import purposekeys
 from authn.oidc.accesstokens import AccessTokens
 from authn.oidc.clients import Clients
@@ -20,6 +24,7 @@ from authn.oidc.endpoints import Endpoints, Stores
 from authn.oidc.interaction import make_policy
 from authn.oidc.jwt import SigningKeys
 from authn.oidc.logout import LogoutEndpoint
+from authn.oidc.logouttoken import LogoutTokens
 from authn.oidc.purposekeys import purpose_keys
 from authn.oidc.sqlrequests import SQLPushedRequestStore, SQLReplayStore
 from authn.oidc.sqlstore import SQLClientStore, SQLGrantStore
@@ -31,23 +36,26 @@ from authn.rolechanges import RoleChanges
 from authn.sessions import Sessions
 from authn.sqlfactors import SQLAttemptStore, SQLFactorStore, SQLPasswordHistory, SQLSealedKeyStore
 from authn.sqlpasskeys import SQLPasskeyStore
+from authn.sqlsessions import SQLSessionStore
 from authn.sqlstore import (
     SQLAddressStore,
     SQLAPITokenStore,
     SQLCertificateLoginStore,
-    SQLSessionStore,
     SQLUserStore,
 )
+from authn.tlslogin import TLSLogin
 from authn.totp import OneTimePasswords
 from authn.users import Users
 from core.audit import AuditLog
 from core.clock import Clock
 from core.control import DualControl
 from core.db import Database
+from core.outbound import Outbound, trusting
 from keystore import keyref
 from keystore.backend import Signer
 from keystore.seal import Seal
-from keystore.sealedkey import SealedKey, SealingBackend
+from keystore.sealedkey import SealedKey
+from keystore.storagekey import StorageBackend
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +70,7 @@ class Administration:
     api_tokens: APITokens
     sessions: Sessions
     access_tokens: AccessTokens
+    channels: LogoutChannels
 
     @classmethod
     def assemble(
@@ -77,11 +86,14 @@ class Administration:
         store, grants = SQLUserStore(database), SQLGrantStore(database)
         hasher = PasswordHasher(config.password)
         access = AccessTokens(grants, store, clock=clock)
+        channels = LogoutChannels(
+            SQLParticipationStore(database), issuer=config.issuer, clock=clock
+        )
         sessions = Sessions(
             SQLSessionStore(database),
             store,
             config=config.login,
-            listener=access,
+            listeners=(access, channels),
             standards=Standards(SQLFactorStore(database)),
             transactions=database,
             audit=audit,
@@ -121,11 +133,17 @@ class Administration:
                 audit=audit,
             ),
             clients=Clients(
-                SQLClientStore(database), grants, transactions=database, audit=audit, clock=clock
+                SQLClientStore(database),
+                grants,
+                may_call=bool(config.outbound.allowed_networks),
+                transactions=database,
+                audit=audit,
+                clock=clock,
             ),
             api_tokens=tokens,
             sessions=sessions,
             access_tokens=access,
+            channels=channels,
         )
 
 
@@ -141,8 +159,10 @@ class Provider:
     certificates: CertificateLogin
     one_time_passwords: OneTimePasswords
     passkeys: Passkeys
+    tls_login: TLSLogin
     endpoints: Endpoints
     logout: LogoutEndpoint
+    sender: LogoutSender
 
     @classmethod
     def assemble(
@@ -152,12 +172,16 @@ class Provider:
         administration: Administration,
         *,
         signers: Sequence[Signer],
-        keystore: SealingBackend,
+        keystore: StorageBackend,
         verifier: CertificateVerifier,
         audit: AuditLog,
         clock: Clock,
+        trust: ssl.SSLContext | None = None,
     ) -> Self:
-        """Put it together over `database`; `signers` are the OIDC keys, the first signs."""
+        """Put it together over `database`; `signers` are the OIDC keys, the first signs.
+
+        `trust` verifies applications that are called; None: as the system and the settings say.
+        """
         users, clients = SQLUserStore(database), SQLClientStore(database)
         keys = SigningKeys(signers)
         master = SealedKey(
@@ -167,6 +191,17 @@ class Provider:
             octets=purposekeys.OCTETS,
             what="the key of the OpenID provider",
         )
+        outbound = Outbound(config.outbound, trust or trusting(config.outbound, ""))
+        sender = LogoutSender(
+            SQLDeliveryQueue(database),
+            LogoutTokens(clients, keys, issuer=config.issuer, clock=clock),
+            outbound,
+            config=config.logout,
+            transactions=database,
+            audit=audit,
+            clock=clock,
+        )
+        administration.channels.on_queued(sender.wake)
         throttle = Throttle(SQLAddressStore(database), config=config.login, clock=clock)
         factors, bindings = SQLFactorStore(database), SQLCertificateLoginStore(database)
         seal = Seal(
@@ -176,6 +211,16 @@ class Provider:
             SQLAttemptStore(database),
             throttle=throttle,
             config=config.login,
+            transactions=database,
+            audit=audit,
+            clock=clock,
+        )
+        certificates = CertificateLogin(
+            bindings,
+            users,
+            verifier,
+            config=config,
+            throttle=throttle,
             transactions=database,
             audit=audit,
             clock=clock,
@@ -201,11 +246,12 @@ class Provider:
                 transactions=database,
                 audit=audit,
             ),
-            certificates=CertificateLogin(
+            certificates=certificates,
+            tls_login=TLSLogin(
+                certificates,
                 bindings,
-                users,
-                verifier,
                 config=config,
+                seal=seal,
                 throttle=throttle,
                 transactions=database,
                 audit=audit,
@@ -244,12 +290,20 @@ class Provider:
                 purpose_keys=purpose_keys(master),
                 policy=make_policy(Enrolled(factors, bindings)),
                 verifier=verifier,
-                fetcher=None,
+                fetcher=outbound if outbound.allows_any else None,
+                channels=administration.channels,
                 transactions=database,
                 audit=audit,
                 clock=clock,
             ),
-            logout=LogoutEndpoint(clients, keys, issuer=config.issuer),
+            logout=LogoutEndpoint(
+                clients,
+                keys,
+                administration.sessions,
+                administration.channels,
+                issuer=config.issuer,
+            ),
+            sender=sender,
         )
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 
 from authn import cookies
-from authn.answers import parse_base64, parse_certificates
+from authn.answers import parse_answer, parse_certificates
 from authn.certlogin import CertificateLogin
 from authn.oidc.clients import Clients
 from authn.rolechanges import RoleChanges
@@ -27,6 +27,7 @@ from authn.schemas import (
     NewUser,
     Proposed,
     SecretRotation,
+    SessionsEnded,
     SetupLink,
     UserView,
     Whoami,
@@ -129,6 +130,11 @@ def make_user_api(users: Users, roles: RoleChanges, *, issuer: str) -> APIRouter
         """List users."""
         return [UserView.of(user) for user in users.list_users()]
 
+    @router.post("/users/{user_id}/end-sessions")
+    def end_sessions(user_id: str, asking: System) -> SessionsEnded:
+        """End every session of a user; the applications they entered are told."""
+        return SessionsEnded(sessions=users.end_sessions(users.get(user_id), actor=asking.name))
+
     @router.post("/users/{user_id}/setup-link", status_code=HTTPStatus.CREATED)
     def setup_link(user_id: str, asking: System, response: Response) -> SetupLink:
         """Make a one-time link with which the user chooses a password."""
@@ -183,8 +189,7 @@ def make_certificate_login_api(certificates: CertificateLogin, sessions: Session
         """Answer a challenge; the session is in the cookie set here."""
         proven = certificates.authenticate(
             body.nonce,
-            parse_certificates(body.certificate),
-            parse_base64(body.signature, what="the signature"),
+            parse_answer(body.certificate, body.signature),
             browser=request.cookies.get(cookies.BROWSER, ""),
             address=cookies.address_of(request),
         )

@@ -12,6 +12,7 @@ from typing import Final
 from authn import opaque
 from authn.oidc import scopes
 from authn.oidc.clientmetadata import ClientMetadata, GrantType, SubjectType
+from authn.oidc.logouturis import check_logout
 from authn.oidc.redirects import check_redirect_uri
 from authn.oidc.registration import check_metadata
 from authn.oidc.store import AuthMethod, Client, ClientStore, GrantStore, IDTokenAlgorithm
@@ -37,12 +38,14 @@ class Clients:
         store: ClientStore,
         grants: GrantStore,
         *,
+        may_call: bool,
         transactions: Transactions,
         audit: AuditLog,
         clock: Clock,
     ) -> None:
         self._store = store
         self._grants = grants
+        self._may_call = may_call
         self._transactions = transactions
         self._audit = audit
         self._clock = clock
@@ -67,6 +70,7 @@ class Clients:
         chosen = client_id or str(uuid.uuid4())
         _check_names(chosen, name)
         check_metadata(metadata, auth_method, redirect_uris)
+        check_logout(metadata, redirect_uris, may_call=self._may_call)
         drawn = opaque.draw() if auth_method.has_secret else None
         client = Client(
             id=chosen,

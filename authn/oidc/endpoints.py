@@ -7,6 +7,7 @@ from typing import Self
 
 from authn.certlogin import CertificateVerifier
 from authn.config import AuthnConfig
+from authn.logout.channels import LogoutChannels
 from authn.oidc.accesstokens import AccessTokens, UserinfoEndpoint
 from authn.oidc.assertion import ClientAssertions
 from authn.oidc.authorize import AuthorizationEndpoint
@@ -73,6 +74,7 @@ class Endpoints:
         policy: tuple[Check, ...],
         verifier: CertificateVerifier,
         fetcher: Fetcher | None,
+        channels: LogoutChannels,
         transactions: Transactions,
         audit: AuditLog,
         clock: Clock,
@@ -108,6 +110,8 @@ class Endpoints:
             clients=stores.clients,
             grants=stores.grants,
             users=stores.users,
+            subjects=subjects,
+            channels=channels,
             maker=TokenMaker(keys, subjects, config=config),
             config=config,
             transactions=transactions,

@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
 from typing import Any
 
 from cryptography import x509
 
 from authn.certlogin import CertificateVerifier
+from authn.oidc.clientjws import JWK
 from authn.oidc.clientkeys import ClientKeys
 from authn.oidc.errors import InvalidClient
 from authn.oidc.grant import Confirmation
@@ -55,12 +56,16 @@ class CertificateAuthentication:
         """
         der = _shown(certificate)
         try:
-            keys = self._keys.of(client)
-            known = [base64.b64decode(str(key["x5c"][0])) for key in keys if key.get("x5c")]
+            known = registered_certificates(self._keys.of(client))
         except (Malformed, Refused, Unavailable, ValueError, TypeError, IndexError) as error:
             raise InvalidClient("the client's certificates cannot be read") from error
         if not any(hmac.compare_digest(one, der) for one in known):
             raise InvalidClient("the client certificate is not one of the client's JWKS (x5c)")
+
+
+def registered_certificates(keys: Sequence[JWK]) -> list[bytes]:
+    """Return the certificates of a JWKS, DER. Raises what a broken one raises."""
+    return [base64.b64decode(str(key["x5c"][0])) for key in keys if key.get("x5c")]
 
 
 def _shown(certificate: bytes | None) -> bytes:

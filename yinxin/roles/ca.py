@@ -16,6 +16,7 @@ from yinxin.jobs import bulk_jobs, local_jobs, outward_jobs, periodic_jobs, regi
 from yinxin.organisations import ensure_rights
 from yinxin.registrars import RegistrarDesk
 from yinxin.roles.say import say, say_links
+from yinxin.self_signed_clients import SelfSignedClients
 from yinxin.settings import Settings
 from yinxin.state import State
 from yinxin.tls import ServerTLS
@@ -49,6 +50,8 @@ def serve_authority(settings: Settings, state: State) -> None:
 
         trust_issuers()
         service.issuers.listen(trust_issuers)
+        self_signed = SelfSignedClients(ground.administration.clients, contexts[1])
+        self_signed.refresh()
         tls = ServerTLS(service, contexts[:1])
         tls.renew()
         service.link.serve_in(contexts[1])
@@ -59,12 +62,16 @@ def serve_authority(settings: Settings, state: State) -> None:
             ground.database,
             organization=settings.first_start.organization,
         )
-        service.follower.start()
-        stack.callback(service.follower.stop)
+        for thread in (service.follower, service.revoked_sessions, service.provider.sender):
+            thread.start()
+            stack.callback(thread.stop)
         stack.callback(service.ocsp.close)
 
         jobs = JobRunner(
-            ground.database, periodic_jobs(service), local_jobs(service, tls), clock=ground.clock
+            ground.database,
+            periodic_jobs(service),
+            local_jobs(service, tls, self_signed),
+            clock=ground.clock,
         )
         stack.callback(jobs.stop)
         stack.callback(service.exporter.close)

@@ -24,7 +24,6 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from fastapi import FastAPI
 
 from authn.certlogin import VerifiedCertificate
-from authn.config import AuthnConfig
 from authn.oidc import routes_clients
 from core.db import metadata, open_database
 from tests.fakes.audit import MemoryAuditLog
@@ -124,11 +123,8 @@ def serving(directory: Path) -> Iterator[Served]:
     keys["rsa"] = make_key(directory, "rsa", kind="PS256")
     database = open_database(f"sqlite:///{directory}/oidf.sqlite3")
     metadata.create_all(database.engine)
-    config = AuthnConfig(
-        issuer=issuer, password={"memory_kibibytes": 19456, "iterations": 2, "lanes": 1}
-    )
     house = build(
-        database, audit=MemoryAuditLog(), clock=FakeClock(), config=config, mutual_tls=mutual_tls
+        database, audit=MemoryAuditLog(), clock=FakeClock(), mutual_tls=mutual_tls, issuer=issuer
     )
     for key in keys.values():
         # What a certificate of ours would be: known to the verifier that stands in for `ca`.

@@ -50,8 +50,6 @@ def serve_authority(settings: Settings, state: State) -> None:
 
         trust_issuers()
         service.issuers.listen(trust_issuers)
-        self_signed = SelfSignedClients(ground.administration.clients, contexts[1])
-        self_signed.refresh()
         tls = ServerTLS(service, contexts[:1])
         tls.renew()
         service.link.serve_in(contexts[1])
@@ -70,7 +68,7 @@ def serve_authority(settings: Settings, state: State) -> None:
         jobs = JobRunner(
             ground.database,
             periodic_jobs(service),
-            local_jobs(service, tls, self_signed),
+            local_jobs(service, tls, SelfSignedClients(ground.administration.clients, contexts[1])),
             clock=ground.clock,
         )
         stack.callback(jobs.stop)

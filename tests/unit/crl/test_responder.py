@@ -21,7 +21,6 @@ from core.errors import (
     TooLarge,
     Unavailable,
 )
-from crl.config import OCSPConfig, RevocationConfig
 from crl.ocsp.responder import refusal_of
 from crl.ocsp.response import Refusal, encode_refusal
 from keystore.verify import verify_signature
@@ -211,26 +210,6 @@ def test_a_nonce_is_repeated_and_the_answer_belongs_to_this_asker_only(world: Wo
     assert len(plain.extensions) == 0
 
 
-def test_the_same_question_costs_one_signature_until_half_of_the_validity(world: World):
-    issued = world.issue("ec-issuing")
-    first = ask(world, issued)
-    count = len(world.keystore.signed)
-    world.clock.advance(hours=11)
-    assert ask(world, issued).signature == first.signature
-    assert len(world.keystore.signed) == count
-    world.clock.advance(hours=1)
-    assert ask(world, issued).signature != first.signature
-
-
-def test_the_cache_forgets_the_answer_used_longest_ago(make_world):
-    config = OCSPConfig(signer_key="memory:object={name}", cache_entries=1)
-    world = make_world("ec", config=RevocationConfig(ocsp=config))
-    one, two = world.issue("ec-issuing"), world.issue("ec-issuing")
-    first = ask(world, one)
-    ask(world, two)
-    assert ask(world, one).signature != first.signature
-
-
 def test_unspecified_is_said_by_leaving_the_reason_out(world: World):
     issued = world.issue("ec-issuing")
     world.revoke(issued, RevocationReason.UNSPECIFIED)
@@ -315,15 +294,6 @@ def test_a_clock_that_went_back_signs_nothing(world: World):
         world.responder.answer(asked)
     world.clock.advance(seconds=61)
     world.responder.answer(asked)
-
-
-def test_when_the_key_is_out_of_reach_cached_answers_still_serve(world: World):
-    one, two = world.issue("ec-issuing"), world.issue("ec-issuing")
-    first = ask(world, one)
-    world.keystore.broken = True
-    assert ask(world, one).signature == first.signature
-    with pytest.raises(BackendUnavailable):
-        ask(world, two)
 
 
 @pytest.mark.parametrize(

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Self
 
 from authn.apitokens import APITokens
+from authn.attempts import Attempts
+from authn.breached import BreachedPasswords
 from authn.certlogin import CertificateLogin, CertificateVerifier
 from authn.config import AuthnConfig
+from authn.factors import Enrolled, Standards
 from authn.login import PasswordLogin, Throttle
 from authn.oidc.accesstokens import AccessTokens
 from authn.oidc.authorize import AuthorizationEndpoint
 from authn.oidc.clients import Clients
+from authn.oidc.endpoints import ClientEndpoints
+from authn.oidc.interaction import make_policy
 from authn.oidc.jwt import SigningKeys
 from authn.oidc.logout import LogoutEndpoint
 from authn.oidc.sqlstore import SQLClientStore, SQLGrantStore
-from authn.oidc.token import TokenEndpoint
+from authn.oidc.subjects import SubjectIdentifiers
+from authn.passkeys import Passkeys
+from authn.passwordchange import PasswordChange
+from authn.passwordpolicy import PasswordPolicy
 from authn.passwords import PasswordHasher
 from authn.rolechanges import RoleChanges
 from authn.sessions import Sessions
+from authn.sqlfactors import SQLAttemptStore, SQLFactorStore, SQLPasswordHistory, SQLSealedKeyStore
+from authn.sqlpasskeys import SQLPasskeyStore
 from authn.sqlstore import (
     SQLAddressStore,
     SQLAPITokenStore,
@@ -27,12 +37,16 @@ from authn.sqlstore import (
     SQLSessionStore,
     SQLUserStore,
 )
+from authn.totp import OneTimePasswords
 from authn.users import Users
 from core.audit import AuditLog
 from core.clock import Clock
 from core.control import DualControl
 from core.db import Database
+from keystore import keyref
 from keystore.backend import Signer
+from keystore.seal import Seal
+from keystore.sealedkey import SealingBackend
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +54,7 @@ class Administration:
     """What the command line needs: no keys, no sessions of its own."""
 
     hasher: PasswordHasher
+    password_policy: PasswordPolicy
     users: Users
     roles: RoleChanges
     clients: Clients
@@ -66,14 +81,23 @@ class Administration:
             store,
             config=config.login,
             listener=access,
+            standards=Standards(SQLFactorStore(database)),
             transactions=database,
             audit=audit,
+            clock=clock,
+        )
+        policy = PasswordPolicy(
+            store,
+            SQLPasswordHistory(database),
+            config=config.password,
+            hasher=hasher,
+            breached=_breached(config),
             clock=clock,
         )
         users = Users(
             store,
             config=config.login,
-            hasher=hasher,
+            passwords=policy,
             sessions=sessions,
             transactions=database,
             audit=audit,
@@ -84,6 +108,7 @@ class Administration:
         )
         return cls(
             hasher=hasher,
+            password_policy=policy,
             users=users,
             roles=RoleChanges(
                 users,
@@ -108,11 +133,15 @@ class Provider:
     """Everything that answers people and clients."""
 
     administration: Administration
+    clock: Clock
     keys: SigningKeys
     passwords: PasswordLogin
+    password_change: PasswordChange
     certificates: CertificateLogin
+    one_time_passwords: OneTimePasswords
+    passkeys: Passkeys
     authorization: AuthorizationEndpoint
-    tokens: TokenEndpoint
+    endpoints: ClientEndpoints
     logout: LogoutEndpoint
 
     @classmethod
@@ -123,6 +152,7 @@ class Provider:
         administration: Administration,
         *,
         signers: Sequence[Signer],
+        keystore: SealingBackend,
         verifier: CertificateVerifier,
         audit: AuditLog,
         clock: Clock,
@@ -131,20 +161,41 @@ class Provider:
         users, clients = SQLUserStore(database), SQLClientStore(database)
         grants, keys = SQLGrantStore(database), SigningKeys(signers)
         throttle = Throttle(SQLAddressStore(database), config=config.login, clock=clock)
+        factors, bindings = SQLFactorStore(database), SQLCertificateLoginStore(database)
+        seal = Seal(
+            keystore, keyref.parse(config.secrets_key), SQLSealedKeyStore(database, "secrets")
+        )
+        attempts = Attempts(
+            SQLAttemptStore(database),
+            throttle=throttle,
+            config=config.login,
+            transactions=database,
+            audit=audit,
+            clock=clock,
+        )
+        passwords = PasswordLogin(
+            users,
+            throttle=throttle,
+            hasher=administration.hasher,
+            config=config.login,
+            transactions=database,
+            audit=audit,
+            clock=clock,
+        )
         return cls(
             administration=administration,
+            clock=clock,
             keys=keys,
-            passwords=PasswordLogin(
-                users,
-                throttle=throttle,
-                hasher=administration.hasher,
-                config=config.login,
+            passwords=passwords,
+            password_change=PasswordChange(
+                passwords,
+                administration.password_policy,
+                administration.sessions,
                 transactions=database,
                 audit=audit,
-                clock=clock,
             ),
             certificates=CertificateLogin(
-                SQLCertificateLoginStore(database),
+                bindings,
                 users,
                 verifier,
                 config=config,
@@ -153,16 +204,49 @@ class Provider:
                 audit=audit,
                 clock=clock,
             ),
-            authorization=AuthorizationEndpoint(clients, grants, keys, config=config, clock=clock),
-            tokens=TokenEndpoint(
+            passkeys=Passkeys(
+                SQLPasskeyStore(database),
+                users,
+                bindings,
+                config=config,
+                throttle=throttle,
+                transactions=database,
+                audit=audit,
+                clock=clock,
+            ),
+            one_time_passwords=OneTimePasswords(
+                factors,
+                attempts=attempts,
+                seal=seal,
+                issuer=config.issuer,
+                transactions=database,
+                audit=audit,
+                clock=clock,
+            ),
+            authorization=AuthorizationEndpoint(
                 clients,
                 grants,
-                users,
                 keys,
+                policy=make_policy(Enrolled(factors, bindings)),
                 config=config,
+                clock=clock,
+            ),
+            endpoints=ClientEndpoints.assemble(
+                config,
+                clients=clients,
+                grants=grants,
+                users=users,
+                access=administration.access_tokens,
+                keys=keys,
+                subjects=SubjectIdentifiers(),
                 transactions=database,
                 audit=audit,
                 clock=clock,
             ),
             logout=LogoutEndpoint(clients, keys, issuer=config.issuer),
         )
+
+
+def _breached(config: AuthnConfig) -> Container[str]:
+    path = config.password.breached_file
+    return frozenset() if path is None else BreachedPasswords(path)

@@ -13,10 +13,11 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final, Protocol
+from typing import NamedTuple, Protocol
 
-from authn import opaque
+from authn import levels, opaque
 from authn.config import AuthnConfig
+from authn.levels import Method
 from authn.login import Throttle
 from authn.store import Binding, CertificateLoginStore, Challenge, User, UserStore
 from core import observe
@@ -26,10 +27,6 @@ from core.errors import InvalidSignature, Malformed, NotFound, Refused, Unauthen
 from core.transaction import Transactions
 from keystore import sm2_forms, verify
 from keystore.algorithms import KeyAlgorithm
-
-AMR: Final = "pop"
-"""RFC 8176: proof of possession of a key; whether it lives in hardware, we cannot see."""
-ACR: Final = "urn:yinxin:acr:certificate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +40,8 @@ class VerifiedCertificate:
     serial: int
     spki: bytes
     fingerprint: str
+    in_hardware: bool = False
+    """Its profile says that the key was made in a device and never leaves it."""
 
 
 class CertificateVerifier(Protocol):
@@ -56,6 +55,13 @@ class CertificateVerifier(Protocol):
         Raises `Malformed`, `Refused` and `InvalidSignature`.
         """
         ...
+
+
+class Proven(NamedTuple):
+    """Who showed a certificate, and how strongly that counts."""
+
+    user: User
+    method: Method
 
 
 class CertificateLogin:
@@ -97,8 +103,8 @@ class CertificateLogin:
 
     def authenticate(
         self, nonce: str, chain: Sequence[bytes], signature: bytes, *, browser: str, address: str
-    ) -> User:
-        """Return whose certificate answered. `chain` starts with the end entity.
+    ) -> Proven:
+        """Return whose certificate answered, and how. `chain` starts with the end entity.
 
         Raises `Throttled`, and `Unauthenticated` with the reason: a person with a certificate
         needs to know whether it has expired, and the reason helps nobody to guess a key.
@@ -124,7 +130,7 @@ class CertificateLogin:
                 },
             )
         observe.LOGINS.labels(method="certificate", result="succeeded").inc()
-        return user
+        return Proven(user, method_of(certificate))
 
     def _judge(
         self, nonce: str, chain: Sequence[bytes], signature: bytes, browser: str
@@ -191,6 +197,11 @@ class CertificateLogin:
             if not self._store.remove_binding(binding_id):
                 raise NotFound("there is no such binding")
             self._audit.record("binding.removed", actor=actor, detail={"id": binding_id})
+
+
+def method_of(certificate: VerifiedCertificate) -> Method:
+    """Return what a login with this certificate is worth."""
+    return levels.HARDWARE_KEY if certificate.in_hardware else levels.CERTIFICATE
 
 
 def _key_digest(certificate: VerifiedCertificate) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Final
 
 from authn.config import LoginConfig
 from authn.passwords import PasswordHasher
@@ -14,9 +13,6 @@ from core.audit import AuditLog
 from core.clock import Clock
 from core.errors import Malformed, Throttled, Unauthenticated
 from core.transaction import Transactions
-
-AMR: Final = "pwd"
-ACR: Final = "urn:yinxin:acr:password"
 
 
 class Throttle:

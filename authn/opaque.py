@@ -32,3 +32,8 @@ def digest(secret: str) -> bytes:
 def matches(secret: str, stored: bytes) -> bool:
     """Compare in constant time."""
     return hmac.compare_digest(digest(secret), stored)
+
+
+def equal(one: str, other: str) -> bool:
+    """Compare two texts in constant time, whatever characters they have."""
+    return hmac.compare_digest(one.encode(), other.encode())

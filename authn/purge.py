@@ -8,6 +8,7 @@ from typing import Any, Final
 from sqlalchemy import Column, delete, select
 
 from authn import tables
+from authn.oidc import tables as oidc
 from core.db import Database
 
 _KEPT_AFTER_EXPIRY: Final = timedelta(hours=1)
@@ -20,8 +21,9 @@ _EXPIRING: Final[tuple[tuple[Column[Any], timedelta], ...]] = (
     (tables.api_tokens.c.expires_at, _KEPT_AFTER_EXPIRY),
     # Anybody can ask for challenges, so they go at once.
     (tables.login_challenges.c.expires_at, timedelta()),
-    (tables.authorization_codes.c.expires_at, _KEPT_AFTER_EXPIRY),
-    (tables.access_tokens.c.expires_at, _KEPT_AFTER_EXPIRY),
+    (oidc.codes.c.expires_at, _KEPT_AFTER_EXPIRY),
+    (oidc.access_tokens.c.expires_at, _KEPT_AFTER_EXPIRY),
+    (oidc.refresh_tokens.c.expires_at, _KEPT_AFTER_EXPIRY),
 )
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from authn import certlogin, cookies
+from authn import cookies
 from authn.answers import parse_base64, parse_certificates
 from authn.certlogin import CertificateLogin
 from authn.oidc.clients import Clients
@@ -22,8 +23,10 @@ from authn.schemas import (
     LoggedIn,
     NewBinding,
     NewClient,
+    NewSecret,
     NewUser,
     Proposed,
+    SecretRotation,
     SetupLink,
     UserView,
     Whoami,
@@ -53,6 +56,7 @@ def make_client_api(clients: Clients) -> APIRouter:
             auth_method=body.auth_method,
             allowed_scopes=body.scopes,
             id_token_algorithm=body.id_token_algorithm,
+            metadata=body.metadata,
             actor=asking.name,
         )
         response.headers["Cache-Control"] = "no-store"
@@ -67,6 +71,16 @@ def make_client_api(clients: Clients) -> APIRouter:
     def get(client_id: str, _asking: Watcher) -> ClientView:
         """Show a relying party."""
         return ClientView.of(clients.get(client_id))
+
+    @router.post("/{client_id}/secret", status_code=HTTPStatus.CREATED)
+    def rotate(
+        client_id: str, body: SecretRotation, asking: System, response: Response
+    ) -> NewSecret:
+        """Give a relying party a new secret; the old one works for a while beside it."""
+        keep = timedelta(hours=body.keep_old_hours)
+        secret = clients.rotate_secret(client_id, keep=keep, actor=asking.name)
+        response.headers["Cache-Control"] = "no-store"
+        return NewSecret(client_secret=secret)
 
     @router.delete("/{client_id}", status_code=HTTPStatus.NO_CONTENT)
     def remove(client_id: str, asking: System) -> None:
@@ -167,21 +181,18 @@ def make_certificate_login_api(certificates: CertificateLogin, sessions: Session
     @router.post("")
     def answer(body: ChallengeAnswer, request: Request, response: Response) -> LoggedIn:
         """Answer a challenge; the session is in the cookie set here."""
-        user = certificates.authenticate(
+        proven = certificates.authenticate(
             body.nonce,
             parse_certificates(body.certificate),
             parse_base64(body.signature, what="the signature"),
             browser=request.cookies.get(cookies.BROWSER, ""),
             address=cookies.address_of(request),
         )
-        cookie = sessions.start(
-            user,
-            amr=certlogin.AMR,
-            acr=certlogin.ACR,
-            replaces=request.cookies.get(cookies.SESSION),
+        cookie = sessions.enter(
+            proven.user, proven.method, cookie=request.cookies.get(cookies.SESSION)
         )
         cookies.set_cookie(response, cookies.SESSION, cookie)
         response.headers["Cache-Control"] = "no-store"
-        return LoggedIn(user=user.name)
+        return LoggedIn(user=proven.user.name)
 
     return router

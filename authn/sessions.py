@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final, Protocol
 
 from authn import opaque
 from authn.config import LoginConfig
+from authn.levels import Level, Method, joined
 from authn.store import Session, SessionStore, User, UserStore
 from core.audit import AuditLog
 from core.clock import Clock
+from core.errors import Refused
 from core.transaction import Transactions
 
 _TOUCH_EVERY: Final = timedelta(minutes=1)
@@ -23,6 +26,12 @@ class SessionEnded(Protocol):
     def session_ended(self, sid: str) -> None: ...
 
 
+class Standards(Protocol):
+    """Knows how strongly a person wants to be logged in at least."""
+
+    def least_level(self, user: User) -> Level: ...
+
+
 class Sessions:
     """Starts, finds and ends the sessions of browsers."""
 
@@ -33,6 +42,7 @@ class Sessions:
         *,
         config: LoginConfig,
         listener: SessionEnded,
+        standards: Standards,
         transactions: Transactions,
         audit: AuditLog,
         clock: Clock,
@@ -42,16 +52,27 @@ class Sessions:
         self._idle = timedelta(minutes=config.session_idle_minutes)
         self._absolute = timedelta(hours=config.session_hours)
         self._listener = listener
+        self._standards = standards
         self._transactions = transactions
         self._audit = audit
         self._clock = clock
 
-    def start(self, user: User, *, amr: str, acr: str, replaces: str | None) -> str:
-        """Return the cookie of a new session.
+    def enter(self, user: User, method: Method, *, cookie: str | None) -> str:
+        """Return the cookie of a person who authenticated: always a new one.
 
-        Never continues the session `replaces`: it ends, so that a cookie planted before the
-        login is worth nothing after it.
+        The session of the old `cookie` goes on, stronger, if it is theirs: then its applications
+        notice nothing. Otherwise it ends and another begins. Either way a cookie planted before
+        the login is worth nothing after it. Raises `Refused` for a second factor without a
+        session of the same person.
         """
+        known = None if cookie is None else self._find(cookie)
+        if known is not None and known[1].id == user.id:
+            return self._strengthen(known[0], user, method)
+        if not method.alone:
+            raise Refused("a second factor needs a login of the same person before it")
+        return self._start(user, method, replaces=cookie)
+
+    def _start(self, user: User, method: Method, *, replaces: str | None) -> str:
         now = self._clock.now()
         drawn = opaque.draw()
         session = Session(
@@ -61,21 +82,59 @@ class Sessions:
             auth_time=now,
             seen_at=now,
             expires_at=now + self._absolute,
-            amr=amr,
-            acr=acr,
+            amr=joined("", method.amr),
+            acr=method.level.acr,
+            least=self._standards.least_level(user).acr,
         )
         with self._transactions.transaction():
             if replaces is not None:
                 self.end(replaces, reason="replaced")
             self._store.add(session)
-            detail = {"sid": session.sid, "user": user.name, "amr": amr}
+            detail = {"sid": session.sid, "user": user.name, "amr": session.amr}
             self._audit.record("session.started", actor=user.name, detail=detail)
         return drawn.secret
 
+    def _strengthen(self, session: Session, user: User, method: Method) -> str:
+        drawn = opaque.draw()
+        now = self._clock.now()
+        stronger = replace(
+            session,
+            digest=drawn.digest,
+            seen_at=now,
+            # Whoever asks for a fresh login (max_age) means the whole of it: a code alone is not.
+            auth_time=now if method.alone else session.auth_time,
+            amr=joined(session.amr, method.amr),
+            acr=max(session.level, method.level).acr,
+        )
+        with self._transactions.transaction():
+            if not self._store.replace(session.digest, stronger):
+                raise Refused("this session was continued elsewhere or has ended; sign in again")
+            detail = {"sid": session.sid, "user": user.name, "amr": stronger.amr}
+            self._audit.record("session.strengthened", actor=user.name, detail=detail)
+        return drawn.secret
+
     def find(self, cookie: str | None) -> tuple[Session, User] | None:
-        """Return the live session of a cookie, and its user; counts as activity."""
-        if not cookie:
+        """Return the live session of a cookie, and its user; counts as activity.
+
+        One that lacks the second factor of its person is not found: `find_begun` finds it.
+        """
+        found = self.find_begun(cookie)
+        return found if found is not None and found[0].is_complete else None
+
+    def find_begun(self, cookie: str | None) -> tuple[Session, User] | None:
+        """Return the live session of a cookie even if its second factor is still missing.
+
+        Only for the pages that ask for that factor.
+        """
+        found = None if not cookie else self._find(cookie)
+        if found is None:
             return None
+        now = self._clock.now()
+        if now >= found[0].seen_at + _TOUCH_EVERY:
+            self._store.touch(found[0].digest, now)
+        return found
+
+    def _find(self, cookie: str) -> tuple[Session, User] | None:
         session = self._store.find(opaque.digest(cookie))
         if session is None:
             return None
@@ -83,11 +142,7 @@ class Sessions:
         if now >= session.expires_at or now >= session.seen_at + self._idle:
             return None
         user = self._users.find(session.user_id)
-        if user is None or user.disabled:
-            return None
-        if now >= session.seen_at + _TOUCH_EVERY:
-            self._store.touch(session.digest, now)
-        return session, user
+        return None if user is None or user.disabled else (session, user)
 
     def end(self, cookie: str, *, reason: str = "logout") -> None:
         """End the session of a cookie, if there is one."""

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Table, delete, insert, select, update
+from sqlalchemy import Table, delete, exists, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from authn import tables
@@ -179,6 +179,14 @@ class SQLSessionStore:
                 .values(seen_at=now)
             )
 
+    def replace(self, digest: bytes, session: Session) -> bool:
+        rows = tables.sessions
+        with self._database.transaction() as connection:
+            changed = connection.execute(
+                update(rows).where(rows.c.digest == digest).values(**asdict(session))
+            )
+        return changed.rowcount == 1
+
     def remove(self, digest: bytes) -> bool:
         return _delete(self._database, tables.sessions, tables.sessions.c.digest == digest) == 1
 
@@ -266,6 +274,11 @@ class SQLCertificateLoginStore:
         with self._database.reading() as connection:
             found = connection.execute(select(rows).order_by(rows.c.created_at)).all()
         return [Binding(**_fields(row)) for row in found]
+
+    def has_binding(self, user_id: str) -> bool:
+        condition = tables.certificate_bindings.c.user_id == user_id
+        with self._database.reading() as connection:
+            return bool(connection.execute(select(exists().where(condition))).scalar())
 
     def remove_binding(self, binding_id: str) -> bool:
         rows = tables.certificate_bindings

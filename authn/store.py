@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from authn.levels import Level, level_of
 from core.identity import Role
 
 
@@ -45,8 +46,20 @@ class Session:
     expires_at: datetime
     """The absolute end, whatever happens before."""
     amr: str
-    """How they authenticated (RFC 8176), one word."""
+    """How they authenticated (RFC 8176): words, with spaces between."""
     acr: str
+    least: str = Level.PASSWORD.acr
+    """The `acr` below which the session is not complete: its person has a second factor."""
+
+    @property
+    def level(self) -> Level:
+        """How strongly they authenticated; an `acr` that we do not know counts as the weakest."""
+        return level_of(self.acr) or Level.PASSWORD
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether it may be used, for anything but adding the second factor."""
+        return self.level >= (level_of(self.least) or Level.HARDWARE_KEY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +167,10 @@ class SessionStore(Protocol):
 
     def touch(self, digest: bytes, now: datetime) -> None: ...
 
+    def replace(self, digest: bytes, session: Session) -> bool:
+        """Compare and set: False when it is not there under that digest any more."""
+        ...
+
     def remove(self, digest: bytes) -> bool:
         """True if it was there."""
         ...
@@ -197,5 +214,7 @@ class CertificateLoginStore(Protocol):
     def find_binding(self, issuer: str, subject_digest: bytes) -> Binding | None: ...
 
     def list_bindings(self) -> Sequence[Binding]: ...
+
+    def has_binding(self, user_id: str) -> bool: ...
 
     def remove_binding(self, binding_id: str) -> bool: ...

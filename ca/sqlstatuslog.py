@@ -28,9 +28,10 @@ _ENTRIES = select(
     _C.reason,
     _seconds(_C.revoked_at),
     _seconds(_C.not_after),
+    _seconds(_C.changed_at),
 ).order_by(_C.position)
 _SINCE = _ENTRIES.where(_C.position >= bindparam("since")).limit(bindparam("most"))
-_BINARY_TYPES: Final = ["int8", "int8", "text", "text", "text", "text", "int8", "int8"]
+_BINARY_TYPES: Final = ["int8", "int8", "text", "text", "text", "text", "int8", "int8", "int8"]
 
 
 class SQLStatusLog:

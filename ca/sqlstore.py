@@ -47,6 +47,19 @@ _COMPLETE = (
 _OF_REQUESTS = select(certificates).where(
     _C.request_id.in_(bindparam("request_ids", expanding=True))
 )
+_E = revocation_events.c
+_STATUS = select(
+    _C.state,
+    _C.not_after,
+    _C.revoked_at,
+    _C.reason,
+    select(_E.at)
+    .where(_E.issuer == _C.issuer, _E.serial == _C.serial)
+    .order_by(_E.position.desc())
+    .limit(1)
+    .scalar_subquery()
+    .label("changed_at"),
+).where(_C.issuer == bindparam("of_issuer"), _C.serial == bindparam("of_serial"))
 
 
 class SQLCertificateStore(SQLIssuerStore, SQLInventory):
@@ -161,11 +174,9 @@ class SQLCertificateStore(SQLIssuerStore, SQLInventory):
             return position
 
     def find_status(self, issuer: str, serial: int) -> CertificateStatus | None:
-        statement = select(_C.state, _C.not_after, _C.revoked_at, _C.reason).where(
-            _is(issuer, serial)
-        )
+        wanted = {"of_issuer": issuer, "of_serial": to_hex(serial)}
         with self._database.reading() as connection:
-            row = connection.execute(statement).first()
+            row = connection.execute(_STATUS, wanted).first()
         if row is None:
             return None
         return CertificateStatus(
@@ -173,6 +184,7 @@ class SQLCertificateStore(SQLIssuerStore, SQLInventory):
             not_after=row.not_after,
             revoked_at=row.revoked_at,
             reason=reason_of(row.reason),
+            changed_at=row.changed_at,
         )
 
     def list_revoked(self, issuer: str) -> Iterator[RevokedEntry]:

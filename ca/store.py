@@ -68,6 +68,8 @@ class CertificateStatus:
     not_after: datetime
     revoked_at: datetime | None
     reason: RevocationReason | None
+    changed_at: datetime | None = None
+    """When it was last revoked, held or released; None: never."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +272,8 @@ class StatusEntry(NamedTuple):
     revoked_at: int | None
     """Seconds since 1970, as is `not_after`."""
     not_after: int
+    changed_at: int | None
+    """When it was revoked, held or released, by the database's clock; None: never."""
 
 
 class StatusLog(Protocol):

@@ -24,6 +24,8 @@ status_log = Table(
     Column("reason", String(32), nullable=True),
     Column("revoked_at", UTCDateTime, nullable=True),
     Column("not_after", UTCDateTime, nullable=False),
+    # By the database's clock; none for a certificate that was never revoked or held.
+    Column("changed_at", UTCDateTime, nullable=True),
     # A position is never drawn twice, not even after rows were lost.
     sqlite_autoincrement=True,
 )
@@ -38,8 +40,10 @@ SQLITE: Final = (
     """CREATE TRIGGER certificates_change_status AFTER UPDATE OF state, reason, revoked_at
     ON certificates WHEN NEW.state IN ('issued', 'held', 'revoked') AND (NEW.state <> OLD.state
       OR NEW.reason IS NOT OLD.reason OR NEW.revoked_at IS NOT OLD.revoked_at) BEGIN
-    INSERT INTO status_log (mark, issuer, serial, state, reason, revoked_at, not_after)
-    VALUES (random(), NEW.issuer, NEW.serial, NEW.state, NEW.reason, NEW.revoked_at, NEW.not_after);
+    INSERT INTO status_log
+      (mark, issuer, serial, state, reason, revoked_at, not_after, changed_at)
+    VALUES (random(), NEW.issuer, NEW.serial, NEW.state, NEW.reason, NEW.revoked_at, NEW.not_after,
+      CASE WHEN OLD.state <> 'reserved' THEN strftime('%Y-%m-%d %H:%M:%f000', 'now') END);
     END""",
     """CREATE TRIGGER status_log_stays_as_written BEFORE UPDATE ON status_log
     BEGIN SELECT RAISE(ABORT, 'the status log is never changed'); END""",
@@ -53,9 +57,11 @@ POSTGRESQL: Final = (
     """CREATE FUNCTION status_log_append() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
       PERFORM 1 FROM audit_head FOR UPDATE;
-      INSERT INTO status_log (mark, issuer, serial, state, reason, revoked_at, not_after)
+      INSERT INTO status_log
+        (mark, issuer, serial, state, reason, revoked_at, not_after, changed_at)
       VALUES (('x' || substr(md5(gen_random_uuid()::text), 1, 16))::bit(64)::bigint,
-        NEW.issuer, NEW.serial, NEW.state, NEW.reason, NEW.revoked_at, NEW.not_after);
+        NEW.issuer, NEW.serial, NEW.state, NEW.reason, NEW.revoked_at, NEW.not_after,
+        CASE WHEN TG_OP = 'UPDATE' AND OLD.state <> 'reserved' THEN now() END);
       RETURN NULL;
     END $$""",
     """CREATE TRIGGER certificates_enter_status AFTER INSERT ON certificates FOR EACH ROW

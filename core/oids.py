@@ -22,6 +22,7 @@ SHA512: Final = ObjectIdentifier("2.16.840.1.101.3.4.2.3")
 # ---- OCSP (RFC 6960) ----------------------------------------------------------------------------
 OCSP_BASIC: Final = ObjectIdentifier("1.3.6.1.5.5.7.48.1.1")
 OCSP_NONCE: Final = ObjectIdentifier("1.3.6.1.5.5.7.48.1.2")
+OCSP_ARCHIVE_CUTOFF: Final = ObjectIdentifier("1.3.6.1.5.5.7.48.1.6")
 OCSP_NOCHECK: Final = ObjectIdentifier("1.3.6.1.5.5.7.48.1.5")
 
 # ---- Chinese identity extensions (GB/T 20518; values in `ca.profiles`) --------------------------

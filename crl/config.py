@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -31,6 +32,17 @@ class CRLConfig(BaseModel):
         return self
 
 
+class NoncePolicy(StrEnum):
+    """RFC 9654, 2.1."""
+
+    AUTO = "auto"
+    """Repeat it as long as the budget of signatures lasts, then answer without it."""
+    IGNORE = "ignore"
+    """Never repeat it: every answer can be cached."""
+    REQUIRE = "require"
+    """Answer nobody without one (`unauthorized`), and nothing from memory."""
+
+
 class OCSPConfig(BaseModel):
     """How OCSP answers are made."""
 
@@ -51,7 +63,16 @@ class OCSPConfig(BaseModel):
     """How large the local store (``status.lmdb`` in the state directory) may become. Ten million
     statuses take about 1 GiB, each answer that was asked for another 0.7 KiB."""
     retention_hours: int = Field(default=1, ge=0)
-    """How long after its not_after a certificate is still answered for."""
+    """How long after its not_after a certificate is still answered for. Answers about an expired
+    certificate say so with archiveCutoff (RFC 6960, 4.4.4)."""
+    nonce: NoncePolicy = NoncePolicy.AUTO
+    """What a nonce means (RFC 9654)."""
+    nonces_per_second: int = Field(default=400, ge=0)
+    """Answers with a nonce cost a signature each, and this is how many each process signs. Above
+    it, `auto` answers without the nonce and `require` says `tryLater`."""
+    unknown_per_second: int = Field(default=10, ge=0)
+    """So many answers `unknown` each process signs, for serial numbers that were never issued.
+    Above it, and always with 0, such a question is `unauthorized`."""
     signer_key: str = "software:object={name}"
     """Where keys of delegated responders are made: a key reference with ``{name}`` in it."""
     signer_key_of: dict[str, str] = Field(default_factory=dict)

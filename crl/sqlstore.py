@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from ca.serials import from_hex, to_hex
@@ -15,6 +16,7 @@ from crl.tables import crl_numbers, crls, ocsp_delegates
 from keystore import keyref
 from keystore.algorithms import SignatureAlgorithm
 
+_D = ocsp_delegates.c
 KEPT_CRLS = 100
 """Older CRLs of an issuer are forgotten: each is a whole copy, and the newest one counts."""
 
@@ -72,23 +74,30 @@ class SQLCRLStore:
             )
 
     def list_delegates(self, issuer: str) -> Sequence[DelegateRecord]:
-        columns = ocsp_delegates.c
+        return self._delegates(_D.issuer == issuer)
+
+    def list_ended(self, before: datetime) -> Sequence[DelegateRecord]:
+        return self._delegates(_D.not_after < before)
+
+    def mark_destroyed(self, record: DelegateRecord, *, at: datetime) -> None:
+        with self._database.transaction() as connection:
+            connection.execute(
+                update(ocsp_delegates)
+                .where(_D.issuer == record.issuer, _D.serial == to_hex(record.serial))
+                .values(destroyed_at=at)
+            )
+
+    def _delegates(self, condition: ColumnElement[bool]) -> Sequence[DelegateRecord]:
+        statement = (
+            select(ocsp_delegates)
+            .where(condition, _D.destroyed_at.is_(None))
+            .order_by(_D.not_after.desc(), _D.serial)
+        )
         with self._database.reading() as connection:
-            rows = connection.execute(
-                select(
-                    columns.serial,
-                    columns.key,
-                    columns.algorithm,
-                    columns.certificate,
-                    columns.not_before,
-                    columns.not_after,
-                )
-                .where(columns.issuer == issuer)
-                .order_by(columns.not_after.desc(), columns.serial)
-            ).all()
+            rows = connection.execute(statement).all()
         return [
             DelegateRecord(
-                issuer=issuer,
+                issuer=row.issuer,
                 serial=from_hex(row.serial),
                 key=keyref.parse(row.key),
                 algorithm=SignatureAlgorithm(row.algorithm),

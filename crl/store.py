@@ -69,5 +69,13 @@ class DelegateStore(Protocol):
     def add_delegate(self, record: DelegateRecord) -> None: ...
 
     def list_delegates(self, issuer: str) -> Sequence[DelegateRecord]:
-        """Return those of one issuer, the longest valid first."""
+        """Return those of one issuer whose keys are there, the longest valid first."""
+        ...
+
+    def list_ended(self, before: datetime) -> Sequence[DelegateRecord]:
+        """Return those of any issuer that ended before this moment and whose keys are there."""
+        ...
+
+    def mark_destroyed(self, record: DelegateRecord, *, at: datetime) -> None:
+        """Note that the key of this one is gone."""
         ...

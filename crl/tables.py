@@ -37,5 +37,6 @@ ocsp_delegates = Table(
     Column("certificate", LargeBinary, nullable=False),
     Column("not_before", UTCDateTime, nullable=False),
     Column("not_after", UTCDateTime, nullable=False),
+    Column("destroyed_at", UTCDateTime, nullable=True),
     PrimaryKeyConstraint("issuer", "serial"),
 )

@@ -26,6 +26,7 @@ from core.control import DualControl
 from core.control_sql import SQLProposalStore
 from core.db import Database
 from crl.ocsp.delegate import ensure_delegate, ensure_delegates
+from crl.ocsp.retirement import destroy_ended
 from crl.publication import Publication
 from crl.schedule import CRLSchedule
 from crl.sqlstore import SQLCRLStore
@@ -110,7 +111,10 @@ class Service:
         return self.operations.enrollment
 
     def ensure_delegates(self) -> None:
-        """Give every issuer a delegated OCSP responder in the first half of its life."""
+        """Give every issuer a delegated OCSP responder in the first half of its life.
+
+        Destroys the keys of those that have ended.
+        """
         revocation, authority = self.ground.settings.revocation, self.authority
         profile = authority.profiles["ocsp-signer"]
         common: _Common = {
@@ -131,6 +135,9 @@ class Service:
                 config=revocation.ocsp,
                 **common,
             ),
+        )
+        destroy_ended(
+            store=SQLCRLStore(self.ground.database), destroy=self.keystore.destroy, **common
         )
 
     def find_interrupted(self) -> int:
@@ -295,6 +302,7 @@ def open_service(ground: Ground) -> Service:
             database,
             ground.administration,
             signers=ensure_signing_keys(keystore),
+            keystore=keystore,
             verifier=OurCertificates(issuers, statuses, clock=ground.clock),
             audit=ground.audit,
             clock=ground.clock,

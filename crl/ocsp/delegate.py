@@ -35,7 +35,9 @@ IssueDelegate = Callable[[IssuanceRequest, Issuer], Issued]
 """`ca.issuance.issue_certificate` with the profile ``ocsp-signer`` and its stores filled in."""
 
 _RELOAD_AFTER: Final = timedelta(seconds=60)
-_OF_THE_ISSUER: Final = frozenset({KeyAlgorithm.SM2, KeyAlgorithm.EC_P256, KeyAlgorithm.EC_P384})
+_OF_THE_ISSUER: Final = frozenset(
+    {KeyAlgorithm.SM2, KeyAlgorithm.EC_P256, KeyAlgorithm.EC_P384, KeyAlgorithm.ED25519}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +70,10 @@ def ensure_delegate(
 ) -> DelegateRecord:
     """Return a delegated responder in the first half of its life, making one if there is none.
 
-    Each has a new key. The one before it is used no more; the answers it signed carry its
-    certificate and hold until they expire. A crash half way leaves a key and perhaps a
-    certificate that nobody uses. Raises what issuing raises.
+    Each has a new key. The one before it is used no more, and destroyed when it has ended
+    (`crl.ocsp.retirement`); the answers it signed carry its certificate and hold until they expire.
+    A crash half way leaves a key and perhaps a certificate that nobody uses. Raises what issuing
+    raises.
     """
     now = clock.now()
     issuer_ends = x509.load_der_x509_certificate(issuer.certificate).not_valid_after_utc

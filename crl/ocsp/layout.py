@@ -16,8 +16,8 @@ from keystore.algorithms import Digest
 
 VERSION: Final = b"1"
 
-STATUS: Final = Struct(">BBqqq")
-"""State, reason, revoked_at, not_after (seconds since 1970; 0: none), position in the log."""
+STATUS: Final = Struct(">BBqqqq")
+"""State, reason; revoked_at, not_after, changed_at (seconds since 1970; 0: none); position."""
 PLACE: Final = Struct(">qq")
 """Position and mark of the entry of the log that was applied last."""
 NUMBER: Final = Struct(">H")
@@ -71,18 +71,20 @@ def encode_status(entry: StatusEntry) -> bytes:
         _REASON_CODE[entry.reason],
         entry.revoked_at or 0,
         entry.not_after,
+        entry.changed_at or 0,
         entry.position,
     )
 
 
 def decode_status(octets: bytes) -> CertificateStatus:
     """Return what `encode_status` wrote."""
-    state, reason, revoked_at, not_after, _ = STATUS.unpack(octets)
+    state, reason, revoked_at, not_after, changed_at, _ = STATUS.unpack(octets)
     return CertificateStatus(
         state=_STATES[state],
         not_after=datetime.fromtimestamp(not_after, UTC),
         revoked_at=datetime.fromtimestamp(revoked_at, UTC) if state else None,
         reason=_REASONS[reason - 1] if reason else None,
+        changed_at=datetime.fromtimestamp(changed_at, UTC) if changed_at else None,
     )
 
 

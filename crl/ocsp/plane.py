@@ -9,7 +9,7 @@ from typing import Final
 
 from core.clock import Clock
 from core.errors import NotFound, TrustError, Unavailable
-from crl.config import OCSPConfig
+from crl.config import NoncePolicy, OCSPConfig
 from crl.ocsp.block import HEADER_OCTETS, Header, read_header
 from crl.ocsp.head import Head
 from crl.ocsp.issuers import IssuerTable
@@ -58,6 +58,8 @@ class OCSPPlane:
         self._signing = signing
         self._pulse = pulse
         self._config = config
+        # Who has to send a nonce gets nothing from the store.
+        self._gives_stored = config.nonce is not NoncePolicy.REQUIRE
         self._writer = ResponseWriter(clock)
         self._slot = slot
         self._counts = [0] * len(Count)
@@ -85,7 +87,7 @@ class OCSPPlane:
         """
         octets = decode_path(encoded)
         key = self._reader.key_of(octets)
-        if key is None or self._pulse.distrusted:
+        if key is None or not self._gives_stored or self._pulse.distrusted:
             return None
         now = self._writer.second()
         found = self._reader.find_good(key, now)
@@ -109,8 +111,9 @@ class OCSPPlane:
                 request = parse_request(octets)
                 fallback = self._key_of(request)
                 # Extensions that change nothing: still the same answer.
-                key = None if request.nonce is not None else fallback
-            given = None if key is None else self._give(head, octets, key)
+                ignored = self._config.nonce is NoncePolicy.IGNORE
+                key = fallback if request.nonce is None or ignored else None
+            given = self._give(head, octets, key)
             if given is not None:
                 return given
             self._require_complete()
@@ -125,10 +128,8 @@ class OCSPPlane:
             made = await self._signing.make(pending.octets)
         except Exception as error:  # noqa: BLE001 - translated into OCSP and recorded there
             # RFC 9654, 2.1 leaves it to us: an answer without its nonce is better than none.
-            given = None
-            if pending.key is not None and isinstance(error, Unavailable):
-                given = self._give(head, pending.octets, pending.key)
-            return given or self.refuse(head, error)
+            known = pending.key if isinstance(error, Unavailable) else None
+            return self._give(head, pending.octets, known) or self.refuse(head, error)
         self._counts[Count.SIGNED] += 1
         return self._made(head, made)
 
@@ -166,8 +167,10 @@ class OCSPPlane:
         cert_id = request.cert_ids[0]
         return answer_key(cert_id.der, issuer.number, cert_id.serial) if len(found) == 1 else None
 
-    def _give(self, head: Head, octets: bytes, key: bytes) -> bytes | None:
+    def _give(self, head: Head, octets: bytes, key: bytes | None) -> bytes | None:
         now = self._writer.second()
+        if key is None or not self._gives_stored:
+            return None
         found = self._reader.find_good(key, now)
         if found is None:
             return None

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from threading import Lock
 from typing import Final
 
 from core.clock import Clock
 from core.errors import Malformed, NotFound, TooLarge, TrustError, Unavailable
-from crl.config import OCSPConfig
+from crl.config import NoncePolicy, OCSPConfig
 from crl.ocsp.answer import Answer
+from crl.ocsp.budget import Budget
 from crl.ocsp.delegate import Delegate, DelegateSource
 from crl.ocsp.issuers import IssuerTable, Known
 from crl.ocsp.request import CertID, OCSPRequest, parse_request
@@ -31,6 +33,9 @@ _REFUSAL_OF_ERROR: tuple[tuple[type[TrustError], Refusal], ...] = (
 
 QUIET: Final = frozenset({Refusal.MALFORMED_REQUEST, Refusal.UNAUTHORIZED})
 """What the one who asks is the reason of; strangers must not be able to fill the log."""
+
+_UNKNOWN_HOLDS: Final = timedelta(minutes=5)
+"""An answer `unknown`: no cache may keep it, and another node may be issuing that very number."""
 
 
 def refusal_of(error: TrustError) -> Refusal:
@@ -60,6 +65,8 @@ class Responder:
         self._statuses = statuses
         self._config = config
         self._clock = clock
+        self._nonces = Budget(config.nonces_per_second)
+        self._unknowns = Budget(config.unknown_per_second)
         self._lock = Lock()
         self._last_produced = last_produced
 
@@ -70,7 +77,26 @@ class Responder:
         issuer or a serial number that is not ours, and `Unavailable` when nothing can be signed.
         """
         request = parse_request(octets)
-        return self.answer_for(self.issuer_of(request), request)
+        issuer = self.issuer_of(request)
+        return self.answer_for(issuer, self.admit(request))
+
+    def admit(self, request: OCSPRequest) -> OCSPRequest:
+        """Apply the policy of nonces: return what is to be answered. Reads no database.
+
+        Raises `NotFound` for one without a nonce where the policy requires it, `Unavailable` when
+        it may not be answered without one and the budget is spent.
+        """
+        policy = self._config.nonce
+        if request.nonce is None:
+            if policy is NoncePolicy.REQUIRE:
+                raise NotFound("this service answers only who sends a nonce (ocsp.nonce)")
+            return request
+        if policy is not NoncePolicy.IGNORE and self._nonces.take():
+            return request
+        if policy is NoncePolicy.REQUIRE:
+            raise Unavailable("more nonces than ocsp.nonces_per_second are waiting")
+        # RFC 9654, 2.1 leaves it to us: an answer without its nonce is better than none.
+        return replace(request, nonce=None)
 
     def answer_for(self, issuer: Known, request: OCSPRequest) -> Answer:
         """Return the signed answer to a request whose issuer `issuer_of` found."""
@@ -91,8 +117,10 @@ class Responder:
 
     def _single(self, issuer: str, cert_id: CertID) -> Single:
         standing = self._statuses.standing(issuer, cert_id.serial)
-        if standing.status is Status.UNKNOWN:
-            # docs/decisions/0010: no signature for who guesses serial numbers.
+        if standing.status is Status.WITHHELD or (
+            # docs/decisions/0010: few signatures for who guesses serial numbers.
+            standing.status is Status.UNKNOWN and not self._unknowns.take()
+        ):
             raise NotFound("the serial number was not issued by this issuer")
         return Single(cert_id.der, standing)
 
@@ -101,14 +129,15 @@ class Responder:
     ) -> Answer:
         self._check_clock(now)
         this_update = self._this_update(singles, now)
+        unknown = any(_is_unknown(one) for one in singles)
+        validity = _UNKNOWN_HOLDS if unknown else timedelta(hours=self._config.validity_hours)
         content = ResponseContent(
             responder_key_bits=delegate.public_key_bits,
             produced_at=now,
             this_update=this_update,
-            next_update=min(
-                this_update + timedelta(hours=self._config.validity_hours), delegate.usable_until
-            ),
+            next_update=min(this_update + validity, delegate.usable_until),
             singles=singles,
+            archive_cutoff=now - timedelta(hours=self._config.retention_hours),
             nonce=nonce,
         )
         tbs = encode_response_data(content)
@@ -126,16 +155,16 @@ class Responder:
                 [content.next_update]
                 + [s.standing.until for s in singles if s.standing.until is not None]
             ),
-            cacheable=nonce is None and len(singles) == 1,
+            cacheable=nonce is None and len(singles) == 1 and not unknown,
             responder=delegate.certificate,
         )
 
     def _this_update(self, singles: list[Single], now: datetime) -> datetime:
         # In the past, for clients whose clock is behind; but an answer must not claim that a
-        # revocation held before it happened.
+        # revocation, or the release from a hold, held before it happened.
         backdated = now - timedelta(seconds=self._config.backdate_seconds)
-        changes = [s.standing.revoked_at for s in singles if s.standing.revoked_at is not None]
-        return min(now, max([backdated, *changes]))
+        changes = [s.standing.since or s.standing.revoked_at for s in singles]
+        return min(now, max([backdated, *(change for change in changes if change is not None)]))
 
     def _check_clock(self, now: datetime) -> None:
         # A machine that woke up in its own past would sign answers that say what held then.
@@ -148,3 +177,7 @@ class Responder:
                     f"{last.isoformat()}: nothing is signed until it catches up"
                 )
             self._last_produced = now if last is None else max(last, now)
+
+
+def _is_unknown(single: Single) -> bool:
+    return single.standing.status is Status.UNKNOWN

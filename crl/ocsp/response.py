@@ -52,6 +52,8 @@ class ResponseContent:
     this_update: datetime
     next_update: datetime
     singles: Sequence[Single]
+    archive_cutoff: datetime
+    """What is said of certificates that have expired (RFC 6960, 4.4.4)."""
     nonce: bytes | None
     """The extension value that was asked, or None."""
 
@@ -62,6 +64,7 @@ class _SingleResponse:
     cert_status: asn1.TLV
     this_update: asn1.GeneralizedTime
     next_update: Annotated[asn1.GeneralizedTime, asn1.Explicit(0)]
+    single_extensions: Annotated[list[Extension] | None, asn1.Explicit(1)]
 
 
 @asn1.sequence
@@ -112,6 +115,7 @@ def encode_response_data(content: ResponseContent) -> bytes:
                     cert_status=der.verbatim(_cert_status(single.standing)),
                     this_update=this_update,
                     next_update=next_update,
+                    single_extensions=_archived(content) if single.standing.expired else None,
                 )
                 for single in content.singles
             ],
@@ -145,6 +149,11 @@ def _cert_status(standing: Standing) -> bytes:
         return der.wrap(_REVOKED, revocation_time)
     code = der.wrap(_ENUMERATED, bytes((standing.reason.code,)))
     return der.wrap(_REVOKED, revocation_time, der.explicit(0, code))
+
+
+def _archived(content: ResponseContent) -> list[Extension]:
+    value = der.encode(_time(content.archive_cutoff))
+    return [Extension(oid=oids.OCSP_ARCHIVE_CUTOFF, critical=False, value=value)]
 
 
 def _time(moment: datetime) -> asn1.GeneralizedTime:

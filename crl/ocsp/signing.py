@@ -12,7 +12,7 @@ from core.clock import Clock
 from core.errors import TrustError, Unavailable
 from crl.config import OCSPConfig
 from crl.ocsp.answer import Answer
-from crl.ocsp.block import encode_block
+from crl.ocsp.block import encode_block, read_header
 from crl.ocsp.issuers import Known
 from crl.ocsp.lanes import Lane
 from crl.ocsp.layout import answer_key, certificate_tail, status_key
@@ -72,10 +72,14 @@ class LocalSigning:
         self._lanes: dict[str, Lane] = {}
 
     async def make(self, octets: bytes) -> Made:
-        request = parse_request(octets)
-        issuer = self._responder.issuer_of(request)
+        asked = parse_request(octets)
+        issuer = self._responder.issuer_of(asked)
+        request = self._responder.admit(asked)
+        left_out = asked.nonce is not None and request.nonce is None
         return await self._lane(issuer).run(
-            lambda: self._make(issuer, request),
+            lambda: (
+                (self._stored(issuer, request) if left_out else None) or self._make(issuer, request)
+            ),
             share=1.0 if request.nonce is None else SPARE_SHARE,
         )
 
@@ -113,6 +117,21 @@ class LocalSigning:
             if made is not None:
                 return made
         raise Unavailable("the status changes faster than it can be signed")
+
+    def _stored(self, issuer: Known, request: OCSPRequest) -> Made | None:
+        """Return what the store has for one CertID, whatever else was asked for with it."""
+        cert_id, number = request.cert_ids[0], self._store.number_of(issuer.name)
+        if number is None or len(request.cert_ids) != 1:
+            return None
+        key = answer_key(cert_id.der, number, cert_id.serial)
+        block = None if key is None else self._store.find_answer(key)
+        if block is None:
+            return None
+        header, now = read_header(block), int(self._clock.now().timestamp())
+        certificate = self._store.responders().get(header.responder)
+        if certificate is None or not header.produced_at <= now < header.until:
+            return None
+        return Made(block, certificate_tail(certificate))
 
     def _keep(
         self, issuer: Known, request: OCSPRequest, answer: Answer, ticket: int

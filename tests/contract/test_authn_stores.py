@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import threading
 import uuid
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
+from authn.oidc.clientmetadata import ClientMetadata, GrantType
+from authn.oidc.grant import Confirmation, Grant
 from authn.oidc.sqlstore import SQLClientStore, SQLGrantStore
-from authn.oidc.store import AccessToken, AuthMethod, AuthorizationCode, Client, IDTokenAlgorithm
+from authn.oidc.store import (
+    AccessToken,
+    AuthMethod,
+    AuthorizationCode,
+    Client,
+    IDTokenAlgorithm,
+    RefreshToken,
+)
 from authn.purge import purge_all_expired, purge_expired
 from authn.sqlstore import (
     SQLAddressStore,
@@ -51,27 +61,40 @@ def new_session(user, clock, digest: bytes = b"s" * 32) -> Session:
     )
 
 
-def new_code(clock, digest: bytes = b"c" * 32, *, sid: str = "sid", client: str = "oa-1"):
-    return AuthorizationCode(
-        digest=digest,
-        grant_id="grant",
+def new_grant(clock, *, sid: str | None = "sid", client: str = "oa-1") -> Grant:
+    return Grant(
+        id="grant",
         client_id=client,
         user_id="user",
         sid=sid,
-        redirect_uri="https://oa.example.cn/cb",
         scope="openid",
-        nonce=None,
-        code_challenge="x" * 43,
         auth_time=clock.now(),
         amr="pwd",
         acr="acr",
+        resources=("https://api.example.cn/",),
+    )
+
+
+def new_code(clock, digest: bytes = b"c" * 32, *, sid: str = "sid", client: str = "oa-1"):
+    return AuthorizationCode(
+        digest=digest,
+        grant=new_grant(clock, sid=sid, client=client),
+        redirect_uri="https://oa.example.cn/cb",
+        nonce=None,
+        code_challenge="x" * 43,
         expires_at=clock.now() + timedelta(seconds=60),
     )
 
 
 def new_token(clock, digest: bytes = b"t" * 32, *, sid: str = "sid", client: str = "oa-1"):
     expires_at = clock.now() + timedelta(minutes=10)
-    return AccessToken(digest, "grant", client, "user", sid, "openid", expires_at)
+    bound = Confirmation("x5t#S256", "abc")
+    return AccessToken(digest, new_grant(clock, sid=sid, client=client), expires_at, bound)
+
+
+def new_family(clock, digest: bytes = b"f" * 32, *, sid: str | None = "sid", client: str = "oa-1"):
+    grant, ends = new_grant(clock, sid=sid, client=client), clock.now() + timedelta(days=1)
+    return RefreshToken(digest, grant, b"1" * 32, None, b"z" * 32, clock.now(), ends)
 
 
 def at_once(times: int, act) -> list[object]:
@@ -232,9 +255,20 @@ def test_clients_come_back_as_they_went_in(database, clock):
         scopes=frozenset({"openid", "email"}),
         id_token_algorithm=IDTokenAlgorithm.RS256,
         created_at=clock.now(),
+        metadata=ClientMetadata(
+            grant_types=(GrantType.REFRESH_TOKEN,), resource="https://api.example.cn/"
+        ),
     )
     store.add(client)
     assert store.find("oa-1") == client
+    assert store.find_resource("https://api.example.cn/") == client
+    changed = replace(client, older_secret_digest=b"o" * 32, older_secret_until=clock.now())
+    assert store.replace(changed)
+    assert store.find("oa-1") == changed
+    assert store.replace(client)
+    assert not store.replace(replace(client, id="oa-2", metadata=ClientMetadata()))
+    with pytest.raises(Conflict):
+        store.add(replace(client, id="oa-2"))
     assert list(store.list_clients()) == [client]
     with pytest.raises(Conflict):
         store.add(client)
@@ -252,12 +286,31 @@ def test_a_code_is_used_by_one_of_twenty(database, clock):
     assert used.used_at == clock.now()
 
 
+def test_a_refresh_token_is_rotated_by_one_of_twenty(database, clock):
+    store, family = SQLGrantStore(database), new_family(clock)
+    store.add_refresh_token(family)
+    assert store.find_refresh_token(family.digest) == family
+    new = {"current": b"2" * 32, "step": b"y" * 32, "now": clock.now()}
+    assert sum(at_once(20, lambda: store.rotate(family, **new))) == 1
+    rotated = store.find_refresh_token(family.digest)
+    assert (rotated.current, rotated.previous) == (b"2" * 32, b"1" * 32)
+
+
+def test_what_outlives_a_session_goes_with_its_user(database, clock):
+    store = SQLGrantStore(database)
+    store.add_refresh_token(new_family(clock, sid=None))
+    store.remove_sessions(["sid"])
+    assert store.find_refresh_token(b"f" * 32) is not None
+    store.remove_user("user")
+    assert store.find_refresh_token(b"f" * 32) is None
+
+
 def test_the_tokens_of_a_grant_go_together(database, clock):
     store = SQLGrantStore(database)
     store.add_token(new_token(clock))
     store.add_token(new_token(clock, b"u" * 32))
     assert store.find_token(b"t" * 32) == new_token(clock)
-    assert store.remove_tokens_of_grant("grant") == 2
+    assert store.remove_grant("grant") == 2
     assert store.find_token(b"t" * 32) is None
 
 
@@ -270,7 +323,14 @@ def test_what_a_session_or_a_client_had_goes_with_it(database, clock, what):
     store.add_code(new_code(clock, **gone))
     store.add_code(new_code(clock, b"u" * 32, **gone))
     store.use_code(b"u" * 32, clock.now())
-    (store.remove_session if what == "session" else store.remove_client)("old")
+    store.add_refresh_token(new_family(clock, **gone))
+    store.add_refresh_token(new_family(clock, b"g" * 32))
+    if what == "session":
+        store.remove_sessions(["old", "other"])
+    else:
+        store.remove_client("old")
+    assert store.find_refresh_token(b"f" * 32) is None
+    assert store.find_refresh_token(b"g" * 32) is not None
     assert store.find_token(b"t" * 32) is None
     assert store.find_token(b"u" * 32) is not None
     assert store.find_code(b"c" * 32) is None

@@ -54,15 +54,20 @@ def read_to_end(connection: socket.socket) -> bytes:
 
 @contextmanager
 def running_plane(
-    world: World, *, wait_seconds: float = 30, follow: bool = True
+    world: World,
+    *,
+    wait_seconds: float = 30,
+    follow: bool = True,
+    sock: socket.socket | None = None,
 ) -> Iterator[RunningPlane]:
     """Without `follow` no thread looks at the status log: the test does, when it wants."""
     with TemporaryDirectory() as directory:
-        yield from _run(world, Path(directory), wait_seconds, follow=follow)
+        bound = sock or server.bind("127.0.0.1", 0)
+        yield from _run(world, Path(directory), bound, wait_seconds, follow=follow)
 
 
 def _run(
-    world: World, directory: Path, wait_seconds: float, *, follow: bool
+    world: World, directory: Path, sock: socket.socket, wait_seconds: float, *, follow: bool
 ) -> Iterator[RunningPlane]:
     keeper = world.make_keeper(directory)
     plane = keeper.plane()
@@ -78,7 +83,6 @@ def _run(
     app.include_router(
         make_router(plane, world.schedule, world.issuers, config=world.config, clock=world.clock)
     )
-    sock = server.bind("127.0.0.1", 0)
     sock.listen()  # who comes before the loop runs waits
     listener = server.Listener(sock, app, ocsp=OCSPListener(plane, wait_seconds=wait_seconds))
     running = server._Server(server._config(listener))

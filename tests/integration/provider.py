@@ -18,6 +18,7 @@ from authn.certlogin import VerifiedCertificate
 from authn.config import AuthnConfig
 from authn.middleware import Authentication
 from authn.oidc import routes as oidc_routes
+from authn.oidc import routes_clients as oidc_client_routes
 from authn.oidc.store import AuthMethod
 from core.config import ControlConfig
 from core.db import Database
@@ -28,7 +29,7 @@ from keystore.algorithms import KeyAlgorithm
 from tests.fakes.audit import MemoryAuditLog
 from tests.fakes.clock import FakeClock
 from tests.fakes.control import make_control
-from tests.fakes.keys import memory_key
+from tests.fakes.keys import MemoryKeyBackend, memory_key
 from yinxin.control_routes import make_router as make_control_router
 from yinxin.portal.pages import PortalPages
 from yinxin.portal.routes import make_router
@@ -38,6 +39,7 @@ CALLBACK = "https://oa.example.cn/callback"
 PASSWORD = "correct horse battery"
 CONFIG = AuthnConfig(
     issuer=ISSUER,
+    secrets_key="memory:object=secrets",
     password={"memory_kibibytes": 19456, "iterations": 2, "lanes": 1},
 )
 
@@ -109,6 +111,7 @@ def build(
         database,
         administration,
         signers=[memory_key(KeyAlgorithm.EC_P256), memory_key(KeyAlgorithm.RSA_3072)],
+        keystore=MemoryKeyBackend(),
         verifier=verifier,
         audit=audit,
         clock=clock,
@@ -116,10 +119,12 @@ def build(
     pages = PortalPages()
     app = FastAPI()
     install_problem_handlers(app)
-    app.include_router(oidc_routes.make_document_router(ISSUER, provider.keys))
     app.include_router(
-        oidc_routes.make_client_router(provider.tokens, administration.access_tokens)
+        oidc_routes.make_document_router(
+            ISSUER, provider.keys, provider.endpoints.tokens.grant_types
+        )
     )
+    app.include_router(oidc_client_routes.make_client_router(provider.endpoints, origin=ISSUER))
     app.include_router(
         oidc_routes.make_authorization_router(
             provider.authorization, administration.sessions, pages

@@ -36,11 +36,7 @@ def verify_ocsp(response: bytes, *path: bytes) -> str:
         about = ("--load-issuer", file["issuer"], "--load-cert", file["subject"])
         judged = ("--load-response", file["response"], "--load-trust", file["issuer"])
         printed = ask("ocsptool", "--verify-response", *judged, *about)
-    # Without --ask, ocsptool does not look whether the answer is about this certificate.
-    serial = x509.load_der_x509_certificate(path[-1]).serial_number
-    if int(_field(printed, "Serial Number"), 16) != serial:
-        raise JudgeSaysNo("ocsptool: the answer is about another certificate")
-    return _field(printed, "Certificate Status")
+    return _status(printed, path[-1])
 
 
 def ask_ocsp(url: str, *path: bytes) -> str:
@@ -52,6 +48,14 @@ def ask_ocsp(url: str, *path: bytes) -> str:
         about = ("--load-issuer", file["issuer"], "--load-cert", file["subject"])
         trust = ("--load-trust", file["issuer"], "--nonce")
         printed = ask("ocsptool", f"--ask={url}", *about, *trust)
+    return _status(printed, path[-1])
+
+
+def _status(printed: str, subject: bytes) -> str:
+    # ocsptool does not look whether the answer is about this certificate, so we do.
+    serial = x509.load_der_x509_certificate(subject).serial_number
+    if int(_field(printed, "Serial Number"), 16) != serial:
+        raise JudgeSaysNo("ocsptool: the answer is about another certificate")
     return _field(printed, "Certificate Status")
 
 

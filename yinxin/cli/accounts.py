@@ -14,6 +14,7 @@ from typing import Final
 import click
 
 from authn.answers import parse_certificates
+from authn.breached import breached_lines
 from authn.oidc.store import AuthMethod, IDTokenAlgorithm
 from authn.store import User
 from core.control_store import Proposal, ProposalState
@@ -136,6 +137,17 @@ def _done(proposal: Proposal) -> bool:
         return True
     click.echo(f"proposed {proposal.id}: needs {proposal.needed} approvals (yinxin proposal)")
     return False
+
+
+@user.command("breached-file")
+@click.argument("passwords", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("target", type=click.Path(dir_okay=False, path_type=Path))
+def user_breached_file(passwords: Path, target: Path) -> None:
+    """Make `authn.password.breached_file` from a list of PASSWORDS, one a line (UTF-8)."""
+    with passwords.open("rb") as source, target.open("xb") as made:
+        made.writelines(
+            line + b"\n" for line in breached_lines(line.rstrip(b"\r\n") for line in source)
+        )
 
 
 @user.command("bind-certificate")

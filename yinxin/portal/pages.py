@@ -18,6 +18,7 @@ LANGUAGE: Final = "__Host-yinxin-language"
 _YEAR: Final = 365 * 24 * 3600
 
 _POLICY: Final = "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+_SCRIPT: Final = "; script-src 'self'"
 _FORMS_STAY: Final = "; form-action 'self'"
 """Left out where a form may end at a client's redirect URI: Chrome applies form-action to every
 redirect that follows the POST, those inside the client's site included (docs/oidc.md)."""
@@ -42,9 +43,13 @@ class PortalPages:
         *,
         status: HTTPStatus = HTTPStatus.OK,
         leaves: bool = False,
+        script: bool = False,
         **values: Any,
     ) -> Response:
-        """Draw a template. `leaves`: a form of it may end at another site."""
+        """Draw a template. `leaves`: a form of it may end at another site.
+
+        `script`: it runs a script of ours, for a passkey; inline scripts never run.
+        """
         asked = request.query_params.get("lang")
         known = request.cookies.get(LANGUAGE)
         accepted = request.headers.get("accept-language", "")
@@ -57,7 +62,7 @@ class PortalPages:
             csrf=cookies.csrf_token(browser),
             **values,
         )
-        response = HTMLResponse(text, status_code=status, headers=_headers(leaves))
+        response = HTMLResponse(text, status_code=status, headers=_headers(leaves, script))
         if request.cookies.get(cookies.BROWSER) != browser:
             cookies.set_cookie(response, cookies.BROWSER, browser)
         if asked in LANGUAGES:
@@ -87,9 +92,10 @@ class PortalPages:
         return self.message(request, "logged_out")
 
 
-def _headers(leaves: bool) -> dict[str, str]:
+def _headers(leaves: bool, script: bool) -> dict[str, str]:
+    policy = _POLICY + (_SCRIPT if script else "") + ("" if leaves else _FORMS_STAY)
     return {
-        "Content-Security-Policy": _POLICY if leaves else _POLICY + _FORMS_STAY,
+        "Content-Security-Policy": policy,
         "X-Frame-Options": "DENY",
         "X-Content-Type-Options": "nosniff",
         # The address of a setup page holds a secret.

@@ -1,147 +1,60 @@
-"""The portal over HTTP: login, setup, a person's own page. Errors become pages here, once."""
+"""The portal over HTTP: every page, and the pages of set-up and home."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from http import HTTPStatus
 from importlib.resources import files
-from typing import Annotated
+from importlib.resources.abc import Traversable
+from typing import Final
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
-from fastapi.routing import APIRoute
-from typing_extensions import override
 
-from authn import certlogin, cookies, login
-from authn.answers import parse_base64, parse_certificates
+from authn import cookies
 from authn.assembly import Provider
-from authn.forms import Fields, field, form_fields
-from authn.store import Session, User
-from core.errors import (
-    Forbidden,
-    Malformed,
-    NotFound,
-    Refused,
-    Throttled,
-    TrustError,
-    Unauthenticated,
-    Unavailable,
-)
-from core.http import status_of
-from yinxin.portal.next_path import own_path
+from authn.forms import field
+from core.errors import Malformed, NotFound, Refused
+from yinxin.portal.page_route import make_page_route
 from yinxin.portal.pages import PortalPages
-
-Form = Annotated[Fields, Depends(form_fields)]
-
-_WORD_OF_ERROR: tuple[tuple[type[TrustError], str], ...] = (
-    (Throttled, "throttled"),
-    (Forbidden, "stale_form"),
-    (Unauthenticated, "login_first"),
-    (Unavailable, "busy"),
+from yinxin.portal.routes_factors import add_factors
+from yinxin.portal.routes_login import (
+    add_certificate_login,
+    add_login,
+    add_passkey_login,
+    add_password_change,
+    add_step_up,
 )
+from yinxin.portal.visit import Form, shown_methods, signed_in
+
+_STATIC: Final = (("portal.css", "text/css"), ("passkey.js", "text/javascript"))
 
 
 def make_router(provider: Provider, pages: PortalPages) -> APIRouter:
     """Serve all pages of the portal."""
-    router = APIRouter(include_in_schema=False, route_class=_page_route(pages))
-    _add_login(router, provider, pages)
-    _add_certificate_login(router, provider, pages)
+    router = APIRouter(include_in_schema=False, route_class=make_page_route(pages))
+    add_login(router, provider, pages)
+    add_password_change(router, provider, pages)
+    add_certificate_login(router, provider, pages)
+    add_passkey_login(router, provider, pages)
+    add_step_up(router, provider, pages)
+    add_factors(router, provider, pages)
     _add_setup(router, provider, pages)
     _add_home(router, provider, pages)
-    style = files("yinxin.portal").joinpath("static/portal.css").read_bytes()
-
-    @router.get("/static/portal.css")
-    def stylesheet() -> Response:
-        return Response(
-            style,
-            media_type="text/css",
-            headers={"Cache-Control": "public, max-age=3600", "X-Content-Type-Options": "nosniff"},
-        )
-
+    _add_static(router)
     return router
 
 
-def _add_login(router: APIRouter, provider: Provider, pages: PortalPages) -> None:
-    @router.get("/login")
-    def form(request: Request) -> Response:
-        return draw(request, own_path(request.query_params.get("next", "")))
-
-    @router.post("/login")
-    def log_in(request: Request, fields: Form) -> Response:
-        cookies.require_csrf(request, field(fields, "csrf"))
-        next_path = own_path(field(fields, "next"))
-        name = field(fields, "name")
-        try:
-            user = provider.passwords.authenticate(
-                name,
-                field(fields, "password"),
-                address=cookies.address_of(request),
-            )
-        except Unauthenticated:
-            return draw(request, next_path, name, "wrong", HTTPStatus.UNAUTHORIZED)
-        except Throttled as error:
-            response = draw(request, next_path, name, "throttled", HTTPStatus.TOO_MANY_REQUESTS)
-            response.headers["Retry-After"] = str(error.retry_after)
-            return response
-        return _enter(request, provider, user, (login.AMR, login.ACR), next_path)
-
-    def draw(
-        request: Request,
-        next_path: str,
-        name: str = "",
-        fault: str | None = None,
-        status: HTTPStatus = HTTPStatus.OK,
-    ) -> Response:
-        return pages.page(
-            "login.html",
-            request,
-            status=status,
-            leaves=True,
-            next_path=next_path,
-            name=name,
-            fault=fault,
-        )
+def _add_static(router: APIRouter) -> None:
+    folder = files("yinxin.portal").joinpath("static")
+    for name, kind in _STATIC:
+        router.add_api_route(f"/static/{name}", _constant(folder.joinpath(name), kind))
 
 
-def _add_certificate_login(router: APIRouter, provider: Provider, pages: PortalPages) -> None:
-    @router.get("/login/certificate")
-    def form(request: Request) -> Response:
-        return draw(request, own_path(request.query_params.get("next", "")))
-
-    @router.post("/login/certificate")
-    def log_in(request: Request, fields: Form) -> Response:
-        cookies.require_csrf(request, field(fields, "csrf"))
-        next_path = own_path(field(fields, "next"))
-        try:
-            user = provider.certificates.authenticate(
-                field(fields, "nonce"),
-                parse_certificates(field(fields, "certificate")),
-                parse_base64(field(fields, "signature"), what="the signature"),
-                browser=request.cookies.get(cookies.BROWSER, ""),
-                address=cookies.address_of(request),
-            )
-        except (Malformed, Unauthenticated) as error:
-            return draw(request, next_path, str(error), HTTPStatus.UNAUTHORIZED)
-        return _enter(request, provider, user, (certlogin.AMR, certlogin.ACR), next_path)
-
-    def draw(
-        request: Request,
-        next_path: str,
-        fault: str | None = None,
-        status: HTTPStatus = HTTPStatus.OK,
-    ) -> Response:
-        browser = cookies.browser_of(request)
-        nonce = provider.certificates.challenge(browser)
-        return pages.page(
-            "certificate.html",
-            request,
-            status=status,
-            leaves=True,
-            next_path=next_path,
-            fault=fault,
-            nonce=nonce,
-            message=provider.certificates.message(nonce),
-        )
+def _constant(file: Traversable, kind: str) -> Callable[[], Response]:
+    octets = file.read_bytes()
+    headers = {"Cache-Control": "public, max-age=3600", "X-Content-Type-Options": "nosniff"}
+    return lambda: Response(octets, media_type=kind, headers=headers)
 
 
 def _add_setup(router: APIRouter, provider: Provider, pages: PortalPages) -> None:
@@ -182,12 +95,6 @@ def _add_setup(router: APIRouter, provider: Provider, pages: PortalPages) -> Non
 def _add_home(router: APIRouter, provider: Provider, pages: PortalPages) -> None:
     administration = provider.administration
 
-    def signed_in(request: Request) -> tuple[Session, User]:
-        found = administration.sessions.find(request.cookies.get(cookies.SESSION))
-        if found is None:
-            raise Unauthenticated("sign in first")
-        return found
-
     @router.get("/")
     def home(request: Request) -> Response:
         if administration.sessions.find(request.cookies.get(cookies.SESSION)) is None:
@@ -197,7 +104,7 @@ def _add_home(router: APIRouter, provider: Provider, pages: PortalPages) -> None
     @router.post("/tokens")
     def create(request: Request, fields: Form) -> Response:
         cookies.require_csrf(request, field(fields, "csrf"))
-        _, user = signed_in(request)
+        _, user = signed_in(request, provider)
         days = field(fields, "days")
         if not days.isascii() or not days.isdigit() or len(days) > 4:
             raise Malformed("days is not a number")
@@ -209,7 +116,7 @@ def _add_home(router: APIRouter, provider: Provider, pages: PortalPages) -> None
     @router.post("/tokens/{token_id}/revoke")
     def revoke(token_id: str, request: Request, fields: Form) -> Response:
         cookies.require_csrf(request, field(fields, "csrf"))
-        administration.api_tokens.revoke(signed_in(request)[1], token_id)
+        administration.api_tokens.revoke(signed_in(request, provider)[1], token_id)
         return RedirectResponse("/", HTTPStatus.SEE_OTHER)
 
     @router.post("/logout")
@@ -221,55 +128,14 @@ def _add_home(router: APIRouter, provider: Provider, pages: PortalPages) -> None
         return response
 
     def draw(request: Request, secret: str | None = None) -> Response:
-        session, user = signed_in(request)
+        session, user = signed_in(request, provider)
         tokens = administration.api_tokens.list_of(user)
         return pages.page(
-            "home.html", request, user=user, session=session, tokens=tokens, secret=secret
+            "home.html",
+            request,
+            user=user,
+            session=session,
+            methods=shown_methods(session),
+            tokens=tokens,
+            secret=secret,
         )
-
-
-def _enter(
-    request: Request, provider: Provider, user: User, method: tuple[str, str], next_path: str
-) -> Response:
-    amr, acr = method
-    cookie = provider.administration.sessions.start(
-        user, amr=amr, acr=acr, replaces=request.cookies.get(cookies.SESSION)
-    )
-    response = RedirectResponse(
-        next_path,
-        HTTPStatus.SEE_OTHER,
-        headers={"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"},
-    )
-    cookies.set_cookie(response, cookies.SESSION, cookie)
-    return response
-
-
-def _page_route(pages: PortalPages) -> type[APIRoute]:
-    class PageRoute(APIRoute):
-        """Answers errors with a page."""
-
-        @override
-        def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]  # FastAPI says Coroutine
-            handler = super().get_route_handler()
-
-            async def translated(request: Request) -> Response:
-                try:
-                    return await handler(request)
-                except TrustError as error:
-                    return _error_page(request, pages, error)
-
-            return translated
-
-    return PageRoute
-
-
-def _error_page(request: Request, pages: PortalPages, error: TrustError) -> Response:
-    word = next((word for kind, word in _WORD_OF_ERROR if isinstance(error, kind)), "error")
-    status = status_of(error)
-    if status is HTTPStatus.INTERNAL_SERVER_ERROR:
-        raise error
-    detail = str(error) if isinstance(error, Malformed) else None
-    response = pages.message(request, word, status=status, detail=detail)
-    if isinstance(error, Throttled):
-        response.headers["Retry-After"] = str(error.retry_after)
-    return response

@@ -70,6 +70,7 @@ class CentreService:
                 database,
                 ground.administration,
                 signers=ensure_signing_keys(keystore),
+                keystore=keystore,
                 verifier=NoCertificateLogin(),
                 audit=ground.audit,
                 clock=ground.clock,

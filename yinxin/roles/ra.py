@@ -89,6 +89,7 @@ class DeskService:
                 database,
                 ground.administration,
                 signers=ensure_signing_keys(keystore),
+                keystore=keystore,
                 verifier=NoCertificateLogin(),
                 audit=ground.audit,
                 clock=ground.clock,

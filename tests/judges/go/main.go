@@ -1,4 +1,4 @@
-// gmsm's opinion (github.com/emmansun/gmsm). It is asked by a word and file names of DER.
+// Go's opinion: gmsm's (github.com/emmansun/gmsm) and that of x/crypto/ocsp. It is asked by a word and file names of DER.
 //
 //	csrresponse KEY FILE           opens it with the PKCS#8 signing key, prints the encryption key
 //	enveloped-key KEY FILE         the same of an SM2EnvelopedKey
@@ -6,7 +6,9 @@
 //	cfca KEY FILE                  the same of what CFCA sends for a double request
 //	cfca-request CN CSR KEY TEMP   makes a double request, and writes the two keys as PKCS#8
 //
-// Printed is the SubjectPublicKeyInfo of the key inside, in hex. Exit 1: no.
+//	ocsp ISSUER SUBJECT URL        asks for the status (ocsp.go), and prints good or revoked
+//
+// Printed is else the SubjectPublicKeyInfo of the key inside, in hex. Exit 1: no.
 package main
 
 import (
@@ -34,6 +36,9 @@ func main() {
 func answer(word string, files []string) error {
 	if word == "cfca-request" {
 		return request(files[0], files[1], files[2], files[3])
+	}
+	if word == "ocsp" {
+		return askOCSP(files[0], files[1], files[2])
 	}
 	key, err := privateKey(files[0])
 	if err != nil {

@@ -9,6 +9,7 @@ from ca.issuer import Issuer
 from ca.reasons import RevocationReason
 from core.errors import AuditUnavailable, BackendUnavailable, Unavailable
 from crl.ocsp.delegate import Delegates, ensure_delegates
+from crl.ocsp.retirement import destroy_ended
 from keystore.algorithms import KeyAlgorithm
 from tests.unit.crl.world import World
 
@@ -93,3 +94,51 @@ def test_one_issuer_whose_key_is_away_is_reported_after_the_others_were_done(wor
     with pytest.raises(BackendUnavailable):
         ensure_delegates(world.issuers.values(), ensure)
     assert done == ["ec-issuing"]
+
+
+def test_the_key_of_one_that_ended_is_destroyed_and_audited(world: World):
+    def retire() -> None:
+        destroy_ended(
+            store=world.crl_store,
+            destroy=world.keystore.destroy,
+            transactions=world.database,
+            audit=world.audit,
+            clock=world.clock,
+        )
+
+    (first,) = world.crl_store.list_delegates("ec-issuing")
+    world.clock.advance(days=15)
+    second = world.ensure_delegate("ec-issuing")
+    world.clock.advance(days=15, hours=23)
+    retire()
+    assert world.keystore.find(first.key) is not None
+    world.clock.advance(hours=2)
+    world.audit.broken = True
+    retire()
+    assert world.keystore.find(first.key) is not None
+    world.audit.broken = False
+    retire()
+    assert world.keystore.find(first.key) is None
+    assert world.keystore.find(second.key) is not None
+    assert world.crl_store.list_delegates("ec-issuing") == [second]
+    # The root's went with it.
+    assert world.audit.actions.count("delegate.destroyed") == 2
+    retire()
+    assert world.audit.actions.count("delegate.destroyed") == 2
+
+
+def test_a_key_that_is_not_destroyed_is_tried_again(world: World):
+    def refuse(_: object) -> None:
+        raise BackendUnavailable("the token is in the safe")
+
+    world.clock.advance(days=40)
+    options = {
+        "store": world.crl_store,
+        "transactions": world.database,
+        "audit": world.audit,
+        "clock": world.clock,
+    }
+    destroy_ended(destroy=refuse, **options)
+    assert len(world.crl_store.list_ended(world.clock.now())) == 2
+    destroy_ended(destroy=world.keystore.destroy, **options)
+    assert world.crl_store.list_ended(world.clock.now()) == []

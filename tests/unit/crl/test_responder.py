@@ -21,6 +21,7 @@ from core.errors import (
     TooLarge,
     Unavailable,
 )
+from crl.config import OCSPConfig, RevocationConfig
 from crl.ocsp.responder import refusal_of
 from crl.ocsp.response import Refusal, encode_refusal
 from keystore.verify import verify_signature
@@ -28,6 +29,11 @@ from tests.unit.crl.requests import HASHES, cert_id, cert_id_of, nonce, request
 from tests.unit.crl.world import World
 
 GOOD, REVOKED = ocsp.OCSPCertStatus.GOOD, ocsp.OCSPCertStatus.REVOKED
+UNKNOWN = ocsp.OCSPCertStatus.UNKNOWN
+
+
+def with_ocsp(**options) -> RevocationConfig:
+    return RevocationConfig(ocsp=OCSPConfig(signer_key="memory:object={name}", **options))
 
 
 def ask(world: World, issued, digest: str = "sha1") -> ocsp.OCSPResponse:
@@ -36,7 +42,7 @@ def ask(world: World, issued, digest: str = "sha1") -> ocsp.OCSPResponse:
     return ocsp.load_der_ocsp_response(answer.der)
 
 
-@pytest.mark.parametrize("family", ["sm2", "rsa", "ec"])
+@pytest.mark.parametrize("family", ["sm2", "rsa", "ec", "ed25519"])
 def test_good_then_revoked_in_the_very_next_answer(make_world, family: str):
     world = make_world(family)
     issued = world.issue(f"{family}-issuing")
@@ -50,7 +56,7 @@ def test_good_then_revoked_in_the_very_next_answer(make_world, family: str):
     assert response.revocation_reason is x509.ReasonFlags.superseded
 
 
-@pytest.mark.parametrize("family", ["sm2", "rsa", "ec"])
+@pytest.mark.parametrize("family", ["sm2", "rsa", "ec", "ed25519"])
 def test_the_signature_verifies_under_the_embedded_certificate_of_the_same_issuer(
     make_world, family: str
 ):
@@ -109,10 +115,12 @@ def test_the_issuer_is_found_by_name_and_key_together(make_world):
     for name, key in (
         (ours.subject, other.public_key_bits),  # re-keyed: same name, new key
         (other.subject, ours.public_key_bits),  # same key, new name
-        (other.subject, other.public_key_bits),  # same serial of another issuer
     ):
         with pytest.raises(NotFound):
             world.responder.answer(request(cert_id_of(name, key, issued.serial)))
+    same_serial = cert_id_of(other.subject, other.public_key_bits, issued.serial)
+    answer = world.responder.answer(request(same_serial))
+    assert ocsp.load_der_ocsp_response(answer.der).certificate_status is UNKNOWN
 
 
 def test_the_subject_key_identifier_is_not_the_key_hash(world: World):
@@ -132,16 +140,42 @@ def test_the_subject_key_identifier_is_not_the_key_hash(world: World):
 
 
 @pytest.mark.parametrize("serial", [0, 1, -1, (1 << 159) - 1, 1 << 159, 1 << 300])
-def test_a_serial_that_was_never_issued_is_unauthorized(world: World, serial: int):
+def test_a_serial_that_was_never_issued_is_unknown_and_cached_nowhere(world: World, serial: int):
+    asked = cert_id(world.issuers["ec-issuing"], serial)
+    answer = world.responder.answer(request(asked))
+    assert asked in answer.der
+    response = ocsp.load_der_ocsp_response(answer.der)
+    assert response.certificate_status is UNKNOWN
+    # Another node may be issuing that number at this moment.
+    assert not answer.cacheable
+    assert answer.next_update <= world.clock.now() + timedelta(minutes=5)
+
+
+def test_guessed_serials_cost_no_more_signatures_than_their_budget(make_world):
+    world = make_world("ec", config=with_ocsp(unknown_per_second=3))
+    issuer, issued = world.issuers["ec-issuing"], world.issue("ec-issuing")
+    before, refused = len(world.keystore.signed), 0
+    for serial in range(1, 60):
+        try:
+            world.responder.answer(request(cert_id(issuer, serial)))
+        except NotFound:
+            refused += 1
+    assert len(world.keystore.signed) - before + refused == 59
+    assert refused > 40
+    assert ask(world, issued).certificate_status is GOOD
+
+
+def test_without_a_budget_a_guessed_serial_is_unauthorized(make_world):
+    world = make_world("ec", config=with_ocsp(unknown_per_second=0))
     with pytest.raises(NotFound):
-        world.responder.answer(request(cert_id(world.issuers["ec-issuing"], serial)))
+        world.responder.answer(request(cert_id(world.issuers["ec-issuing"], 5)))
 
 
 def test_a_serial_is_not_ours_because_it_agrees_in_the_low_octets(world: World):
     issued = world.issue("ec-issuing")
     for near in (issued.serial + (1 << 159), issued.serial - (1 << 160), issued.serial >> 8):
-        with pytest.raises(NotFound):
-            world.responder.answer(request(cert_id(world.issuers["ec-issuing"], near)))
+        answer = world.responder.answer(request(cert_id(world.issuers["ec-issuing"], near)))
+        assert ocsp.load_der_ocsp_response(answer.der).certificate_status is UNKNOWN
 
 
 def test_an_attempt_that_failed_is_never_good(world: World):
@@ -167,10 +201,9 @@ def test_a_ca_certificate_is_answered_for_by_its_parent(world: World):
     response = ocsp.load_der_ocsp_response(answer.der)
     assert response.certificate_status is GOOD
     assert response.certificates[0].issuer.public_bytes() == root.subject
-    with pytest.raises(NotFound):
-        world.responder.answer(
-            request(cert_id(world.issuers["ec-issuing"], certificate.serial_number))
-        )
+    itself = cert_id(world.issuers["ec-issuing"], certificate.serial_number)
+    response = ocsp.load_der_ocsp_response(world.responder.answer(request(itself)).der)
+    assert response.certificate_status is UNKNOWN
 
 
 def test_several_cert_ids_of_one_issuer_are_answered_in_the_order_asked(world: World):
@@ -210,6 +243,39 @@ def test_a_nonce_is_repeated_and_the_answer_belongs_to_this_asker_only(world: Wo
     assert len(plain.extensions) == 0
 
 
+def test_above_the_budget_a_nonce_is_left_out_and_the_cached_answer_given(make_world):
+    world = make_world("ec", config=with_ocsp(nonces_per_second=1))
+    asked = cert_id(world.issuers["ec-issuing"], world.issue("ec-issuing").serial)
+    plain = world.responder.answer(request(asked))
+    before = len(world.keystore.signed)
+    answers = [
+        world.responder.answer(request(asked, extensions=(nonce(b"%016d" % at),)))
+        for at in range(20)
+    ]
+    echoed = [answer for answer in answers if not answer.cacheable]
+    assert len(echoed) == len(world.keystore.signed) - before < 5
+    assert all(answer is plain for answer in answers if answer.cacheable)
+
+
+def test_a_nonce_is_ignored_where_every_answer_is_to_be_cached(make_world):
+    world = make_world("ec", config=with_ocsp(nonce="ignore"))
+    asked = cert_id(world.issuers["ec-issuing"], world.issue("ec-issuing").serial)
+    answer = world.responder.answer(request(asked, extensions=(nonce(b"0123456789abcdef"),)))
+    assert answer.cacheable
+    assert len(ocsp.load_der_ocsp_response(answer.der).extensions) == 0
+
+
+def test_where_a_nonce_is_required_nothing_is_answered_without_one(make_world):
+    world = make_world("ec", config=with_ocsp(nonce="require", nonces_per_second=1))
+    asked = cert_id(world.issuers["ec-issuing"], world.issue("ec-issuing").serial)
+    with pytest.raises(NotFound, match="nonce"):
+        world.responder.answer(request(asked))
+    with_nonce = request(asked, extensions=(nonce(b"0123456789abcdef"),))
+    assert not world.responder.answer(with_nonce).cacheable
+    with pytest.raises(Unavailable):
+        world.responder.answer(with_nonce)
+
+
 def test_unspecified_is_said_by_leaving_the_reason_out(world: World):
     issued = world.issue("ec-issuing")
     world.revoke(issued, RevocationReason.UNSPECIFIED)
@@ -225,8 +291,13 @@ def test_hold_is_revoked_and_release_is_good_again(world: World):
     response = ask(world, issued)
     assert response.certificate_status is REVOKED
     assert response.revocation_reason is x509.ReasonFlags.certificate_hold
+    world.clock.advance(seconds=5)
     world.revocation.release("ec-issuing", issued.serial, actor="tester")
-    assert ask(world, issued).certificate_status is GOOD
+    world.clock.advance(seconds=5)
+    good = ask(world, issued)
+    assert good.certificate_status is GOOD
+    # Backdating must not reach behind the release: the certificate was on hold a moment before.
+    assert good.this_update_utc == world.clock.now() - timedelta(seconds=5)
 
 
 def test_times_are_in_the_order_that_clients_check(world: World):
@@ -276,7 +347,15 @@ def test_answers_of_a_replaced_responder_are_used_no_more(world: World):
 def test_an_expired_certificate_is_answered_for_until_the_retention_ends(world: World):
     issued = world.issue("ec-issuing", days=1)
     world.clock.advance(days=1, minutes=30)
-    assert ask(world, issued).certificate_status is GOOD
+    response = ask(world, issued)
+    assert response.certificate_status is GOOD
+    # RFC 6960, 4.4.4: archiveCutoff is producedAt less the retention.
+    (archived,) = response.single_extensions
+    assert archived.oid.dotted_string == "1.3.6.1.5.5.7.48.1.6"
+    assert (
+        archived.value.value
+        == b"\x18\x0f" + f"{world.clock.now() - timedelta(hours=1):%Y%m%d%H%M%SZ}".encode()
+    )
     world.clock.advance(minutes=31)
     with pytest.raises(NotFound):
         ask(world, issued)

@@ -17,7 +17,7 @@ from starlette.testclient import TestClient
 from core.http import install_problem_handlers
 from crl.ocsp.responder import Responder
 from crl.routes import make_router
-from tests.unit.crl.requests import cert_id, nonce, request
+from tests.unit.crl.requests import cert_id, cert_id_of, nonce, request
 from tests.unit.crl.world import World
 
 OCSP = "application/ocsp-response"
@@ -133,8 +133,13 @@ def test_a_path_that_is_not_base64_is_malformed(client):
 
 
 def test_unauthorized_is_not_cached_because_the_certificate_may_be_issued_next(client, world):
-    answer = client.post("/ocsp", content=request(cert_id(world.issuers["ec-issuing"], 4711)))
+    foreign = cert_id_of(b"name", b"key", 4711)
+    answer = client.post("/ocsp", content=request(foreign))
     assert answer.content.hex() == "30030a0106"
+    assert answer.headers["cache-control"] == "no-store"
+    answer = client.post("/ocsp", content=request(cert_id(world.issuers["ec-issuing"], 4711)))
+    response = ocsp.load_der_ocsp_response(answer.content)
+    assert response.certificate_status is ocsp.OCSPCertStatus.UNKNOWN
     assert answer.headers["cache-control"] == "no-store"
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from ca.reasons import RevocationReason
 from ca.store import CertificateState, CertificateStatus
-from crl.status import GOOD, UNKNOWN, Standing, Status, StatusService
+from crl.status import GOOD, UNKNOWN, WITHHELD, Standing, Status, StatusService
 from tests.fakes.clock import FakeClock
 
 STATE = CertificateState
@@ -44,9 +44,9 @@ def row(
 
 
 @pytest.mark.parametrize("state", [STATE.RESERVED, STATE.FAILED])
-def test_what_was_not_issued_is_unknown_and_never_good(rows, service, clock, state):
+def test_of_what_may_or_may_not_be_signed_nothing_is_said(rows, service, clock, state):
     rows.rows["issuing", 5] = row(state, clock)
-    assert service.standing("issuing", 5) == UNKNOWN
+    assert service.standing("issuing", 5) == WITHHELD
 
 
 def test_issued_is_good(rows, service, clock):

@@ -41,6 +41,7 @@ class MemoryLog:
                 reason=reason,
                 revoked_at=None if state == "issued" else 1_700_000_000,
                 not_after=2_000_000_000,
+                changed_at=None if not self.entries else 1_700_000_000,
             )
         )
 

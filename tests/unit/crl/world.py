@@ -37,6 +37,7 @@ ALGORITHMS = {
     "sm2": KeyAlgorithm.SM2,
     "rsa": KeyAlgorithm.RSA_3072,
     "ec": KeyAlgorithm.EC_P256,
+    "ed25519": KeyAlgorithm.ED25519,
 }
 
 
@@ -50,8 +51,10 @@ class World:
         clock: FakeClock,
         audit: MemoryAuditLog,
         config: RevocationConfig | None = None,
+        revocation_url: str = "http://pki.example.cn",
     ) -> None:
         self.database, self.clock, self.audit = database, clock, audit
+        self._revocation_url = revocation_url
         self.config = config or RevocationConfig(
             crl=CRLConfig(), ocsp=OCSPConfig(signer_key="memory:object={name}")
         )
@@ -178,7 +181,7 @@ class World:
                 key_ref=keyref.make("memory", object=f"{family}-root"),
             ),
             profile=PROFILES["root"],
-            revocation_url="http://pki.example.cn",
+            revocation_url=self._revocation_url,
             **seams,
         )
         issuing = create_subordinate(

@@ -68,5 +68,5 @@ def test_without_its_keystore_it_says_what_to_do() -> None:
     keystore = MemoryKeyBackend()
     info = keystore.generate(REF, KeyAlgorithm.SM2)
     store.sealed = sm2.encrypt(info.public_key, b"short")
-    with pytest.raises(BackendUnavailable, match="no key of digests"):
+    with pytest.raises(BackendUnavailable, match="is not the key of"):
         KeyedDigests(keystore, REF, store).digest("a")

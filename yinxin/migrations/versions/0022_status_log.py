@@ -8,8 +8,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0019"
-down_revision = "0018"
+revision = "0022"
+down_revision = "0021"
 
 _NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
@@ -25,6 +25,7 @@ def upgrade() -> None:
         sa.Column("reason", sa.String(length=32), nullable=True),
         sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("not_after", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("changed_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("position", name=op.f("pk_status_log")),
         # A position is never drawn twice, not even after rows were lost.
         sqlite_autoincrement=True,
@@ -36,9 +37,12 @@ def upgrade() -> None:
     op.execute(_BACKFILL.replace("{mark}", mark))
 
 
-_BACKFILL = """INSERT INTO status_log (mark, issuer, serial, state, reason, revoked_at, not_after)
-    SELECT {mark}, issuer, serial, state, reason, revoked_at, not_after FROM certificates
-    WHERE state IN ('issued', 'held', 'revoked') ORDER BY id"""
+_BACKFILL = """INSERT INTO status_log
+      (mark, issuer, serial, state, reason, revoked_at, not_after, changed_at)
+    SELECT {mark}, issuer, serial, state, reason, revoked_at, not_after,
+      (SELECT at FROM revocation_events AS e WHERE e.issuer = certificates.issuer
+        AND e.serial = certificates.serial ORDER BY e.position DESC LIMIT 1)
+    FROM certificates WHERE state IN ('issued', 'held', 'revoked') ORDER BY id"""
 # 64 random bits: who knows the mark of a position recognises an older copy of the database that
 # has gone on differently.
 _SQLITE_MARK = "random()"
@@ -53,8 +57,10 @@ _SQLITE = (
     """CREATE TRIGGER certificates_change_status AFTER UPDATE OF state, reason, revoked_at
     ON certificates WHEN NEW.state IN ('issued', 'held', 'revoked') AND (NEW.state <> OLD.state
       OR NEW.reason IS NOT OLD.reason OR NEW.revoked_at IS NOT OLD.revoked_at) BEGIN
-    INSERT INTO status_log (mark, issuer, serial, state, reason, revoked_at, not_after)
-    VALUES (random(), NEW.issuer, NEW.serial, NEW.state, NEW.reason, NEW.revoked_at, NEW.not_after);
+    INSERT INTO status_log
+      (mark, issuer, serial, state, reason, revoked_at, not_after, changed_at)
+    VALUES (random(), NEW.issuer, NEW.serial, NEW.state, NEW.reason, NEW.revoked_at, NEW.not_after,
+      CASE WHEN OLD.state <> 'reserved' THEN strftime('%Y-%m-%d %H:%M:%f000', 'now') END);
     END""",
     """CREATE TRIGGER status_log_stays_as_written BEFORE UPDATE ON status_log
     BEGIN SELECT RAISE(ABORT, 'the status log is never changed'); END""",
@@ -68,9 +74,11 @@ _POSTGRESQL = (
     """CREATE FUNCTION status_log_append() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
       PERFORM 1 FROM audit_head FOR UPDATE;
-      INSERT INTO status_log (mark, issuer, serial, state, reason, revoked_at, not_after)
+      INSERT INTO status_log
+        (mark, issuer, serial, state, reason, revoked_at, not_after, changed_at)
       VALUES (('x' || substr(md5(gen_random_uuid()::text), 1, 16))::bit(64)::bigint,
-        NEW.issuer, NEW.serial, NEW.state, NEW.reason, NEW.revoked_at, NEW.not_after);
+        NEW.issuer, NEW.serial, NEW.state, NEW.reason, NEW.revoked_at, NEW.not_after,
+        CASE WHEN TG_OP = 'UPDATE' AND OLD.state <> 'reserved' THEN now() END);
       RETURN NULL;
     END $$""",
     """CREATE TRIGGER certificates_enter_status AFTER INSERT ON certificates FOR EACH ROW

@@ -1,0 +1,143 @@
+"""What still has to happen with a person before a client gets its code: prompts, in one order.
+
+Each prompt is a page and a few small checks. The first check that is not content sends the
+browser to that page; with ``prompt=none`` the client gets its error instead. So there is one table
+for both, and no way to answer a client that the pages do not know of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Final, Protocol
+
+from authn.levels import Level
+from authn.oidc.checks import Draft
+from authn.oidc.errors import LoginRequired, OAuthError, UnmetAuthenticationRequirements
+from authn.store import Session, User
+
+_LOGIN_TAKES: Final = timedelta(minutes=15)
+"""How long after we sent a person to log in again the new login still answers that request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """Who came with which request, and when."""
+
+    request: Draft
+    session: Session | None
+    user: User | None
+    now: datetime
+    hinted: object = None
+    """Whom the client expects: the `sub` of its `id_token_hint`."""
+
+    @property
+    def silent(self) -> bool:
+        """The client wants no page (``prompt=none``)."""
+        return "none" in self.request.prompt
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Why a person has to see a page."""
+
+    error: OAuthError
+    """What the client is told instead, when it wants no page."""
+    page: str
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    anew: bool = False
+    """Only a login after this moment will do."""
+
+
+Check = Callable[[Situation], Missing | None]
+
+
+class Reach(Protocol):
+    """Knows how strongly a person could log in, with what they have enrolled."""
+
+    def reachable(self, user: User) -> Level: ...
+
+
+def first_missing(policy: tuple[Check, ...], situation: Situation) -> Missing | None:
+    """Return what the person has to do next; None when the client may have its code.
+
+    Raises `OAuthError` when nothing the person could do would help.
+    """
+    for check in policy:
+        missing = check(situation)
+        if missing is not None:
+            return missing
+    return None
+
+
+def make_policy(reach: Reach) -> tuple[Check, ...]:
+    """Return the prompts in their order: login, then step-up."""
+
+    def too_weak(situation: Situation) -> Missing | None:
+        """RFC 9470, 5: only what is missing is asked for."""
+        return _too_weak(situation, reach)
+
+    return (nobody, somebody_else, fresh_login_wanted, too_long_ago, too_weak)
+
+
+def nobody(situation: Situation) -> Missing | None:
+    """Nobody is logged in."""
+    return _login() if situation.session is None else None
+
+
+def somebody_else(situation: Situation) -> Missing | None:
+    """OIDC Core, 3.1.2.1: the client names another person in its id_token_hint."""
+    if situation.hinted is None or situation.user is None:
+        return None
+    return _login() if situation.hinted != situation.user.id else None
+
+
+def fresh_login_wanted(situation: Situation) -> Missing | None:
+    """OIDC Core, 3.1.2.1: prompt=login."""
+    wanted = situation.request.prompt & {"login", "select_account"}
+    return _login() if wanted and not _just_done(situation) else None
+
+
+def too_long_ago(situation: Situation) -> Missing | None:
+    """OIDC Core, 3.1.2.1: max_age."""
+    session, max_age = situation.session, situation.request.max_age
+    if max_age is None or session is None or _just_done(situation):
+        return None
+    age = (situation.now - session.auth_time).total_seconds()
+    return _login() if age > max_age else None
+
+
+def _just_done(situation: Situation) -> bool:
+    """Tell whether the person came back from the login we sent them to for this request."""
+    if situation.request.after is None or situation.session is None:
+        return False
+    after = datetime.fromtimestamp(situation.request.after, UTC)
+    return situation.session.auth_time >= after and situation.now <= after + _LOGIN_TAKES
+
+
+def _too_weak(situation: Situation, reach: Reach) -> Missing | None:
+    demand = situation.request.demand
+    if situation.session is None or situation.user is None:
+        return None
+    if demand.essential and not demand.levels:
+        raise UnmetAuthenticationRequirements
+    wanted = demand.least
+    if situation.session.level >= wanted:
+        return None
+    if not demand.essential and situation.silent:
+        return None  # OIDC Core, 5.5.1.1: a voluntary acr is no reason for an error
+    if reach.reachable(situation.user) < wanted:
+        if demand.essential:
+            raise UnmetAuthenticationRequirements
+        return None
+    return step_up(wanted)
+
+
+def step_up(wanted: Level) -> Missing:
+    """Send the person to show more than they have."""
+    return Missing(LoginRequired(), "/login/step-up", {"level": wanted.word})
+
+
+def _login() -> Missing:
+    return Missing(LoginRequired(), "/login", anew=True)

@@ -1,0 +1,254 @@
+"""Logging in: password, certificate, and what is still missing after the first of them."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Request, Response
+
+from authn import cookies, levels
+from authn.answers import parse_base64, parse_certificates
+from authn.assembly import Provider
+from authn.forms import field
+from authn.levels import Level, level_of, level_of_word
+from core.errors import Malformed, Refused, Throttled, Unauthenticated
+from yinxin.portal.next_path import own_path
+from yinxin.portal.pages import PortalPages
+from yinxin.portal.visit import Form, begun, enter, go
+
+
+def add_login(router: APIRouter, provider: Provider, pages: PortalPages) -> None:
+    """Ask for name and password."""
+
+    @router.get("/login")
+    def form(request: Request) -> Response:
+        next_path = own_path(request.query_params.get("next", ""))
+        found = begun(request, provider)
+        if found is not None and not found[0].is_complete:
+            return go(f"/login/step-up?{urlencode({'next': next_path})}")
+        why = request.query_params.get("why")
+        return draw(request, next_path, fault=why if why == "confirm_first" else None)
+
+    @router.post("/login")
+    def log_in(request: Request, fields: Form) -> Response:
+        cookies.require_csrf(request, field(fields, "csrf"))
+        next_path = own_path(field(fields, "next"))
+        name = field(fields, "name")
+        try:
+            user = provider.passwords.authenticate(
+                name,
+                field(fields, "password"),
+                address=cookies.address_of(request),
+            )
+        except Unauthenticated:
+            return draw(request, next_path, name, "wrong", HTTPStatus.UNAUTHORIZED)
+        except Throttled as error:
+            response = draw(request, next_path, name, "throttled", HTTPStatus.TOO_MANY_REQUESTS)
+            response.headers["Retry-After"] = str(error.retry_after)
+            return response
+        if provider.administration.password_policy.has_expired(user):
+            return go(f"/login/password?{urlencode({'name': name, 'next': next_path})}")
+        return enter(request, provider, user, levels.PASSWORD, next_path)
+
+    def draw(
+        request: Request,
+        next_path: str,
+        name: str = "",
+        fault: str | None = None,
+        status: HTTPStatus = HTTPStatus.OK,
+    ) -> Response:
+        return pages.page(
+            "login.html",
+            request,
+            status=status,
+            leaves=True,
+            next_path=next_path,
+            name=name,
+            fault=fault,
+        )
+
+
+def add_password_change(router: APIRouter, provider: Provider, pages: PortalPages) -> None:
+    """Let a person choose another password, who knows the old one."""
+
+    @router.get("/login/password")
+    def form(request: Request) -> Response:
+        query = request.query_params
+        return draw(request, own_path(query.get("next", "")), query.get("name", "")[:64])
+
+    @router.post("/login/password")
+    def change(request: Request, fields: Form) -> Response:
+        cookies.require_csrf(request, field(fields, "csrf"))
+        next_path, name = own_path(field(fields, "next")), field(fields, "name")
+        new = field(fields, "password")
+        if new != field(fields, "repeat"):
+            return draw(request, next_path, name, "different")
+        try:
+            user = provider.password_change.change(
+                name, field(fields, "old"), new, address=cookies.address_of(request)
+            )
+        except Unauthenticated:
+            return draw(request, next_path, name, "wrong")
+        except Refused as error:
+            return draw(request, next_path, name, "password_refused", str(error))
+        return enter(request, provider, user, levels.PASSWORD, next_path)
+
+    def draw(
+        request: Request,
+        next_path: str,
+        name: str,
+        fault: str | None = None,
+        detail: str | None = None,
+    ) -> Response:
+        return pages.page(
+            "password.html",
+            request,
+            status=HTTPStatus.OK if fault is None else HTTPStatus.UNPROCESSABLE_ENTITY,
+            leaves=True,
+            next_path=next_path,
+            name=name,
+            fault=fault,
+            detail=detail,
+        )
+
+
+def add_certificate_login(router: APIRouter, provider: Provider, pages: PortalPages) -> None:
+    """Ask for a signed challenge."""
+
+    @router.get("/login/certificate")
+    def form(request: Request) -> Response:
+        return draw(request, own_path(request.query_params.get("next", "")))
+
+    @router.post("/login/certificate")
+    def log_in(request: Request, fields: Form) -> Response:
+        cookies.require_csrf(request, field(fields, "csrf"))
+        next_path = own_path(field(fields, "next"))
+        try:
+            proven = provider.certificates.authenticate(
+                field(fields, "nonce"),
+                parse_certificates(field(fields, "certificate")),
+                parse_base64(field(fields, "signature"), what="the signature"),
+                browser=request.cookies.get(cookies.BROWSER, ""),
+                address=cookies.address_of(request),
+            )
+        except (Malformed, Unauthenticated) as error:
+            return draw(request, next_path, str(error), HTTPStatus.UNAUTHORIZED)
+        return enter(request, provider, proven.user, proven.method, next_path)
+
+    def draw(
+        request: Request,
+        next_path: str,
+        fault: str | None = None,
+        status: HTTPStatus = HTTPStatus.OK,
+    ) -> Response:
+        browser = cookies.browser_of(request)
+        nonce = provider.certificates.challenge(browser)
+        return pages.page(
+            "certificate.html",
+            request,
+            status=status,
+            leaves=True,
+            next_path=next_path,
+            fault=fault,
+            nonce=nonce,
+            message=provider.certificates.message(nonce),
+        )
+
+
+def add_passkey_login(router: APIRouter, provider: Provider, pages: PortalPages) -> None:
+    """Ask the browser for a passkey."""
+
+    @router.get("/login/passkey")
+    def form(request: Request) -> Response:
+        return draw(request, own_path(request.query_params.get("next", "")))
+
+    @router.post("/login/passkey")
+    def log_in(request: Request, fields: Form) -> Response:
+        cookies.require_csrf(request, field(fields, "csrf"))
+        next_path = own_path(field(fields, "next"))
+        try:
+            user = provider.passkeys.authenticate(
+                field(fields, "credential"),
+                browser=request.cookies.get(cookies.BROWSER, ""),
+                address=cookies.address_of(request),
+            )
+        except Unauthenticated:
+            return draw(request, next_path, "passkey_wrong", HTTPStatus.UNAUTHORIZED)
+        return enter(request, provider, user, levels.PASSKEY, next_path)
+
+    def draw(
+        request: Request,
+        next_path: str,
+        fault: str | None = None,
+        status: HTTPStatus = HTTPStatus.OK,
+    ) -> Response:
+        return pages.page(
+            "passkey.html",
+            request,
+            status=status,
+            leaves=True,
+            script=True,
+            next_path=next_path,
+            fault=fault,
+            options=provider.passkeys.login_options(cookies.browser_of(request)),
+        )
+
+
+def add_step_up(router: APIRouter, provider: Provider, pages: PortalPages) -> None:
+    """Ask a person who is logged in for what is missing, and for nothing else."""
+
+    @router.get("/login/step-up")
+    def form(request: Request) -> Response:
+        query = request.query_params
+        return draw(request, own_path(query.get("next", "")), query.get("level", ""))
+
+    @router.post("/login/step-up")
+    def second_factor(request: Request, fields: Form) -> Response:
+        cookies.require_csrf(request, field(fields, "csrf"))
+        next_path, level = own_path(field(fields, "next")), field(fields, "level")
+        found = begun(request, provider)
+        if found is None:
+            return go(f"/login?{urlencode({'next': next_path})}")
+        try:
+            method = provider.one_time_passwords.verify(
+                found[1], field(fields, "code"), address=cookies.address_of(request)
+            )
+        except Unauthenticated:
+            return draw(request, next_path, level, "code_wrong", HTTPStatus.UNAUTHORIZED)
+        return enter(request, provider, found[1], method, next_path)
+
+    def draw(
+        request: Request,
+        next_path: str,
+        level: str,
+        fault: str | None = None,
+        status: HTTPStatus = HTTPStatus.OK,
+    ) -> Response:
+        found = begun(request, provider)
+        if found is None:
+            return go(f"/login?{urlencode({'next': next_path})}")
+        session, user = found
+        needed = max(_level(level), level_of(session.least) or Level.PASSWORD)
+        if fault is None and session.level >= needed:
+            return go(next_path)
+        wanted = max(needed, Level.TWO_FACTORS)
+        return pages.page(
+            "step_up.html",
+            request,
+            status=status,
+            leaves=True,
+            next_path=next_path,
+            fault=fault,
+            user=user,
+            wanted=wanted.word,
+            takes_code=wanted <= Level.TWO_FACTORS
+            and provider.one_time_passwords.is_enrolled(user),
+        )
+
+
+def _level(word: str) -> Level:
+    try:
+        return level_of_word(word)
+    except KeyError:
+        return Level.PASSWORD

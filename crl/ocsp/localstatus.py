@@ -10,7 +10,7 @@ from core.errors import Unavailable
 from crl.ocsp.pulse import Pulse
 from crl.ocsp.store import StatusStore
 
-_HEARD_SECONDS: Final = 1.0
+_HEARD_SECONDS: Final = 5.0
 
 
 class LocalStatus:

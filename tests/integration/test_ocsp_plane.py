@@ -21,6 +21,7 @@ from ca.revocation import RevocationService
 from core.db import Database
 from crl.ocsp import lanes
 from crl.ocsp.budget import Budget
+from crl.ocsp.budget import Budget
 from tests.fakes.audit import MemoryAuditLog
 from tests.fakes.clock import FakeClock
 from tests.fakes.keys import MemorySigner
@@ -270,6 +271,15 @@ def test_serials_never_issued_cost_few_signatures_and_starve_nobody(world, clien
     assert [status(bytes.fromhex(one)) for one in answers] == [UNKNOWN] * 3
     # The new certificate, and its answer.
     assert len(world.keystore.signed) == signed + 3 + 2
+
+
+def test_a_nonce_above_the_budget_costs_no_signature(world, plane, client, monkeypatch):
+    known = world.issue("ec-issuing")
+    first = post(client, question(world, known))
+    count = len(world.keystore.signed)
+    monkeypatch.setattr(plane.keeper.responder, "_nonces", Budget(0))
+    assert post(client, question(world, known, extensions=(nonce(b"n" * 16),))) == first
+    assert len(world.keystore.signed) == count
 
 
 # ---- connections --------------------------------------------------------------------------------

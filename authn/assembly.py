@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -13,6 +14,9 @@ from authn.certlogin import CertificateLogin, CertificateVerifier
 from authn.config import AuthnConfig
 from authn.factors import Enrolled, Standards
 from authn.login import PasswordLogin, Throttle
+from authn.logout.channels import LogoutChannels
+from authn.logout.sender import LogoutSender
+from authn.logout.sqlstore import SQLDeliveryQueue, SQLParticipationStore
 from authn.oidc.accesstokens import AccessTokens
 from authn.oidc.authorize import AuthorizationEndpoint
 from authn.oidc.clients import Clients
@@ -20,6 +24,7 @@ from authn.oidc.endpoints import ClientEndpoints
 from authn.oidc.interaction import make_policy
 from authn.oidc.jwt import SigningKeys
 from authn.oidc.logout import LogoutEndpoint
+from authn.oidc.logouttoken import LogoutTokens
 from authn.oidc.sqlstore import SQLClientStore, SQLGrantStore
 from authn.oidc.subjects import SubjectIdentifiers
 from authn.passkeys import Passkeys
@@ -30,11 +35,11 @@ from authn.rolechanges import RoleChanges
 from authn.sessions import Sessions
 from authn.sqlfactors import SQLAttemptStore, SQLFactorStore, SQLPasswordHistory, SQLSealedKeyStore
 from authn.sqlpasskeys import SQLPasskeyStore
+from authn.sqlsessions import SQLSessionStore
 from authn.sqlstore import (
     SQLAddressStore,
     SQLAPITokenStore,
     SQLCertificateLoginStore,
-    SQLSessionStore,
     SQLUserStore,
 )
 from authn.totp import OneTimePasswords
@@ -43,10 +48,11 @@ from core.audit import AuditLog
 from core.clock import Clock
 from core.control import DualControl
 from core.db import Database
+from core.outbound import Outbound, trusting
 from keystore import keyref
 from keystore.backend import Signer
 from keystore.seal import Seal
-from keystore.sealedkey import SealingBackend
+from keystore.storagekey import StorageBackend
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +67,7 @@ class Administration:
     api_tokens: APITokens
     sessions: Sessions
     access_tokens: AccessTokens
+    channels: LogoutChannels
 
     @classmethod
     def assemble(
@@ -76,11 +83,14 @@ class Administration:
         store, grants = SQLUserStore(database), SQLGrantStore(database)
         hasher = PasswordHasher(config.password)
         access = AccessTokens(grants, store, clock=clock)
+        channels = LogoutChannels(
+            SQLParticipationStore(database), issuer=config.issuer, clock=clock
+        )
         sessions = Sessions(
             SQLSessionStore(database),
             store,
             config=config.login,
-            listener=access,
+            listeners=(access, channels),
             standards=Standards(SQLFactorStore(database)),
             transactions=database,
             audit=audit,
@@ -120,11 +130,17 @@ class Administration:
                 audit=audit,
             ),
             clients=Clients(
-                SQLClientStore(database), grants, transactions=database, audit=audit, clock=clock
+                SQLClientStore(database),
+                grants,
+                may_call=bool(config.outbound.allowed_networks),
+                transactions=database,
+                audit=audit,
+                clock=clock,
             ),
             api_tokens=tokens,
             sessions=sessions,
             access_tokens=access,
+            channels=channels,
         )
 
 
@@ -143,6 +159,7 @@ class Provider:
     authorization: AuthorizationEndpoint
     endpoints: ClientEndpoints
     logout: LogoutEndpoint
+    sender: LogoutSender
 
     @classmethod
     def assemble(
@@ -152,14 +169,28 @@ class Provider:
         administration: Administration,
         *,
         signers: Sequence[Signer],
-        keystore: SealingBackend,
+        keystore: StorageBackend,
         verifier: CertificateVerifier,
         audit: AuditLog,
         clock: Clock,
+        trust: ssl.SSLContext | None = None,
     ) -> Self:
-        """Put it together over `database`; `signers` are the OIDC keys, the first signs."""
+        """Put it together over `database`; `signers` are the OIDC keys, the first signs.
+
+        `trust` verifies applications that are called; None: as the system and the settings say.
+        """
         users, clients = SQLUserStore(database), SQLClientStore(database)
         grants, keys = SQLGrantStore(database), SigningKeys(signers)
+        sender = LogoutSender(
+            SQLDeliveryQueue(database),
+            LogoutTokens(clients, keys, issuer=config.issuer, clock=clock),
+            Outbound(config.outbound, trust or trusting(config.outbound, "")),
+            config=config.logout,
+            transactions=database,
+            audit=audit,
+            clock=clock,
+        )
+        administration.channels.on_queued(sender.wake)
         throttle = Throttle(SQLAddressStore(database), config=config.login, clock=clock)
         factors, bindings = SQLFactorStore(database), SQLCertificateLoginStore(database)
         seal = Seal(
@@ -239,11 +270,19 @@ class Provider:
                 access=administration.access_tokens,
                 keys=keys,
                 subjects=SubjectIdentifiers(),
+                channels=administration.channels,
                 transactions=database,
                 audit=audit,
                 clock=clock,
             ),
-            logout=LogoutEndpoint(clients, keys, issuer=config.issuer),
+            logout=LogoutEndpoint(
+                clients,
+                keys,
+                administration.sessions,
+                administration.channels,
+                issuer=config.issuer,
+            ),
+            sender=sender,
         )
 
 

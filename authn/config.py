@@ -8,6 +8,9 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from authn.logout.config import LogoutConfig
+from core.outbound import OutboundConfig
+
 
 class PasswordConfig(BaseModel):
     """How passwords are hashed (RFC 9106, 4, the second option), and which ones are taken."""
@@ -82,6 +85,8 @@ class AuthnConfig(BaseModel):
     password: PasswordConfig = PasswordConfig()
     login: LoginConfig = LoginConfig()
     oidc: OIDCConfig = OIDCConfig()
+    logout: LogoutConfig = LogoutConfig()
+    outbound: OutboundConfig = OutboundConfig()
     secrets_key: str = "software:object=authn-secrets"
     """The SM2 key that opens the key of sealed secrets (one-time passwords, identity numbers). Made
     with the first of them; lost, everybody enrols again."""

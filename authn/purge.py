@@ -1,4 +1,7 @@
-"""Removing what has expired, in small batches, so that no table grows for ever."""
+"""Removing what has expired, in small batches, so that no table grows for ever.
+
+Sessions are not here: applications hear of their end (`authn.sessions.Sessions.end_timed_out`).
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,6 @@ _KEPT_AFTER_EXPIRY: Final = timedelta(hours=1)
 _EXPIRING: Final[tuple[tuple[Column[Any], timedelta], ...]] = (
     (tables.setup_links.c.expires_at, _KEPT_AFTER_EXPIRY),
     (tables.login_addresses.c.free_at, _KEPT_AFTER_EXPIRY),
-    (tables.sessions.c.expires_at, _KEPT_AFTER_EXPIRY),
     (tables.api_tokens.c.expires_at, _KEPT_AFTER_EXPIRY),
     # Anybody can ask for challenges, so they go at once.
     (tables.login_challenges.c.expires_at, timedelta()),

@@ -27,6 +27,7 @@ from authn.schemas import (
     NewUser,
     Proposed,
     SecretRotation,
+    SessionsEnded,
     SetupLink,
     UserView,
     Whoami,
@@ -128,6 +129,11 @@ def make_user_api(users: Users, roles: RoleChanges, *, issuer: str) -> APIRouter
     def list_users(_asking: Watcher) -> list[UserView]:
         """List users."""
         return [UserView.of(user) for user in users.list_users()]
+
+    @router.post("/users/{user_id}/end-sessions")
+    def end_sessions(user_id: str, asking: System) -> SessionsEnded:
+        """End every session of a user; the applications they entered are told."""
+        return SessionsEnded(sessions=users.end_sessions(users.get(user_id), actor=asking.name))
 
     @router.post("/users/{user_id}/setup-link", status_code=HTTPStatus.CREATED)
     def setup_link(user_id: str, asking: System, response: Response) -> SetupLink:

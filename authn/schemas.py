@@ -136,6 +136,12 @@ class UserView(BaseModel):
         )
 
 
+class SessionsEnded(BaseModel):
+    """How many sessions were ended."""
+
+    sessions: int
+
+
 class SetupLink(BaseModel):
     """Where the person chooses a password; shown this once, good for one use."""
 

@@ -61,7 +61,7 @@ sessions = Table(
     Column("sid", _UUID, nullable=False, unique=True),
     Column("user_id", _UUID, ForeignKey("users.id"), nullable=False, index=True),
     Column("auth_time", UTCDateTime, nullable=False),
-    Column("seen_at", UTCDateTime, nullable=False),
+    Column("seen_at", UTCDateTime, nullable=False, index=True),
     Column("expires_at", UTCDateTime, nullable=False, index=True),
     Column("amr", String(64), nullable=False),
     Column("acr", String(64), nullable=False),

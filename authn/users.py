@@ -124,9 +124,9 @@ class Users:
             action = "user.disabled" if disabled else "user.enabled"
             self._audit.record(action, actor=actor, detail={"user": user.name})
 
-    def end_sessions(self, user: User, *, reason: str) -> None:
-        """End every session of a user, and what the sessions gave."""
-        self._sessions.end_all(user, reason=reason)
+    def end_sessions(self, user: User, *, actor: str, reason: str = "administrator") -> int:
+        """End every session of a user, and what the sessions gave. Returns how many."""
+        return self._sessions.end_all(user, reason=reason, actor=actor)
 
     def get(self, user_id: str) -> User:
         """Raises `NotFound`."""

@@ -48,6 +48,7 @@ _OF_REQUESTS = select(certificates).where(
     _C.request_id.in_(bindparam("request_ids", expanding=True))
 )
 _E = revocation_events.c
+_POSITIONS = select(revocation_positions.c.issuer, revocation_positions.c.position)
 _STATUS = select(
     _C.state,
     _C.not_after,
@@ -63,7 +64,7 @@ _STATUS = select(
 
 
 class SQLCertificateStore(SQLIssuerStore, SQLInventory):
-    """`CertificateStore`, `StatusSource` and `IssuerStore` on one database."""
+    """`CertificateStore`, `StatusSource`, `RevocationLog` and `IssuerStore` on one database."""
 
     # ---- certificates ---------------------------------------------------------------------------
 
@@ -211,6 +212,22 @@ class SQLCertificateStore(SQLIssuerStore, SQLInventory):
         )
         with self._database.reading() as connection:
             return connection.execute(statement).scalar() or 0
+
+    def revocation_positions(self) -> Mapping[str, int]:
+        with self._database.reading() as connection:
+            return {row.issuer: int(row.position) for row in connection.execute(_POSITIONS)}
+
+    def list_changes(self, issuer: str, *, after: int, limit: int) -> Sequence[tuple[int, int]]:
+        columns = revocation_events.c
+        statement = (
+            select(columns.position, columns.serial)
+            .where(columns.issuer == issuer, columns.position > after)
+            .order_by(columns.position)
+            .limit(limit)
+        )
+        with self._database.reading() as connection:
+            rows = connection.execute(statement).all()
+        return [(int(row.position), from_hex(row.serial)) for row in rows]
 
 
 def _row(prepared: Prepared, now: datetime) -> dict[str, Any]:

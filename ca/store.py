@@ -256,6 +256,21 @@ class StatusSource(StatusReader, Protocol):
         ...
 
 
+class RevocationLog(Protocol):
+    """The append-only log of revoke, hold and release, for who follows the changes of an issuer."""
+
+    def revocation_positions(self) -> Mapping[str, int]:
+        """Return `StatusSource.revocation_position` of every issuer that has one, in one query."""
+        ...
+
+    def list_changes(self, issuer: str, *, after: int, limit: int) -> Sequence[tuple[int, int]]:
+        """Return (position, serial) of at most `limit` changes after this position, in order.
+
+        Whoever has seen a position has seen every one before it.
+        """
+        ...
+
+
 class StatusEntry(NamedTuple):
     """One entry of the status log: what holds for a certificate from this position on."""
 

@@ -91,9 +91,10 @@ def _add_api(app: FastAPI, service: Service, checks: Checks) -> None:
         ca.routes_registration.make_registration_router(
             ground.registration.organisations,
             service.subjects,
-            ground.registration.rights,
-            service.reviews,
-            service.statistics,
+            rights=ground.registration.rights,
+            changes=ground.registration.changes,
+            reviews=service.reviews,
+            statistics=service.statistics,
             clock=ground.clock,
         )
     )

@@ -47,9 +47,11 @@ from yinxin.operations import Operations
 from yinxin.organisations import Registration, open_reviews
 from yinxin.profiles import Profiles
 from yinxin.publication import assemble_publication
+from yinxin.revoked_sessions import RevokedSessions
 from yinxin.settings import Settings
 from yinxin.state import State
 from yinxin.subjects import open_subjects
+from yinxin.tls_trust import trust_applications
 
 
 class _Common(TypedDict):
@@ -103,6 +105,7 @@ class Service:
     crls: CRLSchedule
     notices: NoticeService
     publication: Publication | None
+    revoked_sessions: RevokedSessions
     provider: Provider
 
     @property
@@ -175,7 +178,12 @@ def open_ground(settings: Settings, state: State, *, clock: Clock | None = None)
         settings.authn, database, control=control, audit=audit, clock=clock
     )
     registration = Registration.assemble(
-        settings.ca, database, administration.users, audit=audit, clock=clock
+        settings.ca,
+        database,
+        administration.users,
+        control=control,
+        audit=audit,
+        clock=clock,
     )
     return Ground(settings, state, clock, database, audit, control, administration, registration)
 
@@ -227,7 +235,14 @@ def open_service(ground: Ground) -> Service:
     crls = CRLSchedule(
         issuers, source=authority.store, store=crl_store, config=settings.revocation.crl, **common
     )
-    revocation = RevocationService(store=authority.store, **common)
+    revoked_sessions = RevokedSessions(
+        ground.administration.sessions, issuers, statuses, revocation_log=authority.store
+    )
+    revocation = RevocationService(
+        store=authority.store,
+        listeners=(revoked_sessions.after_change,),
+        **common,
+    )
     return Service(
         ground=ground,
         keystore=keystore,
@@ -297,6 +312,7 @@ def open_service(ground: Ground) -> Service:
             profiles=authority.profiles,
             clock=ground.clock,
         ),
+        revoked_sessions=revoked_sessions,
         provider=Provider.assemble(
             settings.authn,
             database,
@@ -306,5 +322,6 @@ def open_service(ground: Ground) -> Service:
             verifier=OurCertificates(issuers, statuses, clock=ground.clock),
             audit=ground.audit,
             clock=ground.clock,
+            trust=trust_applications(settings.authn.outbound, issuers),
         ),
     )

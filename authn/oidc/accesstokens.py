@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from authn import opaque
@@ -42,9 +43,9 @@ class AccessTokens:
             return None
         return user if scopes.ADMIN in token.grant.scopes else None
 
-    def session_ended(self, sid: str) -> None:
-        """Forget what the session gave (`authn.sessions.SessionEnded`)."""
-        self._grants.remove_sessions([sid])
+    def sessions_ended(self, sids: Sequence[str]) -> None:
+        """Forget what the sessions gave (`authn.sessions.SessionListener`)."""
+        self._grants.remove_sessions(sids)
 
 
 class UserinfoEndpoint:

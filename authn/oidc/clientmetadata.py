@@ -81,6 +81,12 @@ class ClientMetadata(BaseModel):
     dpop_bound_access_tokens: bool = False
     tls_client_certificate_bound_access_tokens: bool = False
 
+    # How it hears that a session ended (docs/logout.md). `sid` is always there, wanted or not.
+    backchannel_logout_uri: URI | None = None
+    backchannel_logout_session_required: bool = False
+    frontchannel_logout_uri: URI | None = None
+    frontchannel_logout_session_required: bool = False
+
     # A resource server: what it is called in `resource` (RFC 8707), and what it wants to read.
     resource: URI | None = None
     resource_scopes: tuple[str, ...] = Field(default=(), max_length=50)

@@ -12,6 +12,7 @@ from typing import Final
 from authn import opaque
 from authn.oidc import scopes
 from authn.oidc.clientmetadata import ClientMetadata, GrantType, SubjectType
+from authn.oidc.logouturis import check_logout
 from authn.oidc.redirects import check_redirect_uri
 from authn.oidc.store import AuthMethod, Client, ClientStore, GrantStore, IDTokenAlgorithm
 from core.audit import AuditLog, Detail
@@ -36,12 +37,14 @@ class Clients:
         store: ClientStore,
         grants: GrantStore,
         *,
+        may_call: bool,
         transactions: Transactions,
         audit: AuditLog,
         clock: Clock,
     ) -> None:
         self._store = store
         self._grants = grants
+        self._may_call = may_call
         self._transactions = transactions
         self._audit = audit
         self._clock = clock
@@ -65,6 +68,7 @@ class Clients:
         """
         chosen = client_id or str(uuid.uuid4())
         _check_names(chosen, name)
+        check_logout(metadata, redirect_uris, may_call=self._may_call)
         drawn = None if auth_method is AuthMethod.NONE else opaque.draw()
         client = Client(
             id=chosen,

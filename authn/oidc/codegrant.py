@@ -49,6 +49,7 @@ class CodeGrant:
             if used:
                 parts.grants.add_token(made.row)
                 refresh_token = parts.add_refresh_token(code.grant, request)
+                parts.take_part(code.grant, client)
                 parts.record_issued(code.grant, user)
         if not used:
             self._revoke(code)

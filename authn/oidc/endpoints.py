@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from authn.config import AuthnConfig
+from authn.logout.channels import LogoutChannels
 from authn.oidc.accesstokens import AccessTokens, UserinfoEndpoint
 from authn.oidc.clientauth import ClientAuthentication
 from authn.oidc.clientgrant import ClientCredentialsGrant
@@ -44,6 +45,7 @@ class ClientEndpoints:
         access: AccessTokens,
         keys: SigningKeys,
         subjects: SubjectIdentifiers,
+        channels: LogoutChannels,
         transactions: Transactions,
         audit: AuditLog,
         clock: Clock,
@@ -54,6 +56,8 @@ class ClientEndpoints:
             clients=clients,
             grants=grants,
             users=users,
+            subjects=subjects,
+            channels=channels,
             maker=TokenMaker(keys, subjects, config=config),
             config=config,
             transactions=transactions,

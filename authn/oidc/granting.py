@@ -8,12 +8,15 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from authn.config import AuthnConfig
+from authn.logout.channels import LogoutChannels
+from authn.logout.store import Channel, Participation
 from authn.oidc import refresh, scopes
 from authn.oidc.clientmetadata import GrantType
 from authn.oidc.errors import InvalidGrant
 from authn.oidc.grant import Grant
 from authn.oidc.issuing import MadeToken, TokenMaker
 from authn.oidc.store import Client, ClientStore, GrantStore
+from authn.oidc.subjects import SubjectIdentifiers
 from authn.oidc.tokenrequest import TokenRequest, TokenResponse, target
 from authn.store import User, UserStore
 from core.audit import AuditLog
@@ -28,6 +31,8 @@ class Granting:
     grants: GrantStore
     users: UserStore
     maker: TokenMaker
+    subjects: SubjectIdentifiers
+    channels: LogoutChannels
     config: AuthnConfig
     transactions: Transactions
     audit: AuditLog
@@ -59,6 +64,23 @@ class Granting:
         token, row = refresh.begin(grant, bound, now=request.now, expires_at=ends)
         self.grants.add_refresh_token(row)
         return token
+
+    def take_part(self, grant: Grant, client: Client) -> None:
+        """Let the client hear of the end of the session that the grant came from."""
+        subject = self.subjects.of_grant(grant, client)
+        if grant.sid is None or subject is None:
+            return
+        self.channels.take_part(
+            Participation(
+                sid=grant.sid,
+                client_id=client.id,
+                ticket="",
+                channel=Channel.OIDC,
+                subject=subject,
+                backchannel_uri=client.metadata.backchannel_logout_uri,
+                frontchannel_uri=client.metadata.frontchannel_logout_uri,
+            )
+        )
 
     def _refresh_until(self, grant: Grant, request: TokenRequest) -> datetime:
         longest = request.now + timedelta(days=self.config.oidc.refresh_token_days)

@@ -122,8 +122,11 @@ def make_logout_router(logout: LogoutEndpoint, sessions: Sessions, pages: Pages)
         return finish(request, logout.plan(asked, None).redirect)
 
     def finish(request: Request, redirect: str | None) -> Response:
-        sessions.end(request.cookies.get(cookies.SESSION, ""))
-        response = pages.logged_out(request) if redirect is None else _see_other(redirect)
+        frames = logout.end(request.cookies.get(cookies.SESSION))
+        if redirect is None or frames:
+            response = pages.logged_out(request, frames=frames, then=redirect)
+        else:
+            response = _see_other(redirect)
         cookies.clear_cookie(response, cookies.SESSION)
         return response
 

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import pytest
 
+from authn.levels import SessionCertificate
 from authn.oidc.clientmetadata import ClientMetadata, GrantType
 from authn.oidc.grant import Confirmation, Grant
 from authn.oidc.sqlstore import SQLClientStore, SQLGrantStore
@@ -21,11 +22,11 @@ from authn.oidc.store import (
     RefreshToken,
 )
 from authn.purge import purge_all_expired, purge_expired
+from authn.sqlsessions import SQLSessionStore
 from authn.sqlstore import (
     SQLAddressStore,
     SQLAPITokenStore,
     SQLCertificateLoginStore,
-    SQLSessionStore,
     SQLUserStore,
 )
 from authn.store import APIToken, Binding, Challenge, Session, User
@@ -195,20 +196,56 @@ def test_sessions_are_found_touched_and_removed_once(database, clock, user):
     touched = store.find(session.digest)
     assert touched is not None
     assert touched.seen_at == later
-    assert store.remove(session.digest)
-    assert not store.remove(session.digest)
+    assert [one.user for one in store.remove([session.sid])] == [user.name]
+    assert not store.remove([session.sid])
 
 
-def test_all_sessions_of_a_user_go_together(database, clock, user):
+def test_the_sessions_of_a_user_are_listed(database, clock, user):
     users, store = SQLUserStore(database), SQLSessionStore(database)
     other = new_user(clock, "li.na")
     users.add(other)
     mine = [new_session(user, clock, bytes([i]) * 32) for i in range(3)]
     for session in [*mine, new_session(other, clock)]:
         store.add(session)
-    assert set(store.remove_of_user(user.id)) == {session.sid for session in mine}
-    assert store.find(mine[0].digest) is None
-    assert store.find(b"s" * 32) is not None
+    assert set(store.list_of_user(user.id)) == {session.sid for session in mine}
+
+
+def test_a_session_is_ended_by_one_of_eight(database, clock, user):
+    store, session = SQLSessionStore(database), new_session(user, clock)
+    store.add(session)
+    assert sum(at_once(8, lambda: len(store.remove([session.sid])))) == 1
+
+
+def test_sessions_time_out_by_their_end_and_by_their_last_use(database, clock, user):
+    store = SQLSessionStore(database)
+    idle, used = (new_session(user, clock, bytes([i]) * 32) for i in range(2))
+    for session in (idle, used):
+        store.add(session)
+    clock.advance(minutes=31)
+    store.touch(used.digest, clock.now())
+    since = clock.now() - timedelta(minutes=30)
+    assert list(store.list_timed_out(clock.now(), since, limit=9)) == [idle.sid]
+    clock.advance(hours=12)
+    store.touch(used.digest, clock.now())
+    since = clock.now() - timedelta(minutes=30)
+    assert set(store.list_timed_out(clock.now(), since, limit=9)) == {idle.sid, used.sid}
+    assert len(store.list_timed_out(clock.now(), since, limit=1)) == 1
+
+
+def test_sessions_are_found_by_the_certificate_they_stand_on(database, clock, user):
+    store = SQLSessionStore(database)
+    first, second, plain = (new_session(user, clock, bytes([i]) * 32) for i in range(3))
+    for session in (first, second, plain):
+        store.add(session)
+    store.add_certificate(first.sid, SessionCertificate("sm2-issuing", "a1"))
+    store.add_certificate(second.sid, SessionCertificate("sm2-issuing", "b2"))
+    assert store.list_by_certificates("sm2-issuing", ["a1", "c3"], limit=9) == [first.sid]
+    assert store.list_by_certificates("rsa-issuing", ["a1"], limit=9) == []
+    every = store.list_by_certificates("sm2-issuing", None, limit=9)
+    assert set(every) == {first.sid, second.sid}
+    assert len(store.list_certificates()) == 2
+    store.remove([first.sid])
+    assert store.list_certificates() == [SessionCertificate("sm2-issuing", "b2")]
 
 
 def test_an_api_token_is_removed_by_its_own_user_only(database, clock, user):
@@ -338,18 +375,14 @@ def test_what_a_session_or_a_client_had_goes_with_it(database, clock, what):
 
 
 def test_what_has_expired_is_removed_in_batches(database, clock, user):
-    grants, sessions = SQLGrantStore(database), SQLSessionStore(database)
+    grants = SQLGrantStore(database)
     for number in range(5):
         grants.add_code(new_code(clock, bytes([number]) * 32))
-    sessions.add(new_session(user, clock))
     clock.advance(hours=2)
     grants.add_code(new_code(clock))
     removed = [purge_expired(database, now=clock.now(), batch=3) for _ in range(3)]
     assert removed == [3, 2, 0]
     assert grants.find_code(b"c" * 32) is not None
-    assert sessions.find(b"s" * 32) is not None
-    clock.advance(hours=24)
-    assert purge_expired(database, now=clock.now()) == 2
 
 
 def test_challenges_that_strangers_asked_for_all_go_when_they_expire(database, clock):

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import re
 import secrets
+import ssl
 from dataclasses import dataclass
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -39,6 +40,7 @@ CALLBACK = "https://oa.example.cn/callback"
 PASSWORD = "correct horse battery"
 CONFIG = AuthnConfig(
     issuer=ISSUER,
+    outbound={"allowed_networks": ["127.0.0.0/8"]},
     secrets_key="memory:object=secrets",
     password={"memory_kibibytes": 19456, "iterations": 2, "lanes": 1},
 )
@@ -100,6 +102,7 @@ def build(
     audit: MemoryAuditLog,
     clock: FakeClock,
     rules: ControlConfig | None = None,
+    trust: ssl.SSLContext | None = None,
 ) -> House:
     verifier = FakeVerifier()
     control = make_control(database, audit=audit, clock=clock, rules=rules)
@@ -115,6 +118,7 @@ def build(
         verifier=verifier,
         audit=audit,
         clock=clock,
+        trust=trust,
     )
     pages = PortalPages()
     app = FastAPI()

@@ -21,7 +21,6 @@ from ca.revocation import RevocationService
 from core.db import Database
 from crl.ocsp import lanes
 from crl.ocsp.budget import Budget
-from crl.ocsp.budget import Budget
 from tests.fakes.audit import MemoryAuditLog
 from tests.fakes.clock import FakeClock
 from tests.fakes.keys import MemorySigner

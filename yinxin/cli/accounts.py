@@ -15,6 +15,7 @@ import click
 
 from authn.answers import parse_certificates
 from authn.breached import breached_lines
+from authn.oidc.clientmetadata import ClientMetadata
 from authn.oidc.store import AuthMethod, IDTokenAlgorithm
 from authn.store import User
 from core.control_store import Proposal, ProposalState
@@ -112,6 +113,18 @@ def user_list(invocation: Invocation) -> None:
 def user_disable(invocation: Invocation, name: str) -> None:
     """Lock a user out; sessions and tokens end."""
     _set_disabled(invocation, name, disabled=True)
+
+
+@user.command("end-sessions")
+@click.argument("name")
+@local
+def user_end_sessions(invocation: Invocation, name: str) -> None:
+    """End every session of a user; the applications they entered are told."""
+    with invocation.ground() as ground:
+        administration = ground.administration
+        found = _known(name, administration.users.find_by_name(name))
+        ended = administration.users.end_sessions(found, actor=actor())
+    click.echo(f"{ended} sessions ended")
 
 
 @user.command("enable")
@@ -228,6 +241,8 @@ def client() -> None:
     help="Exactly as the application sends it; may be given again.",
 )
 @click.option("--post-logout-redirect-uri", "logout_uris", multiple=True)
+@click.option("--backchannel-logout-uri", help="Posted to when a session ends.")
+@click.option("--frontchannel-logout-uri", help="Loaded by a browser that logs out.")
 @click.option("--id", "client_id", help="Default: a random UUID.")
 @click.option(
     "--auth-method",
@@ -253,6 +268,8 @@ def client_register(
     *,
     redirect_uris: Sequence[str],
     logout_uris: Sequence[str],
+    backchannel_logout_uri: str | None,
+    frontchannel_logout_uri: str | None,
     client_id: str | None,
     auth_method: str,
     scopes: Sequence[str],
@@ -266,6 +283,10 @@ def client_register(
             client_id=client_id,
             redirect_uris=redirect_uris,
             post_logout_redirect_uris=logout_uris,
+            metadata=ClientMetadata(
+                backchannel_logout_uri=backchannel_logout_uri,
+                frontchannel_logout_uri=frontchannel_logout_uri,
+            ),
             auth_method=AuthMethod(auth_method),
             allowed_scopes=scopes,
             id_token_algorithm=IDTokenAlgorithm(id_token_algorithm),

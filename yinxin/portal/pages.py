@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
@@ -44,11 +45,13 @@ class PortalPages:
         status: HTTPStatus = HTTPStatus.OK,
         leaves: bool = False,
         script: bool = False,
+        frames: Sequence[str] = (),
         **values: Any,
     ) -> Response:
         """Draw a template. `leaves`: a form of it may end at another site.
 
-        `script`: it runs a script of ours, for a passkey; inline scripts never run.
+        `script`: it runs a script of ours, for a passkey; inline scripts never run. `frames`: the
+        addresses that it loads in frames.
         """
         asked = request.query_params.get("lang")
         known = request.cookies.get(LANGUAGE)
@@ -60,9 +63,13 @@ class PortalPages:
             language=language,
             other_language="en" if language == "zh" else "zh",
             csrf=cookies.csrf_token(browser),
+            frames=frames,
             **values,
         )
-        response = HTMLResponse(text, status_code=status, headers=_headers(leaves, script))
+        policy = _POLICY + (_SCRIPT if script else "") + ("" if leaves else _FORMS_STAY)
+        response = HTMLResponse(
+            text, status_code=status, headers=_headers(policy + _framing(frames))
+        )
         if request.cookies.get(cookies.BROWSER) != browser:
             cookies.set_cookie(response, cookies.BROWSER, browser)
         if asked in LANGUAGES:
@@ -88,12 +95,18 @@ class PortalPages:
     def confirm_logout(self, request: Request, hidden: Mapping[str, str]) -> Response:
         return self.page("logout.html", request, hidden=hidden, leaves=True)
 
-    def logged_out(self, request: Request) -> Response:
-        return self.message(request, "logged_out")
+    def logged_out(
+        self, request: Request, *, frames: Sequence[str] = (), then: str | None = None
+    ) -> Response:
+        return self.page("logged_out.html", request, frames=frames, then=then)
 
 
-def _headers(leaves: bool, script: bool) -> dict[str, str]:
-    policy = _POLICY + (_SCRIPT if script else "") + ("" if leaves else _FORMS_STAY)
+def _framing(frames: Sequence[str]) -> str:
+    origins = dict.fromkeys(f"{urlsplit(one).scheme}://{urlsplit(one).netloc}" for one in frames)
+    return f"; frame-src {' '.join(origins)}" if origins else ""
+
+
+def _headers(policy: str) -> dict[str, str]:
     return {
         "Content-Security-Policy": policy,
         "X-Frame-Options": "DENY",

@@ -122,8 +122,8 @@ def _add_home(router: APIRouter, provider: Provider, pages: PortalPages) -> None
     @router.post("/logout")
     def log_out(request: Request, fields: Form) -> Response:
         cookies.require_csrf(request, field(fields, "csrf"))
-        administration.sessions.end(request.cookies.get(cookies.SESSION, ""))
-        response = pages.logged_out(request)
+        frames = provider.logout.end(request.cookies.get(cookies.SESSION))
+        response = pages.logged_out(request, frames=frames)
         cookies.clear_cookie(response, cookies.SESSION)
         return response
 

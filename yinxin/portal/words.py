@@ -146,6 +146,7 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "token_revoke": ("作废", "Revoke"),
     "token_expires": ("到期", "Expires"),
     "logged_out": ("您已退出登录。", "You are signed out."),
+    "go_on": ("返回应用", "Back to the application"),
     "logout_ask": ("确定要退出登录吗？", "Do you want to sign out?"),
     "error": ("无法继续", "This did not work"),
     "back_to_login": ("返回登录页", "Back to sign-in"),

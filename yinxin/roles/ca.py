@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 
 from core.jobs import JobRunner
 from core.observe import configure_logging
@@ -64,8 +64,10 @@ def serve_authority(settings: Settings, state: State) -> None:
             ground.database,
             organization=settings.first_start.organization,
         )
-        keeper = open_keeper(service)
-        stack.callback(keeper.close)
+        keeper = stack.enter_context(closing(open_keeper(service)))
+        for thread in (service.revoked_sessions, service.provider.sender):
+            thread.start()
+            stack.callback(thread.stop)
 
         jobs = JobRunner(
             ground.database, periodic_jobs(service), local_jobs(service, tls), clock=ground.clock

@@ -139,6 +139,8 @@ def serve_desk(settings: Settings, state: State) -> None:
         )
         stack.callback(rounds.stop)
         stack.callback(service.exporter.close)
+        service.provider.sender.start()
+        stack.callback(service.provider.sender.stop)
         exports = export_runner(ground.database, service.exporter, clock=ground.clock)
         stack.callback(exports.stop)
         listeners = [server.Listener(sockets[0], make_operators_app(service), tls=contexts[0])]
@@ -168,7 +170,9 @@ def make_operators_app(service: DeskService) -> Any:
     )
     registration = service.ground.registration
     app.include_router(
-        make_desk_router(service.desk, registration.organisations, registration.rights)
+        make_desk_router(
+            service.desk, registration.organisations, registration.rights, registration.changes
+        )
     )
     add_administration(app, service.ground, service.provider, service.audit_key)
     add_provider(app, service.ground, service.provider)

@@ -7,6 +7,7 @@
 //	cfca-request CN CSR KEY TEMP   makes a double request, and writes the two keys as PKCS#8
 //
 //	ocsp ISSUER SUBJECT URL        asks for the status (ocsp.go), and prints good or revoked
+//	ocsp-answers FILE...           holds recorded answers against a log (ocsplog.go)
 //
 // Printed is else the SubjectPublicKeyInfo of the key inside, in hex. Exit 1: no.
 package main
@@ -37,8 +38,11 @@ func answer(word string, files []string) error {
 	if word == "cfca-request" {
 		return request(files[0], files[1], files[2], files[3])
 	}
-	if word == "ocsp" {
+	switch word {
+	case "ocsp":
 		return askOCSP(files[0], files[1], files[2])
+	case "ocsp-answers":
+		return checkAnswers(files)
 	}
 	key, err := privateKey(files[0])
 	if err != nil {

@@ -19,18 +19,28 @@ import keystore.escrow.routes
 import yinxin.health.routes
 from ca.registrars import Registrar
 from core.http import client_certificate
+from crl.ocsp.keeper import Keeper
 from crl.ocsp.plane import OCSPPlane
 from yinxin.app_parts import add_administration, add_provider, limited, new_app, surround
+from yinxin.console.routes import add_console
+from yinxin.console.statusnow import ask_responder
 from yinxin.health_routes import Checks, make_health_router
+from yinxin.portal.pages import PortalPages
+from yinxin.portal.routes_tls import make_tls_router
 from yinxin.registrars import RegistrarDesk
 from yinxin.wiring import Service
 
 
-def make_control_app(service: Service, checks: Checks) -> Any:
+def make_control_app(service: Service, keeper: Keeper, checks: Checks) -> Any:
     """API, OpenID provider and pages, for the https listener."""
     app = new_app("Yinxin")
     _add_api(app, service, checks)
     add_provider(app, service.ground, service.provider)
+    add_console(
+        app,
+        clock=service.ground.clock,
+        status_now=ask_responder(keeper.responder, service.issuers),
+    )
     return surround(app, service.ground, service.provider)
 
 
@@ -42,6 +52,8 @@ def make_machine_app(service: Service, registrars: RegistrarDesk, checks: Checks
 
     app = new_app("Yinxin for machines")
     _add_api(app, service, checks)
+    # Here TLS asks for certificates, so people prove theirs here, too.
+    app.include_router(make_tls_router(service.provider, PortalPages()))
     app.include_router(
         ca.routes_exchange.make_counter_router(
             registrars.counter, require_registrar=require_registrar

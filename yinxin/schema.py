@@ -13,7 +13,9 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.exc import ProgrammingError
 
 import authn.logout.tables
+import authn.oidc.tables
 import authn.tables
+import authn.tables_factors
 import authn.tables_sessions
 import ca.tables
 import ca.tables_bulk
@@ -52,6 +54,8 @@ DECLARED_IN = (
     crl.tables,
     crl.tables_publication,
     authn.tables,
+    authn.tables_factors,
+    authn.oidc.tables,
     authn.tables_sessions,
     authn.logout.tables,
 )

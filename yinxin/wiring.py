@@ -319,7 +319,9 @@ def open_service(ground: Ground) -> Service:
             ground.administration,
             signers=ensure_signing_keys(keystore),
             keystore=keystore,
-            verifier=OurCertificates(issuers, statuses, clock=ground.clock),
+            verifier=OurCertificates(
+                issuers, statuses, authority.store, authority.profiles, clock=ground.clock
+            ),
             audit=ground.audit,
             clock=ground.clock,
             trust=trust_applications(settings.authn.outbound, issuers),

@@ -240,8 +240,8 @@ def test_what_is_over_the_budget_is_refused_at_once_and_the_rest_is_served(
     assert status(post(client, question(world, fresh))) is GOOD
 
 
-def test_serials_never_issued_cost_few_signatures_and_starve_nobody(world, client):
-    world.responder._unknowns = Budget(3, elapsed=lambda: 0.0)
+def test_serials_never_issued_cost_few_signatures_and_starve_nobody(world, plane, client):
+    plane.keeper.responder._unknowns = Budget(3, elapsed=lambda: 0.0)
     known = world.issue("ec-issuing")
     first = post(client, question(world, known))
     signed = len(world.keystore.signed)

@@ -127,7 +127,7 @@ def _listeners(
     plane = keeper.plane()
     machines = app.make_machine_app(service, registrars, checks)
     return (
-        server.Listener(sockets[0], app.make_control_app(service, checks), tls=contexts[0]),
+        server.Listener(sockets[0], app.make_control_app(service, keeper, checks), tls=contexts[0]),
         server.Listener(sockets[1], machines, tls=contexts[1]),
         server.Listener(
             sockets[2],

@@ -166,7 +166,7 @@ def test_a_refresh_token_ends_with_the_session_unless_it_is_for_offline_access(h
     bound = tokens_of(signed_in, client.id, scope="openid")["refresh_token"]
     offline = tokens_of(signed_in, client.id, scope="openid offline_access")
     user = house.provider.administration.users.find_by_name("zhang.wei")
-    house.provider.administration.users.end_sessions(user, reason="test")
+    house.provider.administration.users.end_sessions(user, reason="test", actor="t")
     assert refresh(signed_in, client.id, bound).status_code == 400
     assert userinfo(signed_in, offline["access_token"]) == 401
     house.clock.advance(hours=24)

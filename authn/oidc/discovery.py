@@ -27,7 +27,7 @@ def metadata(
     tls = {AuthMethod.TLS, AuthMethod.SELF_SIGNED_TLS} if mutual_tls is None else set()
     methods = [str(method) for method in AuthMethod if method not in tls]
     keyed = [method for method in methods if method != AuthMethod.NONE]
-    signed = list(clientjws.ALL)
+    signed = list(clientjws.GM if of.gm else clientjws.ALL)
     document: dict[str, Any] = {
         "issuer": of.identifier,
         "authorization_endpoint": f"{origin}/oidc/authorize",

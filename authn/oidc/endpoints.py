@@ -85,7 +85,7 @@ class Endpoints:
         subjects = SubjectIdentifiers(purpose_keys)
         authentication = ClientAuthentication(
             stores.clients,
-            ClientAssertions(client_keys, replays, issuer=issuer, clock=clock),
+            ClientAssertions(client_keys, replays, issuer=issuers.name_of, clock=clock),
             CertificateAuthentication(verifier, client_keys),
             clock=clock,
         )
@@ -96,7 +96,7 @@ class Endpoints:
             Sources(
                 stores.clients,
                 PushedRequests(stores.pushed, clock=clock),
-                RequestObjects(client_keys, issuer=issuer, clock=clock),
+                RequestObjects(client_keys, issuer=issuers.name_of, clock=clock),
             ),
             stores.grants,
             issuers,

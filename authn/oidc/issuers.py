@@ -6,6 +6,7 @@ client that does not know SM2 never meets an SM2 key (docs/gm-tokens.md).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from authn.config import AuthnConfig, GMConfig
@@ -13,6 +14,9 @@ from authn.oidc.jwt import Claims, SigningKeys
 from authn.oidc.keyring import KeyRing
 from authn.oidc.store import Client, IDTokenAlgorithm
 from core.errors import Malformed, Misconfigured
+
+IssuerOf = Callable[[Client], str]
+"""`Issuers.name_of`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,10 @@ class Issuers:
         if self.gm is None:
             raise Misconfigured("the client needs the issuer /gm, which is off (authn.gm.enabled)")
         return self.gm
+
+    def name_of(self, client: Client) -> str:
+        """Return the issuer identifier of a client: what it must name as `aud`."""
+        return self.of(client).identifier
 
     def read_hint(self, token: str) -> Claims:
         """Return the claims of an ID token of either. Raises `Malformed`; see `SigningKeys`."""

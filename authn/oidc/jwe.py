@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from authn.oidc.clientmetadata import ClientMetadata
+from authn.oidc.sm2jwk import CURVE, spki_of_jwk
 from authn.oidc.store import IDTokenAlgorithm
 from core.errors import Malformed
 from keystore import sm2, sm2_forms, sm4
@@ -32,7 +33,7 @@ def encryption_key(jwks: Mapping[str, Any] | None) -> tuple[str | None, bytes] |
     """
     keys = (jwks or {}).get("keys", [])
     for key in keys if isinstance(keys, list) else []:
-        if not isinstance(key, dict) or key.get("crv") != "SM2-P-256":
+        if not isinstance(key, dict) or key.get("crv") != CURVE:
             continue
         if key.get("use", "enc") == "enc":
             kid = key.get("kid")
@@ -49,19 +50,6 @@ def check_encryption(metadata: ClientMetadata, signed_with: IDTokenAlgorithm) ->
             "encrypted ID tokens need id_token_algorithm SGD_SM3_SM2, and an SM2 key in jwks "
             "(kty EC, crv SM2-P-256, use enc)"
         )
-
-
-def spki_of_jwk(key: Mapping[str, Any]) -> bytes:
-    """Return the SubjectPublicKeyInfo of an SM2 key in JWK form. Raises `Malformed`."""
-    try:
-        x, y = (_decoded(str(key[name])) for name in ("x", "y"))
-    except (KeyError, ValueError) as error:
-        raise Malformed("an SM2 key has x and y in base64url") from error
-    if len(x) != _COORDINATE or len(y) != _COORDINATE:
-        raise Malformed("a coordinate of an SM2 key has 32 octets")
-    spki = sm2_forms.spki_of_point(b"\x04" + x + y)
-    sm2.public_key(spki)  # not on the curve: refused here, and not at the first login
-    return spki
 
 
 def encrypt(token: str, *, kid: str | None, spki: bytes, raw: bool) -> str:
@@ -89,7 +77,3 @@ def _to_raw(ciphertext: bytes) -> bytes:
 
 def _encoded(octets: bytes) -> str:
     return base64.urlsafe_b64encode(octets).rstrip(b"=").decode("ascii")
-
-
-def _decoded(text: str) -> bytes:
-    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))

@@ -11,7 +11,7 @@ from gmssl import func, sm3
 
 from authn.config import GMConfig
 from authn.oidc.clientmetadata import ClientMetadata
-from authn.oidc.store import IDTokenAlgorithm
+from authn.oidc.store import AuthMethod, IDTokenAlgorithm
 from core.errors import Malformed
 from keystore import sm2, sm2_forms, sm4
 from tests.integration.provider import ISSUER, answer_of, build, flow, log_in, redeem
@@ -169,3 +169,43 @@ def test_a_client_without_a_good_key_cannot_ask_for_encryption(house, changes):
                 id_token_encrypted_response_enc="SGD_SM4_GCM",
             ),
         )
+
+
+def signed_by_client(private, head: dict, claims: dict) -> str:
+    """A JWS as a client of SM2 makes it: r and s."""
+    text = ".".join(encoded(json.dumps(part).encode()) for part in (head, claims))
+    r, s = sm2_forms.decode_signature(private.sign(text.encode()))
+    return f"{text}.{encoded(r.to_bytes(32, 'big') + s.to_bytes(32, 'big'))}"
+
+
+def test_a_client_authenticates_and_asks_with_sm2(house, browser, clock):
+    private = sm2.PrivateKey.generate()
+    point = sm2_forms.point_of_spki(private.public_key)
+    jwk = {"kty": "EC", "crv": "SM2-P-256", "use": "sig", "kid": "k1"}
+    jwk |= {"x": encoded(point[1:33]), "y": encoded(point[33:])}
+    client, _ = house.client(
+        id_token_algorithm=SM2,
+        auth_method=AuthMethod.PRIVATE_KEY_JWT,
+        metadata=ClientMetadata(jwks={"keys": [jwk]}),
+    )
+    now = int(clock.now().timestamp())
+    request = flow(client.id)
+    asked = {**request.parameters, "iss": client.id, "aud": GM, "exp": now + 60}
+    head = {"alg": "SGD_SM3_SM2", "kid": "k1"}
+    by_value = signed_by_client(private, head | {"typ": "oauth-authz-req+jwt"}, asked)
+    answer = answer_of(
+        browser.get("/oidc/authorize", params={"client_id": client.id, "request": by_value})
+    )
+    assert answer["iss"] == GM
+
+    def assertion(audience: str, jti: str) -> dict[str, str]:
+        claims = {"iss": client.id, "sub": client.id, "aud": audience, "jti": jti}
+        claims |= {"exp": now + 60, "iat": now}
+        kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+        token = signed_by_client(private, head, claims)
+        return {"client_assertion_type": kind, "client_assertion": token}
+
+    refused = redeem(browser, request, answer["code"], **assertion(ISSUER, "1"))
+    assert refused.json()["error"] == "invalid_client"
+    tokens = redeem(browser, request, answer["code"], **assertion(GM, "2"))
+    assert tokens.status_code == 200, tokens.text

@@ -68,7 +68,9 @@ CLIENT = Client(
 SOURCES = Sources(
     MemoryClientStore(CLIENT),
     PushedRequests(None, clock=FakeClock()),
-    RequestObjects(ClientKeys(None, clock=FakeClock()), issuer=ISSUER, clock=FakeClock()),
+    RequestObjects(
+        ClientKeys(None, clock=FakeClock()), issuer=lambda _client: ISSUER, clock=FakeClock()
+    ),
 )
 
 

@@ -1,0 +1,62 @@
+"""How much this process was asked in the last day, minute by minute, from its own counters."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from prometheus_client import Counter
+
+from core.clock import Clock
+from core.observe import CERTIFICATES_ISSUED, LOGINS, OCSP_ANSWERS
+
+EVERY_SECONDS: Final = 60
+_KEPT: Final = 24 * 60
+_COUNTERS: Final = (CERTIFICATES_ISSUED, LOGINS, OCSP_ANSWERS)
+
+
+@dataclass(frozen=True, slots=True)
+class Minute:
+    """What happened between the sample before and this one."""
+
+    at: datetime
+    issued: int
+    logins: int
+    """Attempts, good and bad."""
+    ocsp: int
+    """Answers of this process; workers and nodes of their own count for themselves."""
+
+
+class Traffic:
+    """Keeps one sample a minute for a day, in memory: it begins anew with the process."""
+
+    def __init__(self, *, clock: Clock) -> None:
+        self._clock = clock
+        self._minutes: deque[Minute] = deque(maxlen=_KEPT)
+        self._lock = threading.Lock()
+        self._last = _totals()
+
+    def sample(self) -> None:
+        """Take a sample. To be called once a minute."""
+        totals = _totals()
+        with self._lock:
+            grown = [now - before for now, before in zip(totals, self._last, strict=True)]
+            self._minutes.append(Minute(self._clock.now(), *grown))
+            self._last = totals
+
+    def minutes(self) -> tuple[Minute, ...]:
+        """Return the samples, oldest first."""
+        with self._lock:
+            return tuple(self._minutes)
+
+
+def _totals() -> tuple[int, ...]:
+    return tuple(_total(counter) for counter in _COUNTERS)
+
+
+def _total(counter: Counter) -> int:
+    samples = (sample for metric in counter.collect() for sample in metric.samples)
+    return int(sum(sample.value for sample in samples if sample.name.endswith("_total")))

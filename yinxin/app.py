@@ -24,6 +24,7 @@ from yinxin.console.routes import add_console
 from yinxin.console.statusnow import ask_responder
 from yinxin.health_routes import check_authority, make_health_router
 from yinxin.registrars import RegistrarDesk
+from yinxin.settings_routes import make_settings_router
 from yinxin.traffic_routes import make_traffic_router
 from yinxin.wiring import Service
 
@@ -116,4 +117,5 @@ def _add_api(app: FastAPI, service: Service) -> None:
         app.include_router(keystore.escrow.routes.make_holders_router(remote))
     app.include_router(yinxin.health.routes.make_router(service))
     app.include_router(make_traffic_router(service.traffic))
+    app.include_router(make_settings_router(ground.settings))
     add_administration(app, ground, service.provider, service.audit_key)

@@ -175,6 +175,7 @@ def test_roles_open_their_own_doors_only(service: Service) -> None:
         "GET /api/v1/statistics": {b, a},
         "GET /api/v1/statistics/overview": {b, a},
         "GET /api/v1/traffic": {s, b, a},
+        "GET /api/v1/settings": {s, a},
         "GET /api/v1/bulk": {b, a},
         "POST /api/v1/bulk": {b},
         "GET /api/v1/bulk/{batch_id}": {b, a},

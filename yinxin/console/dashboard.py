@@ -17,6 +17,7 @@ from yinxin.console.session import Asking
 from yinxin.console.zone import zone_of
 
 TEXTS: Final[Mapping[str, tuple[str, str]]] = {
+    "start": ("开始使用", "First steps"),
     "hello": ("您好", "Hello"),
     "waiting": ("待处理", "Waiting"),
     "certificates": ("证书", "Certificates"),

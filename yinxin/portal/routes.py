@@ -25,6 +25,7 @@ from yinxin.portal.routes_login import (
     add_password_change,
     add_step_up,
 )
+from yinxin.portal.routes_tls import add_tls_login
 from yinxin.portal.visit import Form, shown_methods, signed_in
 
 _FIRST_STEPS: Final = "/login?next=/console/start"
@@ -41,6 +42,7 @@ def make_router(provider: Provider, pages: PortalPages) -> APIRouter:
     add_login(router, provider, pages)
     add_password_change(router, provider, pages)
     add_certificate_login(router, provider, pages)
+    add_tls_login(router, provider)
     add_passkey_login(router, provider, pages)
     add_step_up(router, provider, pages)
     add_factors(router, provider, pages)

@@ -1,4 +1,4 @@
-"""How much this process was asked in the last day, minute by minute, from its own counters."""
+"""How much this host was asked in the last day, minute by minute, from its own counters."""
 
 from __future__ import annotations
 
@@ -8,14 +8,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from prometheus_client import Counter
+from prometheus_client.registry import Collector
 
 from core.clock import Clock
-from core.observe import CERTIFICATES_ISSUED, LOGINS, OCSP_ANSWERS
+from core.observe import CERTIFICATES_ISSUED, LOGINS
+from crl.ocsp.counts import OCSP_COUNTS
 
 EVERY_SECONDS: Final = 60
 _KEPT: Final = 24 * 60
-_COUNTERS: Final = (CERTIFICATES_ISSUED, LOGINS, OCSP_ANSWERS)
+_COUNTERS: Final[tuple[tuple[Collector, str], ...]] = (
+    (CERTIFICATES_ISSUED, "yinxin_certificates_issued_total"),
+    (LOGINS, "yinxin_logins_total"),
+    (OCSP_COUNTS, "yinxin_ocsp_answers_total"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +32,7 @@ class Minute:
     logins: int
     """Attempts, good and bad."""
     ocsp: int
-    """Answers of this process; workers and nodes of their own count for themselves."""
+    """Answers of every process of this host; other nodes count for themselves."""
 
 
 class Traffic:
@@ -54,9 +59,9 @@ class Traffic:
 
 
 def _totals() -> tuple[int, ...]:
-    return tuple(_total(counter) for counter in _COUNTERS)
+    return tuple(_total(source, name) for source, name in _COUNTERS)
 
 
-def _total(counter: Counter) -> int:
-    samples = (sample for metric in counter.collect() for sample in metric.samples)
-    return int(sum(sample.value for sample in samples if sample.name.endswith("_total")))
+def _total(source: Collector, name: str) -> int:
+    samples = (sample for metric in source.collect() for sample in metric.samples)
+    return int(sum(sample.value for sample in samples if sample.name == name))

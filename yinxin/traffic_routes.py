@@ -1,4 +1,4 @@
-"""HTTP for what this process was asked, by the minute."""
+"""HTTP for what this host was asked, by the minute."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def make_traffic_router(traffic: Traffic) -> APIRouter:
     @router.get(
         "/traffic",
         summary="Certificates, login attempts and OCSP answers of the last day by the minute",
-        description="Of the process that answers, since it started.",
+        description="Of the host that answers, since its service started.",
         responses=problems(),
     )
     def minutes(_: _Reader) -> list[MinuteView]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -12,7 +13,6 @@ from fastapi import FastAPI
 from tests.integration.console import Browser, installation
 from tests.judges.octets import REQUEST, pem
 from tests.unit.ca.csrs import make_csr
-from yinxin.app import make_control_app
 from yinxin.console.api import ConsoleAPI, Problem, path_of
 from yinxin.console.pages import ConsolePages
 from yinxin.console.routes import make_router
@@ -23,14 +23,19 @@ SCRIPT = '<script>alert("x")</script>'
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, Any]]:
     with installation(tmp_path_factory.mktemp("console")) as found:
         yield found
 
 
 @pytest.fixture(scope="module")
-def app(service: Service):
-    return make_control_app(service)
+def service(installed: tuple[Service, Any]) -> Service:
+    return installed[0]
+
+
+@pytest.fixture(scope="module")
+def app(installed: tuple[Service, Any]) -> Any:
+    return installed[1]
 
 
 @pytest.fixture

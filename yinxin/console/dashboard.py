@@ -29,7 +29,7 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "ends_30": ("30 天内到期", "End within 30 days"),
     "ends_90": ("90 天内到期", "End within 90 days"),
     "counted_at": ("统计时间", "Counted"),
-    "traffic": ("近 24 小时（本进程）", "The last 24 hours (this process)"),
+    "traffic": ("近 24 小时（本机）", "The last 24 hours (this host)"),
     "traffic_ocsp": ("OCSP 应答", "OCSP answers"),
     "traffic_logins": ("登录尝试", "Login attempts"),
     "traffic_issued": ("签发证书", "Certificates issued"),

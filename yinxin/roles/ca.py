@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 
-from core.jobs import JobRunner
+from core.jobs import Job, JobRunner
 from core.observe import configure_logging
 from crl.ocsp.keeper import Keeper
 from yinxin import app, server
@@ -20,6 +20,7 @@ from yinxin.organisations import ensure_rights
 from yinxin.plain import bind_plain, plain_listener, signing_for_workers
 from yinxin.registrars import RegistrarDesk
 from yinxin.roles.say import say, say_links
+from yinxin.self_signed_clients import SelfSignedClients
 from yinxin.settings import Settings
 from yinxin.state import State
 from yinxin.tls import ServerTLS
@@ -70,7 +71,8 @@ def serve_authority(settings: Settings, state: State) -> None:
         exports = export_runner(ground.database, service.exporter, clock=ground.clock)
         stack.callback(exports.stop)
         registrars = RegistrarDesk.assemble(service)
-        runners = _runners(service, tls, registrars)
+        clients = SelfSignedClients(ground.administration.clients, contexts[1])
+        runners = _runners(service, registrars, local_jobs(service, tls, clients))
         for runner in runners:
             stack.callback(runner.stop)
         stack.callback(service.bulk.worker.stop)
@@ -99,12 +101,14 @@ def write_trust(state: State, service: Service) -> None:
             temporary.replace(path)
 
 
-def _runners(service: Service, tls: ServerTLS, registrars: RegistrarDesk) -> list[JobRunner]:
+def _runners(
+    service: Service, registrars: RegistrarDesk, local: tuple[Job, ...]
+) -> list[JobRunner]:
     """Return what does the jobs; each in a thread of its own, so that none holds up another."""
     database, clock = service.ground.database, service.ground.clock
     away = registrar_jobs(service.ground.settings, registrars)
     return [
-        JobRunner(database, periodic_jobs(service), local_jobs(service, tls), clock=clock),
+        JobRunner(database, periodic_jobs(service), local, clock=clock),
         JobRunner(database, (), bulk_jobs(service), clock=clock),
         JobRunner(database, outward_jobs(service), clock=clock),
         # A registration authority that hangs must not delay a CRL.

@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 
+import authn.oidc.routes_clients
 import ca.routes
 import ca.routes_bulk
 import ca.routes_exchange
@@ -30,14 +31,16 @@ from yinxin.portal.routes_tls import make_tls_router
 from yinxin.registrars import RegistrarDesk
 from yinxin.settings_routes import make_settings_router
 from yinxin.traffic_routes import make_traffic_router
-from yinxin.wiring import Service
+from yinxin.wiring import Ground, Service
 
 
 def make_control_app(service: Service, keeper: Keeper, checks: Checks) -> Any:
     """API, OpenID provider and pages, for the https listener."""
     app = new_app("Yinxin")
     _add_api(app, service, checks)
-    add_provider(app, service.ground, service.provider)
+    add_provider(
+        app, service.ground, service.provider, mutual_tls=mutual_tls_origin(service.ground)
+    )
     add_console(
         app,
         clock=service.ground.clock,
@@ -56,6 +59,11 @@ def make_machine_app(service: Service, registrars: RegistrarDesk, checks: Checks
     _add_api(app, service, checks)
     # Here TLS asks for certificates, so people prove theirs here, too.
     app.include_router(make_tls_router(service.provider, PortalPages()))
+    app.include_router(
+        authn.oidc.routes_clients.make_client_router(
+            service.provider.endpoints, origin=mutual_tls_origin(service.ground)
+        )
+    )
     app.include_router(
         ca.routes_exchange.make_counter_router(
             registrars.counter, require_registrar=require_registrar
@@ -125,3 +133,9 @@ def _add_api(app: FastAPI, service: Service, checks: Checks) -> None:
     app.include_router(make_traffic_router(service.traffic))
     app.include_router(make_settings_router(ground.settings))
     add_administration(app, ground, service.provider, service.audit_key)
+
+
+def mutual_tls_origin(ground: Ground) -> str:
+    """Return where callers are asked for a certificate, as they see it."""
+    server = ground.settings.server
+    return f"https://{server.public_host}:{server.mutual_tls_port}"

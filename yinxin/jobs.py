@@ -6,6 +6,7 @@ from authn.assembly import Provider
 from authn.purge import purge_all_expired
 from ca.selfrenewal import SelfRenewal
 from core.jobs import Job
+from yinxin import traffic
 from yinxin.registrars import RegistrarDesk
 from yinxin.self_signed_clients import SelfSignedClients
 from yinxin.settings import Settings
@@ -93,6 +94,7 @@ def local_jobs(service: Service, tls: ServerTLS, self_signed: SelfSignedClients)
         Job("tls-renewal", 3600, tls.renew),
         Job("link-renewal", 3600, service.link.renew),
         *key_jobs(service.provider),
+        Job("traffic", traffic.EVERY_SECONDS, service.traffic.sample),
     )
 
 

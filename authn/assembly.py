@@ -7,6 +7,8 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Self
 
+from authn.accounts import Directory
+from authn.admission import Admission
 from authn.apitokens import APITokens
 from authn.attempts import Attempts
 from authn.breached import BreachedPasswords
@@ -18,6 +20,7 @@ from authn.logout.channels import LogoutChannels
 from authn.logout.sender import LogoutSender
 from authn.logout.sqlstore import SQLDeliveryQueue, SQLParticipationStore
 from authn.oidc.accesstokens import AccessTokens
+from authn.oidc.accountclaims import AccountClaims
 from authn.oidc.authorize import AuthorizationEndpoint
 from authn.oidc.clients import Clients
 from authn.oidc.endpoints import ClientEndpoints
@@ -158,6 +161,7 @@ class Provider:
     one_time_passwords: OneTimePasswords
     passkeys: Passkeys
     tls_login: TLSLogin
+    admission: Admission
     authorization: AuthorizationEndpoint
     endpoints: ClientEndpoints
     logout: LogoutEndpoint
@@ -173,6 +177,7 @@ class Provider:
         signers: Sequence[Signer],
         keystore: StorageBackend,
         verifier: CertificateVerifier,
+        directory: Directory,
         audit: AuditLog,
         clock: Clock,
         trust: ssl.SSLContext | None = None,
@@ -203,6 +208,16 @@ class Provider:
             throttle=throttle,
             config=config.login,
             transactions=database,
+            audit=audit,
+            clock=clock,
+        )
+        admission = Admission.assemble(
+            config,
+            database,
+            administration.sessions,
+            directory,
+            keystore=keystore,
+            seal=seal,
             audit=audit,
             clock=clock,
         )
@@ -238,6 +253,7 @@ class Provider:
                 audit=audit,
             ),
             certificates=certificates,
+            admission=admission,
             tls_login=TLSLogin(
                 certificates,
                 bindings,
@@ -271,7 +287,9 @@ class Provider:
                 clients,
                 grants,
                 keys,
-                policy=make_policy(Enrolled(factors, bindings)),
+                policy=make_policy(
+                    Enrolled(factors, bindings), admission.access, admission.consents
+                ),
                 config=config,
                 clock=clock,
             ),
@@ -283,6 +301,7 @@ class Provider:
                 access=administration.access_tokens,
                 keys=keys,
                 subjects=SubjectIdentifiers(),
+                accounts=AccountClaims(admission.accounts, admission.people),
                 channels=administration.channels,
                 transactions=database,
                 audit=audit,

@@ -7,6 +7,7 @@ from typing import Any
 
 from authn import opaque
 from authn.oidc import scopes
+from authn.oidc.accountclaims import AccountClaims
 from authn.oidc.errors import OAuthError
 from authn.oidc.store import AccessToken, ClientStore, GrantStore
 from authn.oidc.subjects import SubjectIdentifiers
@@ -52,8 +53,13 @@ class UserinfoEndpoint:
     """Tells a client about the person who logged in (OIDC Core, 5.3)."""
 
     def __init__(
-        self, tokens: AccessTokens, clients: ClientStore, subjects: SubjectIdentifiers
+        self,
+        tokens: AccessTokens,
+        clients: ClientStore,
+        subjects: SubjectIdentifiers,
+        accounts: AccountClaims,
     ) -> None:
+        self._accounts = accounts
         self._tokens = tokens
         self._clients = clients
         self._subjects = subjects
@@ -70,4 +76,5 @@ class UserinfoEndpoint:
         return {
             "sub": self._subjects.of(user.id, client),
             **scopes.claims(token.grant.scope, user),
+            **self._accounts.of(token.grant, user),
         }

@@ -14,7 +14,7 @@ from authn.config import AuthnConfig
 from authn.forms import Fields
 from authn.oidc import scopes
 from authn.oidc.checks import AFTER, CHECKS, Draft, draft
-from authn.oidc.errors import InvalidRequest, LoginRequired, OAuthError
+from authn.oidc.errors import AccessDenied, InvalidRequest, LoginRequired, OAuthError
 from authn.oidc.grant import Grant
 from authn.oidc.interaction import Check, Missing, Situation, first_missing
 from authn.oidc.jwt import SigningKeys
@@ -24,6 +24,9 @@ from core.clock import Clock
 from core.errors import Malformed
 
 PATH: Final = "/oidc/authorize"
+DENIED: Final = "interaction_denied"
+"""Our own parameter: the person came back from a page of ours and said no. Forging it only refuses
+oneself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,8 @@ class AuthorizationEndpoint:
         try:
             for check in CHECKS:
                 check(request)
+            if DENIED in request.parameters:
+                raise AccessDenied("the user did not agree, or may not enter")
             missing = first_missing(self._policy, self._situation(request, session))
             if missing is not None:
                 return self._interact(request, missing)
@@ -124,6 +129,7 @@ class AuthorizationEndpoint:
                     auth_time=session.auth_time,
                     amr=session.amr,
                     acr=request.demand.answered_by(session.level),
+                    account=session.account,
                     resources=request.resources,
                 ),
                 redirect_uri=request.redirect_uri,

@@ -8,6 +8,7 @@ from typing import Self
 from authn.config import AuthnConfig
 from authn.logout.channels import LogoutChannels
 from authn.oidc.accesstokens import AccessTokens, UserinfoEndpoint
+from authn.oidc.accountclaims import AccountClaims
 from authn.oidc.clientauth import ClientAuthentication
 from authn.oidc.clientgrant import ClientCredentialsGrant
 from authn.oidc.codegrant import CodeGrant
@@ -45,6 +46,7 @@ class ClientEndpoints:
         access: AccessTokens,
         keys: SigningKeys,
         subjects: SubjectIdentifiers,
+        accounts: AccountClaims,
         channels: LogoutChannels,
         transactions: Transactions,
         audit: AuditLog,
@@ -69,7 +71,7 @@ class ClientEndpoints:
                 (CodeGrant(granting), RefreshGrant(granting), ClientCredentialsGrant(granting)),
                 clock=clock,
             ),
-            userinfo=UserinfoEndpoint(access, clients, subjects),
+            userinfo=UserinfoEndpoint(access, clients, subjects, accounts),
             introspection=IntrospectionEndpoint(
                 authentication, access, grants, subjects, issuer=config.issuer, clock=clock
             ),

@@ -205,6 +205,12 @@ def _ocsp_first(ocsp: OCSPListener) -> Callable[..., asyncio.Protocol]:
     """Make uvicorn begin each connection with ours; it gives the way to its own protocol."""
 
     def make(**how: Any) -> asyncio.Protocol:
-        return OCSPConnection(ocsp, lambda: _Protocol(**how), how["server_state"].connections)
+        def hand_over(transport: asyncio.Transport, unread: bytes) -> None:
+            successor = _Protocol(**how)
+            transport.set_protocol(successor)
+            successor.connection_made(transport)
+            successor.data_received(unread)
+
+        return OCSPConnection(ocsp, hand_over, how["server_state"].connections)
 
     return make

@@ -155,7 +155,7 @@ def test_who_does_not_fit_is_refused_with_the_reason(house, user, client, policy
     page = browser.get(response.headers["location"])
     assert page.status_code == 403
     assert "OA" in page.text
-    back = re.search(r'href="(/oidc/[^"]+interaction_denied=1)"', page.text)[1]
+    back = re.search(r'href="(/oidc/continue/[^"]+/refuse)"', page.text)[1]
     answer = answer_of(browser.get(back.replace("&amp;", "&")))
     assert (answer["error"], answer["state"]) == ("access_denied", "s-1")
     _, silent = enter(browser, client, prompt="none")

@@ -11,7 +11,7 @@ from authn.access import Refusal
 from authn.assembly import Provider
 from authn.forms import field
 from authn.oidc import scopes
-from authn.oidc.authorize import DENIED
+from authn.oidc.authorize import CONTINUE, REFUSE
 from core.errors import Malformed
 from yinxin.portal.next_path import own_path
 from yinxin.portal.pages import PortalPages
@@ -73,7 +73,7 @@ def add_admission(router: APIRouter, provider: Provider, pages: PortalPages) -> 
 
 def denied(next_path: str) -> str:
     """Return where the application hears that the person does not come."""
-    return f"{next_path}{'&' if '?' in next_path else '?'}{DENIED}=1"
+    return f"{next_path}{REFUSE}" if next_path.startswith(CONTINUE) else "/"
 
 
 def _asked(scope: str) -> frozenset[str]:

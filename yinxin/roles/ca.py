@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, closing
 
 from core.jobs import JobRunner
 from core.observe import configure_logging
+from crl.ocsp.keeper import Keeper
 from crl.ocsp.server import OCSPListener
 from yinxin import app, server
 from yinxin.auditing import export_runner
 from yinxin.first_start import ensure_administrators
+from yinxin.health_routes import check_authority
 from yinxin.jobs import bulk_jobs, local_jobs, outward_jobs, periodic_jobs, registrar_jobs
+from yinxin.local_status import open_keeper, require_same_history
 from yinxin.organisations import ensure_rights
 from yinxin.registrars import RegistrarDesk
 from yinxin.roles.say import say, say_links
+from yinxin.self_signed_clients import SelfSignedClients
 from yinxin.settings import Settings
 from yinxin.state import State
 from yinxin.tls import ServerTLS
@@ -36,6 +41,7 @@ def serve_authority(settings: Settings, state: State) -> None:
         ground = open_ground(settings, state)
         stack.callback(ground.close)
         configure_logging(settings.log.level, clock=ground.clock)
+        require_same_history(ground)
         service = open_service(ground)
         stack.callback(service.keystore.close)
         service.find_interrupted()
@@ -59,13 +65,16 @@ def serve_authority(settings: Settings, state: State) -> None:
             ground.database,
             organization=settings.first_start.organization,
         )
-        for thread in (service.follower, service.revoked_sessions, service.provider.sender):
+        keeper = stack.enter_context(closing(open_keeper(service)))
+        for thread in (service.revoked_sessions, service.provider.sender):
             thread.start()
             stack.callback(thread.stop)
-        stack.callback(service.ocsp.close)
 
         jobs = JobRunner(
-            ground.database, periodic_jobs(service), local_jobs(service, tls), clock=ground.clock
+            ground.database,
+            periodic_jobs(service),
+            local_jobs(service, tls, SelfSignedClients(ground.administration.clients, contexts[1])),
+            clock=ground.clock,
         )
         stack.callback(jobs.stop)
         stack.callback(service.exporter.close)
@@ -82,15 +91,7 @@ def serve_authority(settings: Settings, state: State) -> None:
             ground.database, registrar_jobs(settings, registrars), clock=ground.clock
         )
         stack.callback(rounds.stop)
-        listeners = (
-            server.Listener(sockets[0], app.make_control_app(service), tls=contexts[0]),
-            server.Listener(sockets[1], app.make_machine_app(service, registrars), tls=contexts[1]),
-            server.Listener(
-                sockets[2],
-                app.make_revocation_app(service),
-                ocsp=OCSPListener(service.ocsp, wait_seconds=server.HEAD_SECONDS),
-            ),
-        )
+        listeners = _listeners(service, registrars, keeper, sockets, contexts)
 
         def started() -> None:
             jobs.start()
@@ -115,6 +116,29 @@ def write_trust(state: State, service: Service) -> None:
             temporary = path.with_suffix(".new")
             temporary.write_text(pem, encoding="ascii")
             temporary.replace(path)
+
+
+def _listeners(
+    service: Service,
+    registrars: RegistrarDesk,
+    keeper: Keeper,
+    sockets: Sequence[socket.socket],
+    contexts: Sequence[ssl.SSLContext],
+) -> tuple[server.Listener, ...]:
+    def checks() -> list[tuple[str, str | None]]:
+        return [*check_authority(service), ("status-log", keeper.fault())]
+
+    plane = keeper.plane()
+    machines = app.make_machine_app(service, registrars, checks)
+    return (
+        server.Listener(sockets[0], app.make_control_app(service, keeper, checks), tls=contexts[0]),
+        server.Listener(sockets[1], machines, tls=contexts[1]),
+        server.Listener(
+            sockets[2],
+            app.make_revocation_app(service, plane, checks),
+            ocsp=OCSPListener(plane, wait_seconds=server.HEAD_SECONDS),
+        ),
+    )
 
 
 def _announce(settings: Settings, state: State, links: Mapping[str, str]) -> None:

@@ -28,6 +28,7 @@ from yinxin.portal.routes_login import (
 from yinxin.portal.routes_tls import add_tls_login
 from yinxin.portal.visit import Form, shown_methods, signed_in
 
+_FIRST_STEPS: Final = "/login?next=/console/start"
 _STATIC: Final = (
     ("tokens.css", "text/css"),
     ("portal.css", "text/css"),
@@ -77,13 +78,15 @@ def _add_setup(router: APIRouter, provider: Provider, pages: PortalPages) -> Non
         cookies.require_csrf(request, field(fields, "csrf"))
         if field(fields, "password") != field(fields, "repeat"):
             return draw(token, request, "different")
+        person = users.find_by_setup_link(token)
         try:
             users.complete_setup(token, field(fields, "password"))
         except Refused as error:
             return draw(token, request, "password_refused", str(error))
         except NotFound:
             return gone(request)
-        return pages.message(request, "setup_done")
+        administers = person is not None and person.role is not None
+        return pages.message(request, "setup_done", then=_FIRST_STEPS if administers else None)
 
     def draw(
         token: str, request: Request, fault: str | None = None, detail: str | None = None

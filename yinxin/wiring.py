@@ -39,6 +39,7 @@ from yinxin.auditing import make_exporter
 from yinxin.authority_link import AuthorityLink
 from yinxin.bulk import Bulk
 from yinxin.database import open_prepared
+from yinxin.directory import OurDirectory
 from yinxin.first_start import Authority, ensure_authority
 from yinxin.key_management import KeyManagement
 from yinxin.keys import open_keys
@@ -325,6 +326,7 @@ def open_service(ground: Ground) -> Service:
             database,
             ground.administration,
             keystore=keystore,
+            directory=OurDirectory(ground.registration.organisations),
             verifier=OurCertificates(
                 issuers, statuses, authority.store, authority.profiles, clock=ground.clock
             ),

@@ -9,6 +9,7 @@ from authn.certlogin import CertificateVerifier
 from authn.config import AuthnConfig
 from authn.logout.channels import LogoutChannels
 from authn.oidc.accesstokens import AccessTokens, UserinfoEndpoint
+from authn.oidc.accountclaims import AccountClaims
 from authn.oidc.assertion import ClientAssertions
 from authn.oidc.authorize import AuthorizationEndpoint
 from authn.oidc.binding import SenderBinding
@@ -72,6 +73,7 @@ class Endpoints:
         issuers: Issuers,
         purpose_keys: PurposeKeys,
         policy: tuple[Check, ...],
+        accounts: AccountClaims,
         verifier: CertificateVerifier,
         fetcher: Fetcher | None,
         channels: LogoutChannels,
@@ -133,7 +135,7 @@ class Endpoints:
                 (CodeGrant(granting), RefreshGrant(granting), ClientCredentialsGrant(granting)),
                 clock=clock,
             ),
-            userinfo=UserinfoEndpoint(access, binding, stores.clients, subjects),
+            userinfo=UserinfoEndpoint(access, binding, stores.clients, subjects, accounts),
             introspection=IntrospectionEndpoint(
                 authentication, access, stores.grants, subjects, issuer=issuer, clock=clock
             ),

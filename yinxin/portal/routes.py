@@ -17,6 +17,8 @@ from authn.forms import field
 from core.errors import Malformed, NotFound, Refused
 from yinxin.portal.page_route import make_page_route
 from yinxin.portal.pages import PortalPages
+from yinxin.portal.routes_account import add_account
+from yinxin.portal.routes_admission import add_admission
 from yinxin.portal.routes_factors import add_factors
 from yinxin.portal.routes_login import (
     add_certificate_login,
@@ -47,6 +49,8 @@ def make_router(provider: Provider, pages: PortalPages) -> APIRouter:
     add_passkey_login(router, provider, pages)
     add_step_up(router, provider, pages)
     add_factors(router, provider, pages)
+    add_account(router, provider, pages)
+    add_admission(router, provider, pages)
     _add_setup(router, provider, pages)
     _add_home(router, provider, pages)
     _add_static(router)

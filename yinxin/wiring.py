@@ -13,8 +13,10 @@ from ca.issuers import Generations, Issuers
 from ca.lint import Linter
 from ca.massrevocation import MassRevocations
 from ca.notices import NoticeService
+from ca.overview import Overviews
 from ca.reviews import Reviews
 from ca.revocation import RevocationService
+from ca.sqloverview import SQLOverviews
 from ca.sqlstatistics import SQLStatistics
 from ca.sqlstore import SQLCertificateStore
 from ca.statistics import StatisticsSource
@@ -25,12 +27,7 @@ from core.clock import Clock, SystemClock
 from core.control import DualControl
 from core.control_sql import SQLProposalStore
 from core.db import Database
-from crl.ocsp.delegate import Delegates, ensure_delegate, ensure_delegates
-from crl.ocsp.follow import StatusFollower
-from crl.ocsp.issuers import IssuerTable
-from crl.ocsp.plane import OCSPPlane
-from crl.ocsp.ready import ReadyAnswers
-from crl.ocsp.responder import Responder
+from crl.ocsp.delegate import ensure_delegate, ensure_delegates
 from crl.ocsp.retirement import destroy_ended
 from crl.publication import Publication
 from crl.schedule import CRLSchedule
@@ -42,7 +39,8 @@ from yinxin.auditing import make_exporter
 from yinxin.authority_link import AuthorityLink
 from yinxin.bulk import Bulk
 from yinxin.database import open_prepared
-from yinxin.first_start import Authority, ensure_authority, ensure_signing_keys
+from yinxin.directory import OurDirectory
+from yinxin.first_start import Authority, ensure_authority
 from yinxin.key_management import KeyManagement
 from yinxin.keys import open_keys
 from yinxin.login_certificates import OurCertificates
@@ -57,6 +55,7 @@ from yinxin.settings import Settings
 from yinxin.state import State
 from yinxin.subjects import open_subjects
 from yinxin.tls_trust import trust_applications
+from yinxin.traffic import Traffic
 
 
 class _Common(TypedDict):
@@ -103,16 +102,15 @@ class Service:
     reviews: Reviews
     subjects: Subjects
     statistics: StatisticsSource
+    overviews: Overviews
+    traffic: Traffic
     bulk: Bulk
     revocation: RevocationService
     mass_revocations: MassRevocations
     statuses: StatusService
     crls: CRLSchedule
-    responder: Responder
-    ocsp: OCSPPlane
     notices: NoticeService
     publication: Publication | None
-    follower: StatusFollower
     revoked_sessions: RevokedSessions
     provider: Provider
 
@@ -243,27 +241,13 @@ def open_service(ground: Ground) -> Service:
     crls = CRLSchedule(
         issuers, source=authority.store, store=crl_store, config=settings.revocation.crl, **common
     )
-    ready = ReadyAnswers(
-        settings.revocation.ocsp.cache_entries,
-        status_lag_seconds=settings.revocation.ocsp.status_lag_seconds,
-    )
-    follower = StatusFollower(issuers, status_log=authority.store, ready=ready)
     revoked_sessions = RevokedSessions(
-        ground.administration.sessions, issuers, statuses, status_log=authority.store
+        ground.administration.sessions, issuers, statuses, revocation_log=authority.store
     )
     revocation = RevocationService(
         store=authority.store,
-        listeners=(follower.after_change, revoked_sessions.after_change),
+        listeners=(revoked_sessions.after_change,),
         **common,
-    )
-    table = IssuerTable(issuers.values())
-    issuers.listen(lambda: table.replace(issuers.values()))
-    responder = Responder(
-        table,
-        Delegates(crl_store, authority.store, keystore),
-        statuses,
-        config=settings.revocation.ocsp,
-        clock=ground.clock,
     )
     return Service(
         ground=ground,
@@ -280,6 +264,8 @@ def open_service(ground: Ground) -> Service:
         key_management=key_management,
         reviews=reviews,
         statistics=SQLStatistics(database),
+        overviews=Overviews(SQLOverviews(database), clock=ground.clock),
+        traffic=Traffic(clock=ground.clock),
         subjects=open_subjects(
             database,
             keystore,
@@ -326,8 +312,6 @@ def open_service(ground: Ground) -> Service:
         ),
         statuses=statuses,
         crls=crls,
-        responder=responder,
-        ocsp=OCSPPlane(responder, ready, config=settings.revocation.ocsp, clock=ground.clock),
         notices=assemble_notices(settings.notices, database, clock=ground.clock),
         publication=assemble_publication(
             settings.publication,
@@ -336,14 +320,13 @@ def open_service(ground: Ground) -> Service:
             profiles=authority.profiles,
             clock=ground.clock,
         ),
-        follower=follower,
         revoked_sessions=revoked_sessions,
         provider=Provider.assemble(
             settings.authn,
             database,
             ground.administration,
-            signers=ensure_signing_keys(keystore),
             keystore=keystore,
+            directory=OurDirectory(ground.registration.organisations),
             verifier=OurCertificates(
                 issuers, statuses, authority.store, authority.profiles, clock=ground.clock
             ),

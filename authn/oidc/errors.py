@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Final
 
 from core.errors import TrustError
+
+_OTHERS: Final = re.compile(r"[^\x20\x21\x23-\x5B\x5D-\x7E]")
+"""What an error_description may not hold (RFC 6749, 5.2)."""
 
 
 class OAuthError(TrustError):
@@ -14,6 +19,7 @@ class OAuthError(TrustError):
     def __init__(
         self, code: str, description: str, *, headers: Mapping[str, str] = MappingProxyType({})
     ) -> None:
+        description = _OTHERS.sub("'", description)
         super().__init__(f"{code}: {description}")
         self.code = code
         self.description = description
@@ -57,3 +63,24 @@ class UnmetAuthenticationRequirements(OAuthError):
         super().__init__(
             "unmet_authentication_requirements", "the user cannot log in as strongly as that"
         )
+
+
+class AccessDenied(OAuthError):
+    """The person or the application's policy said no (RFC 6749, 4.1.2.1)."""
+
+    def __init__(self, description: str) -> None:
+        super().__init__("access_denied", description)
+
+
+class ConsentRequired(OAuthError):
+    """The person has to agree, and the client asked not to show a page."""
+
+    def __init__(self) -> None:
+        super().__init__("consent_required", "the user has to agree to what the client learns")
+
+
+class AccountSelectionRequired(OAuthError):
+    """The person has to choose an account, and the client asked not to show a page."""
+
+    def __init__(self) -> None:
+        super().__init__("account_selection_required", "the user has to choose an account")

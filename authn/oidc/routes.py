@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
-from typing import Annotated
-from urllib.parse import urlencode
+from typing import Annotated, Any
+from urllib.parse import urlencode, urlsplit
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
@@ -14,12 +14,13 @@ from typing_extensions import override
 
 from authn import cookies
 from authn.forms import Fields, form_fields, query_fields
+from authn.oidc import flow
 from authn.oidc.answers import NO_STORE
-from authn.oidc.authorize import PATH, AuthorizationEndpoint, SendBack
+from authn.oidc.authorize import CONTINUE, PATH, REFUSE, AuthorizationEndpoint, Interact, SendBack
 from authn.oidc.clientmetadata import GrantType
 from authn.oidc.discovery import metadata
 from authn.oidc.errors import InvalidRequest, OAuthError
-from authn.oidc.jwt import SigningKeys
+from authn.oidc.issuers import Issuer, Issuers
 from authn.oidc.logout import LogoutEndpoint
 from authn.oidc.pages import Pages
 from authn.sessions import Sessions
@@ -53,23 +54,30 @@ def _page_route(pages: Pages) -> type[APIRoute]:
 
 
 def make_document_router(
-    issuer: str, keys: SigningKeys, grant_types: Sequence[GrantType]
+    issuers: Issuers, grant_types: Sequence[GrantType], *, mutual_tls: str | None = None
 ) -> APIRouter:
-    """Serve what clients read without asking: discovery and keys."""
+    """Serve what clients read without asking: discovery and keys, of each issuer."""
     router = APIRouter(tags=["oidc"])
-    document = metadata(issuer, keys, grant_types)
+    origin = issuers.ordinary.identifier
+    for issuer in issuers.all:
+        document = metadata(issuer, origin, grant_types, mutual_tls=mutual_tls)
+        _add_documents(router, issuer, document)
+    return router
 
-    @router.get("/.well-known/openid-configuration")
+
+def _add_documents(router: APIRouter, issuer: Issuer, document: dict[str, Any]) -> None:
+    prefix = urlsplit(issuer.identifier).path
+
+    @router.get(f"{prefix}/.well-known/openid-configuration")
     def discovery() -> JSONResponse:
         """Describe the provider (OIDC Discovery 1.0, 4)."""
         return JSONResponse(document, headers=_PUBLIC)
 
-    @router.get("/oidc/jwks")
+    @router.get(f"{prefix}/oidc/jwks")
     def jwks() -> Response:
         """Return the public keys of ID tokens (RFC 7517)."""
-        return Response(keys.jwks, media_type="application/jwk-set+json", headers=_PUBLIC)
-
-    return router
+        keys = issuer.keys.jwks
+        return Response(keys, media_type="application/jwk-set+json", headers=_PUBLIC)
 
 
 def make_authorization_router(
@@ -82,16 +90,43 @@ def make_authorization_router(
     def authorize(request: Request, fields: QueryFields) -> Response:
         """Answer an authorization request (OIDC Core, 3.1.2)."""
         session = sessions.find(request.cookies.get(cookies.SESSION))
-        outcome = authorization.decide(fields, session)
+        return answer(request, authorization.decide(fields, session))
+
+    @router.get(CONTINUE + "/{flow_id}")
+    def go_on(request: Request, flow_id: str) -> Response:
+        """Go on with a request that needed a page of ours."""
+        session = sessions.find(request.cookies.get(cookies.SESSION))
+        cookie = request.cookies.get(flow.COOKIE + flow_id, "")
+        outcome = authorization.resume(flow_id, cookie, session)
+        response = answer(request, outcome)
         if isinstance(outcome, SendBack):
-            return _see_other(outcome.uri)
-        query = urlencode({**outcome.parameters, "next": outcome.next_path})
-        return _see_other(f"{outcome.page}?{query}")
+            cookies.clear_cookie(response, flow.COOKIE + flow_id)
+        return response
+
+    @router.get(CONTINUE + "/{flow_id}" + REFUSE)
+    def refuse(request: Request, flow_id: str) -> Response:
+        """Tell the client that the person does not come."""
+        cookie = request.cookies.get(flow.COOKIE + flow_id, "")
+        response = answer(request, authorization.refuse(flow_id, cookie))
+        cookies.clear_cookie(response, flow.COOKIE + flow_id)
+        return response
 
     @router.post(PATH)
     def authorize_by_post(fields: FormFields) -> Response:
         """Turn a POST into a GET: only then does the browser send our SameSite=Lax cookie."""
         return _see_other(f"{PATH}?{urlencode(fields)}")
+
+    def answer(request: Request, outcome: SendBack | Interact) -> Response:
+        if isinstance(outcome, SendBack):
+            if outcome.form_post:
+                return pages.form_post(request, outcome.redirect_uri, outcome.answer)
+            return _see_other(outcome.location)
+        query = urlencode({**outcome.parameters, "next": outcome.next_path})
+        response = _see_other(f"{outcome.page}?{query}")
+        cookies.set_cookie(response, flow.COOKIE + outcome.flow_id, outcome.cookie)
+        for name in flow.superfluous(request.cookies):
+            cookies.clear_cookie(response, name)
+        return response
 
     return router
 

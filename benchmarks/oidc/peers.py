@@ -86,8 +86,9 @@ def _register(service: Service, token: str) -> dict:
         },
     }
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-    request = Request(f"{service.url}/api/v1/clients", json.dumps(body).encode(), headers)
-    return json.loads(_opener(service.root).open(request).read())  # noqa: S310 - our own server
+    data = json.dumps(body).encode()
+    request = Request(f"{service.url}/api/v1/clients", data, headers)  # noqa: S310 - https
+    return json.loads(_opener(service.root).open(request).read())
 
 
 def _log_in(service: Service) -> str:

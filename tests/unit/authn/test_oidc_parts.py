@@ -11,13 +11,18 @@ from pydantic import ValidationError
 from authn.config import AuthnConfig
 from authn.oidc import checks
 from authn.oidc.caller import Caller
-from authn.oidc.checks import CHECKS, draft
+from authn.oidc.checks import CHECKS
 from authn.oidc.clientauth import ClientAuthentication
+from authn.oidc.clientkeys import ClientKeys
 from authn.oidc.clientmetadata import GrantType
 from authn.oidc.discovery import metadata
+from authn.oidc.draft import Sources, draft
 from authn.oidc.errors import InvalidClient, OAuthError
-from authn.oidc.jwt import SigningKeys, half_hash
+from authn.oidc.issuers import Issuer
+from authn.oidc.jwt import PublishedKey, SigningKeys, half_hash
+from authn.oidc.pushed import PushedRequests
 from authn.oidc.redirects import check_redirect_uri
+from authn.oidc.requestobject import RequestObjects
 from authn.oidc.store import AuthMethod, Client, IDTokenAlgorithm
 from core.errors import BackendUnavailable, Malformed, Misconfigured, Refused
 from keystore import keyref
@@ -30,9 +35,13 @@ from yinxin.portal.words import choose_language, words_of
 ISSUER = "https://ca.example.cn"
 
 
+def published(*signers) -> SigningKeys:
+    return SigningKeys([PublishedKey(signer) for signer in signers])
+
+
 @pytest.fixture(scope="module")
 def keys() -> SigningKeys:
-    return SigningKeys([memory_key(KeyAlgorithm.EC_P256), memory_key(KeyAlgorithm.RSA_2048)])
+    return published(memory_key(KeyAlgorithm.EC_P256), memory_key(KeyAlgorithm.RSA_2048))
 
 
 class MemoryClientStore:
@@ -56,6 +65,15 @@ CLIENT = Client(
 )
 
 
+SOURCES = Sources(
+    MemoryClientStore(CLIENT),
+    PushedRequests(None, clock=FakeClock()),
+    RequestObjects(
+        ClientKeys(None, clock=FakeClock()), issuer=lambda _client: ISSUER, clock=FakeClock()
+    ),
+)
+
+
 # ---- keys ---------------------------------------------------------------------------------------
 
 
@@ -76,12 +94,12 @@ def test_the_key_set_names_use_and_algorithm_and_nothing_private(keys):
 
 def test_an_sm2_key_never_enters_the_key_set():
     with pytest.raises(Misconfigured, match="sm2"):
-        SigningKeys([memory_key(KeyAlgorithm.RSA_2048), memory_key(KeyAlgorithm.SM2)])
+        published(memory_key(KeyAlgorithm.RSA_2048), memory_key(KeyAlgorithm.SM2))
 
 
 def test_a_provider_without_rs256_does_not_start():
     with pytest.raises(Misconfigured, match="RS256"):
-        SigningKeys([memory_key(KeyAlgorithm.EC_P256)])
+        published(memory_key(KeyAlgorithm.EC_P256))
 
 
 def test_a_second_key_of_an_algorithm_is_published_and_verifies_but_does_not_sign():
@@ -92,9 +110,9 @@ def test_a_second_key_of_an_algorithm_is_published_and_verifies_but_does_not_sig
         backend.generate(ref, KeyAlgorithm.EC_P256)
         signers.append(backend.signer(ref))
     rsa = memory_key(KeyAlgorithm.RSA_2048)
-    before = SigningKeys([signers[0], rsa])
+    before = published(signers[0], rsa)
     token = before.sign({"iss": ISSUER, "sub": "u"}, IDTokenAlgorithm.ES256)
-    after = SigningKeys([signers[1], signers[0], rsa])
+    after = published(signers[1], signers[0], rsa)
     assert after.read_hint(token, issuer=ISSUER)["sub"] == "u"
     backend.signed.clear()
     after.sign({"iss": ISSUER}, IDTokenAlgorithm.ES256)
@@ -105,7 +123,7 @@ def test_a_key_that_cannot_be_reached_is_an_error_and_not_a_token():
     backend = MemoryKeyBackend()
     ref = keyref.make("memory", object="oidc")
     backend.generate(ref, KeyAlgorithm.EC_P256)
-    keys = SigningKeys([backend.signer(ref), memory_key(KeyAlgorithm.RSA_2048)])
+    keys = published(backend.signer(ref), memory_key(KeyAlgorithm.RSA_2048))
     backend.broken = True
     with pytest.raises(BackendUnavailable):
         keys.sign({}, IDTokenAlgorithm.ES256)
@@ -129,16 +147,18 @@ def test_a_hint_that_we_did_not_sign_is_refused(keys, spoil):
 
 def test_at_hash_is_the_value_of_the_specification():
     # OIDC Core, A.4: the access token and at_hash of the example.
-    assert half_hash("jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y") == "77QmUPtjPfzWtF2AnpK9RQ"
+    hashed = half_hash("jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y", IDTokenAlgorithm.ES256)
+    assert hashed == "77QmUPtjPfzWtF2AnpK9RQ"
 
 
 # ---- checks -------------------------------------------------------------------------------------
 
 
 def test_nothing_is_sent_to_a_client_before_its_address_is_known():
-    assert CHECKS[:2] == (checks.check_client, checks.check_redirect_uri)
-    for check in CHECKS[:2]:
-        request = draft([("client_id", "evil")], MemoryClientStore(CLIENT))
+    first = CHECKS[:4]
+    assert (first[0], first[3]) == (checks.check_client, checks.check_redirect_uri)
+    for check in (first[0], first[3]):
+        request = draft([("client_id", "evil")], SOURCES)
         with pytest.raises(OAuthError):
             check(request)
         assert request.redirect_uri is None
@@ -154,7 +174,7 @@ def test_a_good_request_passes_every_check():
         ("code_challenge_method", "S256"),
         ("unknown", "ignored"),
     ]
-    request = draft(fields, MemoryClientStore(CLIENT))
+    request = draft(fields, SOURCES)
     for check in CHECKS:
         check(request)
     assert request.scope == "openid"
@@ -210,13 +230,13 @@ def test_these_redirect_uris_cannot(uri):
 )
 def test_a_broken_authorization_header_is_an_unknown_client(header):
     with pytest.raises(InvalidClient):
-        ClientAuthentication(MemoryClientStore(CLIENT), clock=FakeClock()).authenticate(
+        ClientAuthentication(MemoryClientStore(CLIENT), None, None, clock=FakeClock()).authenticate(
             Caller(authorization=header), {}
         )
 
 
 def test_discovery_promises_only_what_there_is(keys):
-    document = metadata(ISSUER, keys, list(GrantType))
+    document = metadata(Issuer(ISSUER, keys), ISSUER, list(GrantType))
     assert document["response_types_supported"] == ["code"]
     assert document["code_challenge_methods_supported"] == ["S256"]
     assert set(document["id_token_signing_alg_values_supported"]) == {"ES256", "RS256"}

@@ -26,6 +26,8 @@ from authn.oidc.jwt import SigningKeys
 from authn.oidc.logout import LogoutEndpoint
 from authn.oidc.logouttoken import LogoutTokens
 from authn.oidc.purposekeys import purpose_keys
+from authn.oidc.sqldevices import SQLDeviceCodeStore
+from authn.oidc.sqlregistrations import SQLRegistrationStore
 from authn.oidc.sqlrequests import SQLPushedRequestStore, SQLReplayStore
 from authn.oidc.sqlstore import SQLClientStore, SQLGrantStore
 from authn.passkeys import Passkeys
@@ -284,11 +286,15 @@ class Provider:
                     users=users,
                     pushed=SQLPushedRequestStore(database),
                     replays=SQLReplayStore(database),
+                    devices=SQLDeviceCodeStore(database),
+                    registrations=SQLRegistrationStore(database),
                 ),
                 access=administration.access_tokens,
                 keys=keys,
                 purpose_keys=purpose_keys(master),
                 policy=make_policy(Enrolled(factors, bindings)),
+                throttle=throttle,
+                registered=administration.clients,
                 verifier=verifier,
                 fetcher=outbound if outbound.allows_any else None,
                 channels=administration.channels,

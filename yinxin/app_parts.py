@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 import authn.oidc.routes
 import authn.oidc.routes_clients
+import authn.oidc.routes_registration
 import authn.routes
 import ca.routes_bulk
 from authn.assembly import Provider
@@ -48,6 +49,9 @@ def add_administration(
     app.include_router(control_routes.make_router(ground.control))
     app.include_router(authn.routes.make_client_api(administration.clients))
     app.include_router(
+        authn.oidc.routes_registration.make_initial_token_api(provider.endpoints.initial_tokens)
+    )
+    app.include_router(
         authn.routes.make_user_api(
             administration.users, administration.roles, issuer=ground.settings.authn.issuer
         )
@@ -77,6 +81,9 @@ def add_provider(
     )
     app.include_router(
         authn.oidc.routes_clients.make_client_router(provider.endpoints, origin=issuer)
+    )
+    app.include_router(
+        authn.oidc.routes_registration.make_registration_router(provider.endpoints.registration)
     )
     app.include_router(
         authn.oidc.routes.make_authorization_router(

@@ -32,6 +32,7 @@ def metadata(
         "authorization_endpoint": f"{issuer}/oidc/authorize",
         **{name: issuer + path for name, path in _CALLED_BY_CLIENTS.items()},
         "jwks_uri": f"{issuer}/oidc/jwks",
+        "registration_endpoint": f"{issuer}/oidc/register",
         "end_session_endpoint": f"{issuer}/oidc/logout",
         "scopes_supported": sorted(scopes.KNOWN),
         "response_types_supported": ["code"],
@@ -81,4 +82,5 @@ _CALLED_BY_CLIENTS: Final = {
     "revocation_endpoint": "/oidc/revoke",
     "introspection_endpoint": "/oidc/introspect",
     "pushed_authorization_request_endpoint": "/oidc/par",
+    "device_authorization_endpoint": "/oidc/device_authorization",
 }

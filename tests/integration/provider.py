@@ -20,6 +20,7 @@ from authn.config import AuthnConfig
 from authn.middleware import Authentication
 from authn.oidc import routes as oidc_routes
 from authn.oidc import routes_clients as oidc_client_routes
+from authn.oidc import routes_registration
 from authn.oidc.store import AuthMethod
 from core.config import ControlConfig
 from core.db import Database
@@ -136,6 +137,12 @@ def build(
     )
     app.include_router(
         oidc_client_routes.make_client_router(provider.endpoints, origin=config.issuer)
+    )
+    app.include_router(
+        routes_registration.make_registration_router(provider.endpoints.registration)
+    )
+    app.include_router(
+        routes_registration.make_initial_token_api(provider.endpoints.initial_tokens)
     )
     app.include_router(
         oidc_routes.make_authorization_router(

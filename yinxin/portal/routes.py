@@ -17,6 +17,7 @@ from authn.forms import field
 from core.errors import Malformed, NotFound, Refused
 from yinxin.portal.page_route import make_page_route
 from yinxin.portal.pages import PortalPages
+from yinxin.portal.routes_device import add_device
 from yinxin.portal.routes_factors import add_factors
 from yinxin.portal.routes_login import (
     add_certificate_login,
@@ -40,6 +41,7 @@ def make_router(provider: Provider, pages: PortalPages) -> APIRouter:
     """Serve all pages of the portal."""
     router = APIRouter(include_in_schema=False, route_class=make_page_route(pages))
     add_login(router, provider, pages)
+    add_device(router, provider, pages)
     add_password_change(router, provider, pages)
     add_certificate_login(router, provider, pages)
     add_tls_login(router, provider)

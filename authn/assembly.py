@@ -7,6 +7,8 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Self
 
+from authn.accounts import Directory
+from authn.admission import Admission
 from authn.apitokens import APITokens
 from authn.attempts import Attempts
 from authn.breached import BreachedPasswords
@@ -19,6 +21,7 @@ from authn.logout.sender import LogoutSender
 from authn.logout.sqlstore import SQLDeliveryQueue, SQLParticipationStore
 from authn.oidc import purposekeys
 from authn.oidc.accesstokens import AccessTokens
+from authn.oidc.accountclaims import AccountClaims
 from authn.oidc.clients import Clients
 from authn.oidc.endpoints import Endpoints, Stores
 from authn.oidc.interaction import make_policy
@@ -162,6 +165,7 @@ class Provider:
     one_time_passwords: OneTimePasswords
     passkeys: Passkeys
     tls_login: TLSLogin
+    admission: Admission
     endpoints: Endpoints
     logout: LogoutEndpoint
     sender: LogoutSender
@@ -176,6 +180,7 @@ class Provider:
         signers: Sequence[Signer],
         keystore: StorageBackend,
         verifier: CertificateVerifier,
+        directory: Directory,
         audit: AuditLog,
         clock: Clock,
         trust: ssl.SSLContext | None = None,
@@ -217,6 +222,16 @@ class Provider:
             audit=audit,
             clock=clock,
         )
+        admission = Admission.assemble(
+            config,
+            database,
+            administration.sessions,
+            directory,
+            keystore=keystore,
+            seal=seal,
+            audit=audit,
+            clock=clock,
+        )
         certificates = CertificateLogin(
             bindings,
             users,
@@ -249,6 +264,7 @@ class Provider:
                 audit=audit,
             ),
             certificates=certificates,
+            admission=admission,
             tls_login=TLSLogin(
                 certificates,
                 bindings,
@@ -292,9 +308,12 @@ class Provider:
                 access=administration.access_tokens,
                 keys=keys,
                 purpose_keys=purpose_keys(master),
-                policy=make_policy(Enrolled(factors, bindings)),
                 throttle=throttle,
                 registered=administration.clients,
+                policy=make_policy(
+                    Enrolled(factors, bindings), admission.access, admission.consents
+                ),
+                accounts=AccountClaims(admission.accounts, admission.people),
                 verifier=verifier,
                 fetcher=outbound if outbound.allows_any else None,
                 channels=administration.channels,

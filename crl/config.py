@@ -59,6 +59,9 @@ class OCSPConfig(BaseModel):
     status_lag_seconds: int = Field(default=30, ge=1, le=86_400)
     """When the status log was not read to its end for this long, the service says that it is not
     ready. It goes on answering from its local store."""
+    workers: int = Field(default=0, ge=0, le=64)
+    """Processes that answer OCSP, besides the one that keeps the store and signs. 0: that one
+    answers, too. One for each processor that is to spare."""
     store_gibibytes: int = Field(default=64, ge=1, le=1024)
     """How large the local store (``status.lmdb`` in the state directory) may become. Ten million
     statuses take about 1 GiB, each answer that was asked for another 0.7 KiB."""

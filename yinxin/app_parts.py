@@ -11,6 +11,7 @@ import authn.oidc.routes
 import authn.oidc.routes_clients
 import authn.oidc.routes_registration
 import authn.routes
+import authn.routes_accounts
 import ca.routes_bulk
 from authn.assembly import Provider
 from authn.middleware import Authentication
@@ -54,6 +55,11 @@ def add_administration(
     app.include_router(
         authn.routes.make_user_api(
             administration.users, administration.roles, issuer=ground.settings.authn.issuer
+        )
+    )
+    app.include_router(
+        authn.routes_accounts.make_account_api(
+            provider.admission, administration.users, administration.clients
         )
     )
     app.include_router(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from authn.purge import purge_all_expired
 from ca.selfrenewal import SelfRenewal
 from core.jobs import Job
+from yinxin import traffic
 from yinxin.registrars import RegistrarDesk
 from yinxin.self_signed_clients import SelfSignedClients
 from yinxin.settings import Settings
@@ -90,6 +91,7 @@ def local_jobs(service: Service, tls: ServerTLS, self_signed: SelfSignedClients)
         Job("self-signed-clients", 30, self_signed.refresh),
         Job("tls-renewal", 3600, tls.renew),
         Job("link-renewal", 3600, service.link.renew),
+        Job("traffic", traffic.EVERY_SECONDS, service.traffic.sample),
     )
 
 

@@ -15,7 +15,7 @@ from authn.forms import Fields
 from authn.oidc import scopes
 from authn.oidc.checks import CHECKS
 from authn.oidc.draft import Draft, Sources, draft, resumed
-from authn.oidc.errors import InvalidRequest, LoginRequired, OAuthError
+from authn.oidc.errors import AccessDenied, InvalidRequest, LoginRequired, OAuthError
 from authn.oidc.flow import Flow, Flows
 from authn.oidc.grant import Confirmation, Grant
 from authn.oidc.interaction import Check, Missing, Situation, first_missing, took_too_long
@@ -28,6 +28,7 @@ from core.errors import Malformed
 
 PATH: Final = "/oidc/authorize"
 CONTINUE: Final = "/oidc/continue"
+REFUSE: Final = "/refuse"
 _FOR_PAGES: Final = ("login_hint", "ui_locales")
 """What the login page is told (OIDC Core, 3.1.2.1)."""
 
@@ -119,10 +120,19 @@ class AuthorizationEndpoint:
             check(request)
         return request
 
-    def _decide(self, request: Draft, session: tuple[Session, User] | None) -> SendBack | Interact:
+    def refuse(self, flow_id: str, cookie: str) -> SendBack | Interact:
+        """Send a request back whose person came to our pages and said no; raises as `decide`."""
+        request = resumed(self._flows.open(flow_id, cookie), flow_id, cookie, self._sources)
+        return self._decide(request, None, refused=True)
+
+    def _decide(
+        self, request: Draft, session: tuple[Session, User] | None, *, refused: bool = False
+    ) -> SendBack | Interact:
         try:
             for check in CHECKS:
                 check(request)
+            if refused:
+                raise AccessDenied("the user did not agree, or may not enter")
             missing = first_missing(self._policy, self._situation(request, session))
             if missing is not None:
                 return self._interact(request, missing)
@@ -192,6 +202,7 @@ class AuthorizationEndpoint:
                     auth_time=session.auth_time,
                     amr=session.amr,
                     acr=request.demand.answered_by(session.level),
+                    account=session.account,
                     claims=given.get("claims", ""),
                     resources=request.resources,
                 ),

@@ -177,6 +177,7 @@ class DeviceDecisions:
             auth_time=session.auth_time,
             amr=session.amr,
             acr=session.acr,
+            account=session.account,
             resources=code.grant.resources,
         )
         state = DeviceState.ALLOWED if allowed else DeviceState.DENIED
@@ -203,7 +204,8 @@ def _draw_user_code() -> str:
 
 def _scope(client: Client, asked: str) -> str:
     names = set(asked.split())
-    if scopes.ADMIN in names or not names <= client.scopes:
-        # Who types a code cannot see where it comes from: it never gives the administration away.
+    if names & {scopes.ADMIN, scopes.IDENTITY} or not names <= client.scopes:
+        # Who types a code cannot see where it comes from: it gives neither the
+        # administration away nor an identity number.
         raise OAuthError("invalid_scope", "the client is not registered for one of the scopes")
     return " ".join(sorted(names))

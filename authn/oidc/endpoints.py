@@ -10,6 +10,7 @@ from authn.config import AuthnConfig
 from authn.login import Throttle
 from authn.logout.channels import LogoutChannels
 from authn.oidc.accesstokens import AccessTokens, UserinfoEndpoint
+from authn.oidc.accountclaims import AccountClaims
 from authn.oidc.assertion import ClientAssertions
 from authn.oidc.authorize import AuthorizationEndpoint
 from authn.oidc.binding import SenderBinding
@@ -94,6 +95,7 @@ class Endpoints:
         policy: tuple[Check, ...],
         throttle: Throttle,
         registered: Clients,
+        accounts: AccountClaims,
         verifier: CertificateVerifier,
         fetcher: Fetcher | None,
         channels: LogoutChannels,
@@ -161,7 +163,7 @@ class Endpoints:
                 ),
                 clock=clock,
             ),
-            userinfo=UserinfoEndpoint(access, binding, stores.clients, subjects),
+            userinfo=UserinfoEndpoint(access, binding, stores.clients, subjects, accounts),
             introspection=IntrospectionEndpoint(
                 authentication, access, stores.grants, subjects, issuer=issuer, clock=clock
             ),

@@ -16,7 +16,7 @@ from authn import cookies
 from authn.forms import Fields, form_fields, query_fields
 from authn.oidc import flow
 from authn.oidc.answers import NO_STORE
-from authn.oidc.authorize import CONTINUE, PATH, AuthorizationEndpoint, Interact, SendBack
+from authn.oidc.authorize import CONTINUE, PATH, REFUSE, AuthorizationEndpoint, Interact, SendBack
 from authn.oidc.clientmetadata import GrantType
 from authn.oidc.discovery import metadata
 from authn.oidc.errors import InvalidRequest, OAuthError
@@ -98,6 +98,14 @@ def make_authorization_router(
         response = answer(request, outcome)
         if isinstance(outcome, SendBack):
             cookies.clear_cookie(response, flow.COOKIE + flow_id)
+        return response
+
+    @router.get(CONTINUE + "/{flow_id}" + REFUSE)
+    def refuse(request: Request, flow_id: str) -> Response:
+        """Tell the client that the person does not come."""
+        cookie = request.cookies.get(flow.COOKIE + flow_id, "")
+        response = answer(request, authorization.refuse(flow_id, cookie))
+        cookies.clear_cookie(response, flow.COOKIE + flow_id)
         return response
 
     @router.post(PATH)

@@ -62,7 +62,7 @@ class OCSPPlane:
         self._gives_stored = config.nonce is not NoncePolicy.REQUIRE
         self._writer = ResponseWriter(clock)
         self._slot = slot
-        self._counts = [0] * len(Count)
+        self._counts = pulse.counts_of(slot)
         self._issuers: IssuerTable[KnownIssuer] = IssuerTable(())
         self._refreshing: dict[bytes, int] = {}
         self._logged: datetime | None = None

@@ -90,6 +90,13 @@ class Pulse:
         for index, value in enumerate(counts):
             _COUNT.pack_into(self._page, begin + index * _COUNT.size, value)
 
+    def counts_of(self, slot: int) -> list[int]:
+        """Return what one process counted: the next one in its place goes on from there."""
+        begin = _COUNTS_BEGIN + slot * _SLOT
+        return [
+            _COUNT.unpack_from(self._page, begin + at * _COUNT.size)[0] for at in range(len(Count))
+        ]
+
     def counts(self) -> dict[Count, int]:
         """Return the counts of all processes together."""
         return {

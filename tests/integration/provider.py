@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from authn import routes as authn_routes
+from authn.accounts import OrganisationEntry
 from authn.assembly import Administration, Provider
 from authn.certlogin import VerifiedCertificate
 from authn.config import AuthnConfig
@@ -24,7 +25,7 @@ from authn.oidc import routes_registration
 from authn.oidc.store import AuthMethod
 from core.config import ControlConfig
 from core.db import Database
-from core.errors import Refused
+from core.errors import Malformed, Refused
 from core.http import install_problem_handlers
 from core.identity import Role
 from keystore.algorithms import KeyAlgorithm
@@ -63,10 +64,36 @@ class FakeVerifier:
         return self.known[der]
 
 
+class FakeDirectory:
+    """A small tree: a province, a city, a county beside it."""
+
+    def __init__(self) -> None:
+        self.parents: dict[str, str | None] = {"province": None, "city": "province"}
+        self.parents |= {"county": "city", "elsewhere": "province"}
+
+    def find(self, organisation_id):
+        if organisation_id not in self.parents:
+            return None
+        return OrganisationEntry(organisation_id, f"{organisation_id}人民政府", None)
+
+    def above(self, organisation_id):
+        found, here = set(), organisation_id
+        while here is not None:
+            found.add(here)
+            here = self.parents[here]
+        return frozenset(found)
+
+    def check_identity_card(self, number):
+        if len(number) != 18:
+            raise Malformed("an identity card number has 17 digits and a digit or X")
+        return number.upper()
+
+
 @dataclass
 class House:
     provider: Provider
     verifier: FakeVerifier
+    directory: FakeDirectory
     audit: MemoryAuditLog
     clock: FakeClock
     app: FastAPI
@@ -107,7 +134,7 @@ def build(
     trust: ssl.SSLContext | None = None,
     **settings: object,
 ) -> House:
-    verifier = FakeVerifier()
+    verifier, directory = FakeVerifier(), FakeDirectory()
     config = CONFIG.model_copy(update=settings)
     control = make_control(database, audit=audit, clock=clock, rules=rules)
     administration = Administration.assemble(
@@ -120,6 +147,7 @@ def build(
         signers=[memory_key(KeyAlgorithm.EC_P256), memory_key(KeyAlgorithm.RSA_3072)],
         keystore=MemoryKeyBackend(),
         verifier=verifier,
+        directory=directory,
         audit=audit,
         clock=clock,
         trust=trust,
@@ -172,7 +200,7 @@ def build(
         access_tokens=administration.access_tokens,
         certificates=provider.certificates,
     )
-    return House(provider, verifier, audit, clock, app)
+    return House(provider, verifier, directory, audit, clock, app)
 
 
 def csrf_of(html: str) -> str:

@@ -7,10 +7,9 @@ import ssl
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 
-from core.jobs import JobRunner
+from core.jobs import Job, JobRunner
 from core.observe import configure_logging
 from crl.ocsp.keeper import Keeper
-from crl.ocsp.server import OCSPListener
 from yinxin import app, server
 from yinxin.auditing import export_runner
 from yinxin.first_start import ensure_administrators
@@ -18,6 +17,7 @@ from yinxin.health_routes import check_authority
 from yinxin.jobs import bulk_jobs, local_jobs, outward_jobs, periodic_jobs, registrar_jobs
 from yinxin.local_status import open_keeper, require_same_history
 from yinxin.organisations import ensure_rights
+from yinxin.plain import bind_plain, plain_listener, signing_for_workers
 from yinxin.registrars import RegistrarDesk
 from yinxin.roles.say import say, say_links
 from yinxin.self_signed_clients import SelfSignedClients
@@ -32,12 +32,9 @@ def serve_authority(settings: Settings, state: State) -> None:
     with ExitStack() as stack:
         sockets = [
             stack.enter_context(server.bind(settings.server.listen_address, port))
-            for port in (
-                settings.server.https_port,
-                settings.server.mutual_tls_port,
-                settings.server.http_port,
-            )
+            for port in (settings.server.https_port, settings.server.mutual_tls_port)
         ]
+        plain = bind_plain(settings)
         ground = open_ground(settings, state)
         stack.callback(ground.close)
         configure_logging(settings.log.level, clock=ground.clock)
@@ -70,38 +67,24 @@ def serve_authority(settings: Settings, state: State) -> None:
             thread.start()
             stack.callback(thread.stop)
 
-        jobs = JobRunner(
-            ground.database,
-            periodic_jobs(service),
-            local_jobs(service, tls, SelfSignedClients(ground.administration.clients, contexts[1])),
-            clock=ground.clock,
-        )
-        stack.callback(jobs.stop)
         stack.callback(service.exporter.close)
         exports = export_runner(ground.database, service.exporter, clock=ground.clock)
         stack.callback(exports.stop)
-        bulk = JobRunner(ground.database, (), bulk_jobs(service), clock=ground.clock)
-        stack.callback(bulk.stop)
-        stack.callback(service.bulk.worker.stop)
-        outward = JobRunner(ground.database, outward_jobs(service), clock=ground.clock)
-        stack.callback(outward.stop)
         registrars = RegistrarDesk.assemble(service)
-        # A thread of its own: a registration authority that hangs must not delay a CRL.
-        rounds = JobRunner(
-            ground.database, registrar_jobs(settings, registrars), clock=ground.clock
-        )
-        stack.callback(rounds.stop)
-        listeners = _listeners(service, registrars, keeper, sockets, contexts)
+        clients = SelfSignedClients(ground.administration.clients, contexts[1])
+        runners = _runners(service, registrars, local_jobs(service, tls, clients))
+        for runner in runners:
+            stack.callback(runner.stop)
+        stack.callback(service.bulk.worker.stop)
+        listeners = _listeners(service, registrars, keeper, (*sockets, plain), contexts)
 
         def started() -> None:
-            jobs.start()
-            exports.start()
-            bulk.start()
-            outward.start()
-            rounds.start()
+            for runner in (exports, *runners):
+                runner.start()
             _announce(settings, state, links)
 
-        server.run(listeners, started=started)
+        beside = signing_for_workers(settings, keeper, state)
+        server.run(listeners, started=started, beside=beside)
         exports.stop()
         service.exporter.finish()
 
@@ -118,11 +101,26 @@ def write_trust(state: State, service: Service) -> None:
             temporary.replace(path)
 
 
+def _runners(
+    service: Service, registrars: RegistrarDesk, local: tuple[Job, ...]
+) -> list[JobRunner]:
+    """Return what does the jobs; each in a thread of its own, so that none holds up another."""
+    database, clock = service.ground.database, service.ground.clock
+    away = registrar_jobs(service.ground.settings, registrars)
+    return [
+        JobRunner(database, periodic_jobs(service), local, clock=clock),
+        JobRunner(database, (), bulk_jobs(service), clock=clock),
+        JobRunner(database, outward_jobs(service), clock=clock),
+        # A registration authority that hangs must not delay a CRL.
+        JobRunner(database, away, clock=clock),
+    ]
+
+
 def _listeners(
     service: Service,
     registrars: RegistrarDesk,
     keeper: Keeper,
-    sockets: Sequence[socket.socket],
+    sockets: Sequence[socket.socket | None],
     contexts: Sequence[ssl.SSLContext],
 ) -> tuple[server.Listener, ...]:
     def checks() -> list[tuple[str, str | None]]:
@@ -130,14 +128,11 @@ def _listeners(
 
     plane = keeper.plane()
     machines = app.make_machine_app(service, registrars, checks)
+    revocation = app.make_revocation_app(service, plane, checks)
     return (
         server.Listener(sockets[0], app.make_control_app(service, keeper, checks), tls=contexts[0]),
         server.Listener(sockets[1], machines, tls=contexts[1]),
-        server.Listener(
-            sockets[2],
-            app.make_revocation_app(service, plane, checks),
-            ocsp=OCSPListener(plane, wait_seconds=server.HEAD_SECONDS),
-        ),
+        plain_listener(sockets[2], revocation, plane, service.ground.state),
     )
 
 

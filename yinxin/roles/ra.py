@@ -32,6 +32,7 @@ from yinxin import server
 from yinxin.app_parts import add_administration, add_provider, limited, new_app, surround
 from yinxin.audit_key import AuditKey
 from yinxin.auditing import export_runner, make_exporter
+from yinxin.directory import OurDirectory
 from yinxin.first_start import ensure_administrators, ensure_signing_keys
 from yinxin.health_routes import check_database, make_health_router
 from yinxin.host_identity import HostIdentity, read_identity
@@ -90,6 +91,7 @@ class DeskService:
                 ground.administration,
                 signers=ensure_signing_keys(keystore),
                 keystore=keystore,
+                directory=OurDirectory(ground.registration.organisations),
                 verifier=NoCertificateLogin(),
                 audit=ground.audit,
                 clock=ground.clock,

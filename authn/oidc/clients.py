@@ -79,7 +79,7 @@ class Clients:
         )
         with self._transactions.transaction():
             self._store.add(client)
-            self._record("client.registered", client, actor)
+            self._record("client.registered", actor=actor, client=client)
         return client, secret
 
     def change(
@@ -98,7 +98,7 @@ class Clients:
         with self._transactions.transaction():
             if not self._store.replace(client):
                 raise NotFound("there is no such client")
-            self._record("client.changed", client, actor)
+            self._record("client.changed", actor=actor, client=client)
         return client, secret
 
     def _draft(
@@ -131,7 +131,7 @@ class Clients:
         )
         return client, None if drawn is None else drawn.secret
 
-    def _record(self, action: str, client: Client, actor: str) -> None:
+    def _record(self, action: str, *, client: Client, actor: str) -> None:
         detail = {
             "client": client.id,
             "name": client.name,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Container, Sequence
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Self
 
@@ -25,11 +25,13 @@ from authn.oidc.accountclaims import AccountClaims
 from authn.oidc.clients import Clients
 from authn.oidc.endpoints import Endpoints, Stores
 from authn.oidc.interaction import make_policy
-from authn.oidc.jwt import SigningKeys
+from authn.oidc.issuers import Issuers
+from authn.oidc.keyring import KeyRing
 from authn.oidc.logout import LogoutEndpoint
 from authn.oidc.logouttoken import LogoutTokens
 from authn.oidc.purposekeys import purpose_keys
 from authn.oidc.sqldevices import SQLDeviceCodeStore
+from authn.oidc.sqlkeys import SQLSigningKeyStore
 from authn.oidc.sqlregistrations import SQLRegistrationStore
 from authn.oidc.sqlrequests import SQLPushedRequestStore, SQLReplayStore
 from authn.oidc.sqlstore import SQLClientStore, SQLGrantStore
@@ -57,7 +59,6 @@ from core.control import DualControl
 from core.db import Database
 from core.outbound import Outbound, trusting
 from keystore import keyref
-from keystore.backend import Signer
 from keystore.seal import Seal
 from keystore.sealedkey import SealedKey
 from keystore.storagekey import StorageBackend
@@ -158,7 +159,8 @@ class Provider:
 
     administration: Administration
     clock: Clock
-    keys: SigningKeys
+    ring: KeyRing
+    issuers: Issuers
     passwords: PasswordLogin
     password_change: PasswordChange
     certificates: CertificateLogin
@@ -177,7 +179,6 @@ class Provider:
         database: Database,
         administration: Administration,
         *,
-        signers: Sequence[Signer],
         keystore: StorageBackend,
         verifier: CertificateVerifier,
         directory: Directory,
@@ -185,12 +186,20 @@ class Provider:
         clock: Clock,
         trust: ssl.SSLContext | None = None,
     ) -> Self:
-        """Put it together over `database`; `signers` are the OIDC keys, the first signs.
+        """Put it together over `database`; the keys that sign tokens are made when missing.
 
         `trust` verifies applications that are called; None: as the system and the settings say.
         """
         users, clients = SQLUserStore(database), SQLClientStore(database)
-        keys = SigningKeys(signers)
+        ring = KeyRing(
+            SQLSigningKeyStore(database),
+            keystore,
+            config=config,
+            transactions=database,
+            audit=audit,
+            clock=clock,
+        )
+        issuers = Issuers(ring, config=config)
         master = SealedKey(
             keystore,
             keyref.parse(config.secrets_key),
@@ -201,7 +210,7 @@ class Provider:
         outbound = Outbound(config.outbound, trust or trusting(config.outbound, ""))
         sender = LogoutSender(
             SQLDeliveryQueue(database),
-            LogoutTokens(clients, keys, issuer=config.issuer, clock=clock),
+            LogoutTokens(clients, issuers, clock=clock),
             outbound,
             config=config.logout,
             transactions=database,
@@ -254,7 +263,8 @@ class Provider:
         return cls(
             administration=administration,
             clock=clock,
-            keys=keys,
+            ring=ring,
+            issuers=issuers,
             passwords=passwords,
             password_change=PasswordChange(
                 passwords,
@@ -306,7 +316,7 @@ class Provider:
                     registrations=SQLRegistrationStore(database),
                 ),
                 access=administration.access_tokens,
-                keys=keys,
+                issuers=issuers,
                 purpose_keys=purpose_keys(master),
                 throttle=throttle,
                 registered=administration.clients,
@@ -322,11 +332,7 @@ class Provider:
                 clock=clock,
             ),
             logout=LogoutEndpoint(
-                clients,
-                keys,
-                administration.sessions,
-                administration.channels,
-                issuer=config.issuer,
+                clients, issuers, administration.sessions, administration.channels
             ),
             sender=sender,
         )

@@ -40,7 +40,7 @@ from yinxin.authority_link import AuthorityLink
 from yinxin.bulk import Bulk
 from yinxin.database import open_prepared
 from yinxin.directory import OurDirectory
-from yinxin.first_start import Authority, ensure_authority, ensure_signing_keys
+from yinxin.first_start import Authority, ensure_authority
 from yinxin.key_management import KeyManagement
 from yinxin.keys import open_keys
 from yinxin.login_certificates import OurCertificates
@@ -325,7 +325,6 @@ def open_service(ground: Ground) -> Service:
             settings.authn,
             database,
             ground.administration,
-            signers=ensure_signing_keys(keystore),
             keystore=keystore,
             directory=OurDirectory(ground.registration.organisations),
             verifier=OurCertificates(

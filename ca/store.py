@@ -5,7 +5,7 @@ Every method joins the open transaction (`core.transaction`) or is durable on it
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -79,7 +79,20 @@ class RevokedEntry:
     serial: SerialNumber
     revoked_at: datetime
     reason: RevocationReason
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A certificate that was revoked, held or released, as it stands now."""
+
+    position: int
+    """Of the change; the certificate may have changed once more since."""
+    serial: SerialNumber
+    at: datetime
+    """When the change was."""
     not_after: datetime
+    entry: RevokedEntry | None
+    """What a CRL says of it; None: it is neither revoked nor held."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,8 +256,8 @@ class StatusSource(Protocol):
         """Return the status of a serial we reserved, or None if we never did."""
         ...
 
-    def list_revoked(self, issuer: str) -> Iterator[RevokedEntry]:
-        """Return what is revoked or held, in the order of revocation."""
+    def list_changed(self, issuer: str, *, after: int, limit: int) -> Sequence[Changed]:
+        """Return at most `limit` changes after this position, in order."""
         ...
 
     def revocation_position(self, issuer: str) -> int:

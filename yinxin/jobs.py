@@ -15,7 +15,7 @@ def periodic_jobs(service: Service) -> tuple[Job, ...]:
     """Return the jobs of which one node of a cluster does each."""
     ground = service.ground
     return (
-        Job("crl-refresh", 15, service.crls.refresh),
+        Job("crl-refresh", 5, service.crls.refresh),
         Job("mass-revocation", 5, service.mass_revocations.run),
         Job("ocsp-delegates", 3600, service.ensure_delegates),
         *_refilling(service),

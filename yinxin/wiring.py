@@ -25,6 +25,7 @@ from core.clock import Clock, SystemClock
 from core.control import DualControl
 from core.control_sql import SQLProposalStore
 from core.db import Database
+from crl.generation import CRLGenerator
 from crl.ocsp.delegate import Delegates, ensure_delegate, ensure_delegates
 from crl.ocsp.follow import StatusFollower
 from crl.ocsp.issuers import IssuerTable
@@ -34,8 +35,10 @@ from crl.ocsp.responder import Responder
 from crl.ocsp.retirement import destroy_ended
 from crl.publication import Publication
 from crl.schedule import CRLSchedule
+from crl.sqlsegments import SQLSegmentStore
 from crl.sqlstore import SQLCRLStore
 from crl.status import StatusService
+from crl.store import PartitioningStore
 from keystore.registry import KeyStore
 from yinxin.audit_key import AuditKey
 from yinxin.auditing import make_exporter
@@ -211,6 +214,7 @@ def open_service(ground: Ground) -> Service:
         revocation_url=settings.ca.revocation_url,
         linter=Linter(settings.ca.lint, accepted=settings.ca.lint_accepted),
         blocked_keys=blocked,
+        crl_partitions=settings.ca.crl_partitions,
     )
     generations = Generations(issuers, clock=ground.clock)
     link = AuthorityLink(authority, generations, host=settings.server.public_host)
@@ -232,9 +236,18 @@ def open_service(ground: Ground) -> Service:
         retention=timedelta(hours=settings.revocation.ocsp.retention_hours),
         clock=ground.clock,
     )
-    crls = CRLSchedule(
-        issuers, source=authority.store, store=crl_store, config=settings.revocation.crl, **common
+    segments = SQLSegmentStore(database)
+    _keep_partitionings(segments, issuers)
+    issuers.listen(lambda: _keep_partitionings(segments, issuers))
+    generator = CRLGenerator(
+        source=authority.store,
+        store=crl_store,
+        segments=segments,
+        partitionings=segments,
+        config=settings.revocation.crl,
+        **common,
     )
+    crls = CRLSchedule(issuers, generator, clock=ground.clock)
     ready = ReadyAnswers(
         settings.revocation.ocsp.cache_entries,
         status_lag_seconds=settings.revocation.ocsp.status_lag_seconds,
@@ -335,3 +348,9 @@ def open_service(ground: Ground) -> Service:
             clock=ground.clock,
         ),
     )
+
+
+def _keep_partitionings(store: PartitioningStore, issuers: Issuers) -> None:
+    """Remember what distribution points are about to be issued, before the first of them is."""
+    for issuer in issuers.values():
+        store.add_partitioning(issuer.name, issuer.crl_partitions, issuer.revocation_url)

@@ -10,7 +10,7 @@ from fastapi.concurrency import run_in_threadpool
 from core.clock import Clock
 from core.errors import Malformed, TooLarge, TrustError
 from core.observe import OCSP_ANSWERS
-from crl.caching import cached_response
+from crl.caching import Download, cached_response
 from crl.config import OCSPConfig
 from crl.ocsp.cache import Answer
 from crl.ocsp.path import decode_path
@@ -74,7 +74,7 @@ def _accept(request: Request, answer: Answer, config: OCSPConfig, clock: Clock) 
         return Response(answer.der, media_type=MEDIA_TYPE, headers=_NO_STORE)
     return cached_response(
         request,
-        answer.der,
+        Download(answer.der),
         media_type=MEDIA_TYPE,
         last_modified=answer.this_update,
         expires=answer.next_update,

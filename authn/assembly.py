@@ -2,33 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import ssl
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Self
 
 from authn.apitokens import APITokens
 from authn.attempts import Attempts
+from authn.breached import BreachedPasswords
 from authn.certlogin import CertificateLogin, CertificateVerifier
 from authn.config import AuthnConfig
 from authn.factors import Enrolled, Standards
 from authn.login import PasswordLogin, Throttle
+from authn.logout.channels import LogoutChannels
+from authn.logout.sender import LogoutSender
+from authn.logout.sqlstore import SQLDeliveryQueue, SQLParticipationStore
 from authn.oidc.accesstokens import AccessTokens
 from authn.oidc.authorize import AuthorizationEndpoint
 from authn.oidc.clients import Clients
+from authn.oidc.endpoints import ClientEndpoints
 from authn.oidc.interaction import make_policy
 from authn.oidc.jwt import SigningKeys
 from authn.oidc.logout import LogoutEndpoint
+from authn.oidc.logouttoken import LogoutTokens
 from authn.oidc.sqlstore import SQLClientStore, SQLGrantStore
-from authn.oidc.token import TokenEndpoint
+from authn.oidc.subjects import SubjectIdentifiers
+from authn.passkeys import Passkeys
+from authn.passwordchange import PasswordChange
+from authn.passwordpolicy import PasswordPolicy
 from authn.passwords import PasswordHasher
 from authn.rolechanges import RoleChanges
 from authn.sessions import Sessions
-from authn.sqlfactors import SQLAttemptStore, SQLFactorStore, SQLSealedKeyStore
+from authn.sqlfactors import SQLAttemptStore, SQLFactorStore, SQLPasswordHistory, SQLSealedKeyStore
+from authn.sqlpasskeys import SQLPasskeyStore
+from authn.sqlsessions import SQLSessionStore
 from authn.sqlstore import (
     SQLAddressStore,
     SQLAPITokenStore,
     SQLCertificateLoginStore,
-    SQLSessionStore,
     SQLUserStore,
 )
 from authn.totp import OneTimePasswords
@@ -37,6 +48,7 @@ from core.audit import AuditLog
 from core.clock import Clock
 from core.control import DualControl
 from core.db import Database
+from core.outbound import Outbound, trusting
 from keystore import keyref
 from keystore.backend import Signer
 from keystore.seal import Seal
@@ -48,12 +60,14 @@ class Administration:
     """What the command line needs: no keys, no sessions of its own."""
 
     hasher: PasswordHasher
+    password_policy: PasswordPolicy
     users: Users
     roles: RoleChanges
     clients: Clients
     api_tokens: APITokens
     sessions: Sessions
     access_tokens: AccessTokens
+    channels: LogoutChannels
 
     @classmethod
     def assemble(
@@ -69,20 +83,31 @@ class Administration:
         store, grants = SQLUserStore(database), SQLGrantStore(database)
         hasher = PasswordHasher(config.password)
         access = AccessTokens(grants, store, clock=clock)
+        channels = LogoutChannels(
+            SQLParticipationStore(database), issuer=config.issuer, clock=clock
+        )
         sessions = Sessions(
             SQLSessionStore(database),
             store,
             config=config.login,
-            listener=access,
+            listeners=(access, channels),
             standards=Standards(SQLFactorStore(database)),
             transactions=database,
             audit=audit,
             clock=clock,
         )
+        policy = PasswordPolicy(
+            store,
+            SQLPasswordHistory(database),
+            config=config.password,
+            hasher=hasher,
+            breached=_breached(config),
+            clock=clock,
+        )
         users = Users(
             store,
             config=config.login,
-            hasher=hasher,
+            passwords=policy,
             sessions=sessions,
             transactions=database,
             audit=audit,
@@ -93,6 +118,7 @@ class Administration:
         )
         return cls(
             hasher=hasher,
+            password_policy=policy,
             users=users,
             roles=RoleChanges(
                 users,
@@ -104,11 +130,17 @@ class Administration:
                 audit=audit,
             ),
             clients=Clients(
-                SQLClientStore(database), grants, transactions=database, audit=audit, clock=clock
+                SQLClientStore(database),
+                grants,
+                may_call=bool(config.outbound.allowed_networks),
+                transactions=database,
+                audit=audit,
+                clock=clock,
             ),
             api_tokens=tokens,
             sessions=sessions,
             access_tokens=access,
+            channels=channels,
         )
 
 
@@ -120,11 +152,14 @@ class Provider:
     clock: Clock
     keys: SigningKeys
     passwords: PasswordLogin
+    password_change: PasswordChange
     certificates: CertificateLogin
     one_time_passwords: OneTimePasswords
+    passkeys: Passkeys
     authorization: AuthorizationEndpoint
-    tokens: TokenEndpoint
+    endpoints: ClientEndpoints
     logout: LogoutEndpoint
+    sender: LogoutSender
 
     @classmethod
     def assemble(
@@ -138,10 +173,24 @@ class Provider:
         verifier: CertificateVerifier,
         audit: AuditLog,
         clock: Clock,
+        trust: ssl.SSLContext | None = None,
     ) -> Self:
-        """Put it together over `database`; `signers` are the OIDC keys, the first signs."""
+        """Put it together over `database`; `signers` are the OIDC keys, the first signs.
+
+        `trust` verifies applications that are called; None: as the system and the settings say.
+        """
         users, clients = SQLUserStore(database), SQLClientStore(database)
         grants, keys = SQLGrantStore(database), SigningKeys(signers)
+        sender = LogoutSender(
+            SQLDeliveryQueue(database),
+            LogoutTokens(clients, keys, issuer=config.issuer, clock=clock),
+            Outbound(config.outbound, trust or trusting(config.outbound, "")),
+            config=config.logout,
+            transactions=database,
+            audit=audit,
+            clock=clock,
+        )
+        administration.channels.on_queued(sender.wake)
         throttle = Throttle(SQLAddressStore(database), config=config.login, clock=clock)
         factors, bindings = SQLFactorStore(database), SQLCertificateLoginStore(database)
         seal = Seal(
@@ -155,23 +204,41 @@ class Provider:
             audit=audit,
             clock=clock,
         )
+        passwords = PasswordLogin(
+            users,
+            throttle=throttle,
+            hasher=administration.hasher,
+            config=config.login,
+            transactions=database,
+            audit=audit,
+            clock=clock,
+        )
         return cls(
             administration=administration,
             clock=clock,
             keys=keys,
-            passwords=PasswordLogin(
-                users,
-                throttle=throttle,
-                hasher=administration.hasher,
-                config=config.login,
+            passwords=passwords,
+            password_change=PasswordChange(
+                passwords,
+                administration.password_policy,
+                administration.sessions,
                 transactions=database,
                 audit=audit,
-                clock=clock,
             ),
             certificates=CertificateLogin(
                 bindings,
                 users,
                 verifier,
+                config=config,
+                throttle=throttle,
+                transactions=database,
+                audit=audit,
+                clock=clock,
+            ),
+            passkeys=Passkeys(
+                SQLPasskeyStore(database),
+                users,
+                bindings,
                 config=config,
                 throttle=throttle,
                 transactions=database,
@@ -195,15 +262,30 @@ class Provider:
                 config=config,
                 clock=clock,
             ),
-            tokens=TokenEndpoint(
-                clients,
-                grants,
-                users,
-                keys,
-                config=config,
+            endpoints=ClientEndpoints.assemble(
+                config,
+                clients=clients,
+                grants=grants,
+                users=users,
+                access=administration.access_tokens,
+                keys=keys,
+                subjects=SubjectIdentifiers(),
+                channels=administration.channels,
                 transactions=database,
                 audit=audit,
                 clock=clock,
             ),
-            logout=LogoutEndpoint(clients, keys, issuer=config.issuer),
+            logout=LogoutEndpoint(
+                clients,
+                keys,
+                administration.sessions,
+                administration.channels,
+                issuer=config.issuer,
+            ),
+            sender=sender,
         )
+
+
+def _breached(config: AuthnConfig) -> Container[str]:
+    path = config.password.breached_file
+    return frozenset() if path is None else BreachedPasswords(path)

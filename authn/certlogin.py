@@ -11,13 +11,13 @@ import hashlib
 import secrets
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import NamedTuple, Protocol
 
 from authn import levels, opaque
 from authn.config import AuthnConfig
-from authn.levels import Method
+from authn.levels import Method, SessionCertificate
 from authn.login import Throttle
 from authn.store import Binding, CertificateLoginStore, Challenge, User, UserStore
 from core import observe
@@ -200,8 +200,10 @@ class CertificateLogin:
 
 
 def method_of(certificate: VerifiedCertificate) -> Method:
-    """Return what a login with this certificate is worth."""
-    return levels.HARDWARE_KEY if certificate.in_hardware else levels.CERTIFICATE
+    """Return what a login with this certificate is worth, and on which it stands."""
+    kind = levels.HARDWARE_KEY if certificate.in_hardware else levels.CERTIFICATE
+    shown = SessionCertificate(certificate.issuer, f"{certificate.serial:x}")
+    return replace(kind, certificate=shown)
 
 
 def _key_digest(certificate: VerifiedCertificate) -> bytes:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from authn.logout.config import LogoutConfig
+from core.outbound import OutboundConfig
+
 
 class PasswordConfig(BaseModel):
-    """How passwords are hashed (RFC 9106, 4: the second recommended option)."""
+    """How passwords are hashed (RFC 9106, 4, the second option), and which ones are taken."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -21,6 +25,16 @@ class PasswordConfig(BaseModel):
     """Lanes (parallelism) of one Argon2id hash."""
     concurrent_hashes: int = Field(default=4, ge=1, le=64)
     """So many at once; each takes `memory_kibibytes`, and the others wait."""
+    min_characters: int = Field(default=12, ge=8, le=64)
+    """The shortest password that may be chosen."""
+    history: int = Field(default=5, ge=0, le=24)
+    """So many earlier passwords of a person may not be chosen again."""
+    max_age_days: int | None = Field(default=None, ge=1, le=3650)
+    """After so many days a password has to be changed at the next login. NIST SP 800-63B advises
+    against it; some rules of classified protection (等级保护) ask for it."""
+    breached_file: Path | None = None
+    """Passwords that may not be chosen: sorted SHA-1 in hex, one a line (`yinxin user
+    breached-file`, or what Have I Been Pwned publishes)."""
 
 
 class LoginConfig(BaseModel):
@@ -55,6 +69,10 @@ class OIDCConfig(BaseModel):
     """How long an access token works."""
     id_token_minutes: int = Field(default=10, ge=1, le=60)
     """From iat to exp of an ID token."""
+    refresh_token_days: int = Field(default=30, ge=1, le=366)
+    """After so long a grant has to be given anew, however often it was refreshed."""
+    refresh_grace_seconds: int = Field(default=30, ge=0, le=300)
+    """So long after a refresh the token before still gets the same successor: answers are lost."""
 
 
 class AuthnConfig(BaseModel):
@@ -67,6 +85,8 @@ class AuthnConfig(BaseModel):
     password: PasswordConfig = PasswordConfig()
     login: LoginConfig = LoginConfig()
     oidc: OIDCConfig = OIDCConfig()
+    logout: LogoutConfig = LogoutConfig()
+    outbound: OutboundConfig = OutboundConfig()
     secrets_key: str = "software:object=authn-secrets"
     """The SM2 key that opens the key of sealed secrets (one-time passwords, identity numbers). Made
     with the first of them; lost, everybody enrols again."""

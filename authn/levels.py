@@ -54,6 +54,16 @@ def level_of_word(word: str) -> Level:
 
 
 @dataclass(frozen=True, slots=True)
+class SessionCertificate:
+    """A certificate that a session stands on: when it is revoked or frozen, the session ends."""
+
+    issuer: str
+    """The issuer's name in this service."""
+    serial: str
+    """Lowercase hex, without leading zeros."""
+
+
+@dataclass(frozen=True, slots=True)
 class Method:
     """One way to prove who one is."""
 
@@ -65,6 +75,8 @@ class Method:
     """What a session has after it."""
     alone: bool = True
     """Whether it begins a session; a second factor only makes one stronger."""
+    certificate: SessionCertificate | None = None
+    """What was shown, in a login with a certificate."""
 
 
 PASSWORD: Final = Method("password", ("pwd",), Level.PASSWORD)

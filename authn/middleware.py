@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from authn import apitokens
 from authn.apitokens import APITokens
 from authn.certlogin import CertificateLogin
-from authn.oidc import token as oidc_token
+from authn.oidc import issuing
 from authn.oidc.accesstokens import AccessTokens
 from authn.store import User
 from core.errors import InvalidSignature, Malformed, NotFound, Refused, TrustError
@@ -82,7 +82,7 @@ class Authentication:
         return _principal(user, "certificate")
 
     def _by_token(self, secret: str) -> User | None:
-        if secret.startswith(oidc_token.PREFIX):
+        if secret.startswith(issuing.PREFIX):
             return self._access_tokens.find_administrator(secret)
         if secret.startswith(apitokens.PREFIX):
             return self._api_tokens.find_user(secret)

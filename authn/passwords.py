@@ -1,4 +1,4 @@
-"""Passwords: the policy, and Argon2id (RFC 9106)."""
+"""Hashing passwords with Argon2id (RFC 9106)."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from cryptography.exceptions import InvalidKey
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
 from authn.config import PasswordConfig
-from core.errors import Refused, Unavailable
+from core.errors import Unavailable
 
-MIN_CHARACTERS: Final = 12
 MAX_CHARACTERS: Final = 128
 _WAIT_SECONDS: Final = 10
 
@@ -60,19 +59,6 @@ class PasswordHasher:
     def _acquire(self) -> None:
         if not self._free.acquire(timeout=_WAIT_SECONDS):
             raise Unavailable("too many logins at the same time; try again in a moment")
-
-
-def check_policy(password: str, *, user_name: str) -> None:
-    """Refuse what is too short, too long or the user's own name (NIST SP 800-63B, 5.1.1.2).
-
-    Length is what counts; rules about kinds of characters are left out on purpose.
-    """
-    if not MIN_CHARACTERS <= len(password) <= MAX_CHARACTERS:
-        raise Refused(f"a password has {MIN_CHARACTERS} to {MAX_CHARACTERS} characters")
-    if user_name.casefold() in password.casefold() and len(password) < len(user_name) + 8:
-        raise Refused("the password is mostly the user name; choose another")
-    if len(set(password)) < 5:
-        raise Refused("the password repeats the same few characters; choose another")
 
 
 def _octets(password: str) -> bytes:

@@ -1,4 +1,7 @@
-"""Removing what has expired, in small batches, so that no table grows for ever."""
+"""Removing what has expired, in small batches, so that no table grows for ever.
+
+Sessions are not here: applications hear of their end (`authn.sessions.Sessions.end_timed_out`).
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import Any, Final
 from sqlalchemy import Column, delete, select
 
 from authn import tables
+from authn.oidc import tables as oidc
 from core.db import Database
 
 _KEPT_AFTER_EXPIRY: Final = timedelta(hours=1)
@@ -16,12 +20,12 @@ _KEPT_AFTER_EXPIRY: Final = timedelta(hours=1)
 _EXPIRING: Final[tuple[tuple[Column[Any], timedelta], ...]] = (
     (tables.setup_links.c.expires_at, _KEPT_AFTER_EXPIRY),
     (tables.login_addresses.c.free_at, _KEPT_AFTER_EXPIRY),
-    (tables.sessions.c.expires_at, _KEPT_AFTER_EXPIRY),
     (tables.api_tokens.c.expires_at, _KEPT_AFTER_EXPIRY),
     # Anybody can ask for challenges, so they go at once.
     (tables.login_challenges.c.expires_at, timedelta()),
-    (tables.authorization_codes.c.expires_at, _KEPT_AFTER_EXPIRY),
-    (tables.access_tokens.c.expires_at, _KEPT_AFTER_EXPIRY),
+    (oidc.codes.c.expires_at, _KEPT_AFTER_EXPIRY),
+    (oidc.access_tokens.c.expires_at, _KEPT_AFTER_EXPIRY),
+    (oidc.refresh_tokens.c.expires_at, _KEPT_AFTER_EXPIRY),
 )
 
 

@@ -154,7 +154,7 @@ class RoleChanges:
             raise Conflict(f"{user.name} has another role than when this was proposed")
         self._store.set_role(user.id, new)
         self._tokens.remove_all(user)
-        self._users.end_sessions(user, reason="role")
+        self._users.end_sessions(user, reason="role", actor=actor)
         detail = {"user": user.name, "from": old, "to": new}
         self._audit.record("role.changed", actor=actor, detail=detail)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from http import HTTPStatus
 from typing import Annotated
 
@@ -22,8 +23,11 @@ from authn.schemas import (
     LoggedIn,
     NewBinding,
     NewClient,
+    NewSecret,
     NewUser,
     Proposed,
+    SecretRotation,
+    SessionsEnded,
     SetupLink,
     UserView,
     Whoami,
@@ -53,6 +57,7 @@ def make_client_api(clients: Clients) -> APIRouter:
             auth_method=body.auth_method,
             allowed_scopes=body.scopes,
             id_token_algorithm=body.id_token_algorithm,
+            metadata=body.metadata,
             actor=asking.name,
         )
         response.headers["Cache-Control"] = "no-store"
@@ -67,6 +72,16 @@ def make_client_api(clients: Clients) -> APIRouter:
     def get(client_id: str, _asking: Watcher) -> ClientView:
         """Show a relying party."""
         return ClientView.of(clients.get(client_id))
+
+    @router.post("/{client_id}/secret", status_code=HTTPStatus.CREATED)
+    def rotate(
+        client_id: str, body: SecretRotation, asking: System, response: Response
+    ) -> NewSecret:
+        """Give a relying party a new secret; the old one works for a while beside it."""
+        keep = timedelta(hours=body.keep_old_hours)
+        secret = clients.rotate_secret(client_id, keep=keep, actor=asking.name)
+        response.headers["Cache-Control"] = "no-store"
+        return NewSecret(client_secret=secret)
 
     @router.delete("/{client_id}", status_code=HTTPStatus.NO_CONTENT)
     def remove(client_id: str, asking: System) -> None:
@@ -114,6 +129,11 @@ def make_user_api(users: Users, roles: RoleChanges, *, issuer: str) -> APIRouter
     def list_users(_asking: Watcher) -> list[UserView]:
         """List users."""
         return [UserView.of(user) for user in users.list_users()]
+
+    @router.post("/users/{user_id}/end-sessions")
+    def end_sessions(user_id: str, asking: System) -> SessionsEnded:
+        """End every session of a user; the applications they entered are told."""
+        return SessionsEnded(sessions=users.end_sessions(users.get(user_id), actor=asking.name))
 
     @router.post("/users/{user_id}/setup-link", status_code=HTTPStatus.CREATED)
     def setup_link(user_id: str, asking: System, response: Response) -> SetupLink:

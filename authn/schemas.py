@@ -7,6 +7,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from authn.oidc.clientmetadata import ClientMetadata
 from authn.oidc.store import AuthMethod, Client, IDTokenAlgorithm
 from authn.store import Binding, User
 from core.control_store import Proposal, ProposalState
@@ -26,12 +27,26 @@ class NewClient(_In):
     name: str = Field(min_length=1, max_length=200, examples=["办公系统"])
     client_id: str | None = Field(default=None, examples=["oa-portal"])
     redirect_uris: list[URI] = Field(
-        min_length=1, max_length=20, examples=[["https://oa.example.gov.cn/callback"]]
+        default=[], max_length=20, examples=[["https://oa.example.gov.cn/callback"]]
     )
     post_logout_redirect_uris: list[URI] = Field(default=[], max_length=20)
     auth_method: AuthMethod = AuthMethod.BASIC
-    scopes: list[str] = Field(default=["openid", "profile", "email"], max_length=10)
+    scopes: list[str] = Field(default=["openid", "profile", "email"], max_length=50)
     id_token_algorithm: IDTokenAlgorithm = IDTokenAlgorithm.ES256
+    metadata: ClientMetadata = ClientMetadata()
+
+
+class SecretRotation(_In):
+    """A new secret for a client."""
+
+    keep_old_hours: int = Field(default=24, ge=0, le=720)
+    """How long the old secret goes on working beside the new one."""
+
+
+class NewSecret(BaseModel):
+    """The new secret: it is shown this once."""
+
+    client_secret: str
 
 
 class ClientView(BaseModel):
@@ -45,6 +60,7 @@ class ClientView(BaseModel):
     scopes: list[str]
     id_token_algorithm: IDTokenAlgorithm
     created_at: datetime
+    metadata: ClientMetadata
 
     @classmethod
     def of(cls, client: Client) -> Self:
@@ -57,6 +73,7 @@ class ClientView(BaseModel):
             scopes=sorted(client.scopes),
             id_token_algorithm=client.id_token_algorithm,
             created_at=client.created_at,
+            metadata=client.metadata,
         )
 
 
@@ -117,6 +134,12 @@ class UserView(BaseModel):
             has_password=user.password_hash is not None,
             created_at=user.created_at,
         )
+
+
+class SessionsEnded(BaseModel):
+    """How many sessions were ended."""
+
+    sessions: int
 
 
 class SetupLink(BaseModel):

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Final, Protocol
 
 from authn import opaque
 from authn.config import LoginConfig
-from authn.levels import Level, Method, joined
+from authn.levels import Level, Method, SessionCertificate, joined
 from authn.store import Session, SessionStore, User, UserStore
-from core.audit import AuditLog
+from core.audit import AuditLog, Event
 from core.clock import Clock
 from core.errors import Refused
 from core.transaction import Transactions
@@ -20,10 +21,14 @@ _TOUCH_EVERY: Final = timedelta(minutes=1)
 """A session is written at most so often, however many pages a person opens."""
 
 
-class SessionEnded(Protocol):
-    """Told whenever a session ends by an act (not when it times out unseen)."""
+_BATCH: Final = 500
+"""So many sessions end in one transaction."""
 
-    def session_ended(self, sid: str) -> None: ...
+
+class SessionListener(Protocol):
+    """Told, in the transaction in which sessions end, which; whatever made them end."""
+
+    def sessions_ended(self, sids: Sequence[str]) -> None: ...
 
 
 class Standards(Protocol):
@@ -41,7 +46,7 @@ class Sessions:
         users: UserStore,
         *,
         config: LoginConfig,
-        listener: SessionEnded,
+        listeners: Sequence[SessionListener],
         standards: Standards,
         transactions: Transactions,
         audit: AuditLog,
@@ -51,7 +56,7 @@ class Sessions:
         self._users = users
         self._idle = timedelta(minutes=config.session_idle_minutes)
         self._absolute = timedelta(hours=config.session_hours)
-        self._listener = listener
+        self._listeners = tuple(listeners)
         self._standards = standards
         self._transactions = transactions
         self._audit = audit
@@ -90,6 +95,8 @@ class Sessions:
             if replaces is not None:
                 self.end(replaces, reason="replaced")
             self._store.add(session)
+            if method.certificate is not None:
+                self._store.add_certificate(session.sid, method.certificate)
             detail = {"sid": session.sid, "user": user.name, "amr": session.amr}
             self._audit.record("session.started", actor=user.name, detail=detail)
         return drawn.secret
@@ -109,6 +116,8 @@ class Sessions:
         with self._transactions.transaction():
             if not self._store.replace(session.digest, stronger):
                 raise Refused("this session was continued elsewhere or has ended; sign in again")
+            if method.certificate is not None:
+                self._store.add_certificate(session.sid, method.certificate)
             detail = {"sid": session.sid, "user": user.name, "amr": stronger.amr}
             self._audit.record("session.strengthened", actor=user.name, detail=detail)
         return drawn.secret
@@ -147,26 +156,67 @@ class Sessions:
     def end(self, cookie: str, *, reason: str = "logout") -> None:
         """End the session of a cookie, if there is one."""
         session = self._store.find(opaque.digest(cookie))
-        if session is None:
-            return
-        user = self._users.find(session.user_id)
-        name = session.user_id if user is None else user.name
-        with self._transactions.transaction():
-            if self._store.remove(session.digest):
-                self._listener.session_ended(session.sid)
-                self._record_end(session.sid, name, reason)
+        if session is not None:
+            self.end_these([session.sid], reason=reason)
 
-    def end_all(self, user: User, *, reason: str) -> None:
-        """End every session of a user."""
+    def end_all(self, user: User, *, reason: str, actor: str | None = None) -> int:
+        """End every session of a user. Returns how many. `actor`: who does, if not the user."""
         with self._transactions.transaction():
-            sids = self._store.remove_of_user(user.id)
+            sids = self._store.list_of_user(user.id)
+            return self.end_these(sids, reason=reason, actor=actor)
+
+    def end_timed_out(self) -> int:
+        """End what was idle too long or has lasted too long. Returns how many sessions that were.
+
+        `find` refuses them without it; this is how the applications hear of it.
+        """
+        total = 0
+        while True:
+            now = self._clock.now()
+            sids = self._store.list_timed_out(now, now - self._idle, limit=_BATCH)
+            total += self.end_these(sids, reason="timeout")
+            if len(sids) < _BATCH:
+                return total
+
+    def end_of_certificates(self, issuer: str, serials: Collection[str] | None) -> int:
+        """End the sessions that stand on these certificates (hex); None: on any of the issuer.
+
+        Returns how many sessions that were.
+        """
+        total = 0
+        while True:
+            sids = self._store.list_by_certificates(issuer, serials, limit=_BATCH)
+            total += self.end_these(sids, reason="certificate")
+            if len(sids) < _BATCH:
+                return total
+
+    def list_certificates(self) -> Sequence[SessionCertificate]:
+        """Return every certificate that a session stands on, once."""
+        return self._store.list_certificates()
+
+    def end_these(self, sids: Sequence[str], *, reason: str, actor: str | None = None) -> int:
+        """End sessions by their public names: the one way in which a session ends.
+
+        What they gave, and the messages to applications, go or are queued in the same transaction.
+        Returns how many were still there.
+        """
+        if not sids:
+            return 0
+        with self._transactions.transaction():
+            ended = self._store.remove(sorted(sids))
             # Every row first, and the audit log last: its head is locked from the first event to
             # the end, and the token endpoint locks rows before it too.
-            for sid in sids:
-                self._listener.session_ended(sid)
-            for sid in sids:
-                self._record_end(sid, user.name, reason)
-
-    def _record_end(self, sid: str, name: str, reason: str) -> None:
-        detail = {"sid": sid, "user": name, "reason": reason}
-        self._audit.record("session.ended", actor=name, detail=detail)
+            if ended:
+                for listener in self._listeners:
+                    listener.sessions_ended([one.sid for one in ended])
+                self._audit.record_all(
+                    [
+                        Event(
+                            "session.ended",
+                            actor or one.user,
+                            {"sid": one.sid, "user": one.user, "reason": reason},
+                        )
+                        for one in ended
+                    ]
+                )
+        return len(ended)

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import delete, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Select, delete, exists, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from authn.factors_store import TOTPFactor
 from authn.tables_factors import (
     factor_attempts,
     passkeys,
+    password_history,
     recovery_codes,
     sealed_keys,
     totp_factors,
@@ -20,7 +22,7 @@ from authn.tables_factors import (
 from core.db import Database
 from core.errors import Conflict
 
-_A, _T, _R = factor_attempts.c, totp_factors.c, recovery_codes.c
+_A, _T, _R, _H = factor_attempts.c, totp_factors.c, recovery_codes.c, password_history.c
 
 
 class SQLAttemptStore:
@@ -151,3 +153,40 @@ class SQLSealedKeyStore:
                 raise
             return found
         return sealed
+
+
+class SQLPasswordHistory:
+    """`authn.passwordpolicy.PasswordHistory` in the database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, row_id: str, user_id: str, password_hash: str, set_at: datetime) -> None:
+        values = {
+            "id": row_id,
+            "user_id": user_id,
+            "password_hash": password_hash,
+            "set_at": set_at,
+        }
+        with self._database.transaction() as connection:
+            connection.execute(insert(password_history).values(**values))
+
+    def newest(self, user_id: str, limit: int) -> Sequence[str]:
+        with self._database.reading() as connection:
+            found = connection.execute(_newest(user_id, _H.password_hash).limit(limit))
+            return [str(one) for one in found.scalars()]
+
+    def last_set_at(self, user_id: str) -> datetime | None:
+        with self._database.reading() as connection:
+            return connection.execute(_newest(user_id, _H.set_at).limit(1)).scalar()
+
+    def forget_older(self, user_id: str, keep: int) -> None:
+        with self._database.transaction() as connection:
+            kept = connection.execute(_newest(user_id, _H.id).limit(keep)).scalars().all()
+            connection.execute(
+                delete(password_history).where(_H.user_id == user_id, _H.id.not_in(kept))
+            )
+
+
+def _newest(user_id: str, column: ColumnElement[Any]) -> Select[Any]:
+    return select(column).where(_H.user_id == user_id).order_by(_H.set_at.desc(), _H.id)

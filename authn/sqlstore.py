@@ -1,4 +1,4 @@
-"""Users, sessions, tokens and bindings in the database."""
+"""Users, tokens and bindings in the database."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlalchemy import Table, delete, exists, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from authn import tables
-from authn.store import APIToken, Binding, Challenge, Session, User
+from authn.store import APIToken, Binding, Challenge, User
 from core.db import Database
 from core.errors import Conflict
 from core.identity import Role
@@ -153,52 +153,6 @@ class SQLAddressStore:
                 connection.execute(
                     update(rows).where(rows.c.address == address).values(free_at=free_at)
                 )
-
-
-class SQLSessionStore:
-    """`authn.store.SessionStore` in the database."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    def add(self, session: Session) -> None:
-        _insert(self._database, tables.sessions, asdict(session), taken="drawn twice")
-
-    def find(self, digest: bytes) -> Session | None:
-        with self._database.reading() as connection:
-            row = connection.execute(
-                select(tables.sessions).where(tables.sessions.c.digest == digest)
-            ).first()
-        return None if row is None else Session(**_fields(row))
-
-    def touch(self, digest: bytes, now: datetime) -> None:
-        with self._database.transaction() as connection:
-            connection.execute(
-                update(tables.sessions)
-                .where(tables.sessions.c.digest == digest)
-                .values(seen_at=now)
-            )
-
-    def replace(self, digest: bytes, session: Session) -> bool:
-        rows = tables.sessions
-        with self._database.transaction() as connection:
-            changed = connection.execute(
-                update(rows).where(rows.c.digest == digest).values(**asdict(session))
-            )
-        return changed.rowcount == 1
-
-    def remove(self, digest: bytes) -> bool:
-        return _delete(self._database, tables.sessions, tables.sessions.c.digest == digest) == 1
-
-    def remove_of_user(self, user_id: str) -> Sequence[str]:
-        with self._database.transaction() as connection:
-            rows = connection.execute(
-                select(tables.sessions.c.sid)
-                .where(tables.sessions.c.user_id == user_id)
-                .with_for_update()
-            ).all()
-            _delete(self._database, tables.sessions, tables.sessions.c.user_id == user_id)
-        return [str(row.sid) for row in rows]
 
 
 class SQLAPITokenStore:

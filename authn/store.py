@@ -6,12 +6,12 @@ arrive here as digests only.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from authn.levels import Level, level_of
+from authn.levels import Level, SessionCertificate, level_of
 from core.identity import Role
 
 
@@ -60,6 +60,14 @@ class Session:
     def is_complete(self) -> bool:
         """Whether it may be used, for anything but adding the second factor."""
         return self.level >= (level_of(self.least) or Level.HARDWARE_KEY)
+
+
+@dataclass(frozen=True, slots=True)
+class EndedSession:
+    """A session that was removed, and the name of its user."""
+
+    sid: str
+    user: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,16 +175,34 @@ class SessionStore(Protocol):
 
     def touch(self, digest: bytes, now: datetime) -> None: ...
 
+    def add_certificate(self, sid: str, certificate: SessionCertificate) -> None:
+        """Let the session stand on this certificate too."""
+        ...
+
     def replace(self, digest: bytes, session: Session) -> bool:
         """Compare and set: False when it is not there under that digest any more."""
         ...
 
-    def remove(self, digest: bytes) -> bool:
-        """True if it was there."""
+    def list_of_user(self, user_id: str) -> Sequence[str]:
+        """Return the sids of a user's sessions."""
         ...
 
-    def remove_of_user(self, user_id: str) -> Sequence[str]:
-        """Remove all sessions of a user; returns their sids."""
+    def list_timed_out(self, now: datetime, idle_since: datetime, *, limit: int) -> Sequence[str]:
+        """Return sids of sessions past their end, or not used after `idle_since`."""
+        ...
+
+    def list_by_certificates(
+        self, issuer: str, serials: Collection[str] | None, *, limit: int
+    ) -> Sequence[str]:
+        """Return sids of sessions that stand on one of these; None: on any of the issuer."""
+        ...
+
+    def list_certificates(self) -> Sequence[SessionCertificate]:
+        """Return every certificate that a session stands on, once."""
+        ...
+
+    def remove(self, sids: Sequence[str]) -> Sequence[EndedSession]:
+        """Remove sessions; returns those that were there: each for exactly one caller."""
         ...
 
 

@@ -11,7 +11,6 @@ from sqlalchemy import (
     LargeBinary,
     String,
     Table,
-    Text,
     UniqueConstraint,
 )
 
@@ -62,7 +61,7 @@ sessions = Table(
     Column("sid", _UUID, nullable=False, unique=True),
     Column("user_id", _UUID, ForeignKey("users.id"), nullable=False, index=True),
     Column("auth_time", UTCDateTime, nullable=False),
-    Column("seen_at", UTCDateTime, nullable=False),
+    Column("seen_at", UTCDateTime, nullable=False, index=True),
     Column("expires_at", UTCDateTime, nullable=False, index=True),
     Column("amr", String(64), nullable=False),
     Column("acr", String(64), nullable=False),
@@ -99,50 +98,4 @@ certificate_bindings = Table(
     Column("created_at", UTCDateTime, nullable=False),
     Column("key_digest", _DIGEST),
     UniqueConstraint("issuer", "subject_digest"),
-)
-
-clients = Table(
-    "oidc_clients",
-    metadata,
-    Column("id", String(64), primary_key=True),
-    Column("name", String(200), nullable=False),
-    Column("secret_digest", _DIGEST),
-    Column("auth_method", String(32), nullable=False),
-    # JSON lists: they are read and written whole, and never searched.
-    Column("redirect_uris", Text, nullable=False),
-    Column("post_logout_redirect_uris", Text, nullable=False),
-    Column("scopes", String(200), nullable=False),
-    Column("id_token_algorithm", String(8), nullable=False),
-    Column("created_at", UTCDateTime, nullable=False),
-)
-
-authorization_codes = Table(
-    "authorization_codes",
-    metadata,
-    Column("digest", _DIGEST, primary_key=True),
-    Column("grant_id", _UUID, nullable=False),
-    Column("client_id", String(64), nullable=False),
-    Column("user_id", _UUID, nullable=False),
-    Column("sid", _UUID, nullable=False),
-    Column("redirect_uri", Text, nullable=False),
-    Column("scope", String(200), nullable=False),
-    Column("nonce", String(512)),
-    Column("code_challenge", String(43), nullable=False),
-    Column("auth_time", UTCDateTime, nullable=False),
-    Column("amr", String(64), nullable=False),
-    Column("acr", String(64), nullable=False),
-    Column("expires_at", UTCDateTime, nullable=False, index=True),
-    Column("used_at", UTCDateTime),
-)
-
-access_tokens = Table(
-    "access_tokens",
-    metadata,
-    Column("digest", _DIGEST, primary_key=True),
-    Column("grant_id", _UUID, nullable=False, index=True),
-    Column("client_id", String(64), nullable=False),
-    Column("user_id", _UUID, nullable=False),
-    Column("sid", _UUID, nullable=False, index=True),
-    Column("scope", String(200), nullable=False),
-    Column("expires_at", UTCDateTime, nullable=False, index=True),
 )

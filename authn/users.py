@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from authn import opaque
 from authn.config import LoginConfig
-from authn.passwords import PasswordHasher, check_policy
+from authn.passwordpolicy import PasswordPolicy
 from authn.sessions import Sessions
 from authn.store import User, UserStore
 from core.audit import AuditLog
@@ -31,7 +31,7 @@ class Users:
         store: UserStore,
         *,
         config: LoginConfig,
-        hasher: PasswordHasher,
+        passwords: PasswordPolicy,
         sessions: Sessions,
         transactions: Transactions,
         audit: AuditLog,
@@ -39,7 +39,7 @@ class Users:
     ) -> None:
         self._store = store
         self._config = config
-        self._hasher = hasher
+        self._passwords = passwords
         self._sessions = sessions
         self._transactions = transactions
         self._audit = audit
@@ -106,12 +106,11 @@ class Users:
         user = self.find_by_setup_link(token)
         if user is None:
             raise NotFound("this setup link has been used or has expired; ask for a new one")
-        check_policy(password, user_name=user.name)
-        hashed = self._hasher.hash(password)
+        hashed = self._passwords.hash_new(user, password)
         with self._transactions.transaction():
             if not self._store.use_setup_link(opaque.digest(token), self._clock.now()):
                 raise NotFound("this setup link has been used or has expired; ask for a new one")
-            self._store.set_password(user.id, hashed)
+            self._passwords.keep(user, hashed)
             self._sessions.end_all(user, reason="password")
             self._audit.record("setup.completed", actor=user.name, detail={"user": user.name})
         return user
@@ -125,9 +124,9 @@ class Users:
             action = "user.disabled" if disabled else "user.enabled"
             self._audit.record(action, actor=actor, detail={"user": user.name})
 
-    def end_sessions(self, user: User, *, reason: str) -> None:
-        """End every session of a user, and what the sessions gave."""
-        self._sessions.end_all(user, reason=reason)
+    def end_sessions(self, user: User, *, actor: str, reason: str = "administrator") -> int:
+        """End every session of a user, and what the sessions gave. Returns how many."""
+        return self._sessions.end_all(user, reason=reason, actor=actor)
 
     def get(self, user_id: str) -> User:
         """Raises `NotFound`."""

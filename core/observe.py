@@ -43,6 +43,11 @@ PUBLICATION_FAULTS: Final = Gauge(
 )
 LOGINS: Final = Counter("yinxin_logins", "Login attempts.", ["method", "result"])
 TOKENS_ISSUED: Final = Counter("yinxin_tokens_issued", "Tokens issued.", ["grant_type"])
+LOGOUTS: Final = Counter(
+    "yinxin_logout_messages",
+    "Messages to applications that a session ended.",
+    ["channel", "result"],
+)
 AUDIT_EXPORT_LAG: Final = Gauge(
     "yinxin_audit_export_lag_rows", "Audit rows that this target does not have yet.", ["target"]
 )

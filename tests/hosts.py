@@ -104,6 +104,7 @@ ADMINISTRATION = {
     "POST /api/v1/users/{user_id}/role": {"system"},
     "POST /api/v1/users/{user_id}/credential": {"system"},
     "POST /api/v1/users/{user_id}/setup-link": {"system"},
+    "POST /api/v1/users/{user_id}/end-sessions": {"system"},
     "POST /api/v1/users/{user_id}/disable": {"system"},
     "POST /api/v1/users/{user_id}/enable": {"system"},
     "POST /api/v1/certificate-bindings": {"system"},

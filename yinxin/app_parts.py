@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import FastAPI
 
 import authn.oidc.routes
+import authn.oidc.routes_clients
 import authn.routes
 import ca.routes_bulk
 from authn.assembly import Provider
@@ -60,9 +61,13 @@ def add_administration(
 def add_provider(app: FastAPI, ground: Ground, provider: Provider) -> None:
     """Add the OpenID provider, its pages, and the certificate login."""
     pages, issuer = PortalPages(), ground.settings.authn.issuer
-    app.include_router(authn.oidc.routes.make_document_router(issuer, provider.keys))
     app.include_router(
-        authn.oidc.routes.make_client_router(provider.tokens, provider.administration.access_tokens)
+        authn.oidc.routes.make_document_router(
+            issuer, provider.keys, provider.endpoints.tokens.grant_types
+        )
+    )
+    app.include_router(
+        authn.oidc.routes_clients.make_client_router(provider.endpoints, origin=issuer)
     )
     app.include_router(
         authn.oidc.routes.make_authorization_router(

@@ -35,6 +35,7 @@ def common_jobs(ground: Ground) -> tuple[Job, ...]:
     """Return what a host of any role does."""
     return (
         Job("proposals", 30, ground.control.resume),
+        Job("session-timeouts", 15, ground.administration.sessions.end_timed_out),
         Job("purge", 60, lambda: purge_all_expired(ground.database, now=ground.clock.now())),
     )
 

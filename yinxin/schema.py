@@ -12,7 +12,9 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.exc import ProgrammingError
 
+import authn.logout.tables
 import authn.tables
+import authn.tables_sessions
 import ca.tables
 import ca.tables_bulk
 import ca.tables_massrevocation
@@ -48,6 +50,8 @@ DECLARED_IN = (
     crl.tables,
     crl.tables_publication,
     authn.tables,
+    authn.tables_sessions,
+    authn.logout.tables,
 )
 """Every module with tables: importing them is what puts these into `core.db.metadata`."""
 

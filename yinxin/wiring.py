@@ -55,9 +55,11 @@ from yinxin.operations import Operations
 from yinxin.organisations import Registration, open_reviews
 from yinxin.profiles import Profiles
 from yinxin.publication import assemble_publication
+from yinxin.revoked_sessions import RevokedSessions
 from yinxin.settings import Settings
 from yinxin.state import State
 from yinxin.subjects import open_subjects
+from yinxin.tls_trust import trust_applications
 
 
 class _Common(TypedDict):
@@ -114,6 +116,7 @@ class Service:
     notices: NoticeService
     publication: Publication | None
     follower: StatusFollower
+    revoked_sessions: RevokedSessions
     provider: Provider
 
     @property
@@ -253,8 +256,13 @@ def open_service(ground: Ground) -> Service:
         status_lag_seconds=settings.revocation.ocsp.status_lag_seconds,
     )
     follower = StatusFollower(issuers, status_log=authority.store, ready=ready)
+    revoked_sessions = RevokedSessions(
+        ground.administration.sessions, issuers, statuses, status_log=authority.store
+    )
     revocation = RevocationService(
-        store=authority.store, listeners=(follower.after_change,), **common
+        store=authority.store,
+        listeners=(follower.after_change, revoked_sessions.after_change),
+        **common,
     )
     table = IssuerTable(issuers.values())
     issuers.listen(lambda: table.replace(issuers.values()))
@@ -337,6 +345,7 @@ def open_service(ground: Ground) -> Service:
             clock=ground.clock,
         ),
         follower=follower,
+        revoked_sessions=revoked_sessions,
         provider=Provider.assemble(
             settings.authn,
             database,
@@ -346,6 +355,7 @@ def open_service(ground: Ground) -> Service:
             verifier=OurCertificates(issuers, statuses, clock=ground.clock),
             audit=ground.audit,
             clock=ground.clock,
+            trust=trust_applications(settings.authn.outbound, issuers),
         ),
     )
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from authn import opaque
+from authn.oidc import scopes
 from authn.oidc.errors import OAuthError
-from authn.oidc.scopes import ADMIN, claims
-from authn.oidc.store import AccessToken, GrantStore
+from authn.oidc.store import AccessToken, ClientStore, GrantStore
+from authn.oidc.subjects import SubjectIdentifiers
 from authn.store import User, UserStore
 from core.clock import Clock
 
@@ -18,28 +22,52 @@ class AccessTokens:
         self._users = users
         self._clock = clock
 
-    def userinfo(self, secret: str) -> dict[str, str]:
-        """Return the claims (OIDC Core, 5.3). Raises `OAuthError` invalid_token."""
-        found = self._find(secret)
-        if found is None:
-            raise OAuthError("invalid_token", "the access token has expired or was revoked")
-        token, user = found
-        return claims(token.scope, user)
-
-    def find_administrator(self, secret: str) -> User | None:
-        """Return the user whose token may administer."""
-        found = self._find(secret)
-        if found is None or ADMIN not in found[0].scope.split():
-            return None
-        return found[1]
-
-    def session_ended(self, sid: str) -> None:
-        """Forget what the session gave (`authn.sessions.SessionEnded`)."""
-        self._grants.remove_session(sid)
-
-    def _find(self, secret: str) -> tuple[AccessToken, User] | None:
+    def find(self, secret: str) -> tuple[AccessToken, User | None] | None:
+        """Return a live token and its user; None also when the user may not log in any more."""
         token = self._grants.find_token(opaque.digest(secret))
         if token is None or self._clock.now() >= token.expires_at:
             return None
-        user = self._users.find(token.user_id)
+        if token.grant.user_id is None:
+            return token, None
+        user = self._users.find(token.grant.user_id)
         return None if user is None or user.disabled else (token, user)
+
+    def find_administrator(self, secret: str) -> User | None:
+        """Return the user whose token may administer."""
+        found = self.find(secret)
+        if found is None:
+            return None
+        token, user = found
+        # A bound token is no bearer token, and one for a resource server is not for us.
+        if token.confirmation is not None or token.grant.resources:
+            return None
+        return user if scopes.ADMIN in token.grant.scopes else None
+
+    def sessions_ended(self, sids: Sequence[str]) -> None:
+        """Forget what the sessions gave (`authn.sessions.SessionListener`)."""
+        self._grants.remove_sessions(sids)
+
+
+class UserinfoEndpoint:
+    """Tells a client about the person who logged in (OIDC Core, 5.3)."""
+
+    def __init__(
+        self, tokens: AccessTokens, clients: ClientStore, subjects: SubjectIdentifiers
+    ) -> None:
+        self._tokens = tokens
+        self._clients = clients
+        self._subjects = subjects
+
+    def claims(self, secret: str) -> dict[str, Any]:
+        """Return the claims that an access token releases. Raises `OAuthError`."""
+        found = self._tokens.find(secret)
+        client = None if found is None else self._clients.find(found[0].grant.client_id)
+        if found is None or client is None or found[0].grant.resources:
+            raise OAuthError("invalid_token", "the access token has expired or was revoked")
+        token, user = found
+        if user is None or scopes.OPENID not in token.grant.scopes:
+            raise OAuthError("insufficient_scope", "the access token is without the scope openid")
+        return {
+            "sub": self._subjects.of(user.id, client),
+            **scopes.claims(token.grant.scope, user),
+        }

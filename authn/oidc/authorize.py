@@ -15,6 +15,7 @@ from authn.forms import Fields
 from authn.oidc import scopes
 from authn.oidc.checks import AFTER, CHECKS, Draft, draft
 from authn.oidc.errors import InvalidRequest, LoginRequired, OAuthError
+from authn.oidc.grant import Grant
 from authn.oidc.interaction import Check, Missing, Situation, first_missing
 from authn.oidc.jwt import SigningKeys
 from authn.oidc.store import AuthorizationCode, ClientStore, GrantStore
@@ -114,17 +115,20 @@ class AuthorizationEndpoint:
         self._grants.add_code(
             AuthorizationCode(
                 digest=drawn.digest,
-                grant_id=str(uuid.uuid4()),
-                client_id=request.client.id,
-                user_id=user.id,
-                sid=session.sid,
+                grant=Grant(
+                    id=str(uuid.uuid4()),
+                    client_id=request.client.id,
+                    user_id=user.id,
+                    sid=session.sid,
+                    scope=scopes.granted(request.scope, user),
+                    auth_time=session.auth_time,
+                    amr=session.amr,
+                    acr=request.demand.answered_by(session.level),
+                    resources=request.resources,
+                ),
                 redirect_uri=request.redirect_uri,
-                scope=scopes.granted(request.scope, user),
                 nonce=request.parameters.get("nonce"),
                 code_challenge=request.parameters["code_challenge"],
-                auth_time=session.auth_time,
-                amr=session.amr,
-                acr=request.demand.answered_by(session.level),
                 expires_at=self._clock.now() + self._lifetime,
             )
         )

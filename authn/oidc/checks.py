@@ -14,6 +14,8 @@ from typing import Final
 from authn.forms import Fields
 from authn.oidc import scopes
 from authn.oidc.acr import NO_DEMAND, Demand, demand_of
+from authn.oidc.clientauth import MAY_REPEAT, every
+from authn.oidc.clientmetadata import GrantType
 from authn.oidc.errors import InvalidRequest, OAuthError
 from authn.oidc.store import Client, ClientStore
 
@@ -24,6 +26,7 @@ _PROMPTS: Final = frozenset({"none", "login", "consent", "select_account"})
 _CHALLENGE: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 _SECONDS: Final = re.compile(r"[0-9]{1,10}")
 _MOST_CHARACTERS: Final = 6000
+_MOST_RESOURCES: Final = 5
 
 
 @dataclass(slots=True)
@@ -35,6 +38,8 @@ class Draft:
     clients: ClientStore
     client: Client | None = None
     redirect_uri: str | None = None
+    resources: tuple[str, ...] = ()
+    """Resource servers the tokens will be for (RFC 8707)."""
     scope: str = ""
     prompt: frozenset[str] = frozenset()
     max_age: int | None = None
@@ -49,9 +54,10 @@ class Draft:
 
 def draft(fields: Fields, clients: ClientStore) -> Draft:
     """Lay out the parameters of a request."""
-    names = [name for name, _ in fields]
+    names = [name for name, _ in fields if name not in MAY_REPEAT]
     repeated = frozenset(name for name in names if names.count(name) > 1)
-    return Draft(dict(reversed(fields)), repeated, clients)
+    asked = every(fields, "resource")
+    return Draft(dict(reversed(fields)), repeated, clients, resources=asked)
 
 
 def check_client(request: Draft) -> None:
@@ -103,14 +109,36 @@ def check_response_type(request: Draft) -> None:
         raise InvalidRequest("only response_mode=query is supported")
 
 
+def check_resources(request: Draft) -> None:
+    """RFC 8707, 2.1: only resource servers that are registered here."""
+    if len(request.resources) > _MOST_RESOURCES:
+        raise OAuthError("invalid_target", f"name at most {_MOST_RESOURCES} resources")
+    if any(request.clients.find_resource(name) is None for name in request.resources):
+        raise OAuthError("invalid_target", "a resource is not registered here")
+
+
 def check_scope(request: Draft) -> None:
     """OIDC Core, 3.1.2.1: openid is required, and what is not understood is ignored."""
-    asked = set(request.parameters.get("scope", "").split()) & scopes.KNOWN
+    if request.client is None:
+        raise InvalidRequest("the client was not checked")
+    known = set(scopes.KNOWN)
+    for name in request.resources:
+        server = request.clients.find_resource(name)
+        known |= set() if server is None else set(server.metadata.resource_scopes)
+    asked = set(request.parameters.get("scope", "").split()) & known
     if scopes.OPENID not in asked:
         raise OAuthError("invalid_scope", "the scope must contain openid")
-    if request.client is None or not asked <= request.client.scopes:
+    if not may_refresh_offline(request.client):
+        asked.discard(scopes.OFFLINE_ACCESS)  # OIDC Core, 11: ignored
+    if not asked <= request.client.scopes:
         raise OAuthError("invalid_scope", "the client is not registered for one of the scopes")
     request.scope = " ".join(sorted(asked))
+
+
+def may_refresh_offline(client: Client) -> bool:
+    """Whether its registration lets the client act while nobody is logged in."""
+    refreshes = GrantType.REFRESH_TOKEN in client.metadata.grant_types
+    return refreshes and scopes.OFFLINE_ACCESS in client.scopes
 
 
 def check_pkce(request: Draft) -> None:
@@ -161,6 +189,7 @@ CHECKS: Final[tuple[Callable[[Draft], None], ...]] = (
     check_length,
     check_no_request_object,
     check_response_type,
+    check_resources,
     check_scope,
     check_pkce,
     check_nonce,

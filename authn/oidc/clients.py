@@ -5,13 +5,17 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
 from typing import Final
 
 from authn import opaque
 from authn.oidc import scopes
+from authn.oidc.clientmetadata import ClientMetadata, GrantType, SubjectType
+from authn.oidc.logouturis import check_logout
 from authn.oidc.redirects import check_redirect_uri
 from authn.oidc.store import AuthMethod, Client, ClientStore, GrantStore, IDTokenAlgorithm
-from core.audit import AuditLog
+from core.audit import AuditLog, Detail
 from core.clock import Clock
 from core.errors import Malformed, NotFound, Refused
 from core.transaction import Transactions
@@ -21,6 +25,8 @@ CONSOLE: Final = "yinxin-console"
 
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{2,63}")
 _MOST_URIS: Final = 20
+_MOST_OVERLAP: Final = timedelta(days=30)
+_PLAIN: Final = ClientMetadata()
 
 
 class Clients:
@@ -31,12 +37,14 @@ class Clients:
         store: ClientStore,
         grants: GrantStore,
         *,
+        may_call: bool,
         transactions: Transactions,
         audit: AuditLog,
         clock: Clock,
     ) -> None:
         self._store = store
         self._grants = grants
+        self._may_call = may_call
         self._transactions = transactions
         self._audit = audit
         self._clock = clock
@@ -52,6 +60,7 @@ class Clients:
         post_logout_redirect_uris: Sequence[str] = (),
         allowed_scopes: Sequence[str] = ("openid", "profile", "email"),
         id_token_algorithm: IDTokenAlgorithm = IDTokenAlgorithm.ES256,
+        metadata: ClientMetadata = _PLAIN,
     ) -> tuple[Client, str | None]:
         """Register a client; returns its secret too, to be shown once (None if public).
 
@@ -59,17 +68,19 @@ class Clients:
         """
         chosen = client_id or str(uuid.uuid4())
         _check_names(chosen, name)
+        check_logout(metadata, redirect_uris, may_call=self._may_call)
         drawn = None if auth_method is AuthMethod.NONE else opaque.draw()
         client = Client(
             id=chosen,
             name=name.strip(),
             secret_digest=None if drawn is None else drawn.digest,
             auth_method=auth_method,
-            redirect_uris=_checked(redirect_uris, least=1),
+            redirect_uris=_checked(redirect_uris, least=_least_uris(metadata)),
             post_logout_redirect_uris=_checked(post_logout_redirect_uris, least=0),
-            scopes=_known(allowed_scopes),
+            scopes=self._known(allowed_scopes, metadata),
             id_token_algorithm=id_token_algorithm,
             created_at=self._clock.now(),
+            metadata=metadata,
         )
         with self._transactions.transaction():
             self._store.add(client)
@@ -86,6 +97,39 @@ class Clients:
             )
         return client, None if drawn is None else drawn.secret
 
+    def rotate_secret(self, client_id: str, *, keep: timedelta, actor: str) -> str:
+        """Return a new secret, to be shown once; the one before is good for `keep` more.
+
+        Raises `NotFound`, and `Refused` for a client without a secret.
+        """
+        client = self.get(client_id)
+        if client.secret_digest is None:
+            raise Refused("this client has no secret: it is public, or it authenticates by a key")
+        if not timedelta() <= keep <= _MOST_OVERLAP:
+            raise Malformed(f"the old secret can be kept for 0 to {_MOST_OVERLAP.days} days")
+        drawn = opaque.draw()
+        with self._transactions.transaction():
+            self._store.replace(
+                replace(
+                    client,
+                    secret_digest=drawn.digest,
+                    older_secret_digest=client.secret_digest if keep else None,
+                    older_secret_until=self._clock.now() + keep if keep else None,
+                )
+            )
+            detail: Detail = {"client": client.id, "old_until": int(keep.total_seconds())}
+            self._audit.record("secret.rotated", actor=actor, detail=detail)
+        return drawn.secret
+
+    def _known(self, names: Sequence[str], metadata: ClientMetadata) -> frozenset[str]:
+        servers = (one.metadata.resource_scopes for one in self._store.list_clients())
+        known = scopes.KNOWN.union(metadata.resource_scopes, *servers)
+        if unknown := set(names) - known:
+            raise Refused(f"unknown scopes {sorted(unknown)}; known are {sorted(known)}")
+        if GrantType.AUTHORIZATION_CODE in metadata.grant_types and scopes.OPENID not in names:
+            raise Refused("a client of an OpenID provider needs the scope openid")
+        return frozenset(names)
+
     def ensure_console(self, redirect_uris: Sequence[str], *, actor: str) -> Client:
         """Register the built-in public client, unless it is there."""
         known = self._store.find(CONSOLE)
@@ -95,6 +139,7 @@ class Clients:
             "Yinxin console",
             client_id=CONSOLE,
             auth_method=AuthMethod.NONE,
+            metadata=ClientMetadata(subject_type=SubjectType.PUBLIC),
             redirect_uris=redirect_uris,
             allowed_scopes=("openid", "profile", "email", "admin"),
             actor=actor,
@@ -134,9 +179,5 @@ def _checked(uris: Sequence[str], *, least: int) -> tuple[str, ...]:
     return tuple(check_redirect_uri(uri) for uri in uris)
 
 
-def _known(names: Sequence[str]) -> frozenset[str]:
-    if unknown := set(names) - scopes.KNOWN:
-        raise Refused(f"unknown scopes {sorted(unknown)}; known are {sorted(scopes.KNOWN)}")
-    if scopes.OPENID not in names:
-        raise Refused("a client of an OpenID provider needs the scope openid")
-    return frozenset(names)
+def _least_uris(metadata: ClientMetadata) -> int:
+    return 1 if GrantType.AUTHORIZATION_CODE in metadata.grant_types else 0

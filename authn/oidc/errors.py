@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from core.errors import TrustError
 
 
 class OAuthError(TrustError):
     """What a client is told. `code` is from a registry; `description` helps its developer."""
 
-    def __init__(self, code: str, description: str) -> None:
+    def __init__(
+        self, code: str, description: str, *, headers: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         super().__init__(f"{code}: {description}")
         self.code = code
         self.description = description
+        self.headers = headers
+        """What the answer carries besides."""
 
 
 class InvalidRequest(OAuthError):
@@ -29,10 +36,10 @@ class InvalidClient(OAuthError):
 
 
 class InvalidGrant(OAuthError):
-    """The code is not good. One description for every reason: the log knows which it was."""
+    """A code or token is not good. One description for every reason: the log knows which it was."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__("invalid_grant", "the code is not valid here, was used or has expired")
+        super().__init__("invalid_grant", "it is not valid here, was used or has expired")
         self.reason = reason
 
 

@@ -113,14 +113,14 @@ class SigningKeys:
         """What a client may choose."""
         return tuple(self._by_algorithm)
 
-    def sign(self, claims: Claims, algorithm: IDTokenAlgorithm) -> str:
+    def sign(self, claims: Claims, algorithm: IDTokenAlgorithm, *, typ: str = "JWT") -> str:
         """Return the compact JWS. Raises `Misconfigured`, and `BackendUnavailable`."""
         if algorithm not in self._by_algorithm:
             raise Misconfigured(f"there is no key for {algorithm}")
         kid, signer = self._by_algorithm[algorithm]
         payload = json.dumps(claims, separators=(",", ":")).encode()
         key: Any = signer
-        return self._jws.encode(payload, key, algorithm=algorithm, headers={"kid": kid})
+        return self._jws.encode(payload, key, algorithm=algorithm, headers={"kid": kid, "typ": typ})
 
     def read_hint(self, token: str, *, issuer: str) -> Claims:
         """Return the claims of an ID token that we signed, however long ago.

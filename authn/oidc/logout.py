@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from authn.forms import Fields
+from authn.logout.channels import LogoutChannels
 from authn.oidc.clientauth import once
 from authn.oidc.errors import InvalidRequest
 from authn.oidc.jwt import Claims, SigningKeys
 from authn.oidc.store import ClientStore
+from authn.sessions import Sessions
 from authn.store import Session
 from core.errors import Malformed
 
@@ -27,9 +29,19 @@ class LogoutPlan:
 class LogoutEndpoint:
     """Decides about logout requests."""
 
-    def __init__(self, clients: ClientStore, keys: SigningKeys, *, issuer: str) -> None:
+    def __init__(
+        self,
+        clients: ClientStore,
+        keys: SigningKeys,
+        sessions: Sessions,
+        channels: LogoutChannels,
+        *,
+        issuer: str,
+    ) -> None:
         self._clients = clients
         self._keys = keys
+        self._sessions = sessions
+        self._channels = channels
         self._issuer = issuer
 
     def plan(self, fields: Fields, session: Session | None) -> LogoutPlan:
@@ -49,6 +61,16 @@ class LogoutEndpoint:
         if "state" in parameters:
             uri += ("&" if "?" in uri else "?") + urlencode({"state": parameters["state"]})
         return LogoutPlan(uri, not proven)
+
+    def end(self, cookie: str | None) -> tuple[str, ...]:
+        """End the session of a cookie; returns what the browser has to load in frames.
+
+        Applications with a back channel are told by the queue (`authn.logout`).
+        """
+        found = self._sessions.find(cookie)
+        frames = () if found is None else self._channels.frontchannel_of(found[0].sid)
+        self._sessions.end(cookie or "")
+        return frames
 
     def _hint(self, token: str | None) -> Claims:
         if token is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from starlette.requests import Request
@@ -22,6 +22,8 @@ class Pages(Protocol):
         """Ask whether to log out; the form posts `hidden` to ``/oidc/logout/confirm``."""
         ...
 
-    def logged_out(self, request: Request) -> Response:
-        """Say that the session has ended."""
+    def logged_out(
+        self, request: Request, *, frames: Sequence[str] = (), then: str | None = None
+    ) -> Response:
+        """Say that the session has ended. Loads `frames`, and goes on to `then`, if given."""
         ...

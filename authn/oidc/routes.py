@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -15,46 +14,21 @@ from typing_extensions import override
 
 from authn import cookies
 from authn.forms import Fields, form_fields, query_fields
-from authn.oidc.accesstokens import AccessTokens
+from authn.oidc.answers import NO_STORE
 from authn.oidc.authorize import PATH, AuthorizationEndpoint, SendBack
+from authn.oidc.clientmetadata import GrantType
 from authn.oidc.discovery import metadata
-from authn.oidc.errors import InvalidClient, InvalidRequest, OAuthError
+from authn.oidc.errors import InvalidRequest, OAuthError
 from authn.oidc.jwt import SigningKeys
 from authn.oidc.logout import LogoutEndpoint
 from authn.oidc.pages import Pages
-from authn.oidc.token import TokenEndpoint
 from authn.sessions import Sessions
-from core.errors import Malformed, Unavailable
+from core.errors import Malformed
 
-log = logging.getLogger(__name__)
-
-_NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 _PUBLIC = {"Cache-Control": "public, max-age=300", "Access-Control-Allow-Origin": "*"}
 
 QueryFields = Annotated[Fields, Depends(query_fields)]
 FormFields = Annotated[Fields, Depends(form_fields)]
-
-
-class OAuthRoute(APIRoute):
-    """Answers errors as RFC 6749, 5.2 and RFC 6750, 3 say."""
-
-    @override
-    def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]  # FastAPI says Coroutine
-        handler = super().get_route_handler()
-
-        async def translated(request: Request) -> Response:
-            try:
-                return await handler(request)
-            except OAuthError as error:
-                return _oauth_answer(error)
-            except Malformed as error:
-                return _oauth_answer(InvalidRequest(str(error)))
-            except Unavailable as error:
-                # The word of the authorization endpoint (RFC 6749, 4.1.2.1); 5.2 has none for it.
-                log.exception("an OAuth request failed")
-                return _oauth_answer(OAuthError("temporarily_unavailable", str(error)))
-
-        return translated
 
 
 def _page_route(pages: Pages) -> type[APIRoute]:
@@ -78,10 +52,12 @@ def _page_route(pages: Pages) -> type[APIRoute]:
     return PageRoute
 
 
-def make_document_router(issuer: str, keys: SigningKeys) -> APIRouter:
+def make_document_router(
+    issuer: str, keys: SigningKeys, grant_types: Sequence[GrantType]
+) -> APIRouter:
     """Serve what clients read without asking: discovery and keys."""
     router = APIRouter(tags=["oidc"])
-    document = metadata(issuer, keys)
+    document = metadata(issuer, keys, grant_types)
 
     @router.get("/.well-known/openid-configuration")
     def discovery() -> JSONResponse:
@@ -92,28 +68,6 @@ def make_document_router(issuer: str, keys: SigningKeys) -> APIRouter:
     def jwks() -> Response:
         """Return the public keys of ID tokens (RFC 7517)."""
         return Response(keys.jwks, media_type="application/jwk-set+json", headers=_PUBLIC)
-
-    return router
-
-
-def make_client_router(tokens: TokenEndpoint, access: AccessTokens) -> APIRouter:
-    """Serve what clients call themselves: token and userinfo."""
-    router = APIRouter(prefix="/oidc", tags=["oidc"], route_class=OAuthRoute)
-
-    @router.post("/token")
-    def token(request: Request, fields: FormFields) -> JSONResponse:
-        """Exchange a code (RFC 6749, 4.1.3)."""
-        answer = tokens.exchange(fields, request.headers.get("authorization"))
-        return JSONResponse(answer, headers=_NO_STORE)
-
-    @router.get("/userinfo")
-    @router.post("/userinfo")
-    def userinfo(request: Request) -> JSONResponse:
-        """Return claims about the user (OIDC Core, 5.3)."""
-        scheme, _, secret = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not secret:
-            raise OAuthError("invalid_token", "send the access token as Authorization: Bearer")
-        return JSONResponse(access.userinfo(secret.strip()), headers=_NO_STORE)
 
     return router
 
@@ -168,8 +122,11 @@ def make_logout_router(logout: LogoutEndpoint, sessions: Sessions, pages: Pages)
         return finish(request, logout.plan(asked, None).redirect)
 
     def finish(request: Request, redirect: str | None) -> Response:
-        sessions.end(request.cookies.get(cookies.SESSION, ""))
-        response = pages.logged_out(request) if redirect is None else _see_other(redirect)
+        frames = logout.end(request.cookies.get(cookies.SESSION))
+        if redirect is None or frames:
+            response = pages.logged_out(request, frames=frames, then=redirect)
+        else:
+            response = _see_other(redirect)
         cookies.clear_cookie(response, cookies.SESSION)
         return response
 
@@ -179,18 +136,5 @@ def make_logout_router(logout: LogoutEndpoint, sessions: Sessions, pages: Pages)
 def _see_other(uri: str) -> RedirectResponse:
     # 303: the browser must not repeat a POST with a password at the client (RFC 9700, 4.12).
     return RedirectResponse(
-        uri, HTTPStatus.SEE_OTHER, headers={**_NO_STORE, "Referrer-Policy": "no-referrer"}
+        uri, HTTPStatus.SEE_OTHER, headers={**NO_STORE, "Referrer-Policy": "no-referrer"}
     )
-
-
-def _oauth_answer(error: OAuthError) -> JSONResponse:
-    body: dict[str, Any] = {"error": error.code, "error_description": error.description}
-    status, headers = HTTPStatus.BAD_REQUEST, dict(_NO_STORE)
-    if isinstance(error, InvalidClient):
-        status, headers["WWW-Authenticate"] = HTTPStatus.UNAUTHORIZED, 'Basic realm="yinxin"'
-    if error.code == "temporarily_unavailable":
-        status, headers["Retry-After"] = HTTPStatus.SERVICE_UNAVAILABLE, "5"
-    if error.code == "invalid_token":
-        status = HTTPStatus.UNAUTHORIZED
-        headers["WWW-Authenticate"] = 'Bearer realm="yinxin", error="invalid_token"'
-    return JSONResponse(body, status_code=status, headers=headers)

@@ -1,4 +1,4 @@
-"""Clients, codes and access tokens in the database."""
+"""Clients, codes and tokens in the database."""
 
 from __future__ import annotations
 
@@ -8,17 +8,20 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import ColumnElement, Table, and_, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from authn.oidc.clientmetadata import ClientMetadata
+from authn.oidc.grant import Confirmation, Grant, decode_grant, encode_grant
 from authn.oidc.store import (
     AccessToken,
     AuthMethod,
     AuthorizationCode,
     Client,
     IDTokenAlgorithm,
+    RefreshToken,
 )
-from authn.tables import access_tokens, authorization_codes, clients
+from authn.oidc.tables import access_tokens, clients, codes, refresh_tokens
 from core.db import Database
 from core.errors import Conflict
 
@@ -30,27 +33,38 @@ class SQLClientStore:
         self._database = database
 
     def add(self, client: Client) -> None:
-        values = {
-            **asdict(client),
-            "redirect_uris": json.dumps(client.redirect_uris),
-            "post_logout_redirect_uris": json.dumps(client.post_logout_redirect_uris),
-            "scopes": " ".join(sorted(client.scopes)),
-        }
         try:
             with self._database.transaction() as connection, connection.begin_nested():
-                connection.execute(insert(clients).values(**values))
+                connection.execute(insert(clients).values(**_client_row(client)))
         except IntegrityError as error:
-            raise Conflict(f"there is a client {client.id!r} already") from error
+            raise Conflict(f"there is a client {client.id!r} already, or its resource") from error
 
     def find(self, client_id: str) -> Client | None:
+        return self._one(clients.c.id == client_id)
+
+    def find_resource(self, resource: str) -> Client | None:
+        return self._one(clients.c.resource == resource)
+
+    def _one(self, condition: ColumnElement[bool]) -> Client | None:
         with self._database.reading() as connection:
-            row = connection.execute(select(clients).where(clients.c.id == client_id)).first()
+            row = connection.execute(select(clients).where(condition)).first()
         return None if row is None else _client(row)
 
     def list_clients(self) -> Sequence[Client]:
         with self._database.reading() as connection:
             rows = connection.execute(select(clients).order_by(clients.c.id)).all()
         return [_client(row) for row in rows]
+
+    def replace(self, client: Client) -> bool:
+        values = _client_row(client)
+        try:
+            with self._database.transaction() as connection, connection.begin_nested():
+                done = connection.execute(
+                    update(clients).where(clients.c.id == client.id).values(**values)
+                )
+        except IntegrityError as error:
+            raise Conflict("another client has this resource") from error
+        return done.rowcount == 1
 
     def remove(self, client_id: str) -> bool:
         with self._database.transaction() as connection:
@@ -65,17 +79,13 @@ class SQLGrantStore:
         self._database = database
 
     def add_code(self, code: AuthorizationCode) -> None:
-        with self._database.transaction() as connection:
-            connection.execute(insert(authorization_codes).values(**asdict(code)))
+        self._add(codes, code)
 
     def find_code(self, digest: bytes) -> AuthorizationCode | None:
-        codes = authorization_codes
-        with self._database.reading() as connection:
-            row = connection.execute(select(codes).where(codes.c.digest == digest)).first()
-        return None if row is None else AuthorizationCode(**_fields(row))
+        row = self._find(codes, digest)
+        return None if row is None else AuthorizationCode(**_with_grant(row))
 
     def use_code(self, digest: bytes, now: datetime) -> bool:
-        codes = authorization_codes
         with self._database.transaction() as connection:
             changed = connection.execute(
                 update(codes)
@@ -85,41 +95,82 @@ class SQLGrantStore:
         return changed.rowcount == 1
 
     def add_token(self, token: AccessToken) -> None:
-        with self._database.transaction() as connection:
-            connection.execute(insert(access_tokens).values(**asdict(token)))
+        self._add(access_tokens, token)
 
     def find_token(self, digest: bytes) -> AccessToken | None:
-        with self._database.reading() as connection:
-            row = connection.execute(
-                select(access_tokens).where(access_tokens.c.digest == digest)
-            ).first()
-        return None if row is None else AccessToken(**_fields(row))
+        row = self._find(access_tokens, digest)
+        return None if row is None else AccessToken(**_with_grant(row))
 
-    def remove_tokens_of_grant(self, grant_id: str) -> int:
+    def remove_token(self, digest: bytes) -> bool:
+        return self._remove(access_tokens, access_tokens.c.digest == digest) == 1
+
+    def add_refresh_token(self, token: RefreshToken) -> None:
+        self._add(refresh_tokens, token)
+
+    def find_refresh_token(self, digest: bytes) -> RefreshToken | None:
+        row = self._find(refresh_tokens, digest)
+        return None if row is None else RefreshToken(**_with_grant(row))
+
+    def rotate(self, token: RefreshToken, *, current: bytes, step: bytes, now: datetime) -> bool:
+        table = refresh_tokens
         with self._database.transaction() as connection:
-            return connection.execute(
-                delete(access_tokens).where(access_tokens.c.grant_id == grant_id)
-            ).rowcount
+            changed = connection.execute(
+                update(table)
+                .where(table.c.digest == token.digest, table.c.current == token.current)
+                .values(current=current, previous=token.current, step=step, rotated_at=now)
+            )
+        return changed.rowcount == 1
 
-    def remove_session(self, sid: str) -> None:
-        self._remove(access_tokens.c.sid == sid, authorization_codes.c.sid == sid)
+    def remove_grant(self, grant_id: str) -> int:
+        return self._remove_all("grant_id", grant_id)
+
+    def remove_sessions(self, sids: Sequence[str]) -> None:
+        self._remove_all("sid", *sids)
 
     def remove_client(self, client_id: str) -> None:
-        self._remove(
-            access_tokens.c.client_id == client_id, authorization_codes.c.client_id == client_id
-        )
+        self._remove_all("client_id", client_id)
 
-    def _remove(self, tokens: Any, codes: Any) -> None:
+    def remove_user(self, user_id: str) -> None:
+        self._remove_all("user_id", user_id)
+
+    def _remove_all(self, column: str, *values: str) -> int:
         # Used codes stay until they expire, so that a second use is still recognised. Codes go
         # first: the token endpoint locks them in that order too.
-        unused = authorization_codes.c.used_at.is_(None)
+        unused = and_(codes.c[column].in_(values), codes.c.used_at.is_(None))
+        with self._database.transaction():
+            self._remove(codes, unused)
+            return sum(
+                self._remove(table, table.c[column].in_(values))
+                for table in (refresh_tokens, access_tokens)
+            )
+
+    def _add(self, table: Table, value: AuthorizationCode | AccessToken | RefreshToken) -> None:
         with self._database.transaction() as connection:
-            connection.execute(delete(authorization_codes).where(codes, unused))
-            connection.execute(delete(access_tokens).where(tokens))
+            connection.execute(insert(table).values(**_row(value)))
+
+    def _find(self, table: Table, digest: bytes) -> Any:
+        with self._database.reading() as connection:
+            return connection.execute(select(table).where(table.c.digest == digest)).first()
+
+    def _remove(self, table: Table, condition: ColumnElement[bool]) -> int:
+        with self._database.transaction() as connection:
+            return connection.execute(delete(table).where(condition)).rowcount
+
+
+def _client_row(client: Client) -> dict[str, Any]:
+    return {
+        **asdict(client),
+        "redirect_uris": json.dumps(client.redirect_uris),
+        "post_logout_redirect_uris": json.dumps(client.post_logout_redirect_uris),
+        "scopes": " ".join(sorted(client.scopes)),
+        "metadata": client.metadata.model_dump_json(exclude_defaults=True),
+        "resource": client.metadata.resource,
+    }
 
 
 def _client(row: Any) -> Client:
     fields = _fields(row)
+    del fields["resource"]  # it is in the metadata; the column is there to be searched
     return Client(
         **fields
         | {
@@ -128,8 +179,32 @@ def _client(row: Any) -> Client:
             "post_logout_redirect_uris": tuple(json.loads(fields["post_logout_redirect_uris"])),
             "scopes": frozenset(fields["scopes"].split()),
             "id_token_algorithm": IDTokenAlgorithm(fields["id_token_algorithm"]),
+            "metadata": ClientMetadata.model_validate_json(fields["metadata"]),
         }
     )
+
+
+def _row(value: AuthorizationCode | AccessToken | RefreshToken) -> dict[str, Any]:
+    grant: Grant = value.grant
+    bound = value.confirmation
+    fields = {name: getattr(value, name) for name in type(value).__slots__ if name != "grant"}
+    return fields | {
+        "grant_id": grant.id,
+        "client_id": grant.client_id,
+        "user_id": grant.user_id,
+        "sid": grant.sid,
+        "granted": encode_grant(grant),
+        "confirmation": None if bound is None else f"{bound.member}:{bound.thumbprint}",
+    }
+
+
+def _with_grant(row: Any) -> dict[str, Any]:
+    fields = _fields(row)
+    searched = {name: fields.pop(name) for name in ("grant_id", "client_id", "user_id", "sid")}
+    bound = fields["confirmation"]
+    fields["grant"] = decode_grant(fields.pop("granted"), **searched)
+    fields["confirmation"] = None if bound is None else Confirmation(*bound.split(":", 1))
+    return fields
 
 
 def _fields(row: Any) -> dict[str, Any]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from authn.oidc.clientmetadata import ClientMetadata
+from authn.oidc.grant import Confirmation, Grant
+
 
 class AuthMethod(StrEnum):
-    """How a client authenticates at the token endpoint (OIDC Core, 9); pinned per client."""
+    """How a client authenticates (OIDC Core, 9; RFC 8705, 2); pinned per client."""
 
     BASIC = "client_secret_basic"
     POST = "client_secret_post"
@@ -31,13 +34,22 @@ class Client:
     id: str
     name: str
     secret_digest: bytes | None
-    """None for a public client, which proves itself by PKCE and its redirect URI alone."""
+    """None for a client without a secret: a public one, or one with a key."""
     auth_method: AuthMethod
     redirect_uris: tuple[str, ...]
     post_logout_redirect_uris: tuple[str, ...]
     scopes: frozenset[str]
     id_token_algorithm: IDTokenAlgorithm
     created_at: datetime
+    metadata: ClientMetadata = field(default_factory=ClientMetadata)
+    older_secret_digest: bytes | None = None
+    """The secret before the last rotation, good until `older_secret_until`."""
+    older_secret_until: datetime | None = None
+
+    @property
+    def public(self) -> bool:
+        """Whether it proves itself by PKCE and its redirect URI alone."""
+        return self.auth_method is AuthMethod.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,50 +57,75 @@ class AuthorizationCode:
     """A code, and everything it is bound to."""
 
     digest: bytes
-    grant_id: str
-    client_id: str
-    user_id: str
-    sid: str
+    grant: Grant
     redirect_uri: str
-    scope: str
     nonce: str | None
     code_challenge: str
-    auth_time: datetime
-    amr: str
-    acr: str
     expires_at: datetime
+    confirmation: Confirmation | None = None
+    """The DPoP key that the request announced (RFC 9449, 10)."""
     used_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class AccessToken:
-    """An access token; opaque to everyone but us."""
+    """An access token. A JWT has a row too, so that it ends with its session when we are asked."""
 
     digest: bytes
-    grant_id: str
-    client_id: str
-    user_id: str
-    sid: str
-    scope: str
+    grant: Grant
+    """With the scope and the resources of this token, which may be fewer."""
     expires_at: datetime
+    confirmation: Confirmation | None = None
+
+    @property
+    def type(self) -> str:
+        """How it is shown: `token_type` (RFC 6749, 7.1)."""
+        bound = self.confirmation
+        return "DPoP" if bound is not None and bound.member == "jkt" else "Bearer"
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshToken:
+    """A family of refresh tokens: one row, whose newest secret counts (`authn.oidc.refresh`)."""
+
+    digest: bytes
+    """Of the part that all secrets of the family share."""
+    grant: Grant
+    current: bytes
+    """Digest of the newest secret."""
+    previous: bytes | None
+    """Digest of the one before."""
+    step: bytes
+    """What led from the previous secret to the current one."""
+    rotated_at: datetime
+    expires_at: datetime
+    confirmation: Confirmation | None = None
 
 
 class ClientStore(Protocol):
     """Registered clients."""
 
     def add(self, client: Client) -> None:
-        """Raises `Conflict` when the id is taken."""
+        """Raises `Conflict` when the id or the resource is taken."""
         ...
 
     def find(self, client_id: str) -> Client | None: ...
 
+    def find_resource(self, resource: str) -> Client | None:
+        """Return the resource server of that name (RFC 8707)."""
+        ...
+
     def list_clients(self) -> Sequence[Client]: ...
+
+    def replace(self, client: Client) -> bool:
+        """True if there was one with this id. Raises `Conflict`."""
+        ...
 
     def remove(self, client_id: str) -> bool: ...
 
 
-class GrantStore(Protocol):
-    """Codes and access tokens; all of one login at one client share a grant id."""
+class CodeStore(Protocol):
+    """Authorization codes."""
 
     def add_code(self, code: AuthorizationCode) -> None: ...
 
@@ -98,18 +135,44 @@ class GrantStore(Protocol):
         """Compare and set: True for exactly one caller."""
         ...
 
+
+class AccessTokenStore(Protocol):
+    """Access tokens."""
+
     def add_token(self, token: AccessToken) -> None: ...
 
     def find_token(self, digest: bytes) -> AccessToken | None: ...
 
-    def remove_tokens_of_grant(self, grant_id: str) -> int:
-        """Returns how many there were."""
+    def remove_token(self, digest: bytes) -> bool: ...
+
+
+class RefreshTokenStore(Protocol):
+    """Families of refresh tokens."""
+
+    def add_refresh_token(self, token: RefreshToken) -> None: ...
+
+    def find_refresh_token(self, digest: bytes) -> RefreshToken | None: ...
+
+    def rotate(self, token: RefreshToken, *, current: bytes, step: bytes, now: datetime) -> bool:
+        """Compare and set: False if another call rotated it since `token` was read."""
         ...
 
-    def remove_session(self, sid: str) -> None:
-        """Remove tokens and unused codes that a session gave."""
+
+class Endings(Protocol):
+    """Taking away what was granted: access tokens, refresh tokens, unused codes."""
+
+    def remove_grant(self, grant_id: str) -> int:
+        """Returns how many tokens there were."""
         ...
 
-    def remove_client(self, client_id: str) -> None:
-        """Remove tokens and unused codes of a client."""
+    def remove_sessions(self, sids: Sequence[str]) -> None: ...
+
+    def remove_client(self, client_id: str) -> None: ...
+
+    def remove_user(self, user_id: str) -> None:
+        """Also what outlives sessions."""
         ...
+
+
+class GrantStore(CodeStore, AccessTokenStore, RefreshTokenStore, Endings, Protocol):
+    """All of it; the codes and tokens of one grant share its id."""

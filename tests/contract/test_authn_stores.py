@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import threading
 import uuid
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
+from authn.levels import SessionCertificate
+from authn.oidc.clientmetadata import ClientMetadata, GrantType
+from authn.oidc.grant import Confirmation, Grant
 from authn.oidc.sqlstore import SQLClientStore, SQLGrantStore
-from authn.oidc.store import AccessToken, AuthMethod, AuthorizationCode, Client, IDTokenAlgorithm
+from authn.oidc.store import (
+    AccessToken,
+    AuthMethod,
+    AuthorizationCode,
+    Client,
+    IDTokenAlgorithm,
+    RefreshToken,
+)
 from authn.purge import purge_all_expired, purge_expired
+from authn.sqlsessions import SQLSessionStore
 from authn.sqlstore import (
     SQLAddressStore,
     SQLAPITokenStore,
     SQLCertificateLoginStore,
-    SQLSessionStore,
     SQLUserStore,
 )
 from authn.store import APIToken, Binding, Challenge, Session, User
@@ -51,27 +62,40 @@ def new_session(user, clock, digest: bytes = b"s" * 32) -> Session:
     )
 
 
-def new_code(clock, digest: bytes = b"c" * 32, *, sid: str = "sid", client: str = "oa-1"):
-    return AuthorizationCode(
-        digest=digest,
-        grant_id="grant",
+def new_grant(clock, *, sid: str | None = "sid", client: str = "oa-1") -> Grant:
+    return Grant(
+        id="grant",
         client_id=client,
         user_id="user",
         sid=sid,
-        redirect_uri="https://oa.example.cn/cb",
         scope="openid",
-        nonce=None,
-        code_challenge="x" * 43,
         auth_time=clock.now(),
         amr="pwd",
         acr="acr",
+        resources=("https://api.example.cn/",),
+    )
+
+
+def new_code(clock, digest: bytes = b"c" * 32, *, sid: str = "sid", client: str = "oa-1"):
+    return AuthorizationCode(
+        digest=digest,
+        grant=new_grant(clock, sid=sid, client=client),
+        redirect_uri="https://oa.example.cn/cb",
+        nonce=None,
+        code_challenge="x" * 43,
         expires_at=clock.now() + timedelta(seconds=60),
     )
 
 
 def new_token(clock, digest: bytes = b"t" * 32, *, sid: str = "sid", client: str = "oa-1"):
     expires_at = clock.now() + timedelta(minutes=10)
-    return AccessToken(digest, "grant", client, "user", sid, "openid", expires_at)
+    bound = Confirmation("x5t#S256", "abc")
+    return AccessToken(digest, new_grant(clock, sid=sid, client=client), expires_at, bound)
+
+
+def new_family(clock, digest: bytes = b"f" * 32, *, sid: str | None = "sid", client: str = "oa-1"):
+    grant, ends = new_grant(clock, sid=sid, client=client), clock.now() + timedelta(days=1)
+    return RefreshToken(digest, grant, b"1" * 32, None, b"z" * 32, clock.now(), ends)
 
 
 def at_once(times: int, act) -> list[object]:
@@ -172,20 +196,56 @@ def test_sessions_are_found_touched_and_removed_once(database, clock, user):
     touched = store.find(session.digest)
     assert touched is not None
     assert touched.seen_at == later
-    assert store.remove(session.digest)
-    assert not store.remove(session.digest)
+    assert [one.user for one in store.remove([session.sid])] == [user.name]
+    assert not store.remove([session.sid])
 
 
-def test_all_sessions_of_a_user_go_together(database, clock, user):
+def test_the_sessions_of_a_user_are_listed(database, clock, user):
     users, store = SQLUserStore(database), SQLSessionStore(database)
     other = new_user(clock, "li.na")
     users.add(other)
     mine = [new_session(user, clock, bytes([i]) * 32) for i in range(3)]
     for session in [*mine, new_session(other, clock)]:
         store.add(session)
-    assert set(store.remove_of_user(user.id)) == {session.sid for session in mine}
-    assert store.find(mine[0].digest) is None
-    assert store.find(b"s" * 32) is not None
+    assert set(store.list_of_user(user.id)) == {session.sid for session in mine}
+
+
+def test_a_session_is_ended_by_one_of_eight(database, clock, user):
+    store, session = SQLSessionStore(database), new_session(user, clock)
+    store.add(session)
+    assert sum(at_once(8, lambda: len(store.remove([session.sid])))) == 1
+
+
+def test_sessions_time_out_by_their_end_and_by_their_last_use(database, clock, user):
+    store = SQLSessionStore(database)
+    idle, used = (new_session(user, clock, bytes([i]) * 32) for i in range(2))
+    for session in (idle, used):
+        store.add(session)
+    clock.advance(minutes=31)
+    store.touch(used.digest, clock.now())
+    since = clock.now() - timedelta(minutes=30)
+    assert list(store.list_timed_out(clock.now(), since, limit=9)) == [idle.sid]
+    clock.advance(hours=12)
+    store.touch(used.digest, clock.now())
+    since = clock.now() - timedelta(minutes=30)
+    assert set(store.list_timed_out(clock.now(), since, limit=9)) == {idle.sid, used.sid}
+    assert len(store.list_timed_out(clock.now(), since, limit=1)) == 1
+
+
+def test_sessions_are_found_by_the_certificate_they_stand_on(database, clock, user):
+    store = SQLSessionStore(database)
+    first, second, plain = (new_session(user, clock, bytes([i]) * 32) for i in range(3))
+    for session in (first, second, plain):
+        store.add(session)
+    store.add_certificate(first.sid, SessionCertificate("sm2-issuing", "a1"))
+    store.add_certificate(second.sid, SessionCertificate("sm2-issuing", "b2"))
+    assert store.list_by_certificates("sm2-issuing", ["a1", "c3"], limit=9) == [first.sid]
+    assert store.list_by_certificates("rsa-issuing", ["a1"], limit=9) == []
+    every = store.list_by_certificates("sm2-issuing", None, limit=9)
+    assert set(every) == {first.sid, second.sid}
+    assert len(store.list_certificates()) == 2
+    store.remove([first.sid])
+    assert store.list_certificates() == [SessionCertificate("sm2-issuing", "b2")]
 
 
 def test_an_api_token_is_removed_by_its_own_user_only(database, clock, user):
@@ -232,9 +292,20 @@ def test_clients_come_back_as_they_went_in(database, clock):
         scopes=frozenset({"openid", "email"}),
         id_token_algorithm=IDTokenAlgorithm.RS256,
         created_at=clock.now(),
+        metadata=ClientMetadata(
+            grant_types=(GrantType.REFRESH_TOKEN,), resource="https://api.example.cn/"
+        ),
     )
     store.add(client)
     assert store.find("oa-1") == client
+    assert store.find_resource("https://api.example.cn/") == client
+    changed = replace(client, older_secret_digest=b"o" * 32, older_secret_until=clock.now())
+    assert store.replace(changed)
+    assert store.find("oa-1") == changed
+    assert store.replace(client)
+    assert not store.replace(replace(client, id="oa-2", metadata=ClientMetadata()))
+    with pytest.raises(Conflict):
+        store.add(replace(client, id="oa-2"))
     assert list(store.list_clients()) == [client]
     with pytest.raises(Conflict):
         store.add(client)
@@ -252,12 +323,31 @@ def test_a_code_is_used_by_one_of_twenty(database, clock):
     assert used.used_at == clock.now()
 
 
+def test_a_refresh_token_is_rotated_by_one_of_twenty(database, clock):
+    store, family = SQLGrantStore(database), new_family(clock)
+    store.add_refresh_token(family)
+    assert store.find_refresh_token(family.digest) == family
+    new = {"current": b"2" * 32, "step": b"y" * 32, "now": clock.now()}
+    assert sum(at_once(20, lambda: store.rotate(family, **new))) == 1
+    rotated = store.find_refresh_token(family.digest)
+    assert (rotated.current, rotated.previous) == (b"2" * 32, b"1" * 32)
+
+
+def test_what_outlives_a_session_goes_with_its_user(database, clock):
+    store = SQLGrantStore(database)
+    store.add_refresh_token(new_family(clock, sid=None))
+    store.remove_sessions(["sid"])
+    assert store.find_refresh_token(b"f" * 32) is not None
+    store.remove_user("user")
+    assert store.find_refresh_token(b"f" * 32) is None
+
+
 def test_the_tokens_of_a_grant_go_together(database, clock):
     store = SQLGrantStore(database)
     store.add_token(new_token(clock))
     store.add_token(new_token(clock, b"u" * 32))
     assert store.find_token(b"t" * 32) == new_token(clock)
-    assert store.remove_tokens_of_grant("grant") == 2
+    assert store.remove_grant("grant") == 2
     assert store.find_token(b"t" * 32) is None
 
 
@@ -270,7 +360,14 @@ def test_what_a_session_or_a_client_had_goes_with_it(database, clock, what):
     store.add_code(new_code(clock, **gone))
     store.add_code(new_code(clock, b"u" * 32, **gone))
     store.use_code(b"u" * 32, clock.now())
-    (store.remove_session if what == "session" else store.remove_client)("old")
+    store.add_refresh_token(new_family(clock, **gone))
+    store.add_refresh_token(new_family(clock, b"g" * 32))
+    if what == "session":
+        store.remove_sessions(["old", "other"])
+    else:
+        store.remove_client("old")
+    assert store.find_refresh_token(b"f" * 32) is None
+    assert store.find_refresh_token(b"g" * 32) is not None
     assert store.find_token(b"t" * 32) is None
     assert store.find_token(b"u" * 32) is not None
     assert store.find_code(b"c" * 32) is None
@@ -278,18 +375,14 @@ def test_what_a_session_or_a_client_had_goes_with_it(database, clock, what):
 
 
 def test_what_has_expired_is_removed_in_batches(database, clock, user):
-    grants, sessions = SQLGrantStore(database), SQLSessionStore(database)
+    grants = SQLGrantStore(database)
     for number in range(5):
         grants.add_code(new_code(clock, bytes([number]) * 32))
-    sessions.add(new_session(user, clock))
     clock.advance(hours=2)
     grants.add_code(new_code(clock))
     removed = [purge_expired(database, now=clock.now(), batch=3) for _ in range(3)]
     assert removed == [3, 2, 0]
     assert grants.find_code(b"c" * 32) is not None
-    assert sessions.find(b"s" * 32) is not None
-    clock.advance(hours=24)
-    assert purge_expired(database, now=clock.now()) == 2
 
 
 def test_challenges_that_strangers_asked_for_all_go_when_they_expire(database, clock):

@@ -10,14 +10,16 @@ from hypothesis import strategies as st
 from authn.answers import parse_base64, parse_certificates
 from authn.certlogin import verify_answer
 from authn.forms import parse_fields
+from authn.oidc.caller import Caller
 from authn.oidc.checks import CHECKS, draft
-from authn.oidc.clientauth import authenticate_client, once
+from authn.oidc.clientauth import ClientAuthentication
 from authn.oidc.errors import OAuthError
 from authn.oidc.jwt import SigningKeys
 from authn.oidc.redirects import check_redirect_uri
 from authn.users import fold_name
 from core.errors import InvalidSignature, Malformed, Refused
 from keystore.algorithms import KeyAlgorithm
+from tests.fakes.clock import FakeClock
 from tests.fakes.keys import memory_key
 from tests.unit.authn.test_oidc_parts import CLIENT, MemoryClientStore
 from yinxin.portal.next_path import own_path
@@ -59,7 +61,9 @@ def test_fields_round_trip(fields):
 @given(st.text(max_size=60))
 def test_any_authorization_header_is_a_client_or_an_oauth_error(header):
     try:
-        authenticate_client(once([("client_id", "oa-1")]), header, CLIENTS)
+        ClientAuthentication(CLIENTS, clock=FakeClock()).authenticate(
+            Caller(authorization=header), {"client_id": "oa-1"}
+        )
     except OAuthError:
         return
     raise AssertionError("a public client authenticated by a header")

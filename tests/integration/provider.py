@@ -6,6 +6,7 @@ import base64
 import hashlib
 import re
 import secrets
+import ssl
 from dataclasses import dataclass
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -18,6 +19,7 @@ from authn.certlogin import VerifiedCertificate
 from authn.config import AuthnConfig
 from authn.middleware import Authentication
 from authn.oidc import routes as oidc_routes
+from authn.oidc import routes_clients as oidc_client_routes
 from authn.oidc.store import AuthMethod
 from core.config import ControlConfig
 from core.db import Database
@@ -38,6 +40,7 @@ CALLBACK = "https://oa.example.cn/callback"
 PASSWORD = "correct horse battery"
 CONFIG = AuthnConfig(
     issuer=ISSUER,
+    outbound={"allowed_networks": ["127.0.0.0/8"]},
     secrets_key="memory:object=secrets",
     password={"memory_kibibytes": 19456, "iterations": 2, "lanes": 1},
 )
@@ -99,6 +102,7 @@ def build(
     audit: MemoryAuditLog,
     clock: FakeClock,
     rules: ControlConfig | None = None,
+    trust: ssl.SSLContext | None = None,
 ) -> House:
     verifier = FakeVerifier()
     control = make_control(database, audit=audit, clock=clock, rules=rules)
@@ -114,14 +118,17 @@ def build(
         verifier=verifier,
         audit=audit,
         clock=clock,
+        trust=trust,
     )
     pages = PortalPages()
     app = FastAPI()
     install_problem_handlers(app)
-    app.include_router(oidc_routes.make_document_router(ISSUER, provider.keys))
     app.include_router(
-        oidc_routes.make_client_router(provider.tokens, administration.access_tokens)
+        oidc_routes.make_document_router(
+            ISSUER, provider.keys, provider.endpoints.tokens.grant_types
+        )
     )
+    app.include_router(oidc_client_routes.make_client_router(provider.endpoints, origin=ISSUER))
     app.include_router(
         oidc_routes.make_authorization_router(
             provider.authorization, administration.sessions, pages

@@ -11,7 +11,16 @@ import pytest
 from authn import cookies
 from authn.levels import Level
 from authn.totp import code_at, step_of
-from tests.integration.provider import House, answer_of, build, csrf_of, flow, log_in, redeem
+from tests.integration.provider import (
+    PASSWORD,
+    House,
+    answer_of,
+    build,
+    csrf_of,
+    flow,
+    log_in,
+    redeem,
+)
 
 SECURITY = "/account/security"
 
@@ -251,3 +260,42 @@ def test_a_person_who_logs_in_again_keeps_the_session_of_their_applications(hous
     second = claims_of(browser, again, browser.get(again.path))
     assert second["sid"] == first["sid"]
     assert second["auth_time"] == first["auth_time"] + 300
+
+
+# ---- changing the password ----------------------------------------------------------------------
+
+
+def change_password(browser, old, new, *, repeat=None):
+    page = browser.get("/login/password?name=zhang.wei")
+    fields = {"csrf": csrf_of(page.text), "name": "zhang.wei", "old": old, "next": "/"}
+    fields |= {"password": new, "repeat": new if repeat is None else repeat}
+    return browser.post("/login/password", data=fields)
+
+
+def test_a_person_changes_the_password_and_every_session_ends(house):
+    house.user()
+    browser, other = house.browser(), house.browser()
+    log_in(browser)
+    log_in(other)
+    assert change_password(browser, "wrong", "another good password").status_code == 422
+    assert change_password(browser, PASSWORD, "short").status_code == 422
+    assert change_password(browser, PASSWORD, "another good one", repeat="x").status_code == 422
+    assert change_password(browser, PASSWORD, PASSWORD).status_code == 422
+    assert change_password(browser, PASSWORD, "another good password").status_code == 303
+    assert browser.get("/").status_code == 200
+    assert other.get("/").status_code == 303
+    assert log_in(other).status_code == 401
+    assert "password.changed" in house.audit.actions
+
+
+def test_a_password_that_is_too_old_has_to_be_changed_first(house):
+    house.user()
+    policy = house.provider.administration.password_policy
+    policy._config = policy._config.model_copy(update={"max_age_days": 90})
+    house.clock.advance(days=90)
+    browser = house.browser()
+    sent = log_in(browser, next_path="/x").headers["location"]
+    assert sent == "/login/password?name=zhang.wei&next=%2Fx"
+    assert cookies.SESSION not in browser.cookies
+    assert change_password(browser, PASSWORD, "another good password").status_code == 303
+    assert log_in(browser, password="another good password").headers["location"] == "/"

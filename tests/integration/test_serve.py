@@ -218,6 +218,7 @@ def test_roles_open_their_own_doors_only(service: Service) -> None:
         "POST /api/v1/users/{user_id}/role": {s},
         "POST /api/v1/users/{user_id}/credential": {s},
         "POST /api/v1/users/{user_id}/setup-link": {s},
+        "POST /api/v1/users/{user_id}/end-sessions": {s},
         "POST /api/v1/users/{user_id}/disable": {s},
         "POST /api/v1/users/{user_id}/enable": {s},
         "POST /api/v1/certificate-bindings": {s},

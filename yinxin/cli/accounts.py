@@ -14,6 +14,8 @@ from typing import Final
 import click
 
 from authn.answers import parse_certificates
+from authn.breached import breached_lines
+from authn.oidc.clientmetadata import ClientMetadata
 from authn.oidc.store import AuthMethod, IDTokenAlgorithm
 from authn.store import User
 from core.control_store import Proposal, ProposalState
@@ -113,6 +115,18 @@ def user_disable(invocation: Invocation, name: str) -> None:
     _set_disabled(invocation, name, disabled=True)
 
 
+@user.command("end-sessions")
+@click.argument("name")
+@local
+def user_end_sessions(invocation: Invocation, name: str) -> None:
+    """End every session of a user; the applications they entered are told."""
+    with invocation.ground() as ground:
+        administration = ground.administration
+        found = _known(name, administration.users.find_by_name(name))
+        ended = administration.users.end_sessions(found, actor=actor())
+    click.echo(f"{ended} sessions ended")
+
+
 @user.command("enable")
 @click.argument("name")
 @local
@@ -136,6 +150,17 @@ def _done(proposal: Proposal) -> bool:
         return True
     click.echo(f"proposed {proposal.id}: needs {proposal.needed} approvals (yinxin proposal)")
     return False
+
+
+@user.command("breached-file")
+@click.argument("passwords", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("target", type=click.Path(dir_okay=False, path_type=Path))
+def user_breached_file(passwords: Path, target: Path) -> None:
+    """Make `authn.password.breached_file` from a list of PASSWORDS, one a line (UTF-8)."""
+    with passwords.open("rb") as source, target.open("xb") as made:
+        made.writelines(
+            line + b"\n" for line in breached_lines(line.rstrip(b"\r\n") for line in source)
+        )
 
 
 @user.command("bind-certificate")
@@ -216,6 +241,8 @@ def client() -> None:
     help="Exactly as the application sends it; may be given again.",
 )
 @click.option("--post-logout-redirect-uri", "logout_uris", multiple=True)
+@click.option("--backchannel-logout-uri", help="Posted to when a session ends.")
+@click.option("--frontchannel-logout-uri", help="Loaded by a browser that logs out.")
 @click.option("--id", "client_id", help="Default: a random UUID.")
 @click.option(
     "--auth-method",
@@ -241,6 +268,8 @@ def client_register(
     *,
     redirect_uris: Sequence[str],
     logout_uris: Sequence[str],
+    backchannel_logout_uri: str | None,
+    frontchannel_logout_uri: str | None,
     client_id: str | None,
     auth_method: str,
     scopes: Sequence[str],
@@ -254,6 +283,10 @@ def client_register(
             client_id=client_id,
             redirect_uris=redirect_uris,
             post_logout_redirect_uris=logout_uris,
+            metadata=ClientMetadata(
+                backchannel_logout_uri=backchannel_logout_uri,
+                frontchannel_logout_uri=frontchannel_logout_uri,
+            ),
             auth_method=AuthMethod(auth_method),
             allowed_scopes=scopes,
             id_token_algorithm=IDTokenAlgorithm(id_token_algorithm),

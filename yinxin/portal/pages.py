@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
@@ -18,6 +19,7 @@ LANGUAGE: Final = "__Host-yinxin-language"
 _YEAR: Final = 365 * 24 * 3600
 
 _POLICY: Final = "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+_SCRIPT: Final = "; script-src 'self'"
 _FORMS_STAY: Final = "; form-action 'self'"
 """Left out where a form may end at a client's redirect URI: Chrome applies form-action to every
 redirect that follows the POST, those inside the client's site included (docs/oidc.md)."""
@@ -42,9 +44,15 @@ class PortalPages:
         *,
         status: HTTPStatus = HTTPStatus.OK,
         leaves: bool = False,
+        script: bool = False,
+        frames: Sequence[str] = (),
         **values: Any,
     ) -> Response:
-        """Draw a template. `leaves`: a form of it may end at another site."""
+        """Draw a template. `leaves`: a form of it may end at another site.
+
+        `script`: it runs a script of ours, for a passkey; inline scripts never run. `frames`: the
+        addresses that it loads in frames.
+        """
         asked = request.query_params.get("lang")
         known = request.cookies.get(LANGUAGE)
         accepted = request.headers.get("accept-language", "")
@@ -55,9 +63,13 @@ class PortalPages:
             language=language,
             other_language="en" if language == "zh" else "zh",
             csrf=cookies.csrf_token(browser),
+            frames=frames,
             **values,
         )
-        response = HTMLResponse(text, status_code=status, headers=_headers(leaves))
+        policy = _POLICY + (_SCRIPT if script else "") + ("" if leaves else _FORMS_STAY)
+        response = HTMLResponse(
+            text, status_code=status, headers=_headers(policy + _framing(frames))
+        )
         if request.cookies.get(cookies.BROWSER) != browser:
             cookies.set_cookie(response, cookies.BROWSER, browser)
         if asked in LANGUAGES:
@@ -83,13 +95,20 @@ class PortalPages:
     def confirm_logout(self, request: Request, hidden: Mapping[str, str]) -> Response:
         return self.page("logout.html", request, hidden=hidden, leaves=True)
 
-    def logged_out(self, request: Request) -> Response:
-        return self.message(request, "logged_out")
+    def logged_out(
+        self, request: Request, *, frames: Sequence[str] = (), then: str | None = None
+    ) -> Response:
+        return self.page("logged_out.html", request, frames=frames, then=then)
 
 
-def _headers(leaves: bool) -> dict[str, str]:
+def _framing(frames: Sequence[str]) -> str:
+    origins = dict.fromkeys(f"{urlsplit(one).scheme}://{urlsplit(one).netloc}" for one in frames)
+    return f"; frame-src {' '.join(origins)}" if origins else ""
+
+
+def _headers(policy: str) -> dict[str, str]:
     return {
-        "Content-Security-Policy": _POLICY if leaves else _POLICY + _FORMS_STAY,
+        "Content-Security-Policy": policy,
         "X-Frame-Options": "DENY",
         "X-Content-Type-Options": "nosniff",
         # The address of a setup page holds a secret.

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from http import HTTPStatus
 from importlib.resources import files
+from importlib.resources.abc import Traversable
+from typing import Final
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
@@ -15,30 +18,43 @@ from core.errors import Malformed, NotFound, Refused
 from yinxin.portal.page_route import make_page_route
 from yinxin.portal.pages import PortalPages
 from yinxin.portal.routes_factors import add_factors
-from yinxin.portal.routes_login import add_certificate_login, add_login, add_step_up
+from yinxin.portal.routes_login import (
+    add_certificate_login,
+    add_login,
+    add_passkey_login,
+    add_password_change,
+    add_step_up,
+)
 from yinxin.portal.visit import Form, shown_methods, signed_in
+
+_STATIC: Final = (("portal.css", "text/css"), ("passkey.js", "text/javascript"))
 
 
 def make_router(provider: Provider, pages: PortalPages) -> APIRouter:
     """Serve all pages of the portal."""
     router = APIRouter(include_in_schema=False, route_class=make_page_route(pages))
     add_login(router, provider, pages)
+    add_password_change(router, provider, pages)
     add_certificate_login(router, provider, pages)
+    add_passkey_login(router, provider, pages)
     add_step_up(router, provider, pages)
     add_factors(router, provider, pages)
     _add_setup(router, provider, pages)
     _add_home(router, provider, pages)
-    style = files("yinxin.portal").joinpath("static/portal.css").read_bytes()
-
-    @router.get("/static/portal.css")
-    def stylesheet() -> Response:
-        return Response(
-            style,
-            media_type="text/css",
-            headers={"Cache-Control": "public, max-age=3600", "X-Content-Type-Options": "nosniff"},
-        )
-
+    _add_static(router)
     return router
+
+
+def _add_static(router: APIRouter) -> None:
+    folder = files("yinxin.portal").joinpath("static")
+    for name, kind in _STATIC:
+        router.add_api_route(f"/static/{name}", _constant(folder.joinpath(name), kind))
+
+
+def _constant(file: Traversable, kind: str) -> Callable[[], Response]:
+    octets = file.read_bytes()
+    headers = {"Cache-Control": "public, max-age=3600", "X-Content-Type-Options": "nosniff"}
+    return lambda: Response(octets, media_type=kind, headers=headers)
 
 
 def _add_setup(router: APIRouter, provider: Provider, pages: PortalPages) -> None:
@@ -106,8 +122,8 @@ def _add_home(router: APIRouter, provider: Provider, pages: PortalPages) -> None
     @router.post("/logout")
     def log_out(request: Request, fields: Form) -> Response:
         cookies.require_csrf(request, field(fields, "csrf"))
-        administration.sessions.end(request.cookies.get(cookies.SESSION, ""))
-        response = pages.logged_out(request)
+        frames = provider.logout.end(request.cookies.get(cookies.SESSION))
+        response = pages.logged_out(request, frames=frames)
         cookies.clear_cookie(response, cookies.SESSION)
         return response
 

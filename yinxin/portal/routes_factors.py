@@ -13,7 +13,7 @@ from authn.assembly import Provider
 from authn.forms import Fields, field
 from authn.levels import ONE_TIME_PASSWORD
 from authn.store import User
-from core.errors import Conflict, NotFound, Unauthenticated
+from core.errors import Conflict, Malformed, NotFound, Unauthenticated
 from yinxin.portal.pages import PortalPages
 from yinxin.portal.visit import Form, fresh, go, remember, signed_in
 
@@ -31,6 +31,7 @@ def add_factors(router: APIRouter, provider: Provider, pages: PortalPages) -> No
         return shown.draw(request)
 
     _add_generator(router, shown)
+    _add_passkeys(router, shown)
 
 
 def _add_generator(router: APIRouter, shown: _Page) -> None:
@@ -70,6 +71,32 @@ def _add_generator(router: APIRouter, shown: _Page) -> None:
     def renew(request: Request, fields: Form) -> Response:
         user = shown.changing(request, fields)
         return shown.draw(request, codes=passwords.renew_recovery_codes(user))
+
+
+def _add_passkeys(router: APIRouter, shown: _Page) -> None:
+    passkeys = shown.provider.passkeys
+
+    @router.post(PATH + "/passkeys")
+    def register(request: Request, fields: Form) -> Response:
+        user = shown.changing(request, fields)
+        try:
+            passkeys.register(
+                user,
+                field(fields, "name"),
+                field(fields, "credential"),
+                browser=request.cookies.get(cookies.BROWSER, ""),
+            )
+        except (Malformed, Conflict):
+            return shown.draw(
+                request, fault="passkey_refused", status=HTTPStatus.UNPROCESSABLE_ENTITY
+            )
+        return go(PATH)
+
+    @router.post(PATH + "/passkeys/{passkey_id}/remove")
+    def remove(passkey_id: str, request: Request, fields: Form) -> Response:
+        user = shown.changing(request, fields)
+        passkeys.remove(user, passkey_id, actor=user.name)
+        return go(PATH)
 
 
 class _Page:
@@ -112,4 +139,7 @@ class _Page:
             left=passwords.recovery_codes_left(user) if enrolled else 0,
             codes=codes,
             fault=fault,
+            script=True,
+            passkeys=self.provider.passkeys.list_of(user),
+            options=self.provider.passkeys.registration_options(user, cookies.browser_of(request)),
         )

@@ -12,7 +12,7 @@ from authn.answers import parse_base64, parse_certificates
 from authn.assembly import Provider
 from authn.forms import field
 from authn.levels import Level, level_of, level_of_word
-from core.errors import Malformed, Throttled, Unauthenticated
+from core.errors import Malformed, Refused, Throttled, Unauthenticated
 from yinxin.portal.next_path import own_path
 from yinxin.portal.pages import PortalPages
 from yinxin.portal.visit import Form, begun, enter, go
@@ -47,6 +47,8 @@ def add_login(router: APIRouter, provider: Provider, pages: PortalPages) -> None
             response = draw(request, next_path, name, "throttled", HTTPStatus.TOO_MANY_REQUESTS)
             response.headers["Retry-After"] = str(error.retry_after)
             return response
+        if provider.administration.password_policy.has_expired(user):
+            return go(f"/login/password?{urlencode({'name': name, 'next': next_path})}")
         return enter(request, provider, user, levels.PASSWORD, next_path)
 
     def draw(
@@ -64,6 +66,50 @@ def add_login(router: APIRouter, provider: Provider, pages: PortalPages) -> None
             next_path=next_path,
             name=name,
             fault=fault,
+        )
+
+
+def add_password_change(router: APIRouter, provider: Provider, pages: PortalPages) -> None:
+    """Let a person choose another password, who knows the old one."""
+
+    @router.get("/login/password")
+    def form(request: Request) -> Response:
+        query = request.query_params
+        return draw(request, own_path(query.get("next", "")), query.get("name", "")[:64])
+
+    @router.post("/login/password")
+    def change(request: Request, fields: Form) -> Response:
+        cookies.require_csrf(request, field(fields, "csrf"))
+        next_path, name = own_path(field(fields, "next")), field(fields, "name")
+        new = field(fields, "password")
+        if new != field(fields, "repeat"):
+            return draw(request, next_path, name, "different")
+        try:
+            user = provider.password_change.change(
+                name, field(fields, "old"), new, address=cookies.address_of(request)
+            )
+        except Unauthenticated:
+            return draw(request, next_path, name, "wrong")
+        except Refused as error:
+            return draw(request, next_path, name, "password_refused", str(error))
+        return enter(request, provider, user, levels.PASSWORD, next_path)
+
+    def draw(
+        request: Request,
+        next_path: str,
+        name: str,
+        fault: str | None = None,
+        detail: str | None = None,
+    ) -> Response:
+        return pages.page(
+            "password.html",
+            request,
+            status=HTTPStatus.OK if fault is None else HTTPStatus.UNPROCESSABLE_ENTITY,
+            leaves=True,
+            next_path=next_path,
+            name=name,
+            fault=fault,
+            detail=detail,
         )
 
 
@@ -107,6 +153,45 @@ def add_certificate_login(router: APIRouter, provider: Provider, pages: PortalPa
             fault=fault,
             nonce=nonce,
             message=provider.certificates.message(nonce),
+        )
+
+
+def add_passkey_login(router: APIRouter, provider: Provider, pages: PortalPages) -> None:
+    """Ask the browser for a passkey."""
+
+    @router.get("/login/passkey")
+    def form(request: Request) -> Response:
+        return draw(request, own_path(request.query_params.get("next", "")))
+
+    @router.post("/login/passkey")
+    def log_in(request: Request, fields: Form) -> Response:
+        cookies.require_csrf(request, field(fields, "csrf"))
+        next_path = own_path(field(fields, "next"))
+        try:
+            user = provider.passkeys.authenticate(
+                field(fields, "credential"),
+                browser=request.cookies.get(cookies.BROWSER, ""),
+                address=cookies.address_of(request),
+            )
+        except Unauthenticated:
+            return draw(request, next_path, "passkey_wrong", HTTPStatus.UNAUTHORIZED)
+        return enter(request, provider, user, levels.PASSKEY, next_path)
+
+    def draw(
+        request: Request,
+        next_path: str,
+        fault: str | None = None,
+        status: HTTPStatus = HTTPStatus.OK,
+    ) -> Response:
+        return pages.page(
+            "passkey.html",
+            request,
+            status=status,
+            leaves=True,
+            script=True,
+            next_path=next_path,
+            fault=fault,
+            options=provider.passkeys.login_options(cookies.browser_of(request)),
         )
 
 

@@ -59,8 +59,9 @@ def serve_authority(settings: Settings, state: State) -> None:
             ground.database,
             organization=settings.first_start.organization,
         )
-        service.follower.start()
-        stack.callback(service.follower.stop)
+        for thread in (service.follower, service.revoked_sessions, service.provider.sender):
+            thread.start()
+            stack.callback(thread.stop)
         stack.callback(service.ocsp.close)
 
         jobs = JobRunner(

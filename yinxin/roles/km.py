@@ -101,6 +101,8 @@ def serve_centre(settings: Settings, state: State) -> None:
         jobs = JobRunner(ground.database, periodic_jobs(service), clock=ground.clock)
         stack.callback(jobs.stop)
         stack.callback(service.exporter.close)
+        service.provider.sender.start()
+        stack.callback(service.provider.sender.stop)
         exports = export_runner(ground.database, service.exporter, clock=ground.clock)
         stack.callback(exports.stop)
         listeners = (

@@ -139,6 +139,8 @@ def serve_desk(settings: Settings, state: State) -> None:
         )
         stack.callback(rounds.stop)
         stack.callback(service.exporter.close)
+        service.provider.sender.start()
+        stack.callback(service.provider.sender.stop)
         exports = export_runner(ground.database, service.exporter, clock=ground.clock)
         stack.callback(exports.stop)
         listeners = [server.Listener(sockets[0], make_operators_app(service), tls=contexts[0])]

@@ -10,8 +10,10 @@ from pydantic import ValidationError
 
 from authn.config import AuthnConfig
 from authn.oidc import checks
+from authn.oidc.caller import Caller
 from authn.oidc.checks import CHECKS, draft
-from authn.oidc.clientauth import authenticate_client
+from authn.oidc.clientauth import ClientAuthentication
+from authn.oidc.clientmetadata import GrantType
 from authn.oidc.discovery import metadata
 from authn.oidc.errors import InvalidClient, OAuthError
 from authn.oidc.jwt import SigningKeys, half_hash
@@ -20,6 +22,7 @@ from authn.oidc.store import AuthMethod, Client, IDTokenAlgorithm
 from core.errors import BackendUnavailable, Malformed, Misconfigured, Refused
 from keystore import keyref
 from keystore.algorithms import KeyAlgorithm
+from tests.fakes.clock import FakeClock
 from tests.fakes.keys import MemoryKeyBackend, memory_key
 from yinxin.portal.next_path import own_path
 from yinxin.portal.words import choose_language, words_of
@@ -207,11 +210,13 @@ def test_these_redirect_uris_cannot(uri):
 )
 def test_a_broken_authorization_header_is_an_unknown_client(header):
     with pytest.raises(InvalidClient):
-        authenticate_client({}, header, MemoryClientStore(CLIENT))
+        ClientAuthentication(MemoryClientStore(CLIENT), clock=FakeClock()).authenticate(
+            Caller(authorization=header), {}
+        )
 
 
 def test_discovery_promises_only_what_there_is(keys):
-    document = metadata(ISSUER, keys)
+    document = metadata(ISSUER, keys, list(GrantType))
     assert document["response_types_supported"] == ["code"]
     assert document["code_challenge_methods_supported"] == ["S256"]
     assert set(document["id_token_signing_alg_values_supported"]) == {"ES256", "RS256"}

@@ -5,7 +5,8 @@ import threading
 import pytest
 
 from authn.config import PasswordConfig
-from authn.passwords import PasswordHasher, check_policy
+from authn.passwordpolicy import check_form
+from authn.passwords import PasswordHasher
 from core.errors import Refused
 
 CHEAP = PasswordConfig(memory_kibibytes=19456, iterations=2, lanes=1, concurrent_hashes=1)
@@ -75,7 +76,7 @@ def test_no_more_hashes_run_at_once_than_configured(hasher, monkeypatch):
 )
 def test_weak_passwords_are_refused(password):
     with pytest.raises(Refused):
-        check_policy(password, user_name="administrator")
+        check_form(password, user_name="administrator", least=12)
 
 
 @pytest.mark.parametrize(
@@ -83,4 +84,4 @@ def test_weak_passwords_are_refused(password):
     ["correct horse battery", "政务外网的口令要长一点才好", "administrator and more words"],
 )
 def test_long_passwords_of_any_characters_are_taken(password):
-    check_policy(password, user_name="administrator")
+    check_form(password, user_name="administrator", least=12)

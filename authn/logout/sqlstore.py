@@ -1,0 +1,134 @@
+"""Single logout in the database."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import delete, func, insert, literal, select, update
+from sqlalchemy.exc import IntegrityError
+
+from authn.logout.store import Channel, Delivery, Participation
+from authn.logout.tables import deliveries, participations
+from core.db import Database
+
+
+class SQLParticipationStore:
+    """`authn.logout.store.ParticipationStore`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def take_part(self, participation: Participation) -> None:
+        rows = participations
+        known = select(rows.c.sid).where(
+            rows.c.sid == participation.sid,
+            rows.c.client_id == participation.client_id,
+            rows.c.ticket == participation.ticket,
+        )
+        with self._database.transaction() as connection:
+            if connection.execute(known).first() is not None:
+                return
+            try:
+                with connection.begin_nested():
+                    connection.execute(insert(rows).values(**asdict(participation)))
+            except IntegrityError:
+                return  # another login of the same session, at the same moment
+
+    def list_of_session(self, sid: str) -> Sequence[Participation]:
+        rows = participations
+        with self._database.reading() as connection:
+            found = connection.execute(
+                select(rows).where(rows.c.sid == sid).order_by(rows.c.client_id, rows.c.ticket)
+            ).all()
+        return [_participation(row) for row in found]
+
+    def close(self, sids: Sequence[str], now: datetime) -> int:
+        rows = participations
+        told = select(
+            rows.c.sid,
+            rows.c.client_id,
+            rows.c.ticket,
+            rows.c.channel,
+            rows.c.subject,
+            rows.c.backchannel_uri,
+            literal(0),
+            literal(now, deliveries.c.created_at.type),
+            literal(now, deliveries.c.due_at.type),
+        ).where(rows.c.sid.in_(sids), rows.c.backchannel_uri.is_not(None))
+        columns = ["sid", "client_id", "ticket", "channel", "subject", "uri", "attempts"]
+        columns += ["created_at", "due_at"]
+        with self._database.transaction() as connection:
+            connection.execute(insert(deliveries).from_select(columns, told))
+            gone = connection.execute(
+                delete(rows).where(rows.c.sid.in_(sids)).returning(rows.c.backchannel_uri)
+            ).scalars()
+            return sum(uri is not None for uri in gone)
+
+
+class SQLDeliveryQueue:
+    """`authn.logout.store.DeliveryQueue`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def list_due(
+        self, now: datetime, *, each: int, limit: int, busy: Collection[str]
+    ) -> Sequence[Delivery]:
+        rows = deliveries
+        place = func.row_number().over(partition_by=rows.c.client_id, order_by=rows.c.id)
+        due = (
+            select(rows, place.label("place"))
+            .where(rows.c.due_at <= now, rows.c.client_id.not_in(busy))
+            .subquery()
+        )
+        wanted = select(due).where(due.c.place <= each).order_by(due.c.id).limit(limit)
+        with self._database.reading() as connection:
+            found = connection.execute(wanted).all()
+        return [_delivery(row) for row in found]
+
+    def claim(self, ids: Collection[int], now: datetime, until: datetime) -> frozenset[int]:
+        rows = deliveries
+        with self._database.transaction() as connection:
+            claimed = connection.execute(
+                update(rows)
+                .where(rows.c.id.in_(ids), rows.c.due_at <= now)
+                .values(due_at=until)
+                .returning(rows.c.id)
+            ).scalars()
+            return frozenset(claimed)
+
+    def finish(self, ids: Collection[int]) -> None:
+        with self._database.transaction() as connection:
+            connection.execute(delete(deliveries).where(deliveries.c.id.in_(ids)))
+
+    def postpone(self, delivery_id: int, until: datetime) -> None:
+        rows = deliveries
+        with self._database.transaction() as connection:
+            connection.execute(
+                update(rows)
+                .where(rows.c.id == delivery_id)
+                .values(due_at=until, attempts=rows.c.attempts + 1)
+            )
+
+    def postpone_client(self, client_id: str, until: datetime) -> None:
+        rows = deliveries
+        with self._database.transaction() as connection:
+            connection.execute(
+                update(rows)
+                .where(rows.c.client_id == client_id, rows.c.due_at < until)
+                .values(due_at=until)
+            )
+
+
+def _participation(row: Any) -> Participation:
+    fields = dict(row._mapping)  # noqa: SLF001 - its public name in SQLAlchemy
+    return Participation(**fields | {"channel": Channel(fields["channel"])})
+
+
+def _delivery(row: Any) -> Delivery:
+    fields = dict(row._mapping)  # noqa: SLF001 - its public name in SQLAlchemy
+    del fields["due_at"], fields["place"]
+    return Delivery(**fields | {"channel": Channel(fields["channel"])})

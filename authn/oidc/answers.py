@@ -1,0 +1,63 @@
+"""Answers to programs: OAuth's errors as HTTP, and the headers that every answer carries."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
+from typing import Final
+
+from fastapi import Request, Response
+from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
+from typing_extensions import override
+
+from authn.oidc.errors import InvalidClient, InvalidRequest, OAuthError
+from core.errors import Malformed, Unavailable
+
+log = logging.getLogger(__name__)
+
+NO_STORE: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+
+_STATUS: Final = {
+    "invalid_client": HTTPStatus.UNAUTHORIZED,
+    "invalid_token": HTTPStatus.UNAUTHORIZED,
+    "insufficient_scope": HTTPStatus.FORBIDDEN,
+    "temporarily_unavailable": HTTPStatus.SERVICE_UNAVAILABLE,
+}
+
+
+class OAuthRoute(APIRoute):
+    """Answers errors as RFC 6749, 5.2 and RFC 6750, 3 say."""
+
+    @override
+    def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]  # FastAPI says Coroutine
+        handler = super().get_route_handler()
+
+        async def translated(request: Request) -> Response:
+            try:
+                return await handler(request)
+            except OAuthError as error:
+                return oauth_answer(error)
+            except Malformed as error:
+                return oauth_answer(InvalidRequest(str(error)))
+            except Unavailable as error:
+                # The word of the authorization endpoint (RFC 6749, 4.1.2.1); 5.2 has none for it.
+                log.exception("an OAuth request failed")
+                return oauth_answer(OAuthError("temporarily_unavailable", str(error)))
+
+        return translated
+
+
+def oauth_answer(error: OAuthError) -> JSONResponse:
+    """Return the answer that says `error` to a program."""
+    headers: dict[str, str] = {**NO_STORE, **error.headers}
+    if isinstance(error, InvalidClient):
+        headers.setdefault("WWW-Authenticate", 'Basic realm="yinxin"')
+    if error.code in ("invalid_token", "insufficient_scope"):
+        headers.setdefault("WWW-Authenticate", f'Bearer realm="yinxin", error="{error.code}"')
+    if error.code == "temporarily_unavailable":
+        headers["Retry-After"] = "5"
+    body: Mapping[str, str] = {"error": error.code, "error_description": error.description}
+    status = _STATUS.get(error.code, HTTPStatus.BAD_REQUEST)
+    return JSONResponse(body, status_code=status, headers=headers)

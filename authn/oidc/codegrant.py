@@ -1,0 +1,88 @@
+"""``authorization_code`` (RFC 6749, 4.1.3; OIDC Core, 3.1.3): a code becomes tokens, once."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final, NoReturn
+
+from authn import opaque
+from authn.oidc.clientmetadata import GrantType
+from authn.oidc.errors import InvalidGrant
+from authn.oidc.granting import Granting
+from authn.oidc.store import AuthorizationCode
+from authn.oidc.tokenrequest import TokenRequest, TokenResponse
+from core.audit import Detail
+
+_VERIFIER: Final = re.compile(r"[A-Za-z0-9._~-]{43,128}")
+
+
+class CodeGrant:
+    """Redeems codes."""
+
+    type = GrantType.AUTHORIZATION_CODE
+
+    def __init__(self, granting: Granting) -> None:
+        self._granting = granting
+
+    def exchange(self, request: TokenRequest) -> TokenResponse:
+        """Return the tokens of a code. Raises `OAuthError`."""
+        parts, client = self._granting, request.client
+        code = parts.grants.find_code(opaque.digest(request.parameters.get("code", "")))
+        if code is None or code.grant.client_id != client.id:
+            # A code of another client is not touched: its own client can still use it.
+            raise InvalidGrant("unknown code")
+        if code.used_at is not None:
+            self._revoke(code)
+        check_bindings(code, request.parameters, request.now)
+        if code.confirmation is not None and code.confirmation != request.confirmation:
+            raise InvalidGrant("another key than the request announced (RFC 9449, 10)")
+        user = parts.person(code.grant)
+        made = parts.access_token(code.grant, request)
+        refresh_token = None
+        with parts.transactions.transaction():
+            used = parts.grants.use_code(code.digest, request.now)
+            if used:
+                parts.grants.add_token(made.row)
+                refresh_token = parts.add_refresh_token(code.grant, request)
+                parts.take_part(code.grant, client)
+                parts.record_issued(code.grant, user)
+        if not used:
+            self._revoke(code)
+        # The ID token is signed last and outside the transaction, so that a slow token device does
+        # not hold the database. If it fails the code is spent, and the client starts again.
+        id_token = parts.id_token(code.grant, client, made, request, nonce=code.nonce)
+        return parts.answer(made, id_token=id_token, refresh_token=refresh_token)
+
+    def _revoke(self, code: AuthorizationCode) -> NoReturn:
+        """RFC 6749, 4.1.2: a code used twice was stolen; what it gave is worth nothing now."""
+        parts, grant = self._granting, code.grant
+        with parts.transactions.transaction():
+            count = parts.grants.remove_grant(grant.id)
+            detail: Detail = {
+                "grant": grant.id,
+                "client": grant.client_id,
+                "tokens": count,
+                "why": "a code was used twice",
+            }
+            parts.audit.record("grant.revoked", actor=grant.client_id, detail=detail)
+        raise InvalidGrant("used a second time")
+
+
+def check_bindings(code: AuthorizationCode, parameters: Mapping[str, str], now: datetime) -> None:
+    """A code is good until it expires, for its redirect URI and its PKCE verifier."""
+    if now >= code.expires_at:
+        raise InvalidGrant("expired")
+    if parameters.get("redirect_uri") != code.redirect_uri:
+        raise InvalidGrant("another redirect_uri")
+    verifier = parameters.get("code_verifier", "")
+    if _VERIFIER.fullmatch(verifier) is None:
+        raise InvalidGrant("no code_verifier of 43 to 128 characters")
+    digest = hashlib.sha256(verifier.encode("ascii")).digest()
+    challenge = base64.urlsafe_b64encode(digest).rstrip(b"=")
+    if not hmac.compare_digest(challenge, code.code_challenge.encode()):
+        raise InvalidGrant("the code_verifier does not match")

@@ -1,0 +1,133 @@
+"""Making tokens: access tokens (opaque, or JWT after RFC 9068) and ID tokens."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any, Final, NamedTuple
+
+from authn import opaque
+from authn.config import AuthnConfig
+from authn.oidc.clientmetadata import AccessTokenFormat
+from authn.oidc.grant import Confirmation, Grant
+from authn.oidc.jwt import SigningKeys, half_hash
+from authn.oidc.store import AccessToken, Client
+from authn.oidc.subjects import SubjectIdentifiers
+
+PREFIX: Final = "yxa_"
+"""Of opaque access tokens, so that people and secret scanners recognise one."""
+
+
+class MadeToken(NamedTuple):
+    """An access token, and the row that has to be stored before it is handed out."""
+
+    secret: str
+    row: AccessToken
+
+
+class TokenMaker:
+    """Makes tokens and stores nothing."""
+
+    def __init__(
+        self, keys: SigningKeys, subjects: SubjectIdentifiers, *, config: AuthnConfig
+    ) -> None:
+        self._keys = keys
+        self._subjects = subjects
+        self._issuer = config.issuer
+        self._access_lifetime = timedelta(minutes=config.oidc.access_token_minutes)
+        self._id_lifetime = timedelta(minutes=config.oidc.id_token_minutes)
+
+    @property
+    def access_seconds(self) -> int:
+        """How long an access token works: `expires_in`."""
+        return int(self._access_lifetime.total_seconds())
+
+    def access_token(
+        self,
+        grant: Grant,
+        client: Client,
+        resource: Client | None,
+        confirmation: Confirmation | None,
+        *,
+        now: datetime,
+    ) -> MadeToken:
+        """Return a new access token: for the provider itself, or for a resource server.
+
+        A JWT is signed here, so the key may be asked. Raises `BackendUnavailable`.
+        """
+        expires_at = now + self._access_lifetime
+        grant = replace(grant, resources=_named(resource))
+        if resource is None or resource.metadata.access_token_format is AccessTokenFormat.OPAQUE:
+            secret = opaque.draw(PREFIX).secret
+        else:
+            claims = self._access_claims(grant, client, resource, confirmation)
+            claims |= {"iat": int(now.timestamp()), "exp": int(expires_at.timestamp())}
+            secret = self._keys.sign(claims, resource.id_token_algorithm, typ="at+jwt")
+        return MadeToken(
+            secret, AccessToken(opaque.digest(secret), grant, expires_at, confirmation)
+        )
+
+    def _access_claims(
+        self,
+        grant: Grant,
+        client: Client,
+        resource: Client,
+        confirmation: Confirmation | None,
+    ) -> dict[str, Any]:
+        """RFC 9068, 2.2. The subject is the one that the resource server knows the person by."""
+        claims: dict[str, Any] = {
+            "iss": self._issuer,
+            "sub": self._subjects.of_grant(grant, resource) or client.id,
+            "aud": resource.metadata.resource,
+            "client_id": client.id,
+            "scope": grant.scope,
+            "jti": str(uuid.uuid4()),
+        }
+        if grant.auth_time is not None:
+            claims |= _login(grant, grant.auth_time)
+        if grant.actor is not None:
+            claims["act"] = {"sub": grant.actor}
+        if confirmation is not None:
+            claims["cnf"] = confirmation.cnf
+        return claims
+
+    def id_token(
+        self,
+        grant: Grant,
+        client: Client,
+        *,
+        access_token: str,
+        nonce: str | None,
+        extra: Mapping[str, Any],
+        now: datetime,
+    ) -> str:
+        """Return an ID token (OIDC Core, 2). Raises `BackendUnavailable`."""
+        claims: dict[str, Any] = {
+            **extra,
+            "iss": self._issuer,
+            "sub": self._subjects.of_grant(grant, client),
+            "aud": client.id,
+            "iat": int(now.timestamp()),
+            "exp": int((now + self._id_lifetime).timestamp()),
+            "at_hash": half_hash(access_token),
+            # The audit event of the grant names it too.
+            "jti": grant.id,
+        }
+        if grant.auth_time is not None:
+            claims |= _login(grant, grant.auth_time)
+        if grant.sid is not None:
+            claims["sid"] = grant.sid
+        if nonce is not None:
+            claims["nonce"] = nonce
+        return self._keys.sign(claims, client.id_token_algorithm)
+
+
+def _login(grant: Grant, auth_time: datetime) -> dict[str, Any]:
+    return {"auth_time": int(auth_time.timestamp()), "acr": grant.acr, "amr": grant.amr.split()}
+
+
+def _named(resource: Client | None) -> tuple[str, ...]:
+    name = None if resource is None else resource.metadata.resource
+    return () if name is None else (name,)

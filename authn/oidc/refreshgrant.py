@@ -1,0 +1,94 @@
+"""``refresh_token`` (RFC 6749, 6; OIDC Core, 12): rotation by family, with reuse detection."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import NoReturn
+
+from authn.oidc import refresh
+from authn.oidc.clientmetadata import GrantType
+from authn.oidc.errors import InvalidGrant
+from authn.oidc.granting import Granting
+from authn.oidc.refresh import Presented
+from authn.oidc.store import RefreshToken
+from authn.oidc.tokenrequest import TokenRequest, TokenResponse, narrow
+from core.audit import Detail
+
+
+class RefreshGrant:
+    """Gives new tokens for a grant that still stands."""
+
+    type = GrantType.REFRESH_TOKEN
+
+    def __init__(self, granting: Granting) -> None:
+        self._granting = granting
+        self._grace = timedelta(seconds=granting.config.oidc.refresh_grace_seconds)
+
+    def exchange(self, request: TokenRequest) -> TokenResponse:
+        """Return new tokens. Raises `OAuthError`."""
+        parts, client = self._granting, request.client
+        presented = refresh.take_apart(request.required("refresh_token"))
+        row = None if presented is None else parts.grants.find_refresh_token(presented.family)
+        if presented is None or row is None or row.grant.client_id != client.id:
+            raise InvalidGrant("unknown refresh token")
+        if request.now >= row.expires_at:
+            raise InvalidGrant("the refresh token has expired")
+        if row.confirmation is not None and row.confirmation != request.confirmation:
+            raise InvalidGrant("another key than the refresh token is bound to")
+        grant = narrow(row.grant, request)
+        parts.person(grant)
+        made = parts.access_token(grant, request)
+        with parts.transactions.transaction():
+            # The family is the first row that is written: a second call waits here.
+            token = self._next(row, presented, request)
+            if token is not None:
+                parts.grants.add_token(made.row)
+        if token is None:
+            self._reused(row, request)
+        id_token = parts.id_token(grant, client, made, request)
+        return parts.answer(made, id_token=id_token, refresh_token=token)
+
+    def _next(self, row: RefreshToken, presented: Presented, request: TokenRequest) -> str | None:
+        """Return the token to give; None if what was shown is neither new nor just replaced."""
+        if refresh.is_current(row, presented):
+            if request.client.metadata.is_fapi2:
+                # FAPI 2.0 Security Profile, 5.3.2.1: no rotation, the token is bound already.
+                return f"{presented.head}.{presented.secret}"
+            drawn = refresh.draw_next(presented)
+            store = self._granting.grants
+            if store.rotate(row, current=drawn.current, step=drawn.step, now=request.now):
+                return drawn.token
+            # Another call was quicker. What it made of the family is what counts.
+            newer = store.find_refresh_token(row.digest)
+            if newer is None:
+                raise InvalidGrant("the grant was taken away meanwhile")
+            return self._repeated(newer, presented, request)
+        return self._repeated(row, presented, request)
+
+    def _repeated(
+        self, row: RefreshToken, presented: Presented, request: TokenRequest
+    ) -> str | None:
+        if not refresh.is_previous(row, presented) or not self._in_grace(row, request):
+            return None
+        return refresh.repeat_next(row, presented)
+
+    def _in_grace(self, row: RefreshToken, request: TokenRequest) -> bool:
+        return request.now <= row.rotated_at + self._grace
+
+    def _reused(self, row: RefreshToken, request: TokenRequest) -> NoReturn:
+        """RFC 9700, 4.14.2: an old token shown again means that two hold the family."""
+        parts, grant = self._granting, row.grant
+        newer = parts.grants.find_refresh_token(row.digest)
+        if newer is not None and self._in_grace(newer, request):
+            # Many threads of one client, of which one was two refreshes late: no thief gains by it.
+            raise InvalidGrant("an older refresh token, just after a rotation")
+        with parts.transactions.transaction():
+            count = parts.grants.remove_grant(grant.id)
+            detail: Detail = {
+                "grant": grant.id,
+                "client": grant.client_id,
+                "tokens": count,
+                "why": "an old refresh token was used",
+            }
+            parts.audit.record("grant.revoked", actor=grant.client_id, detail=detail)
+        raise InvalidGrant("an old refresh token was used again")

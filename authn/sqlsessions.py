@@ -1,0 +1,105 @@
+"""Browser sessions in the database."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import asdict
+from datetime import datetime
+
+from sqlalchemy import Select, delete, insert, or_, select, update
+
+from authn.levels import SessionCertificate
+from authn.store import EndedSession, Session
+from authn.tables import sessions, users
+from authn.tables_sessions import session_certificates
+from core.db import Database
+
+_CHUNK = 500
+"""Values in one statement, below the limit of either database."""
+
+
+class SQLSessionStore:
+    """`authn.store.SessionStore` in the database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, session: Session) -> None:
+        with self._database.transaction() as connection:
+            connection.execute(insert(sessions).values(**asdict(session)))
+
+    def find(self, digest: bytes) -> Session | None:
+        with self._database.reading() as connection:
+            row = connection.execute(select(sessions).where(sessions.c.digest == digest)).first()
+        return None if row is None else Session(**row._mapping)  # noqa: SLF001 - its public name
+
+    def touch(self, digest: bytes, now: datetime) -> None:
+        with self._database.transaction() as connection:
+            connection.execute(
+                update(sessions).where(sessions.c.digest == digest).values(seen_at=now)
+            )
+
+    def replace(self, digest: bytes, session: Session) -> bool:
+        with self._database.transaction() as connection:
+            changed = connection.execute(
+                update(sessions).where(sessions.c.digest == digest).values(**asdict(session))
+            )
+        return changed.rowcount == 1
+
+    def add_certificate(self, sid: str, certificate: SessionCertificate) -> None:
+        rows, values = session_certificates, {"sid": sid, **asdict(certificate)}
+        known = select(rows.c.sid).where(*(rows.c[name] == value for name, value in values.items()))
+        with self._database.transaction() as connection:
+            if connection.execute(known).first() is None:
+                connection.execute(insert(rows).values(**values))
+
+    def list_of_user(self, user_id: str) -> Sequence[str]:
+        return self._sids(select(sessions.c.sid).where(sessions.c.user_id == user_id))
+
+    def list_timed_out(self, now: datetime, idle_since: datetime, *, limit: int) -> Sequence[str]:
+        over = or_(sessions.c.expires_at <= now, sessions.c.seen_at <= idle_since)
+        return self._sids(select(sessions.c.sid).where(over).limit(limit))
+
+    def list_by_certificates(
+        self, issuer: str, serials: Collection[str] | None, *, limit: int
+    ) -> Sequence[str]:
+        rows = session_certificates
+        wanted = select(rows.c.sid).where(rows.c.issuer == issuer).distinct()
+        if serials is None:
+            return self._sids(wanted.limit(limit))
+        found: dict[str, None] = {}
+        ordered = sorted(serials)
+        for start in range(0, len(ordered), _CHUNK):
+            some = wanted.where(rows.c.serial.in_(ordered[start : start + _CHUNK]))
+            found |= dict.fromkeys(self._sids(some.limit(limit - len(found))))
+            if len(found) >= limit:
+                break
+        return list(found)
+
+    def list_certificates(self) -> Sequence[SessionCertificate]:
+        rows = session_certificates
+        with self._database.reading() as connection:
+            found = connection.execute(select(rows.c.issuer, rows.c.serial).distinct()).all()
+        return [SessionCertificate(row.issuer, row.serial) for row in found]
+
+    def remove(self, sids: Sequence[str]) -> Sequence[EndedSession]:
+        with self._database.transaction() as connection:
+            gone = connection.execute(
+                delete(sessions)
+                .where(sessions.c.sid.in_(sids))
+                .returning(sessions.c.sid, sessions.c.user_id)
+            ).all()
+            connection.execute(
+                delete(session_certificates).where(session_certificates.c.sid.in_(sids))
+            )
+            named = connection.execute(
+                select(users.c.id, users.c.name).where(
+                    users.c.id.in_({row.user_id for row in gone})
+                )
+            ).all()
+        names = {row.id: row.name for row in named}
+        return [EndedSession(row.sid, names.get(row.user_id, row.user_id)) for row in gone]
+
+    def _sids(self, query: Select[tuple[str]]) -> Sequence[str]:
+        with self._database.reading() as connection:
+            return [str(row[0]) for row in connection.execute(query)]

@@ -7,6 +7,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from crl.mirror_config import MirrorConfig
 from keystore.algorithms import KeyAlgorithm
 
 
@@ -105,3 +106,4 @@ class RevocationConfig(BaseModel):
 
     crl: CRLConfig = CRLConfig()
     ocsp: OCSPConfig = OCSPConfig()
+    mirror: MirrorConfig = MirrorConfig()

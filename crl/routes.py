@@ -35,7 +35,7 @@ def make_router(
     config: RevocationConfig,
     clock: Clock,
 ) -> APIRouter:
-    """Serve ``/ocsp``, ``/crl/{name}.crl``, ``.delta.crl``, ``/ca/{issuer}.cer``, ``.pem``, ``.p7c``."""
+    """Serve ``/ocsp``, ``/crl/{name}.crl`` and ``.delta.crl``, ``/ca/{issuer}.cer`` and others."""
     router = APIRouter()
     router.include_router(make_ocsp_router(responder, config=config.ocsp, clock=clock))
 

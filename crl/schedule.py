@@ -54,8 +54,10 @@ class CRLSchedule:
 
     def oldest(self, issuer: str) -> CRLHead:
         """Return the CRL of this issuer that ends first, after making those that are due."""
-        heads = [self._up_to_date(scope, delta=False) for scope in self.scopes(issuer)]
-        return min(heads, key=lambda head: head.next_update)
+        self._refresh(issuer)
+        heads = self._generator.store.list_heads(issuer)
+        wanted = [heads[scope.name] for scope in self.scopes(issuer)]
+        return min(wanted, key=lambda head: head.next_update)
 
     def current(self, name: str) -> CRLRecord:
         """Return the CRL of a scope, with every revocation that was committed before this call.

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from ca.distribution import Scope
@@ -20,6 +20,11 @@ _P = crl_partitionings.c
 _C = crl_coverage.c
 _S = crl_segments.c
 _AT_ONCE = 500
+_CHANGE = (
+    update(crl_segments)
+    .where(_S.issuer == bindparam("of_issuer"), _S.number == bindparam("of_number"))
+    .values({name: bindparam(name) for name in _S.keys() if name not in {"issuer", "number"}})  # noqa: SIM118
+)
 
 
 class SQLSegmentStore:
@@ -86,13 +91,17 @@ class SQLSegmentStore:
     def put_segments(self, issuer: str, segments: Sequence[Segment]) -> None:
         with self._database.transaction() as connection:
             there = set(connection.execute(select(_S.number).where(_S.issuer == issuer)).scalars())
-            new = [one for one in segments if one.number not in there]
+            rows = [_row(issuer, one) for one in segments]
+            new = [row for row in rows if row["number"] not in there]
             if new:
-                connection.execute(insert(crl_segments), [_row(issuer, one) for one in new])
-            for one in segments:
-                if one.number in there:
-                    mine = (_S.issuer == issuer) & (_S.number == one.number)
-                    connection.execute(update(crl_segments).where(mine).values(_row(issuer, one)))
+                connection.execute(insert(crl_segments), new)
+            changed = [
+                {"of_issuer": issuer, "of_number": row["number"]} | row
+                for row in rows
+                if row["number"] in there
+            ]
+            if changed:
+                connection.execute(_CHANGE, changed)
 
     def last_changes(self, issuer: str, *, after: int) -> Mapping[int, int]:
         statement = select(_S.number, _S.position).where(_S.issuer == issuer, _S.position > after)

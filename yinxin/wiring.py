@@ -26,6 +26,7 @@ from core.control import DualControl
 from core.control_sql import SQLProposalStore
 from core.db import Database
 from crl.generation import CRLGenerator
+from crl.mirror import Mirror
 from crl.ocsp.delegate import Delegates, ensure_delegate, ensure_delegates
 from crl.ocsp.follow import StatusFollower
 from crl.ocsp.issuers import IssuerTable
@@ -50,6 +51,7 @@ from yinxin.key_management import KeyManagement
 from yinxin.keys import open_keys
 from yinxin.login_certificates import OurCertificates
 from yinxin.massrevocation import open_blocked_keys, open_mass_revocations
+from yinxin.mirror import assemble_mirror
 from yinxin.notices import assemble_notices
 from yinxin.operations import Operations
 from yinxin.organisations import Registration, open_reviews
@@ -115,6 +117,7 @@ class Service:
     ocsp: OCSPPlane
     notices: NoticeService
     publication: Publication | None
+    mirror: Mirror | None
     follower: StatusFollower
     revoked_sessions: RevokedSessions
     provider: Provider
@@ -344,6 +347,7 @@ def open_service(ground: Ground) -> Service:
             profiles=authority.profiles,
             clock=ground.clock,
         ),
+        mirror=assemble_mirror(settings.revocation, crls, issuers, clock=ground.clock),
         follower=follower,
         revoked_sessions=revoked_sessions,
         provider=Provider.assemble(

@@ -1,0 +1,42 @@
+"""Putting CRLs and CA certificates elsewhere, assembled when the settings name a place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ca.issuer import Issuer
+from core.clock import Clock
+from core.errors import Misconfigured
+from crl.config import RevocationConfig
+from crl.mirror import Mirror, Shelf
+from crl.mirror_config import MirrorConfig
+from crl.schedule import CRLSchedule
+from crl.shelf_directory import DirectoryShelf
+
+
+def assemble_mirror(
+    config: RevocationConfig,
+    schedule: CRLSchedule,
+    issuers: Mapping[str, Issuer],
+    *,
+    clock: Clock,
+) -> Mirror | None:
+    """Return None without a place. Raises `Misconfigured`."""
+    shelves: list[Shelf] = []
+    if config.mirror.directory is not None:
+        shelves.append(DirectoryShelf(config.mirror.directory))
+    if config.mirror.bucket is not None:
+        shelves.append(_s3(config.mirror))
+    if not shelves:
+        return None
+    return Mirror(shelves, schedule, issuers, config=config.crl, clock=clock)
+
+
+def _s3(config: MirrorConfig) -> Shelf:
+    try:
+        from crl.shelf_s3 import S3Shelf  # noqa: PLC0415 - an extra, for who has a bucket
+    except ImportError as error:
+        raise Misconfigured(
+            "revocation.mirror.bucket needs the extra: pip install yinxin[s3]"
+        ) from error
+    return S3Shelf(config)

@@ -42,6 +42,7 @@ from authn.sqlstore import (
     SQLCertificateLoginStore,
     SQLUserStore,
 )
+from authn.tlslogin import TLSLogin
 from authn.totp import OneTimePasswords
 from authn.users import Users
 from core.audit import AuditLog
@@ -52,7 +53,7 @@ from core.outbound import Outbound, trusting
 from keystore import keyref
 from keystore.backend import Signer
 from keystore.seal import Seal
-from keystore.sealedkey import SealingBackend
+from keystore.storagekey import StorageBackend
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +157,7 @@ class Provider:
     certificates: CertificateLogin
     one_time_passwords: OneTimePasswords
     passkeys: Passkeys
+    tls_login: TLSLogin
     authorization: AuthorizationEndpoint
     endpoints: ClientEndpoints
     logout: LogoutEndpoint
@@ -169,7 +171,7 @@ class Provider:
         administration: Administration,
         *,
         signers: Sequence[Signer],
-        keystore: SealingBackend,
+        keystore: StorageBackend,
         verifier: CertificateVerifier,
         audit: AuditLog,
         clock: Clock,
@@ -204,6 +206,16 @@ class Provider:
             audit=audit,
             clock=clock,
         )
+        certificates = CertificateLogin(
+            bindings,
+            users,
+            verifier,
+            config=config,
+            throttle=throttle,
+            transactions=database,
+            audit=audit,
+            clock=clock,
+        )
         passwords = PasswordLogin(
             users,
             throttle=throttle,
@@ -225,11 +237,12 @@ class Provider:
                 transactions=database,
                 audit=audit,
             ),
-            certificates=CertificateLogin(
+            certificates=certificates,
+            tls_login=TLSLogin(
+                certificates,
                 bindings,
-                users,
-                verifier,
                 config=config,
+                seal=seal,
                 throttle=throttle,
                 transactions=database,
                 audit=audit,

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from authn.logout.config import LogoutConfig
 from core.outbound import OutboundConfig
+from core.peer import check_fingerprints, check_peer_url
 
 
 class PasswordConfig(BaseModel):
@@ -87,9 +88,25 @@ class AuthnConfig(BaseModel):
     oidc: OIDCConfig = OIDCConfig()
     logout: LogoutConfig = LogoutConfig()
     outbound: OutboundConfig = OutboundConfig()
+    tls_login_url: str | None = None
+    """Where TLS asks people for their certificate (docs/login.md): ``https://host[:port]``; by
+    default the mutual-TLS port. A proxy in front may give it a host name of its own."""
+    tls_proxy_keys: tuple[str, ...] = ()
+    """Proxies whose word on a client certificate counts: SHA-256 of their public keys, in hex. They
+    show their own certificate on the mutual-TLS port."""
     secrets_key: str = "software:object=authn-secrets"
     """The SM2 key that opens the key of sealed secrets (one-time passwords, identity numbers). Made
     with the first of them; lost, everybody enrols again."""
+
+    @field_validator("tls_login_url")
+    @classmethod
+    def _is_an_origin(cls, value: str | None) -> str | None:
+        return None if value is None else check_peer_url(value)
+
+    @field_validator("tls_proxy_keys")
+    @classmethod
+    def _are_fingerprints(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return check_fingerprints(value)
 
     @model_validator(mode="after")
     def _issuer_is_an_https_origin(self) -> Self:

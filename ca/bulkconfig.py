@@ -20,8 +20,7 @@ class BulkConfig(BaseModel):
     keep_hours: int = Field(default=168, ge=1, le=8_760)
     """What was not submitted, or not fetched after it was issued, is erased after this time."""
     storage_key: str = "software:object=bulk-storage-1"
-    """The SM2 key under which private keys made for a batch wait to be fetched; made on first
-    use."""
+    """The key under which private keys made for a batch wait to be fetched; made on first use."""
 
     @field_validator("storage_key")
     @classmethod

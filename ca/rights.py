@@ -119,22 +119,35 @@ class Rights:
 
     # ---- giving and taking ----------------------------------------------------------------------
 
-    def grant(self, operator: str, organisation: str, grant: Grant, *, actor: str) -> Right:
+    def grant(
+        self,
+        operator: str,
+        organisation: str,
+        grant: Grant,
+        *,
+        actor: str,
+        right_id: str | None = None,
+    ) -> Right:
         """Give a right. Raises `Forbidden` for more than `actor` has, `NotFound`, `Conflict`."""
         with self._transactions.transaction():
             self._store.lock_tree()
-            place = self._organisations.get(organisation)
-            self._require_more(actor, organisation, grant)
-            known = self._find_operator(operator)
-            if known is None:
-                raise NotFound(f"there is no business administrator {operator!r}")
-            if known == actor:
-                raise Forbidden("nobody gives rights to themselves: ask who stands above")
-            if self._separate_steps:
-                self._check_apart(known, organisation, grant)
-            if place.closed_at is not None:
-                raise Refused(f"{place.name} was closed on {place.closed_at:%Y-%m-%d}")
-            return self._add(known, organisation, grant, actor=actor)
+            known = self.check_grant(operator, organisation, grant, actor=actor)
+            return self._add(known, organisation, grant, actor=actor, right_id=right_id)
+
+    def check_grant(self, operator: str, organisation: str, grant: Grant, *, actor: str) -> str:
+        """Return the operator's name. Raises what `grant` would, and changes nothing."""
+        place = self._organisations.get(organisation)
+        self.require_manages(actor, organisation, grant)
+        known = self._find_operator(operator)
+        if known is None:
+            raise NotFound(f"there is no business administrator {operator!r}")
+        if known == actor:
+            raise Forbidden("nobody gives rights to themselves: ask who stands above")
+        if self._separate_steps:
+            self._check_apart(known, organisation, grant)
+        if place.closed_at is not None:
+            raise Refused(f"{place.name} was closed on {place.closed_at:%Y-%m-%d}")
+        return known
 
     def revoke(self, right_id: str, *, actor: str) -> None:
         """Take a right away.
@@ -143,10 +156,7 @@ class Rights:
         """
         with self._transactions.transaction():
             self._store.lock_tree()
-            right = self._store.find_right(right_id)
-            if right is None:
-                raise NotFound(f"there is no right {right_id}")
-            self._require_more(actor, right.organisation, right.grant)
+            right = self.check_revoke(right_id, actor=actor)
             self._store.remove_right(right_id)
             if not self._store.has_root_manager():
                 raise Conflict(
@@ -157,6 +167,23 @@ class Rights:
             self._audit.record(
                 "right.revoked", actor=actor, detail={**detail, "organisation": right.organisation}
             )
+
+    def check_revoke(self, right_id: str, *, actor: str) -> Right:
+        """Return the right. Raises `NotFound`, `Forbidden`, and changes nothing."""
+        right = self.get(right_id)
+        self.require_manages(actor, right.organisation, right.grant)
+        return right
+
+    def get(self, right_id: str) -> Right:
+        """Raises `NotFound`."""
+        found = self._store.find_right(right_id)
+        if found is None:
+            raise NotFound(f"there is no right {right_id}")
+        return found
+
+    def describe(self, organisation: str) -> str:
+        """Return the names from the root to an organisation."""
+        return " / ".join(above.name for above in self._organisations.path(organisation))
 
     def give_everything(self, operator: str, *, actor: str) -> Right:
         """Give the whole tree to an operator: the first start, and whoever owns the host.
@@ -210,9 +237,17 @@ class Rights:
         """Whether no right was ever given, or all are gone."""
         return not self._store.list_rights(operator=None, scope=None, cursor=None, limit=1).items
 
-    def _add(self, operator: str, organisation: str, grant: Grant, *, actor: str) -> Right:
+    def _add(
+        self,
+        operator: str,
+        organisation: str,
+        grant: Grant,
+        *,
+        actor: str,
+        right_id: str | None = None,
+    ) -> Right:
         right = Right(
-            id=secrets.token_hex(16),
+            id=right_id or secrets.token_hex(16),
             operator=operator,
             organisation=organisation,
             grant=grant,
@@ -224,7 +259,8 @@ class Rights:
         self._audit.record("right.granted", actor=actor, detail={**detail, **grant.words()})
         return right
 
-    def _require_more(self, actor: str, organisation: str, grant: Grant) -> None:
+    def require_manages(self, actor: str, organisation: str, grant: Grant) -> None:
+        """Raises `Forbidden` for who could not give `grant` there."""
         managed = [
             one.grant
             for one in self._store.list_held(actor, organisation)
@@ -266,7 +302,7 @@ class Rights:
     ) -> str:
         place = "the whole tree"
         if organisation is not None:
-            place = " / ".join(above.name for above in self._organisations.path(organisation))
+            place = self.describe(organisation)
         hand = "" if step is None else f", step {step}"
         kind = "" if profile is None else f", profile {profile}"
         return f"{name} lacks the right: {operation}{hand}{kind} in {place}"

@@ -15,6 +15,7 @@ from ca.operations import Operation
 from ca.organisations import Organisations
 from ca.organisations_store import OrganisationQuery
 from ca.reasons import RevocationReason
+from ca.rightchanges import RightChanges
 from ca.rights import Rights
 from ca.rights_store import Step
 from ca.routes_rights import add_right_routes
@@ -27,13 +28,15 @@ from core.identity import Principal
 _ACCEPTED = HTTPStatus.ACCEPTED
 
 
-def make_desk_router(desk: Desk, organisations: Organisations, rights: Rights) -> APIRouter:
+def make_desk_router(
+    desk: Desk, organisations: Organisations, rights: Rights, changes: RightChanges
+) -> APIRouter:
     """Serve acts, the branch and the rights in it."""
     router = APIRouter(prefix="/api/v1")
     _add_requests(router, desk, rights)
     _add_decisions(router, desk, rights)
     _add_changes(router, desk, rights)
-    add_right_routes(router, rights)
+    add_right_routes(router, rights, changes)
 
     @router.get(
         "/organisations",

@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from ca.organisations import Organisations
 from ca.reviews import Reviews
+from ca.rightchanges import RightChanges
 from ca.rights import Rights
 from ca.routes_organisations import add_organisation_routes
 from ca.routes_reviews import add_review_routes
@@ -20,17 +21,18 @@ from core.clock import Clock
 def make_registration_router(
     organisations: Organisations,
     subjects: Subjects,
+    *,
     rights: Rights,
+    changes: RightChanges,
     reviews: Reviews,
     statistics: StatisticsSource,
-    *,
     clock: Clock,
 ) -> APIRouter:
     """Serve organisations, subjects, rights, review rules and statistics."""
     router = APIRouter(prefix="/api/v1")
     add_organisation_routes(router, organisations, rights)
     add_subject_routes(router, subjects, rights)
-    add_right_routes(router, rights)
+    add_right_routes(router, rights, changes)
     add_review_routes(router, reviews, rights)
     add_statistics_routes(router, statistics, organisations, rights, clock=clock)
     return router

@@ -11,6 +11,7 @@ from ca.operations import Operation
 from ca.organisations_store import ChangeKind, Level, Organisation, OrganisationChange
 from ca.reviews_store import ReviewRule
 from ca.rights_store import Grant, Right, Step
+from core.control_store import ProposalState
 
 _EXAMPLE = "9f86d081884c7d659a2feaa0c55ad015"
 OrganisationId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$", examples=[_EXAMPLE])]
@@ -147,6 +148,14 @@ class RightView(_Wire):
             granted_by=right.granted_by,
             granted_at=right.granted_at,
         )
+
+
+class RightProposed(_Wire):
+    """A change of rights that others have to agree to first."""
+
+    proposal: str
+    state: ProposalState
+    summary: str
 
 
 class RightList(_Wire):

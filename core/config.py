@@ -30,5 +30,7 @@ class ControlConfig(BaseModel):
     """Changing what a kind of certificate contains."""
     role_change: ActRule = ActRule()
     """Making, changing and disabling administrators, and giving them new credentials."""
+    right_change: ActRule | None = None
+    """Giving and taking rights of operators in the tree. None: as `role_change`."""
     mass_revocation: ActRule = ActRule()
     """Revoking many certificates at once."""

@@ -41,10 +41,13 @@ APPROVERS: Final[Mapping[Act, frozenset[Role]]] = {
     Act.CA_CERTIFICATE: frozenset({Role.SYSTEM, Role.BUSINESS, Role.KEY}),
     Act.PROFILE_CHANGE: frozenset({Role.SYSTEM, Role.BUSINESS}),
     Act.ROLE_CHANGE: frozenset({Role.SYSTEM, Role.BUSINESS, Role.KEY}),
+    Act.RIGHT_CHANGE: frozenset({Role.SYSTEM, Role.BUSINESS}),
     Act.MASS_REVOCATION: frozenset({Role.BUSINESS}),
     Act.CREDENTIAL: frozenset({Role.SYSTEM, Role.BUSINESS, Role.KEY}),
 }
 """Whose approval counts. The auditor's never does: who audits an act has no part in it."""
+Check = Callable[[Proposal, Principal], None]
+"""Refuses an approver whose role is right and who yet may not. Raises `Forbidden`."""
 MAX_SUMMARY: Final = 4_000
 _RESUME_AFTER: Final = timedelta(seconds=30)
 """An approved act that is not executed after this time was left by a crash."""
@@ -56,6 +59,7 @@ _OPEN: Final = (_S.PROPOSED, _S.APPROVED)
 class _Executor:
     execute: Execute
     atomic: bool
+    check: Check
 
 
 class DualControl:
@@ -77,13 +81,20 @@ class DualControl:
         self._clock = clock
         self._executors: dict[Act, _Executor] = {}
 
-    def register(self, act: Act, execute: Execute, *, atomic: bool = True) -> None:
+    def register(
+        self,
+        act: Act,
+        execute: Execute,
+        *,
+        atomic: bool = True,
+        check: Check = lambda _, __: None,
+    ) -> None:
         """Say how an act is done. An act without this waits, approved, until somebody `use`s it.
 
         `atomic`: `execute` runs inside the transaction that ends the proposal. Otherwise it runs
         outside any, and may be called again for the same proposal after a crash.
         """
-        self._executors[act] = _Executor(execute, atomic)
+        self._executors[act] = _Executor(execute, atomic, check)
 
     def rule(self, act: Act) -> ActRule:
         """Return what the settings ask of an act."""
@@ -91,6 +102,7 @@ class DualControl:
             Act.CA_CERTIFICATE: self._config.ca_certificate,
             Act.PROFILE_CHANGE: self._config.profile_change,
             Act.ROLE_CHANGE: self._config.role_change,
+            Act.RIGHT_CHANGE: self._config.right_change or self._config.role_change,
             Act.MASS_REVOCATION: self._config.mass_revocation,
             # A credential of somebody else's line is that line.
             Act.CREDENTIAL: self._config.role_change,
@@ -134,6 +146,8 @@ class DualControl:
         with self._transactions.transaction():
             proposal = self._live(proposal_id, _S.PROPOSED)
             _require_officer(proposal, actor)
+            if (executor := self._executors.get(proposal.act)) is not None:
+                executor.check(proposal, actor)
             self._store.add_approval(proposal_id, actor.name, at=self._clock.now())
             last = len(proposal.approvals) + 1 >= proposal.needed
             if last:

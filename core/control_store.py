@@ -28,6 +28,8 @@ class Act(StrEnum):
     PROFILE_CHANGE = "profile-change"
     ROLE_CHANGE = "role-change"
     MASS_REVOCATION = "mass-revocation"
+    RIGHT_CHANGE = "right-change"
+    """Giving and taking what operators may do, where."""
     CREDENTIAL = "credential"
     """One new credential for an administrator; under the rule of role changes."""
 

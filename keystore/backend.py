@@ -131,6 +131,30 @@ class DecryptsSM2(Protocol):
 
 
 @runtime_checkable
+class WrapsKeys(Protocol):
+    """A backend whose keys can have symmetric keys under them (`keystore.storagekey`).
+
+    How they are wrapped is the backend's business: SM2 where it can, RSAES-OAEP (RFC 8017, 7.1)
+    where it cannot.
+    """
+
+    def generate_wrapping(self, ref: KeyRef) -> KeyInfo:
+        """Create a key for this and, where the backend tells uses apart, for nothing else.
+
+        Raises `Conflict` as `generate` does.
+        """
+        ...
+
+    def wrap_key(self, ref: KeyRef, key: bytes) -> bytes:
+        """Encrypt at most 64 octets to the public half. Raises `NotFound`."""
+        ...
+
+    def unwrap_key(self, ref: KeyRef, wrapped: bytes) -> bytes:
+        """Open what `wrap_key` made. Raises `NotFound`, `Malformed`, `Refused`."""
+        ...
+
+
+@runtime_checkable
 class ServesTLS(Protocol):
     """A backend whose keys can serve TLS in this process (a software key must)."""
 

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from keystore.keywrap import OAEPDigest
+
 Number = Annotated[int, Field(ge=0x80000000, le=0xFFFFFFFF)]
 """A vendor defined value of PKCS#11: CKK_VENDOR_DEFINED and CKM_VENDOR_DEFINED or above."""
 
@@ -40,6 +42,8 @@ class PKCS11Config(BaseModel):
     """The token's label, as key references name it."""
     pin_file: Path | None = None
     """A file only its owner can read. Without it the PIN comes from the environment."""
+    oaep_digest: OAEPDigest = "sha256"
+    """Of RSAES-OAEP, for storage keys on the token. SoftHSM knows ``sha1`` only."""
     sm2: VendorSM2Config | None = None
 
 

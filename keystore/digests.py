@@ -11,7 +11,8 @@ import hmac
 from typing import Final
 
 from keystore.keyref import KeyRef
-from keystore.sealedkey import SealedKey, SealedKeyStore, SealingBackend
+from keystore.sealedkey import SealedKey, SealedKeyStore
+from keystore.storagekey import StorageBackend
 
 _KEY_OCTETS: Final = 32
 
@@ -19,7 +20,7 @@ _KEY_OCTETS: Final = 32
 class KeyedDigests:
     """Makes digests. Safe to share between threads; the key is made and opened at first use."""
 
-    def __init__(self, keystore: SealingBackend, ref: KeyRef, store: SealedKeyStore) -> None:
+    def __init__(self, keystore: StorageBackend, ref: KeyRef, store: SealedKeyStore) -> None:
         what = "the key of the identifiers' digests"
         self._key = SealedKey(keystore, ref, store, octets=_KEY_OCTETS, what=what)
 

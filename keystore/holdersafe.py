@@ -16,13 +16,13 @@ from typing import Final
 
 from typing_extensions import override
 
-from core.errors import BackendUnavailable, Malformed, NotFound, Refused
-from keystore import sm2, sm4, softkey
+from core.errors import BackendUnavailable, Malformed, Refused
+from keystore import sm4, softkey
 from keystore.algorithms import KeyAlgorithm
 from keystore.envelope import decode_enveloped_key, open_envelope
-from keystore.escrow.vault import StorageBackend
 from keystore.keyref import KeyRef
 from keystore.pkcs12 import RANDOM_ITERATIONS, encode_pkcs12, random_password
+from keystore.storagekey import StorageBackend, StorageKey
 
 log = logging.getLogger(__name__)
 
@@ -52,27 +52,16 @@ class HolderSafe:
     """Makes and opens data keys."""
 
     def __init__(self, keystore: StorageBackend, storage_key: KeyRef) -> None:
-        self._keystore = keystore
-        self._storage_key = storage_key
+        self._storage_key = StorageKey(keystore, storage_key)
 
     def new_data_key(self) -> bytes:
         """Return a new data key, sealed. Makes the storage key on first use."""
-        info = self._keystore.find(self._storage_key)
-        if info is None:
-            info = self._keystore.generate(self._storage_key, KeyAlgorithm.SM2)
-            log.info("made a storage key", extra={"key": self._storage_key})
-        sealed = sm2.encrypt(info.public_key, secrets.token_bytes(sm4.KEY_OCTETS))
-        self.open(sealed)  # a key that cannot be opened would lose what it seals
-        return sealed
+        self._storage_key.make()  # which shows that what it seals is not lost
+        return self._storage_key.wrap(secrets.token_bytes(sm4.KEY_OCTETS))
 
     def open(self, sealed: bytes) -> DataKey:
         """Raises `BackendUnavailable` when the storage key is not there or does not open it."""
-        try:
-            return DataKey(self._keystore.decrypt_sm2(self._storage_key, sealed))
-        except (NotFound, Malformed, Refused) as error:
-            raise BackendUnavailable(
-                f"the storage key {self._storage_key} does not open this batch (bulk.storage_key)"
-            ) from error
+        return DataKey(self._storage_key.unwrap(sealed, what="the data key of this batch"))
 
 
 class DataKey:

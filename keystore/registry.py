@@ -18,6 +18,7 @@ from keystore.backend import (
     SealedKey,
     ServesTLS,
     Signer,
+    WrapsKeys,
 )
 from keystore.config import KeystoreConfig
 from keystore.keyref import KeyRef
@@ -58,6 +59,21 @@ class KeyStore:
         if not isinstance(backend, DecryptsSM2):
             raise Refused(f"the backend of {ref} does not open SM2 ciphertexts")
         return backend.decrypt_sm2(ref, ciphertext)
+
+    def generate_wrapping(self, ref: KeyRef) -> KeyInfo:
+        return self._wrapping(ref).generate_wrapping(ref)
+
+    def wrap_key(self, ref: KeyRef, key: bytes) -> bytes:
+        return self._wrapping(ref).wrap_key(ref, key)
+
+    def unwrap_key(self, ref: KeyRef, wrapped: bytes) -> bytes:
+        return self._wrapping(ref).unwrap_key(ref, wrapped)
+
+    def _wrapping(self, ref: KeyRef) -> WrapsKeys:
+        backend = self.backend_of(ref)
+        if not isinstance(backend, WrapsKeys):
+            raise Refused(f"the backend of {ref} keeps no keys under its own")
+        return backend
 
     def load_into(self, context: ssl.SSLContext, ref: KeyRef, chain_pem: bytes) -> None:
         backend = self.backend_of(ref)

@@ -9,13 +9,14 @@ from __future__ import annotations
 from core.errors import BackendUnavailable
 from keystore import sm4
 from keystore.keyref import KeyRef
-from keystore.sealedkey import SealedKey, SealedKeyStore, SealingBackend
+from keystore.sealedkey import SealedKey, SealedKeyStore
+from keystore.storagekey import StorageBackend
 
 
 class Seal:
     """Seals and opens. Safe to share between threads."""
 
-    def __init__(self, keystore: SealingBackend, ref: KeyRef, store: SealedKeyStore) -> None:
+    def __init__(self, keystore: StorageBackend, ref: KeyRef, store: SealedKeyStore) -> None:
         what = "the key of the sealed secrets"
         self._key = SealedKey(keystore, ref, store, octets=sm4.KEY_OCTETS, what=what)
 

@@ -1,7 +1,7 @@
 """One symmetric key of the service: at rest only as a ciphertext to a key of the keystore.
 
-It is drawn at first use, sealed to an SM2 key that stays in the keystore (decisions/0050), and held
-in memory from then on. Whoever has the database alone has nothing.
+It is drawn at first use, sealed to a key that stays in the keystore (`keystore.storagekey`), and
+held in memory from then on. Whoever has the database alone has nothing.
 """
 
 from __future__ import annotations
@@ -10,15 +10,9 @@ import secrets
 import threading
 from typing import Protocol
 
-from core.errors import BackendUnavailable, Malformed, NotFound
-from keystore import sm2
-from keystore.algorithms import KeyAlgorithm
-from keystore.backend import DecryptsSM2, KeyBackend
+from core.errors import BackendUnavailable
 from keystore.keyref import KeyRef
-
-
-class SealingBackend(KeyBackend, DecryptsSM2, Protocol):
-    """A keystore that can hold the key to the key."""
+from keystore.storagekey import StorageBackend, StorageKey
 
 
 class SealedKeyStore(Protocol):
@@ -36,15 +30,14 @@ class SealedKey:
 
     def __init__(
         self,
-        keystore: SealingBackend,
+        keystore: StorageBackend,
         ref: KeyRef,
         store: SealedKeyStore,
         *,
         octets: int,
         what: str,
     ) -> None:
-        self._keystore = keystore
-        self._ref = ref
+        self._storage_key = StorageKey(keystore, ref)
         self._store = store
         self._octets = octets
         self._what = what
@@ -61,17 +54,10 @@ class SealedKey:
     def _open(self) -> bytes:
         sealed = self._store.find_sealed_key()
         if sealed is None:
-            info = self._keystore.find(self._ref)
-            if info is None:
-                info = self._keystore.generate(self._ref, KeyAlgorithm.SM2)
+            self._storage_key.make()
             drawn = secrets.token_bytes(self._octets)
-            sealed = self._store.keep_sealed_key(sm2.encrypt(info.public_key, drawn))
-        try:
-            key = self._keystore.decrypt_sm2(self._ref, sealed)
-        except (NotFound, Malformed) as error:
-            raise BackendUnavailable(
-                f"{self._what} does not open with {self._ref}: restore the keystore"
-            ) from error
+            sealed = self._store.keep_sealed_key(self._storage_key.wrap(drawn))
+        key = self._storage_key.unwrap(sealed, what=self._what)
         if len(key) != self._octets:
-            raise BackendUnavailable(f"what opens with {self._ref} is not {self._what}")
+            raise BackendUnavailable(f"what opens with {self._storage_key.ref} is not {self._what}")
         return key

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from typing_extensions import override
 
 from core.errors import Malformed, Refused
-from keystore import rsa_schemes, sm2, verify
+from keystore import keywrap, rsa_schemes, sm2, verify
 from keystore.algorithms import KeyAlgorithm, SignatureAlgorithm
 
 _RSA_BITS: Final = {
@@ -65,6 +65,12 @@ class SoftKey:
         if not isinstance(self.private, sm2.PrivateKey):
             raise Refused(f"a key of {self.algorithm} does not open SM2 ciphertexts")
         return self.private.decrypt(ciphertext)
+
+    def unwrap_key(self, wrapped: bytes) -> bytes:
+        """Open what `keywrap.wrap` made for this key. Raises `Refused`, `Malformed`."""
+        if isinstance(self.private, rsa.RSAPrivateKey):
+            return keywrap.unwrap(self.private, wrapped)
+        return self.decrypt_sm2(wrapped)
 
     def pkcs8(self) -> bytes:
         """Return the private key in clear as DER PKCS#8, for whoever encrypts it at once."""

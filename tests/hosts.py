@@ -68,14 +68,20 @@ def issue(call: Caller, csr: str, profile: str, issuer: str = "rsa-issuing") -> 
     return bytes(call("GET", f"/certificates/{issuer}/{serial}?format=chain"))
 
 
-def key_management_apart(work: Path) -> tuple[Service, Service]:
-    """Start an authority and a key management centre that know each other."""
+def key_management_apart(
+    work: Path, environment: dict[str, str] | None = None
+) -> tuple[Service, Service]:
+    """Start an authority and a key management centre that know each other.
+
+    `environment`: more of the centre's settings.
+    """
     authority = Service(work / "ca").start()
     centre = Service(
         work / "km",
         {
             "YINXIN_KEY_MANAGEMENT__AUTHORITY_KEYS": json.dumps([authority.yinxin("host", "key")]),
             "YINXIN_KEY_MANAGEMENT__REFILL_SECONDS": "1",
+            **(environment or {}),
         },
         role="km",
     )

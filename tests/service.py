@@ -104,6 +104,12 @@ class Service:
             time.sleep(0.1)
         raise RuntimeError(f"yinxin serve did not become ready: {self.log.read_text()}")
 
+    @property
+    def pid(self) -> int:
+        """The process that runs."""
+        assert self.process is not None
+        return self.process.pid
+
     def _ready(self) -> bool:
         context = ssl.create_default_context(cafile=self.root)
         try:

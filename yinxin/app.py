@@ -20,7 +20,11 @@ import yinxin.health.routes
 from ca.registrars import Registrar
 from core.http import client_certificate
 from yinxin.app_parts import add_administration, add_provider, limited, new_app, surround
+from yinxin.console.routes import add_console
+from yinxin.console.statusnow import ask_responder
 from yinxin.health_routes import check_authority, make_health_router
+from yinxin.portal.pages import PortalPages
+from yinxin.portal.routes_tls import make_tls_router
 from yinxin.registrars import RegistrarDesk
 from yinxin.wiring import Service
 
@@ -30,6 +34,11 @@ def make_control_app(service: Service) -> Any:
     app = new_app("Yinxin")
     _add_api(app, service)
     add_provider(app, service.ground, service.provider)
+    add_console(
+        app,
+        clock=service.ground.clock,
+        status_now=ask_responder(service.responder, service.issuers),
+    )
     return surround(app, service.ground, service.provider)
 
 
@@ -41,6 +50,8 @@ def make_machine_app(service: Service, registrars: RegistrarDesk) -> Any:
 
     app = new_app("Yinxin for machines")
     _add_api(app, service)
+    # Here TLS asks for certificates, so people prove theirs here, too.
+    app.include_router(make_tls_router(service.provider, PortalPages()))
     app.include_router(
         ca.routes_exchange.make_counter_router(
             registrars.counter, require_registrar=require_registrar
@@ -90,9 +101,10 @@ def _add_api(app: FastAPI, service: Service) -> None:
         ca.routes_registration.make_registration_router(
             ground.registration.organisations,
             service.subjects,
-            ground.registration.rights,
-            service.reviews,
-            service.statistics,
+            rights=ground.registration.rights,
+            changes=ground.registration.changes,
+            reviews=service.reviews,
+            statistics=service.statistics,
             clock=ground.clock,
         )
     )

@@ -16,6 +16,7 @@ from authn.middleware import Authentication
 from core.http import BodyLimit, RequestId, install_problem_handlers
 from yinxin import audit_routes, control_routes
 from yinxin.audit_key import AuditKey
+from yinxin.console.session import ConsoleSession
 from yinxin.health_routes import make_metrics_router
 from yinxin.portal.pages import PortalPages
 from yinxin.portal.routes import make_router as make_portal_router
@@ -97,7 +98,7 @@ def surround(app: FastAPI, ground: Ground, provider: Provider) -> Any:
         larger={ca.routes_bulk.PATH: settings.bulk.max_file_octets},
     )
     authenticated = Authentication(
-        body_limited,
+        ConsoleSession(body_limited, administration.sessions),
         api_tokens=administration.api_tokens,
         access_tokens=administration.access_tokens,
         certificates=provider.certificates,

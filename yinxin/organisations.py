@@ -12,12 +12,14 @@ from ca.operations import ReviewsOfProfiles
 from ca.organisations import Organisations
 from ca.profiles import CertificateProfile
 from ca.reviews import Reviews
+from ca.rightchanges import RightChanges
 from ca.rights import Rights
 from ca.sqlorganisations import SQLOrganisationStore
 from ca.sqlreviews import SQLReviewRuleStore
 from ca.sqlrights import SQLRightStore
 from core.audit import AuditLog
 from core.clock import Clock
+from core.control import DualControl
 from core.db import Database
 from core.identity import SYSTEM_ACTOR, Role
 from core.transaction import Transactions
@@ -29,6 +31,7 @@ class Registration:
 
     organisations: Organisations
     rights: Rights
+    changes: RightChanges
 
     @classmethod
     def assemble(
@@ -37,6 +40,7 @@ class Registration:
         database: Database,
         users: Users,
         *,
+        control: DualControl,
         audit: AuditLog,
         clock: Clock,
     ) -> Self:
@@ -58,7 +62,7 @@ class Registration:
             audit=audit,
             clock=clock,
         )
-        return cls(organisations, rights)
+        return cls(organisations, rights, RightChanges(rights, control=control))
 
 
 def open_reviews(

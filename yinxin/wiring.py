@@ -192,7 +192,12 @@ def open_ground(settings: Settings, state: State, *, clock: Clock | None = None)
         settings.authn, database, control=control, audit=audit, clock=clock
     )
     registration = Registration.assemble(
-        settings.ca, database, administration.users, audit=audit, clock=clock
+        settings.ca,
+        database,
+        administration.users,
+        control=control,
+        audit=audit,
+        clock=clock,
     )
     return Ground(settings, state, clock, database, audit, control, administration, registration)
 
@@ -356,7 +361,9 @@ def open_service(ground: Ground) -> Service:
             ground.administration,
             signers=ensure_signing_keys(keystore),
             keystore=keystore,
-            verifier=OurCertificates(issuers, statuses, clock=ground.clock),
+            verifier=OurCertificates(
+                issuers, statuses, authority.store, authority.profiles, clock=ground.clock
+            ),
             audit=ground.audit,
             clock=ground.clock,
             trust=trust_applications(settings.authn.outbound, issuers),

@@ -13,10 +13,18 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from pkcs11.constants import Attribute, ObjectClass
-from pkcs11.exceptions import FunctionNotSupported, RandomNoRNG
+from pkcs11.exceptions import (
+    ArgumentsBad,
+    EncryptedDataInvalid,
+    EncryptedDataLenRange,
+    FunctionNotSupported,
+    MechanismParamInvalid,
+    RandomNoRNG,
+)
+from pkcs11.mechanisms import KeyType
 
 from core.errors import BackendUnavailable, Conflict, Malformed, Misconfigured, NotFound, Refused
-from keystore import keyref, softkey, verify
+from keystore import keyref, keywrap, softkey, verify
 from keystore.algorithms import KeyAlgorithm, SignatureAlgorithm
 from keystore.backend import KeyInfo, Signer
 from keystore.backends import pkcs11_forms
@@ -24,6 +32,7 @@ from keystore.backends.pkcs11_forms import SignOperation
 from keystore.backends.pkcs11_session import Session, TokenSession
 from keystore.config import PKCS11Config, VendorSM2Config
 from keystore.keyref import KeyRef
+from keystore.keywrap import OAEPDigest
 from keystore.pin import SecretSource
 
 SCHEME: Final = "pkcs11"
@@ -37,22 +46,35 @@ def open_token(config: PKCS11Config, pin: SecretSource) -> PKCS11KeyBackend:
     """
     if not config.module.is_file():
         raise Misconfigured(f"keystore.pkcs11.module: there is no {config.module}")
-    return PKCS11KeyBackend(config.token, TokenSession(config, pin), sm2=config.sm2)
+    return PKCS11KeyBackend(
+        config.token, TokenSession(config, pin), sm2=config.sm2, oaep_digest=config.oaep_digest
+    )
 
 
 class PKCS11KeyBackend:
     """The keys of one token. Safe to share between threads, which then queue."""
 
     def __init__(
-        self, token: str, session: TokenSession, *, sm2: VendorSM2Config | None = None
+        self,
+        token: str,
+        session: TokenSession,
+        *,
+        sm2: VendorSM2Config | None = None,
+        oaep_digest: OAEPDigest = "sha256",
     ) -> None:
         self._token = token
         self._session = session
         self._sm2 = sm2
+        self._oaep_digest = oaep_digest
 
     def generate(self, ref: KeyRef, algorithm: KeyAlgorithm) -> KeyInfo:
+        return self._generate(ref, *pkcs11_forms.generation(algorithm, self._sm2))
+
+    def generate_wrapping(self, ref: KeyRef) -> KeyInfo:
+        return self._generate(ref, *pkcs11_forms.wrapping_generation())
+
+    def _generate(self, ref: KeyRef, key_type: KeyType, arguments: dict[str, Any]) -> KeyInfo:
         label = self._label(ref)
-        key_type, arguments = pkcs11_forms.generation(algorithm, self._sm2)
 
         def work(session: Session) -> bytes:
             for kind in (ObjectClass.PRIVATE_KEY, ObjectClass.PUBLIC_KEY):
@@ -63,7 +85,8 @@ class PKCS11KeyBackend:
             )
             return pkcs11_forms.public_key(public)
 
-        return KeyInfo(ref, algorithm, self._session.use(work))
+        spki = self._session.use(work)
+        return KeyInfo(ref, verify.key_algorithm(spki), spki)
 
     def find(self, ref: KeyRef) -> KeyInfo | None:
         label = self._label(ref)
@@ -91,13 +114,35 @@ class PKCS11KeyBackend:
         return tuple(found)
 
     def signer(self, ref: KeyRef, algorithm: SignatureAlgorithm | None = None) -> Signer:
-        info = self.find(ref)
-        if info is None:
-            raise NotFound(f"there is no key {ref}")
+        info = self._require(ref)
         chosen = algorithm or info.algorithm.default_signature
         softkey.require_signs(info.algorithm, chosen)
         operation = pkcs11_forms.sign_operation(chosen, info.public_key, self._sm2)
         return PKCS11Signer(info, chosen, operation, self._label(ref), self._session)
+
+    def wrap_key(self, ref: KeyRef, key: bytes) -> bytes:
+        info = self._require(ref)
+        return keywrap.wrap(info.public_key, key, digest=self._oaep_digest)
+
+    def unwrap_key(self, ref: KeyRef, wrapped: bytes) -> bytes:
+        label, how = self._label(ref), pkcs11_forms.oaep(self._oaep_digest)
+
+        def work(session: Session) -> bytes:
+            private = _one(session, ObjectClass.PRIVATE_KEY, label)
+            if not private[Attribute.DECRYPT]:
+                raise Refused(f"{ref} was made for something else: it may not decrypt")
+            try:
+                opened: bytes = private.decrypt(wrapped, **how)
+            except (EncryptedDataInvalid, EncryptedDataLenRange) as error:
+                raise Malformed(f"this was not encrypted to {ref}") from error
+            except (ArgumentsBad, MechanismParamInvalid) as error:
+                raise Refused(
+                    f"the token does not know RSAES-OAEP with {self._oaep_digest} "
+                    "(keystore.pkcs11.oaep_digest)"
+                ) from error
+            return opened
+
+        return self._session.use(work)
 
     def destroy(self, ref: KeyRef) -> None:
         label = self._label(ref)
@@ -109,6 +154,12 @@ class PKCS11KeyBackend:
                 public.destroy()
 
         self._session.use(work)
+
+    def _require(self, ref: KeyRef) -> KeyInfo:
+        info = self.find(ref)
+        if info is None:
+            raise NotFound(f"there is no key {ref}")
+        return info
 
     def reset(self) -> None:
         """Allow one more login after the PIN was refused."""

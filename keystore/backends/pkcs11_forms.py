@@ -18,6 +18,7 @@ from core.errors import Malformed, Refused
 from keystore import rsa_schemes, sm2, sm2_forms, verify
 from keystore.algorithms import Digest, KeyAlgorithm, SignatureAlgorithm
 from keystore.config import VendorSM2Config
+from keystore.keywrap import OAEPDigest
 
 Number = TypeVar("Number", KeyType, Mechanism)
 
@@ -88,6 +89,26 @@ def generation(
             return vendor_number(KeyType, chosen.key_type), {**common, "mechanism": mechanism}
         case _:
             return KeyType.EC, common
+
+
+def wrapping_generation() -> tuple[KeyType, dict[str, Any]]:
+    """Return the same for a storage key: RSA, which only decrypts, as no token has SM2 for it."""
+    return KeyType.RSA, {
+        "key_length": _RSA_BITS[KeyAlgorithm.RSA_3072],
+        "store": True,
+        "capabilities": MechanismFlag.ENCRYPT | MechanismFlag.DECRYPT,
+        "private_template": dict(_PRIVATE),
+        "public_template": {},
+    }
+
+
+def oaep(digest: OAEPDigest) -> dict[str, Any]:
+    """Return mechanism and parameter that open RSAES-OAEP (PKCS#11, 2.1.8), without a label."""
+    hashes = {
+        "sha256": (Mechanism.SHA256, MGF.SHA256, None),
+        "sha1": (Mechanism.SHA_1, MGF.SHA1, None),
+    }
+    return {"mechanism": Mechanism.RSA_PKCS_OAEP, "mechanism_param": hashes[digest]}
 
 
 def sign_operation(

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives import serialization
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from core.errors import BackendUnavailable, Conflict, Malformed, Misconfigured, NotFound, Refused
-from keystore import files, keyref, sm2, softkey, wrap
+from keystore import files, keyref, keywrap, sm2, softkey, wrap
 from keystore.algorithms import KeyAlgorithm, SignatureAlgorithm
 from keystore.backend import KeyInfo, SealedKey, Signer
 from keystore.keyref import KeyRef
@@ -158,6 +158,15 @@ class SoftwareKeyBackend:
 
     def decrypt_sm2(self, ref: KeyRef, ciphertext: bytes) -> bytes:
         return self.private(ref).decrypt_sm2(ciphertext)
+
+    def generate_wrapping(self, ref: KeyRef) -> KeyInfo:
+        return self.generate(ref, KeyAlgorithm.SM2)
+
+    def wrap_key(self, ref: KeyRef, key: bytes) -> bytes:
+        return keywrap.wrap(self.private(ref).public_key, key)
+
+    def unwrap_key(self, ref: KeyRef, wrapped: bytes) -> bytes:
+        return self.private(ref).unwrap_key(wrapped)
 
     def load_into(self, context: ssl.SSLContext, ref: KeyRef, chain_pem: bytes) -> None:
         """Give `context` key and chain. Raises `Misconfigured` if they do not belong together.

@@ -18,8 +18,8 @@ class KeyManagementConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     storage_key: str = "software:object=km-storage-1"
-    """The SM2 key under which escrowed keys are kept; made on first start. After a change, keys
-    sealed before still need the old one."""
+    """The key under which escrowed keys are kept; made on first start, SM2 in software, RSA on a
+    token (docs/hsm.md). After a change, keys sealed before still need the old one."""
     standby_minimum: int = Field(default=10, ge=0, le=2_000)
     """Below this many keys that wait, the pool is filled up."""
     standby_target: int = Field(default=50, ge=1, le=2_000)

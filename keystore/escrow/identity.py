@@ -22,9 +22,9 @@ from keystore.algorithms import KeyAlgorithm
 from keystore.backend import KeyInfo, Signer
 from keystore.cms import Sender
 from keystore.escrow.store import CentreIdentity, EscrowStore
-from keystore.escrow.vault import StorageBackend
 from keystore.keyref import KeyRef
 from keystore.pkcs12 import check_password
+from keystore.storagekey import StorageBackend
 
 MAX_SEALED_OCTETS: Final = 512
 _LABEL: Final = b"yinxin pkcs12 password"

@@ -7,7 +7,7 @@ from functools import cache
 from threading import Lock
 
 from core.errors import BackendUnavailable, Conflict, NotFound
-from keystore import keyref, softkey
+from keystore import keyref, keywrap, softkey
 from keystore.algorithms import KeyAlgorithm, SignatureAlgorithm
 from keystore.backend import KeyInfo, Signer
 from keystore.keyref import KeyRef
@@ -67,6 +67,21 @@ class MemoryKeyBackend:
         if ref not in self._keys:
             raise NotFound(f"there is no key {ref}")
         return self._keys[ref].decrypt_sm2(ciphertext)
+
+    def generate_wrapping(self, ref: KeyRef) -> KeyInfo:
+        return self.generate(ref, KeyAlgorithm.SM2)
+
+    def wrap_key(self, ref: KeyRef, key: bytes) -> bytes:
+        self.require_open()
+        if ref not in self._keys:
+            raise NotFound(f"there is no key {ref}")
+        return keywrap.wrap(self._keys[ref].public_key, key)
+
+    def unwrap_key(self, ref: KeyRef, wrapped: bytes) -> bytes:
+        self.require_open()
+        if ref not in self._keys:
+            raise NotFound(f"there is no key {ref}")
+        return self._keys[ref].unwrap_key(wrapped)
 
     def close(self) -> None:
         self.closed = True

@@ -1,19 +1,24 @@
-"""A batch of pairs on SQLite, worked on by processes that are killed at random moments.
-
-    python -m tests.integration.killed_bulk DIRECTORY    one worker, until it is killed or done
+"""A batch on SQLite, worked on by processes that are killed at random moments.
 
 The signer of the authority writes each to-be-signed certificate to a side file, with fsync, before
 it signs. The keystore is the software one, so that the next process opens what this one sealed.
+A worker writes what it is doing to another side file, so that each kill can be said to have met it.
+Workers are forked from a process that has imported everything, which is most of what a start costs.
 """
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import secrets
-import subprocess
-import sys
+import signal
 import time
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from sqlalchemy import text
@@ -27,7 +32,9 @@ from ca.bulkservice import BulkService
 from ca.bulkworker import BulkWorker
 from ca.contents import IssuanceRequest
 from ca.issuance import issue_certificate
+from ca.issuer import Issuer
 from ca.issuers import load_issuers
+from ca.issuing import Issuing
 from ca.operations import ReviewsOfProfiles
 from ca.sqlbulk import SQLBulkStore
 from ca.sqlrequests import SQLRequestStore
@@ -40,7 +47,19 @@ from tests.integration.killed_issuer import Killer, WitnessedSigner
 from tests.integration.killed_pair import Service
 
 CONFIG = BulkConfig(max_rows=100_000)
-_READY = "working"
+_GROUP = 8
+_WORKERS = multiprocessing.get_context("forkserver")
+_WORKERS.set_forkserver_preload([__name__])
+_TAKING_UP = "taking up the batch"
+STAGES = {
+    "making holders' keys": (BulkWorker, "_begin"),
+    "assigning encryption keys": (BulkWorker, "_group"),
+    "reserving serial numbers": (Issuing, "_reserve"),
+    "signing": (Issuer, "sign"),
+    "storing certificates": (Issuing, "_complete"),
+    "sealing files, ending rows": (BulkWorker, "_keep_outcomes"),
+}
+"""What a worker does in turn, once it took up the batch."""
 
 
 class BulkDesk:
@@ -84,7 +103,8 @@ class BulkDesk:
 class Report:
     """What a run of kills left."""
 
-    kills: int
+    kills: Mapping[str, int]
+    """How many workers were killed in which stage."""
     rows: int
     half_pairs: int
     """Seen after any kill, or at the end."""
@@ -100,15 +120,15 @@ class Report:
     audit_fault: str | None
 
 
-def prepare(directory: Path, rows: int) -> str:
-    """Make the authority, and a batch of `rows` pairs that is ready to be issued."""
+def prepare(directory: Path, rows: int, *, profile: str = "device-dual-signing") -> str:
+    """Make the authority, and a batch of `rows` that is ready to be issued."""
     database = open_database(f"sqlite:///{directory}/ca.sqlite3")
     metadata.create_all(database.engine)
     database.close()
     desk = BulkDesk(directory)
     lines = "CN\n" + "".join(f"device-{number}.example.test\n" for number in range(rows))
     batch = desk.service.upload(
-        lines.encode(), profile="device-dual-signing", issuer="issuing", label="kill",
+        lines.encode(), profile=profile, issuer="issuing", label="kill",
         key_algorithm=None, organisation=None, actor="alice",
     )  # fmt: skip
     desk.worker.run()
@@ -119,30 +139,57 @@ def prepare(directory: Path, rows: int) -> str:
     return batch.id
 
 
-def kill_at_random(directory: Path, batch_id: str, *, kills: int, longest: float) -> Report:
-    """Start workers and kill each after a random time; the last one may end. Then look."""
-    done, half = 0, 0
-    while done < kills:
-        child = _start(directory)
-        time.sleep(secrets.randbelow(1000) / 1000 * longest)
-        finished = child.poll() is not None
-        child.kill()
-        child.wait()
-        if finished:
+def kill_at_random(directory: Path, batch_id: str, *, kills: int, signatures: int) -> Report:
+    """Start workers and kill each at a random moment; the last one may end. Then look.
+
+    The moments are spread over all of the batch, which takes `signatures`, however fast the
+    machine is: a worker may sign a random share of what is left, and then go on for a random
+    part of the time that a group of rows takes.
+    """
+    stages: Counter[str] = Counter()
+    half = 0
+    while stages.total() < kills:
+        left = max(signatures - _signed(directory), 0) // (kills - stages.total() + 1)
+        if not _kill_one(directory, share=secrets.randbelow(2 * left + 1)):
             break
-        done += 1
+        stages[(directory / "stage").read_text().strip()] += 1
         half += _half_pairs(directory)
-    _start(directory).wait()
-    return _look(directory, batch_id, done, half)
+    _start(directory).join()
+    return _look(directory, batch_id, stages, half)
 
 
-def _start(directory: Path) -> subprocess.Popen[bytes]:
-    child = subprocess.Popen(
-        [sys.executable, "-m", "tests.integration.killed_bulk", directory], stdout=subprocess.PIPE
-    )
-    assert child.stdout is not None
-    with child.stdout as said:
-        assert said.readline().decode().strip() == _READY
+def _kill_one(directory: Path, *, share: int) -> bool:
+    """Start a worker and kill it after `share` signatures and a little; False: it ended before."""
+    child, before = _start(directory), _signed(directory)
+    begun, done = time.monotonic(), 0
+    while child.is_alive() and done < share:
+        time.sleep(0.005)
+        if done == 0:
+            begun = time.monotonic()
+        done = _signed(directory) - before
+    group = 2 * _GROUP * (time.monotonic() - begun) / done if done > 1 else 0.1
+    time.sleep(secrets.randbelow(1000) / 1000 * group)
+    child.kill()
+    child.join()
+    return child.exitcode == -signal.SIGKILL
+
+
+def _signed(directory: Path) -> int:
+    """Count the signatures that were begun: their lines are about equally long."""
+    try:
+        with (directory / "witness").open("rb") as file:
+            line = len(file.readline())
+            return os.fstat(file.fileno()).st_size // line if line else 0
+    except FileNotFoundError:
+        return 0
+
+
+def _start(directory: Path) -> BaseProcess:
+    ready, said = _WORKERS.Pipe(duplex=False)
+    child = _WORKERS.Process(target=work, args=(directory, said))
+    child.start()
+    said.close()
+    assert ready.recv()
     return child
 
 
@@ -173,7 +220,7 @@ def _half_pairs(directory: Path) -> int:
     return found
 
 
-def _look(directory: Path, batch_id: str, kills: int, half: int) -> Report:
+def _look(directory: Path, batch_id: str, kills: Mapping[str, int], half: int) -> Report:
     desk = BulkDesk(directory)
     batch = desk.service.get(batch_id)
     assert batch.state is BatchState.DONE, batch
@@ -182,7 +229,7 @@ def _look(directory: Path, batch_id: str, kills: int, half: int) -> Report:
         certificates = connection.execute(
             text(
                 "SELECT request_id, tbs FROM certificates "
-                "WHERE state = 'issued' AND request_id IS NOT NULL AND profile LIKE 'device-dual-%'"
+                "WHERE state = 'issued' AND request_id IS NOT NULL AND issuer = 'issuing'"
             )
         ).all()
         known = {bytes(row.tbs) for row in connection.execute(text("SELECT tbs FROM certificates"))}
@@ -226,18 +273,41 @@ def _closed(desk: BulkDesk, batch: Batch, items) -> int:
     data_key, lost = desk.safe.open(batch.data_key), 0
     for item in items:
         files = data_key.files(item.sealed, owner=item.request_id, algorithm=KeyAlgorithm.SM2)
-        lost += len(files.files) != 2
+        lost += len(files.files) != (2 if _is_dual(desk, batch) else 1)
     return lost
 
 
-def main(directory: Path) -> None:
-    ca.bulkworker.GROUP = 8  # more moments between two transactions
+def _is_dual(desk: BulkDesk, batch: Batch) -> bool:
+    return desk.pairs.profiles[batch.profile].encryption_profile is not None
+
+
+def _say_stages(directory: Path) -> None:
+    """Have this process write which of `STAGES` it is in."""
+    side = os.open(directory / "stage", os.O_WRONLY | os.O_CREAT)
+
+    def say(stage: str) -> None:
+        os.pwrite(side, stage.ljust(40).encode(), 0)
+
+    def said(stage: str, real):
+        def call(*arguments, **named):
+            say(stage)
+            try:
+                return real(*arguments, **named)
+            finally:
+                say("between two stages")
+
+        return call
+
+    for stage, (owner, name) in STAGES.items():
+        setattr(owner, name, said(stage, getattr(owner, name)))
+    say(_TAKING_UP)
+
+
+def work(directory: Path, ready: Connection) -> None:
+    """Be a worker, until it is killed or nothing is left to do."""
+    ca.bulkworker.GROUP = _GROUP  # more moments between two transactions
+    _say_stages(directory)
     desk = BulkDesk(directory)
     time.sleep(0.1)  # until the lease of the one before is over
-    sys.stdout.write(_READY + "\n")
-    sys.stdout.flush()
+    ready.send(obj=True)
     desk.worker.run()
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))

@@ -103,14 +103,16 @@ def build(
     clock: FakeClock,
     rules: ControlConfig | None = None,
     trust: ssl.SSLContext | None = None,
+    **settings: object,
 ) -> House:
     verifier = FakeVerifier()
+    config = CONFIG.model_copy(update=settings)
     control = make_control(database, audit=audit, clock=clock, rules=rules)
     administration = Administration.assemble(
-        CONFIG, database, control=control, audit=audit, clock=clock
+        config, database, control=control, audit=audit, clock=clock
     )
     provider = Provider.assemble(
-        CONFIG,
+        config,
         database,
         administration,
         signers=[memory_key(KeyAlgorithm.EC_P256), memory_key(KeyAlgorithm.RSA_3072)],

@@ -1,4 +1,7 @@
-"""The key management centre in its own process: served, away, killed, asked by strangers."""
+"""The key management centre in its own process: served, away, killed, asked by strangers.
+
+Its storage key is on a PKCS#11 token (SoftHSM), so whatever is shown here is shown with it.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +23,11 @@ import pytest
 
 from keystore import pem, sm2, sm2_forms
 from keystore.envelope_opening import open_for_holder
+from tests import keystore_softhsm as softhsm
 from tests.hosts import Caller, Said, check_doors, issue, key_management_apart
 from tests.service import Service, yinxin
+
+STORAGE_KEY = f"pkcs11:token={softhsm.LABEL};object=km-storage"
 
 
 @dataclass
@@ -68,12 +74,27 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
          "distid:1234567812345678", "-subj", "/CN=gw.example.test", "-out", "csr.pem"),
     ):  # fmt: skip
         subprocess.run(["openssl", *words], cwd=work, check=True, capture_output=True)
-    authority, centre = key_management_apart(work)
-    centre.yinxin("user", "create", "k2", "--display-name", "k2", "--role", "key")
-    yield World(authority, centre, work)
-    for service in (authority, centre):
-        if service.process is not None:
-            service.stop()
+    tokens = work / "tokens"
+    tokens.mkdir()
+    (work / "softhsm2.conf").write_text(f"directories.tokendir = {tokens}\nlog.level = ERROR\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SOFTHSM2_CONF", str(work / "softhsm2.conf"))
+        softhsm.initialise()
+        authority, centre = key_management_apart(
+            work,
+            {
+                "YINXIN_KEYSTORE__PKCS11__MODULE": str(softhsm.module()),
+                "YINXIN_KEYSTORE__PKCS11__TOKEN": softhsm.LABEL,
+                "YINXIN_KEYSTORE__PKCS11__OAEP_DIGEST": "sha1",
+                "YINXIN_PKCS11_PIN": softhsm.PIN,
+                "YINXIN_KEY_MANAGEMENT__STORAGE_KEY": STORAGE_KEY,
+            },
+        )
+        centre.yinxin("user", "create", "k2", "--display-name", "k2", "--role", "key")
+        yield World(authority, centre, work)
+        for service in (authority, centre):
+            if service.process is not None:
+                service.stop()
 
 
 def test_a_pair_has_its_key_from_the_other_process(world: World) -> None:
@@ -210,6 +231,30 @@ def test_a_killed_centre_leaves_no_half_pair_and_the_request_is_finished_later(
     assert world.approve(world.submit("device"))["state"] == "issued", "one certificate"
     world.centre.start()
     assert world.approve(request_id)["state"] == "issued"
+    assert world.key(world.pair(request_id)["enveloped_key"])
+
+
+def test_the_storage_key_is_on_the_token_and_can_only_decrypt(world: World) -> None:
+    shown = softhsm.tool("--list-objects", "--type", "privkey")
+    assert "label:      km-storage" in shown
+    assert "Usage:      decrypt\n" in shown
+    assert "sensitive, always sensitive, never extractable, local" in shown
+    assert not list(world.centre.state.rglob("km-storage*")), "no file has it"
+
+
+def test_a_token_that_is_away_is_waited_for_and_found_again(world: World) -> None:
+    request_id = world.submit()
+    tokens, elsewhere = world.work / "tokens", world.work / "elsewhere"
+    world.centre.kill()
+    tokens.rename(elsewhere)
+    tokens.mkdir()
+    world.centre.start()
+    with pytest.raises(Said, match="503"):
+        world.approve(request_id)
+    assert world.approve(world.submit("device"))["state"] == "issued", "one certificate"
+    tokens.rmdir()
+    elsewhere.rename(tokens)
+    assert world.approve(request_id)["state"] == "issued", "without a restart"
     assert world.key(world.pair(request_id)["enveloped_key"])
 
 

@@ -16,7 +16,8 @@ from keystore.backends import pkcs11_session
 from keystore.backends.pkcs11 import PKCS11KeyBackend, open_token
 from keystore.backends.pkcs11_session import TokenSession
 from keystore.config import KeystoreConfig, PKCS11Config
-from keystore.registry import open_keystore
+from keystore.registry import KeyStore, open_keystore
+from keystore.storagekey import StorageKey
 from keystore.verify import verify_signature
 from tests import keystore_softhsm as softhsm
 from tests.fakes import keystore_vendor as vendor
@@ -198,6 +199,43 @@ def test_a_key_made_by_another_tool_signs(softhsm_token: softhsm.Token) -> None:
     assert info.ref == "pkcs11:token=issuing;object=foreign"
     signature = backend.signer(info.ref).sign(b"message")
     verify_signature(info.public_key, info.algorithm.default_signature, b"message", signature)
+    backend.close()
+
+
+def test_a_storage_key_decrypts_on_the_token_and_does_nothing_else(
+    softhsm_token: softhsm.Token,
+) -> None:
+    config = softhsm_token.config.model_copy(update={"oaep_digest": "sha1"})
+    backend = open_token(config, RIGHT)
+    storage = StorageKey(KeyStore({"pkcs11": backend}), REF)
+    storage.make()
+    wrapped = storage.wrap(b"a symmetric key!")
+    assert b"a symmetric key!" not in wrapped
+    backend.close()
+    shown = softhsm.tool("--list-objects", "--type", "privkey")
+    assert "Usage:      decrypt\n" in shown
+    assert "never extractable" in shown
+    again = open_token(config, RIGHT)
+    storage = StorageKey(KeyStore({"pkcs11": again}), REF)
+    assert storage.unwrap(wrapped, what="it") == b"a symmetric key!"
+    with pytest.raises(BackendUnavailable, match=r"it does not open|cannot be used"):
+        storage.unwrap(bytes(len(wrapped)), what="it")
+    storage.require_opens()
+    again.generate(
+        keyref.make("pkcs11", token=softhsm.LABEL, object="signs"), KeyAlgorithm.RSA_2048
+    )
+    signing = StorageKey(
+        KeyStore({"pkcs11": again}), keyref.make("pkcs11", token=softhsm.LABEL, object="signs")
+    )
+    with pytest.raises(Misconfigured, match="may not decrypt"):
+        signing.make()
+    again.close()
+
+
+def test_the_digest_that_a_token_does_not_know_is_named(softhsm_token: softhsm.Token) -> None:
+    backend = open_token(softhsm_token.config, RIGHT)
+    with pytest.raises(Misconfigured, match=r"keystore\.pkcs11\.oaep_digest"):
+        StorageKey(KeyStore({"pkcs11": backend}), REF).make()
     backend.close()
 
 

@@ -64,9 +64,10 @@ class Client:
         """Return the octets that a POST of JSON, or of nothing, gives."""
         return self._call("POST", f"/api/v1{path}", json.dumps(body or {}).encode(), {})
 
-    def delete(self, path: str) -> None:
-        """Send a DELETE."""
-        self._call("DELETE", f"/api/v1{path}", None, {})
+    def delete(self, path: str) -> Any:
+        """Send a DELETE; return the parsed answer, or None."""
+        answer = self._call("DELETE", f"/api/v1{path}", None, {})
+        return self._parsed(answer) if answer else None
 
     def _call(self, method: str, target: str, body: bytes | None, headers: dict[str, str]) -> bytes:
         _check_server(self.server)

@@ -138,7 +138,8 @@ def right_grant(
 @remote
 def right_revoke(client: Client, right_id: str) -> None:
     """Take a right away."""
-    client.delete(f"/rights/{step(right_id)}")
+    if (proposed := client.delete(f"/rights/{step(right_id)}")) is not None:
+        _show(proposed)
 
 
 @right.command("list")

@@ -16,7 +16,7 @@ from authn.oidc.errors import OAuthError
 from yinxin.portal.words import LANGUAGES, choose_language, words_of
 
 LANGUAGE: Final = "__Host-yinxin-language"
-_YEAR: Final = 365 * 24 * 3600
+YEAR: Final = 365 * 24 * 3600
 
 _POLICY: Final = "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'"
 _SCRIPT: Final = "; script-src 'self'"
@@ -68,12 +68,12 @@ class PortalPages:
         )
         policy = _POLICY + (_SCRIPT if script else "") + ("" if leaves else _FORMS_STAY)
         response = HTMLResponse(
-            text, status_code=status, headers=_headers(policy + _framing(frames))
+            text, status_code=status, headers=page_headers(policy + _framing(frames))
         )
         if request.cookies.get(cookies.BROWSER) != browser:
             cookies.set_cookie(response, cookies.BROWSER, browser)
         if asked in LANGUAGES:
-            cookies.set_cookie(response, LANGUAGE, language, max_age=_YEAR)
+            cookies.set_cookie(response, LANGUAGE, language, max_age=YEAR)
         return response
 
     def message(
@@ -106,7 +106,8 @@ def _framing(frames: Sequence[str]) -> str:
     return f"; frame-src {' '.join(origins)}" if origins else ""
 
 
-def _headers(policy: str) -> dict[str, str]:
+def page_headers(policy: str = _POLICY + _FORMS_STAY) -> dict[str, str]:
+    """Return what every page carries, with its content security policy."""
     return {
         "Content-Security-Policy": policy,
         "X-Frame-Options": "DENY",

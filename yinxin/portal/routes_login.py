@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Request, Response
 
 from authn import cookies, levels
-from authn.answers import parse_base64, parse_certificates
+from authn.answers import parse_answer
 from authn.assembly import Provider
 from authn.forms import field
 from authn.levels import Level, level_of, level_of_word
@@ -127,12 +127,11 @@ def add_certificate_login(router: APIRouter, provider: Provider, pages: PortalPa
         try:
             proven = provider.certificates.authenticate(
                 field(fields, "nonce"),
-                parse_certificates(field(fields, "certificate")),
-                parse_base64(field(fields, "signature"), what="the signature"),
+                parse_answer(field(fields, "certificate"), field(fields, "signature")),
                 browser=request.cookies.get(cookies.BROWSER, ""),
                 address=cookies.address_of(request),
             )
-        except (Malformed, Unauthenticated) as error:
+        except (Malformed, Refused, Unauthenticated) as error:
             return draw(request, next_path, str(error), HTTPStatus.UNAUTHORIZED)
         return enter(request, provider, proven.user, proven.method, next_path)
 
@@ -153,6 +152,7 @@ def add_certificate_login(router: APIRouter, provider: Provider, pages: PortalPa
             fault=fault,
             nonce=nonce,
             message=provider.certificates.message(nonce),
+            by_tls=provider.tls_login.url is not None,
         )
 
 

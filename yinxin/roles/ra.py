@@ -170,7 +170,9 @@ def make_operators_app(service: DeskService) -> Any:
     )
     registration = service.ground.registration
     app.include_router(
-        make_desk_router(service.desk, registration.organisations, registration.rights)
+        make_desk_router(
+            service.desk, registration.organisations, registration.rights, registration.changes
+        )
     )
     add_administration(app, service.ground, service.provider, service.audit_key)
     add_provider(app, service.ground, service.provider)

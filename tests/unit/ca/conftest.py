@@ -138,9 +138,10 @@ def app(authority: Authority, registration: Registration) -> FastAPI:
         make_registration_router(
             registration.organisations,
             registration.subjects(),
-            registration.rights,
-            registration.reviews(authority.profiles),
-            SQLStatistics(authority.database),
+            rights=registration.rights,
+            changes=registration.changes,
+            reviews=registration.reviews(authority.profiles),
+            statistics=SQLStatistics(authority.database),
             clock=authority.clock,
         )
     )

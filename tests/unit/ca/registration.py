@@ -8,6 +8,7 @@ from ca.operations import ReviewsOfProfiles
 from ca.organisations import Organisations
 from ca.organisations_store import Level
 from ca.reviews import Reviews
+from ca.rightchanges import RightChanges
 from ca.rights import Rights
 from ca.sqlorganisations import SQLOrganisationStore
 from ca.sqlreviews import SQLReviewRuleStore
@@ -16,14 +17,22 @@ from ca.sqlsubjects import SQLSubjectStore
 from ca.subjects import Subjects
 from core.audit import AuditLog
 from core.clock import Clock
+from core.config import ControlConfig
 from core.db import Database
+from tests.fakes.control import make_control
 
 
 class Registration:
     """Province > city (杭州) > department (财政局); another city (宁波). Alice holds everything."""
 
     def __init__(
-        self, database: Database, audit: AuditLog, clock: Clock, *, separate_steps: bool = True
+        self,
+        database: Database,
+        audit: AuditLog,
+        clock: Clock,
+        *,
+        separate_steps: bool = True,
+        rules: ControlConfig | None = None,
     ) -> None:
         self.database = database
         self.common = common = {"transactions": database, "audit": audit, "clock": clock}
@@ -35,6 +44,8 @@ class Registration:
             separate_steps=separate_steps,
             **common,
         )
+        self.control = make_control(database, audit=audit, clock=clock, rules=rules)
+        self.changes = RightChanges(self.rights, control=self.control)
         self.root = self.organisations.ensure_root("某省", actor="system")
         self.rights.give_everything("alice", actor="system")
         self.hangzhou = self.add(self.root.id, "city", "杭州市")

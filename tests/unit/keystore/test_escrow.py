@@ -164,7 +164,7 @@ def test_a_lost_storage_key_is_never_replaced(world: World) -> None:
 def test_a_storage_key_that_does_not_decrypt_is_refused_at_start(world: World) -> None:
     world.keystore.destroy(REF)
     world.keystore.generate(REF, KeyAlgorithm.EC_P256)
-    with pytest.raises(Misconfigured, match="does not open SM2"):
+    with pytest.raises(Misconfigured, match="does not serve as a storage key"):
         world.vault.prepare(in_use=True)
 
 

@@ -37,7 +37,10 @@ def registration(
 ) -> Registration:
     config = CAConfig(revocation_url="http://localhost:8080")
     users = administration.users
-    return Registration.assemble(config, sqlite_database, users, audit=audit, clock=clock)
+    control = make_control(sqlite_database, audit=audit, clock=clock)
+    return Registration.assemble(
+        config, sqlite_database, users, control=control, audit=audit, clock=clock
+    )
 
 
 def test_every_business_administrator_there_is_keeps_the_whole_tree_once(

@@ -1,0 +1,120 @@
+"""The other servers: nginx with the same answers as files, cfssl with the same, `openssl ocsp`."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmarks.ocsp.load import Answer
+from benchmarks.ocsp.questions import Asker, Question
+from tests.conformance.openssl_hierarchy import OpenSSLHierarchy
+from tests.service import free_ports
+
+_NGINX = """
+worker_processes 1; daemon off; pid {directory}/pid; worker_rlimit_nofile 200000;
+error_log {directory}/error.log error;
+user root;
+events {{ worker_connections 4096; }}
+http {{
+  access_log off; sendfile off; keepalive_requests 100000000;
+  open_file_cache max=150000 inactive=1h; open_file_cache_valid 1h;
+  server {{
+    listen 127.0.0.1:{port} reuseport backlog=4096; merge_slashes off;
+    default_type application/ocsp-response;
+    root {directory}/files;
+  }}
+}}
+"""
+
+
+@contextmanager
+def nginx(directory: Path, files: dict[bytes, bytes]) -> Iterator[tuple[int, int]]:
+    """Serve answers by request, both DER, under ``/ocsp``; give port and process."""
+    (port,) = free_ports(1)
+    root = directory / "files/ocsp"
+    root.mkdir(parents=True)
+    for request, answer in files.items():
+        if not can_be_a_file(request):
+            continue
+        path = root / b64encode(request).decode()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(answer)
+    configuration = directory / "nginx.conf"
+    configuration.write_text(_NGINX.format(directory=directory, port=port))
+    directory.chmod(0o755)
+    command = ["nginx", "-e", "stderr", "-c", str(configuration)]
+    with _pinned(command, port=port) as pid:
+        yield port, pid
+
+
+@contextmanager
+def cfssl(directory: Path, answers: list[bytes]) -> Iterator[tuple[int, int]]:
+    """Serve these answers, DER, by POST only: Debian's 1.2.0 refuses every GET with 400."""
+    (port,) = free_ports(1)
+    path = directory / "responses"
+    path.write_bytes(b"\n".join(map(b64encode, answers)))
+    command = ["cfssl", "ocspserve", "-port", str(port), "-responses", str(path), "-loglevel", "5"]
+    with _pinned(command, port=port) as pid:
+        yield port, pid
+
+
+@contextmanager
+def openssl(directory: Path, count: int) -> Iterator[tuple[int, int, Asker, list[int]]]:
+    """Let `openssl ocsp` answer for `count` certificates of its own EC authority, by POST."""
+    (port,) = free_ports(1)
+    OpenSSLHierarchy(directory, "ec")
+    serials = [1 << 158 | number for number in range(count)]
+    index = directory / "index.txt"
+    index.write_text(
+        "".join(f"V\t400101000000Z\t\t{serial:040X}\tunknown\t/CN={serial}\n" for serial in serials)
+    )
+    issuer = directory / "sub.cer"
+    signer = ("-rsigner", directory / "ocsp.cer", "-rkey", directory / "ocsp.key")
+    command = ["openssl", "ocsp", "-port", port, "-index", index, "-CA", issuer, *signer]
+    der = subprocess.run(
+        ["openssl", "x509", "-in", str(issuer), "-outform", "DER"], check=True, capture_output=True
+    ).stdout
+    # A connection without a request leaves it spinning and deaf, so it is not knocked at.
+    with _pinned([str(word) for word in command], port=None) as pid:
+        yield port, pid, Asker(der), serials
+
+
+@contextmanager
+def _pinned(command: list[str], *, port: int | None) -> Iterator[int]:
+    quiet = subprocess.DEVNULL
+    process = subprocess.Popen(["taskset", "-c", "0", *command], stdout=quiet, stderr=quiet)
+    try:
+        until = time.monotonic() + 300
+        while not _listening(process.pid, port):
+            if process.poll() is not None or time.monotonic() > until:
+                raise RuntimeError(f"{command[0]} does not listen")
+            time.sleep(0.2)
+        yield process.pid
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def _listening(pid: int, port: int | None) -> bool:
+    """Whether there is a listener on the port; None: whether the process has any."""
+    for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]:
+        words = line.split()
+        if words[3] == "0A" and port is not None and int(words[1].partition(":")[2], 16) == port:
+            return True
+    if port is not None:
+        return False
+    return any("socket:" in str(one.readlink()) for one in Path(f"/proc/{pid}/fd").iterdir())
+
+
+def can_be_a_file(request: bytes) -> bool:
+    """Whether the path of a request (DER) names a file: one that ends in "/" is a directory."""
+    return not b64encode(request).endswith(b"/")
+
+
+def same_answers(asker: Asker, serials: list[int], record: Iterator[Answer]) -> dict[bytes, bytes]:
+    """Return what was answered, by request, both DER."""
+    return {asker.request(Question(serials[one.number])): one.body for one in record}

@@ -14,7 +14,7 @@ _PREFIX: Final = re.compile(r"(?:[A-Za-z0-9._-]+/)*")
 
 
 class MirrorConfig(BaseModel):
-    """A directory, or a bucket of S3-compatible storage (extra `s3`), for web servers and CDNs.
+    """A directory, or a bucket of S3-compatible storage, for web servers and CDNs.
 
     Objects have the paths of the revocation URL: ``crl/…`` and ``ca/…``.
     """
@@ -26,7 +26,7 @@ class MirrorConfig(BaseModel):
     bucket: str | None = None
     """Write objects into this bucket."""
     endpoint: str | None = None
-    """Where the storage is, like `https://s3.example.gov.cn`; default: Amazon's."""
+    """Where the storage is, like `https://s3.example.gov.cn`. The path begins with the bucket."""
     region: str = "us-east-1"
     """Part of the signature; most storages take any."""
     prefix: str = ""
@@ -63,6 +63,7 @@ class MirrorConfig(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.bucket is not None and (self.access_key is None or self.secret_key_file is None):
-            raise ValueError("bucket needs access_key and secret_key_file")
+        needed = (self.endpoint, self.access_key, self.secret_key_file)
+        if self.bucket is not None and None in needed:
+            raise ValueError("bucket needs endpoint, access_key and secret_key_file")
         return self

@@ -6,12 +6,11 @@ from collections.abc import Mapping
 
 from ca.issuer import Issuer
 from core.clock import Clock
-from core.errors import Misconfigured
 from crl.config import RevocationConfig
 from crl.mirror import Mirror, Shelf
-from crl.mirror_config import MirrorConfig
 from crl.schedule import CRLSchedule
 from crl.shelf_directory import DirectoryShelf
+from crl.shelf_s3 import S3Shelf
 
 
 def assemble_mirror(
@@ -26,17 +25,7 @@ def assemble_mirror(
     if config.mirror.directory is not None:
         shelves.append(DirectoryShelf(config.mirror.directory))
     if config.mirror.bucket is not None:
-        shelves.append(_s3(config.mirror))
+        shelves.append(S3Shelf(config.mirror, clock=clock))
     if not shelves:
         return None
     return Mirror(shelves, schedule, issuers, config=config.crl, clock=clock)
-
-
-def _s3(config: MirrorConfig) -> Shelf:
-    try:
-        from crl.shelf_s3 import S3Shelf  # noqa: PLC0415 - an extra, for who has a bucket
-    except ImportError as error:
-        raise Misconfigured(
-            "revocation.mirror.bucket needs the extra: pip install yinxin[s3]"
-        ) from error
-    return S3Shelf(config)

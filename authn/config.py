@@ -72,6 +72,10 @@ class OIDCConfig(BaseModel):
     """From iat to exp of an ID token."""
     refresh_token_days: int = Field(default=30, ge=1, le=366)
     """After so long a grant has to be given anew, however often it was refreshed."""
+    pushed_request_seconds: int = Field(default=90, ge=5, le=599)
+    """How long a pushed authorization request waits for its browser (FAPI 2.0: below 600)."""
+    dpop_nonce_required: bool = False
+    """Whether DPoP proofs need a nonce of ours: one more round trip, and no proof made ahead."""
     refresh_grace_seconds: int = Field(default=30, ge=0, le=300)
     """So long after a refresh the token before still gets the same successor: answers are lost."""
 

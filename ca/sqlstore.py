@@ -49,6 +49,7 @@ _OF_REQUESTS = select(certificates).where(
     _C.request_id.in_(bindparam("request_ids", expanding=True))
 )
 _E = revocation_events.c
+_POSITIONS = select(revocation_positions.c.issuer, revocation_positions.c.position)
 _STATUS = select(
     _C.state,
     _C.not_after,
@@ -73,11 +74,10 @@ _CHANGED = (
     .limit(bindparam("at_most"))
 )
 _LISTED = (CertificateState.HELD, CertificateState.REVOKED)
-_POSITIONS = select(revocation_positions.c.issuer, revocation_positions.c.position)
 
 
 class SQLCertificateStore(SQLIssuerStore, SQLInventory):
-    """`CertificateStore`, `StatusSource`, `StatusLog` and `IssuerStore` on one database."""
+    """`CertificateStore`, `StatusSource`, `RevocationLog` and `IssuerStore` on one database."""
 
     # ---- certificates ---------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from core.clock import Clock
 from core.errors import NotFound
 from crl.caching import Downloads, cached_response
 from crl.config import RevocationConfig
-from crl.ocsp.responder import Responder
+from crl.ocsp.plane import OCSPPlane
 from crl.ocsp.routes import make_ocsp_router
 from crl.schedule import CRLSchedule
 from crl.store import CRLRecord
@@ -28,7 +28,7 @@ _CA_MAX_AGE = timedelta(days=1)
 
 
 def make_router(
-    responder: Responder,
+    plane: OCSPPlane,
     schedule: CRLSchedule,
     issuers: Mapping[str, Issuer],
     *,
@@ -37,7 +37,7 @@ def make_router(
 ) -> APIRouter:
     """Serve ``/ocsp``, ``/crl/{name}.crl`` and ``.delta.crl``, ``/ca/{issuer}.cer`` and others."""
     router = APIRouter()
-    router.include_router(make_ocsp_router(responder, config=config.ocsp, clock=clock))
+    router.include_router(make_ocsp_router(plane))
 
     downloads = Downloads()
 

@@ -59,12 +59,20 @@ def add_administration(
     )
 
 
-def add_provider(app: FastAPI, ground: Ground, provider: Provider) -> None:
-    """Add the OpenID provider, its pages, and the certificate login."""
+def add_provider(
+    app: FastAPI, ground: Ground, provider: Provider, *, mutual_tls: str | None = None
+) -> None:
+    """Add the OpenID provider, its pages, and the certificate login.
+
+    `mutual_tls` is the origin where clients may call with a certificate, if there is one.
+    """
     pages, issuer = PortalPages(), ground.settings.authn.issuer
     app.include_router(
         authn.oidc.routes.make_document_router(
-            issuer, provider.keys, provider.endpoints.tokens.grant_types
+            issuer,
+            provider.keys,
+            provider.endpoints.tokens.grant_types,
+            mutual_tls=mutual_tls,
         )
     )
     app.include_router(
@@ -72,7 +80,7 @@ def add_provider(app: FastAPI, ground: Ground, provider: Provider) -> None:
     )
     app.include_router(
         authn.oidc.routes.make_authorization_router(
-            provider.authorization, provider.administration.sessions, pages
+            provider.endpoints.authorization, provider.administration.sessions, pages
         )
     )
     app.include_router(

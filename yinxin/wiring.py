@@ -27,12 +27,7 @@ from core.control_sql import SQLProposalStore
 from core.db import Database
 from crl.generation import CRLGenerator
 from crl.mirror import Mirror
-from crl.ocsp.delegate import Delegates, ensure_delegate, ensure_delegates
-from crl.ocsp.follow import StatusFollower
-from crl.ocsp.issuers import IssuerTable
-from crl.ocsp.plane import OCSPPlane
-from crl.ocsp.ready import ReadyAnswers
-from crl.ocsp.responder import Responder
+from crl.ocsp.delegate import ensure_delegate, ensure_delegates
 from crl.ocsp.retirement import destroy_ended
 from crl.publication import Publication
 from crl.schedule import CRLSchedule
@@ -113,12 +108,9 @@ class Service:
     mass_revocations: MassRevocations
     statuses: StatusService
     crls: CRLSchedule
-    responder: Responder
-    ocsp: OCSPPlane
     notices: NoticeService
     publication: Publication | None
     mirror: Mirror | None
-    follower: StatusFollower
     revoked_sessions: RevokedSessions
     provider: Provider
 
@@ -259,27 +251,13 @@ def open_service(ground: Ground) -> Service:
         **common,
     )
     crls = CRLSchedule(issuers, generator, clock=ground.clock)
-    ready = ReadyAnswers(
-        settings.revocation.ocsp.cache_entries,
-        status_lag_seconds=settings.revocation.ocsp.status_lag_seconds,
-    )
-    follower = StatusFollower(issuers, status_log=authority.store, ready=ready)
     revoked_sessions = RevokedSessions(
-        ground.administration.sessions, issuers, statuses, status_log=authority.store
+        ground.administration.sessions, issuers, statuses, revocation_log=authority.store
     )
     revocation = RevocationService(
         store=authority.store,
-        listeners=(follower.after_change, revoked_sessions.after_change),
+        listeners=(revoked_sessions.after_change,),
         **common,
-    )
-    table = IssuerTable(issuers.values())
-    issuers.listen(lambda: table.replace(issuers.values()))
-    responder = Responder(
-        table,
-        Delegates(crl_store, authority.store, keystore),
-        statuses,
-        config=settings.revocation.ocsp,
-        clock=ground.clock,
     )
     return Service(
         ground=ground,
@@ -342,8 +320,6 @@ def open_service(ground: Ground) -> Service:
         ),
         statuses=statuses,
         crls=crls,
-        responder=responder,
-        ocsp=OCSPPlane(responder, ready, config=settings.revocation.ocsp, clock=ground.clock),
         notices=assemble_notices(settings.notices, database, clock=ground.clock),
         publication=assemble_publication(
             settings.publication,
@@ -353,7 +329,6 @@ def open_service(ground: Ground) -> Service:
             clock=ground.clock,
         ),
         mirror=assemble_mirror(settings.revocation, crls, issuers, clock=ground.clock),
-        follower=follower,
         revoked_sessions=revoked_sessions,
         provider=Provider.assemble(
             settings.authn,

@@ -54,7 +54,7 @@ class PortalPages:
         addresses that it loads in frames.
         """
         asked = request.query_params.get("lang")
-        known = request.cookies.get(LANGUAGE)
+        known = request.cookies.get(LANGUAGE) or request.query_params.get("ui_locales", "")[:2]
         accepted = request.headers.get("accept-language", "")
         language = choose_language(asked if asked in LANGUAGES else known, accepted)
         browser = cookies.browser_of(request)
@@ -90,6 +90,11 @@ class PortalPages:
     def oauth_error(self, request: Request, error: OAuthError) -> Response:
         return self.message(
             request, "oauth_error", status=HTTPStatus.BAD_REQUEST, detail=str(error)
+        )
+
+    def form_post(self, request: Request, uri: str, answer: Mapping[str, str]) -> Response:
+        return self.page(
+            "form_post.html", request, uri=uri, answer=answer, leaves=True, script=True
         )
 
     def confirm_logout(self, request: Request, hidden: Mapping[str, str]) -> Response:

@@ -32,6 +32,7 @@ _STATIC: Final = (
     ("tokens.css", "text/css"),
     ("portal.css", "text/css"),
     ("passkey.js", "text/javascript"),
+    ("form_post.js", "text/javascript"),
 )
 
 

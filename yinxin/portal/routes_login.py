@@ -28,7 +28,8 @@ def add_login(router: APIRouter, provider: Provider, pages: PortalPages) -> None
         if found is not None and not found[0].is_complete:
             return go(f"/login/step-up?{urlencode({'next': next_path})}")
         why = request.query_params.get("why")
-        return draw(request, next_path, fault=why if why == "confirm_first" else None)
+        hint = request.query_params.get("login_hint", "")[:64]
+        return draw(request, next_path, hint, fault=why if why == "confirm_first" else None)
 
     @router.post("/login")
     def log_in(request: Request, fields: Form) -> Response:

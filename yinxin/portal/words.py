@@ -21,6 +21,7 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "password": ("口令", "Password"),
     "console": ("管理控制台", "Console"),
     "logout": ("退出登录", "Sign out"),
+    "going_back": ("正在返回应用…", "Going back to the application …"),
     "continue": ("继续", "Continue"),
     "certificate_steps": (
         "请用证书对应的私钥对下面的文本签名（不含换行），再把证书和签名粘贴到表单中。",

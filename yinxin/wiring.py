@@ -13,8 +13,10 @@ from ca.issuers import Generations, Issuers
 from ca.lint import Linter
 from ca.massrevocation import MassRevocations
 from ca.notices import NoticeService
+from ca.overview import Overviews
 from ca.reviews import Reviews
 from ca.revocation import RevocationService
+from ca.sqloverview import SQLOverviews
 from ca.sqlstatistics import SQLStatistics
 from ca.sqlstore import SQLCertificateStore
 from ca.statistics import StatisticsSource
@@ -41,7 +43,8 @@ from yinxin.auditing import make_exporter
 from yinxin.authority_link import AuthorityLink
 from yinxin.bulk import Bulk
 from yinxin.database import open_prepared
-from yinxin.first_start import Authority, ensure_authority, ensure_signing_keys
+from yinxin.directory import OurDirectory
+from yinxin.first_start import Authority, ensure_authority
 from yinxin.key_management import KeyManagement
 from yinxin.keys import open_keys
 from yinxin.login_certificates import OurCertificates
@@ -57,6 +60,7 @@ from yinxin.settings import Settings
 from yinxin.state import State
 from yinxin.subjects import open_subjects
 from yinxin.tls_trust import trust_applications
+from yinxin.traffic import Traffic
 
 
 class _Common(TypedDict):
@@ -103,6 +107,8 @@ class Service:
     reviews: Reviews
     subjects: Subjects
     statistics: StatisticsSource
+    overviews: Overviews
+    traffic: Traffic
     bulk: Bulk
     revocation: RevocationService
     mass_revocations: MassRevocations
@@ -274,6 +280,8 @@ def open_service(ground: Ground) -> Service:
         key_management=key_management,
         reviews=reviews,
         statistics=SQLStatistics(database),
+        overviews=Overviews(SQLOverviews(database), clock=ground.clock),
+        traffic=Traffic(clock=ground.clock),
         subjects=open_subjects(
             database,
             keystore,
@@ -334,8 +342,8 @@ def open_service(ground: Ground) -> Service:
             settings.authn,
             database,
             ground.administration,
-            signers=ensure_signing_keys(keystore),
             keystore=keystore,
+            directory=OurDirectory(ground.registration.organisations),
             verifier=OurCertificates(
                 issuers, statuses, authority.store, authority.profiles, clock=ground.clock
             ),

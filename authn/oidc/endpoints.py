@@ -9,6 +9,7 @@ from authn.certlogin import CertificateVerifier
 from authn.config import AuthnConfig
 from authn.logout.channels import LogoutChannels
 from authn.oidc.accesstokens import AccessTokens, UserinfoEndpoint
+from authn.oidc.accountclaims import AccountClaims
 from authn.oidc.assertion import ClientAssertions
 from authn.oidc.authorize import AuthorizationEndpoint
 from authn.oidc.binding import SenderBinding
@@ -22,8 +23,8 @@ from authn.oidc.flow import Flows
 from authn.oidc.granting import Granting
 from authn.oidc.interaction import Check
 from authn.oidc.introspection import IntrospectionEndpoint, RevocationEndpoint
+from authn.oidc.issuers import Issuers
 from authn.oidc.issuing import TokenMaker
-from authn.oidc.jwt import SigningKeys
 from authn.oidc.mutualtls import CertificateAuthentication
 from authn.oidc.purposekeys import PurposeKeys
 from authn.oidc.pushed import PushedAuthorizationEndpoint, PushedRequests, PushedRequestStore
@@ -69,9 +70,10 @@ class Endpoints:
         stores: Stores,
         *,
         access: AccessTokens,
-        keys: SigningKeys,
+        issuers: Issuers,
         purpose_keys: PurposeKeys,
         policy: tuple[Check, ...],
+        accounts: AccountClaims,
         verifier: CertificateVerifier,
         fetcher: Fetcher | None,
         channels: LogoutChannels,
@@ -85,7 +87,7 @@ class Endpoints:
         subjects = SubjectIdentifiers(purpose_keys)
         authentication = ClientAuthentication(
             stores.clients,
-            ClientAssertions(client_keys, replays, issuer=issuer, clock=clock),
+            ClientAssertions(client_keys, replays, issuer=issuers.name_of, clock=clock),
             CertificateAuthentication(verifier, client_keys),
             clock=clock,
         )
@@ -96,10 +98,10 @@ class Endpoints:
             Sources(
                 stores.clients,
                 PushedRequests(stores.pushed, clock=clock),
-                RequestObjects(client_keys, issuer=issuer, clock=clock),
+                RequestObjects(client_keys, issuer=issuers.name_of, clock=clock),
             ),
             stores.grants,
-            keys,
+            issuers,
             subjects,
             Flows(purpose_keys, clock=clock),
             policy=policy,
@@ -112,7 +114,7 @@ class Endpoints:
             users=stores.users,
             subjects=subjects,
             channels=channels,
-            maker=TokenMaker(keys, subjects, config=config),
+            maker=TokenMaker(issuers, subjects, config=config),
             config=config,
             transactions=transactions,
             audit=audit,
@@ -133,7 +135,7 @@ class Endpoints:
                 (CodeGrant(granting), RefreshGrant(granting), ClientCredentialsGrant(granting)),
                 clock=clock,
             ),
-            userinfo=UserinfoEndpoint(access, binding, stores.clients, subjects),
+            userinfo=UserinfoEndpoint(access, binding, stores.clients, subjects, accounts),
             introspection=IntrospectionEndpoint(
                 authentication, access, stores.grants, subjects, issuer=issuer, clock=clock
             ),

@@ -13,7 +13,7 @@ from core.errors import NotFound
 from yinxin.cli.context import Invocation, local
 from yinxin.cli.files import write_octets
 from yinxin.describe import describe_settings
-from yinxin.settings import effective
+from yinxin.settings import effective, flat
 from yinxin.state import HostRole
 
 
@@ -47,17 +47,8 @@ def config(invocation: Invocation, *, as_json: bool, describe: bool) -> None:
     if as_json:
         click.echo(json.dumps(tree, ensure_ascii=False))
         return
-    for section, values in tree.items():
-        for key, value in _flat(values):
-            click.echo(f"{section}.{key} = {json.dumps(value, ensure_ascii=False)}")
-
-
-def _flat(tree: dict[str, object], prefix: str = "") -> list[tuple[str, object]]:
-    found: list[tuple[str, object]] = []
-    for key, value in tree.items():
-        path = f"{prefix}{key}"
-        found += _flat(value, f"{path}.") if isinstance(value, dict) else [(path, value)]
-    return found
+    for key, value in flat(tree):
+        click.echo(f"{key} = {json.dumps(value, ensure_ascii=False)}")
 
 
 # ---- keys and CRLs ------------------------------------------------------------------------------

@@ -102,6 +102,8 @@ class Issuer:
     """DER Name, octet for octet as in `certificate`."""
     revocation_url: str = ""
     """Where OCSP, CRLs and CA certificates are; goes into every certificate."""
+    crl_partitions: int = 1
+    """Into how many CRLs the certificates are divided that it issues from now on."""
     linter: Linter = DEFAULT_LINTER
     succeeds: str | None = None
     """The issuing CA whose next generation this is."""
@@ -165,6 +167,7 @@ class Issuer:
                     spki=request.spki,
                     algorithm=key_algorithm(request.spki),
                     surroundings=self.surroundings(),
+                    serial=serial,
                 ),
             )
         )
@@ -236,7 +239,7 @@ class Issuer:
             identifier = _identifier_of(self.certificate)
         else:
             identifier = key_identifier(self.public_key_bits)
-        return Surroundings(self.name, identifier, self.revocation_url)
+        return Surroundings(self.name, identifier, self.revocation_url, self.crl_partitions)
 
 
 @lru_cache(maxsize=256)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Container, Sequence
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Self
 
@@ -25,10 +25,12 @@ from authn.oidc.accountclaims import AccountClaims
 from authn.oidc.clients import Clients
 from authn.oidc.endpoints import Endpoints, Stores
 from authn.oidc.interaction import make_policy
-from authn.oidc.jwt import SigningKeys
+from authn.oidc.issuers import Issuers
+from authn.oidc.keyring import KeyRing
 from authn.oidc.logout import LogoutEndpoint
 from authn.oidc.logouttoken import LogoutTokens
 from authn.oidc.purposekeys import purpose_keys
+from authn.oidc.sqlkeys import SQLSigningKeyStore
 from authn.oidc.sqlrequests import SQLPushedRequestStore, SQLReplayStore
 from authn.oidc.sqlstore import SQLClientStore, SQLGrantStore
 from authn.passkeys import Passkeys
@@ -59,7 +61,6 @@ from core.control import DualControl
 from core.db import Database
 from core.outbound import Outbound, trusting
 from keystore import keyref
-from keystore.backend import Signer
 from keystore.seal import Seal
 from keystore.sealedkey import SealedKey
 from keystore.storagekey import StorageBackend
@@ -160,7 +161,8 @@ class Provider:
 
     administration: Administration
     clock: Clock
-    keys: SigningKeys
+    ring: KeyRing
+    issuers: Issuers
     passwords: PasswordLogin
     password_change: PasswordChange
     certificates: CertificateLogin
@@ -180,7 +182,6 @@ class Provider:
         database: Database,
         administration: Administration,
         *,
-        signers: Sequence[Signer],
         keystore: StorageBackend,
         verifier: CertificateVerifier,
         directory: Directory,
@@ -188,12 +189,20 @@ class Provider:
         clock: Clock,
         trust: ssl.SSLContext | None = None,
     ) -> Self:
-        """Put it together over `database`; `signers` are the OIDC keys, the first signs.
+        """Put it together over `database`; the keys that sign tokens are made when missing.
 
         `trust` verifies applications that are called; None: as the system and the settings say.
         """
         users, clients = SQLUserStore(database), SQLClientStore(database)
-        keys = SigningKeys(signers)
+        ring = KeyRing(
+            SQLSigningKeyStore(database),
+            keystore,
+            config=config,
+            transactions=database,
+            audit=audit,
+            clock=clock,
+        )
+        issuers = Issuers(ring, config=config)
         master = SealedKey(
             keystore,
             keyref.parse(config.secrets_key),
@@ -204,7 +213,7 @@ class Provider:
         outbound = Outbound(config.outbound, trust or trusting(config.outbound, ""))
         sender = LogoutSender(
             SQLDeliveryQueue(database),
-            LogoutTokens(clients, keys, issuer=config.issuer, clock=clock),
+            LogoutTokens(clients, issuers, clock=clock),
             outbound,
             config=config.logout,
             transactions=database,
@@ -257,7 +266,8 @@ class Provider:
         return cls(
             administration=administration,
             clock=clock,
-            keys=keys,
+            ring=ring,
+            issuers=issuers,
             passwords=passwords,
             password_change=PasswordChange(
                 passwords,
@@ -323,7 +333,7 @@ class Provider:
                     replays=SQLReplayStore(database),
                 ),
                 access=administration.access_tokens,
-                keys=keys,
+                issuers=issuers,
                 purpose_keys=purpose_keys(master),
                 policy=make_policy(
                     Enrolled(factors, bindings), admission.access, admission.consents
@@ -337,11 +347,7 @@ class Provider:
                 clock=clock,
             ),
             logout=LogoutEndpoint(
-                clients,
-                keys,
-                administration.sessions,
-                administration.channels,
-                issuer=config.issuer,
+                clients, issuers, administration.sessions, administration.channels
             ),
             sender=sender,
         )

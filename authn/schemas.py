@@ -210,3 +210,27 @@ class LoggedIn(BaseModel):
     """The session is in the cookie."""
 
     user: str
+
+
+class SigningKeyView(BaseModel):
+    """A key that signs tokens, and its times."""
+
+    ref: str
+    kid: str
+    algorithm: IDTokenAlgorithm
+    state: str
+    created_at: datetime
+    signs_from: datetime
+    signs_until: datetime | None
+    gone_at: datetime | None
+
+
+class KeyRotation(_In):
+    """A new signing key."""
+
+    algorithm: IDTokenAlgorithm
+    at_once: bool = Field(
+        default=False,
+        description="for a key that others may have: the old ones are gone at once, with "
+        "everything that they signed",
+    )

@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 import authn.oidc.routes
 import authn.oidc.routes_clients
+import authn.oidc.routes_keys
 import authn.routes
 import authn.routes_accounts
 import ca.routes_bulk
@@ -48,6 +49,7 @@ def add_administration(
     app.include_router(audit_routes.make_router(ground.audit, audit_key))
     app.include_router(control_routes.make_router(ground.control))
     app.include_router(authn.routes.make_client_api(administration.clients))
+    app.include_router(authn.oidc.routes_keys.make_signing_key_api(provider.ring))
     app.include_router(
         authn.routes.make_user_api(
             administration.users, administration.roles, issuer=ground.settings.authn.issuer
@@ -75,10 +77,7 @@ def add_provider(
     pages, issuer = PortalPages(), ground.settings.authn.issuer
     app.include_router(
         authn.oidc.routes.make_document_router(
-            issuer,
-            provider.keys,
-            provider.endpoints.tokens.grant_types,
-            mutual_tls=mutual_tls,
+            provider.issuers, provider.endpoints.tokens.grant_types, mutual_tls=mutual_tls
         )
     )
     app.include_router(

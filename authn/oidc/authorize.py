@@ -19,7 +19,7 @@ from authn.oidc.errors import AccessDenied, InvalidRequest, LoginRequired, OAuth
 from authn.oidc.flow import Flow, Flows
 from authn.oidc.grant import Confirmation, Grant
 from authn.oidc.interaction import Check, Missing, Situation, first_missing, took_too_long
-from authn.oidc.jwt import SigningKeys
+from authn.oidc.issuers import Issuers
 from authn.oidc.store import AuthorizationCode, GrantStore
 from authn.oidc.subjects import SubjectIdentifiers
 from authn.store import Session, User
@@ -72,7 +72,7 @@ class AuthorizationEndpoint:
         self,
         sources: Sources,
         grants: GrantStore,
-        keys: SigningKeys,
+        issuers: Issuers,
         subjects: SubjectIdentifiers,
         flows: Flows,
         *,
@@ -82,11 +82,10 @@ class AuthorizationEndpoint:
     ) -> None:
         self._sources = sources
         self._grants = grants
-        self._keys = keys
+        self._issuers = issuers
         self._subjects = subjects
         self._flows = flows
         self._policy = policy
-        self._issuer = config.issuer
         self._lifetime = timedelta(seconds=config.oidc.code_seconds)
         self._clock = clock
 
@@ -151,7 +150,7 @@ class AuthorizationEndpoint:
 
     def _subject_of(self, hint: str) -> object:
         try:
-            return self._keys.read_hint(hint, issuer=self._issuer).get("sub")
+            return self._issuers.read_hint(hint).get("sub")
         except Malformed as error:
             raise InvalidRequest(str(error)) from error
 
@@ -207,5 +206,5 @@ class AuthorizationEndpoint:
     def _send_back(self, request: Draft, answer: dict[str, str]) -> SendBack:
         if request.state is not None:
             answer["state"] = request.state
-        answer["iss"] = self._issuer  # RFC 9207, 2: in errors too
+        answer["iss"] = self._issuers.of(request.client).identifier  # RFC 9207, 2: in errors too
         return SendBack(str(request.redirect_uri), answer, request.form_post)

@@ -12,6 +12,7 @@ from typing import Final
 from authn import opaque
 from authn.oidc import scopes
 from authn.oidc.clientmetadata import ClientMetadata, GrantType, SubjectType
+from authn.oidc.jwe import check_encryption
 from authn.oidc.logouturis import check_logout
 from authn.oidc.redirects import check_redirect_uri
 from authn.oidc.registration import check_metadata
@@ -71,6 +72,7 @@ class Clients:
         _check_names(chosen, name)
         check_metadata(metadata, auth_method, redirect_uris)
         check_logout(metadata, redirect_uris, may_call=self._may_call)
+        check_encryption(metadata, id_token_algorithm)
         drawn = opaque.draw() if auth_method.has_secret else None
         client = Client(
             id=chosen,

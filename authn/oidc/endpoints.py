@@ -23,8 +23,8 @@ from authn.oidc.flow import Flows
 from authn.oidc.granting import Granting
 from authn.oidc.interaction import Check
 from authn.oidc.introspection import IntrospectionEndpoint, RevocationEndpoint
+from authn.oidc.issuers import Issuers
 from authn.oidc.issuing import TokenMaker
-from authn.oidc.jwt import SigningKeys
 from authn.oidc.mutualtls import CertificateAuthentication
 from authn.oidc.purposekeys import PurposeKeys
 from authn.oidc.pushed import PushedAuthorizationEndpoint, PushedRequests, PushedRequestStore
@@ -70,7 +70,7 @@ class Endpoints:
         stores: Stores,
         *,
         access: AccessTokens,
-        keys: SigningKeys,
+        issuers: Issuers,
         purpose_keys: PurposeKeys,
         policy: tuple[Check, ...],
         accounts: AccountClaims,
@@ -87,7 +87,7 @@ class Endpoints:
         subjects = SubjectIdentifiers(purpose_keys)
         authentication = ClientAuthentication(
             stores.clients,
-            ClientAssertions(client_keys, replays, issuer=issuer, clock=clock),
+            ClientAssertions(client_keys, replays, issuer=issuers.name_of, clock=clock),
             CertificateAuthentication(verifier, client_keys),
             clock=clock,
         )
@@ -98,10 +98,10 @@ class Endpoints:
             Sources(
                 stores.clients,
                 PushedRequests(stores.pushed, clock=clock),
-                RequestObjects(client_keys, issuer=issuer, clock=clock),
+                RequestObjects(client_keys, issuer=issuers.name_of, clock=clock),
             ),
             stores.grants,
-            keys,
+            issuers,
             subjects,
             Flows(purpose_keys, clock=clock),
             policy=policy,
@@ -114,7 +114,7 @@ class Endpoints:
             users=stores.users,
             subjects=subjects,
             channels=channels,
-            maker=TokenMaker(keys, subjects, config=config),
+            maker=TokenMaker(issuers, subjects, config=config),
             config=config,
             transactions=transactions,
             audit=audit,

@@ -26,7 +26,7 @@ def check_metadata(
         check_jwks(metadata.jwks)
     _check_method(metadata, method)
     for name in (metadata.token_endpoint_auth_signing_alg, metadata.request_object_signing_alg):
-        if name not in (None, *clientjws.ALL):
+        if name not in (None, *clientjws.ALL, *clientjws.GM):
             raise Refused(f"clients sign with {', '.join(clientjws.ALL)}, not with {name}")
     if metadata.resource is not None:
         check_resource(metadata.resource)

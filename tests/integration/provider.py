@@ -21,17 +21,17 @@ from authn.config import AuthnConfig
 from authn.middleware import Authentication
 from authn.oidc import routes as oidc_routes
 from authn.oidc import routes_clients as oidc_client_routes
+from authn.oidc.routes_keys import make_signing_key_api
 from authn.oidc.store import AuthMethod
 from core.config import ControlConfig
 from core.db import Database
 from core.errors import Malformed, Refused
 from core.http import install_problem_handlers
 from core.identity import Role
-from keystore.algorithms import KeyAlgorithm
 from tests.fakes.audit import MemoryAuditLog
 from tests.fakes.clock import FakeClock
 from tests.fakes.control import make_control
-from tests.fakes.keys import MemoryKeyBackend, memory_key
+from tests.fakes.keys import MemoryKeyBackend
 from yinxin.control_routes import make_router as make_control_router
 from yinxin.portal.pages import PortalPages
 from yinxin.portal.routes import make_router
@@ -43,6 +43,7 @@ CONFIG = AuthnConfig(
     issuer=ISSUER,
     outbound={"allowed_networks": ["127.0.0.0/8"]},
     secrets_key="memory:object=secrets",
+    oidc={"signing_key": "memory:object={name}"},
     password={"memory_kibibytes": 19456, "iterations": 2, "lanes": 1},
 )
 
@@ -143,7 +144,6 @@ def build(
         config,
         database,
         administration,
-        signers=[memory_key(KeyAlgorithm.EC_P256), memory_key(KeyAlgorithm.RSA_3072)],
         keystore=MemoryKeyBackend(),
         verifier=verifier,
         directory=directory,
@@ -156,10 +156,7 @@ def build(
     install_problem_handlers(app)
     app.include_router(
         oidc_routes.make_document_router(
-            config.issuer,
-            provider.keys,
-            provider.endpoints.tokens.grant_types,
-            mutual_tls=mutual_tls,
+            provider.issuers, provider.endpoints.tokens.grant_types, mutual_tls=mutual_tls
         )
     )
     app.include_router(
@@ -174,6 +171,7 @@ def build(
         oidc_routes.make_logout_router(provider.logout, administration.sessions, pages)
     )
     app.include_router(authn_routes.make_client_api(administration.clients))
+    app.include_router(make_signing_key_api(provider.ring))
     app.include_router(
         authn_routes.make_user_api(administration.users, administration.roles, issuer=config.issuer)
     )

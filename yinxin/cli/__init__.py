@@ -52,6 +52,7 @@ _MODULES: Final = {
     "review-rule": ("reviews",),
     "revoke-many": ("massrevocation",),
     "right": ("organisations",),
+    "signing-key": ("signing_keys",),
     "serve": ("local",),
     "statistics": ("statistics",),
     "subject": ("subjects",),

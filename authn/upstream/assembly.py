@@ -27,7 +27,8 @@ def open_upstreams(
     clock: Clock,
 ) -> Upstreams:
     """Open every source. Raises `Misconfigured` for a name given twice, or a missing library."""
-    names = [one.name for one in (*config.openid_sources, *config.ldap_sources)]
+    names = [one.name for one in config.openid_sources]
+    names += [one.name for one in config.ldap_sources]
     if len(set(names)) != len(names):
         raise Misconfigured("authn.openid_sources and authn.ldap_sources: a name is given twice")
     return Upstreams(

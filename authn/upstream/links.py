@@ -8,6 +8,7 @@ account here. Administrators are never made, and their accounts are tied by nobo
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -152,9 +153,11 @@ class Links:
 
     def _names(self, claimed: Claimed) -> list[str]:
         names = []
-        for name in (claimed.name, f"{claimed.name}@{claimed.source}"):
+        # Without a name: one that stays the same, and tells nothing.
+        base = claimed.name or hashlib.sha256(claimed.subject.encode()).hexdigest()[:12]
+        for name in (base, f"{base}@{claimed.source}"):
             try:
-                folded = fold_name(name or "")
+                folded = fold_name(name)
             except Malformed:
                 continue
             if self._users.find_by_name(folded) is None:

@@ -33,6 +33,13 @@ _KEPT: Final = timedelta(hours=1)
 _LEEWAY: Final = timedelta(seconds=60)
 _ALGORITHMS: Final = ("RS256", "RS384", "PS256", "ES256", "ES384", "EdDSA")
 _ABOUT: Final = "login upstream"
+_CLAIMS: Final = json.dumps(
+    {
+        "id_token": dict.fromkeys(("preferred_username", "name", "email", "email_verified")),
+    },
+    separators=(",", ":"),
+)
+"""OIDC Core, 5.5: what would else be at userinfo. Who does not know the parameter ignores it."""
 
 
 class Caller(Protocol):
@@ -99,6 +106,7 @@ class OpenIDSource:
             "scope": " ".join(self.config.scopes),
             "state": state,
             "nonce": nonce,
+            "claims": _CLAIMS,
             "code_challenge": base64.urlsafe_b64encode(digest).rstrip(b"=").decode(),
             "code_challenge_method": "S256",
         }

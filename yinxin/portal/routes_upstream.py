@@ -11,8 +11,9 @@ from fastapi import APIRouter, Request, Response
 from authn import cookies
 from authn.assembly import Provider
 from authn.forms import field
-from authn.upstream.links import UPSTREAM
-from authn.upstream.openid import OpenIDSource, cookie_name
+from authn.store import User
+from authn.upstream.links import UPSTREAM, Claimed
+from authn.upstream.openid import OpenIDSource, Visit, cookie_name
 from core.errors import Conflict, NotFound, Unauthenticated
 from yinxin.portal.next_path import own_path
 from yinxin.portal.pages import PortalPages
@@ -44,23 +45,33 @@ def _add_openid(router: APIRouter, provider: Provider, pages: PortalPages) -> No
         kept = cookie_name(answer.get("state", ""))
         try:
             visit, claimed = source.arrive(answer, request.cookies.get(kept, ""))
-            if visit.user_id is not None:
-                _, user = signed_in(request, provider)
-                if user.id != visit.user_id:
-                    raise Unauthenticated("somebody else is signed in now")
-                upstreams.links.link(user, claimed)
-                response = go(PATH)
+            if visit.user_id is None:
+                response = _enter(request, provider, source, visit, claimed)
             else:
-                address = cookies.address_of(request)
-                provision = source.config.provision
-                user = upstreams.links.admit(claimed, provision=provision, address=address)
-                response = enter(request, provider, user, UPSTREAM, visit.next_path)
+                upstreams.links.link(_same_person(request, provider, visit.user_id), claimed)
+                response = go(PATH)
         except (Unauthenticated, Conflict) as error:
             response = pages.message(
                 request, "upstream_refused", status=HTTPStatus.UNAUTHORIZED, detail=str(error)
             )
         cookies.clear_cookie(response, kept)
         return response
+
+
+def _enter(
+    request: Request, provider: Provider, source: OpenIDSource, visit: Visit, claimed: Claimed
+) -> Response:
+    user = provider.upstreams.links.admit(
+        claimed, provision=source.config.provision, address=cookies.address_of(request)
+    )
+    return enter(request, provider, user, UPSTREAM, visit.next_path)
+
+
+def _same_person(request: Request, provider: Provider, user_id: str) -> User:
+    _, user = signed_in(request, provider)
+    if user.id != user_id:
+        raise Unauthenticated("somebody else is signed in now")
+    return user
 
 
 def _depart(source: OpenIDSource, next_path: str, *, user_id: str | None = None) -> Response:

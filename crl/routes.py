@@ -9,27 +9,36 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 from ssl import DER_cert_to_PEM_cert
+from typing import Protocol
 
 from cryptography import x509
 from fastapi import APIRouter, Request, Response
 
-from ca.issuer import Issuer
 from ca.pkcs7 import certs_only
 from core.clock import Clock
 from core.errors import NotFound
 from crl.caching import cached_response
 from crl.config import RevocationConfig
+from crl.ocsp.issuers import Known
 from crl.ocsp.plane import OCSPPlane
 from crl.ocsp.routes import make_ocsp_router
-from crl.schedule import CRLSchedule
+from crl.store import CRLRecord
 
 _CA_MAX_AGE = timedelta(days=1)
 
 
+class CRLSource(Protocol):
+    """Where the current CRL of an issuer comes from."""
+
+    def current(self, issuer: str) -> CRLRecord:
+        """Return it. Raises `NotFound` for an issuer that there is not."""
+        ...
+
+
 def make_router(
     plane: OCSPPlane,
-    schedule: CRLSchedule,
-    issuers: Mapping[str, Issuer],
+    schedule: CRLSource,
+    issuers: Mapping[str, Known],
     *,
     config: RevocationConfig,
     clock: Clock,
@@ -52,7 +61,7 @@ def make_router(
             max_age=min(config.crl.max_age_seconds, left),
         )
 
-    def certificates(request: Request, issuer: Issuer, octets: bytes, media_type: str) -> Response:
+    def certificates(request: Request, issuer: Known, octets: bytes, media_type: str) -> Response:
         certificate = x509.load_der_x509_certificate(issuer.certificate)
         return cached_response(
             request,
@@ -63,7 +72,7 @@ def make_router(
             max_age=int(_CA_MAX_AGE.total_seconds()),
         )
 
-    def get_issuer(name: str) -> Issuer:
+    def get_issuer(name: str) -> Known:
         if name not in issuers:
             raise NotFound(f"there is no issuer {name!r}")
         return issuers[name]

@@ -17,32 +17,52 @@ log = logging.getLogger(__name__)
 
 
 class CRLCopies:
-    """The newest CRL of every issuer that this node has seen, in files of its own."""
+    """The newest CRLs of every issuer that this node has seen, in files of its own."""
 
     def __init__(self, directory: Path, store: CRLStore) -> None:
         directory.mkdir(mode=0o700, exist_ok=True)
         self._directory = directory
         self._store = store
-        self._records = {path.stem: _read(path) for path in directory.glob("*.crl")}
+        self._records = {path.name: _read(path) for path in directory.glob("*.crl")}
 
-    def current(self, issuer: str) -> CRLRecord:
-        """Return the copy. Raises `NotFound` when there is none."""
-        record = self._records.get(issuer)
-        if record is None:
-            raise NotFound(f"this node has no CRL of {issuer!r}")
-        CRL_NUMBER.labels(issuer).set(record.number)
-        CRL_NEXT_UPDATE.labels(issuer).set(record.next_update.timestamp())
+    def current(self, name: str) -> CRLRecord:
+        """Return the copy of a CRL. Raises `NotFound` when there is none."""
+        record = self._get(name, delta=False)
+        CRL_NUMBER.labels(name).set(record.number)
+        CRL_NEXT_UPDATE.labels(name).set(record.next_update.timestamp())
         return record
+
+    def current_delta(self, name: str) -> CRLRecord:
+        """Return the copy of a delta CRL. Raises `NotFound` when there is none."""
+        return self._get(name, delta=True)
 
     def refresh(self, issuers: Iterable[str]) -> None:
         """Copy what is newer in the database. Raises `Unavailable`."""
         for issuer in issuers:
-            found, known = self._store.find_current(issuer), self._records.get(issuer)
-            # Numbers only grow: an older one is from a database that was put back.
-            if found is None or (known is not None and found.number <= known.number):
-                continue
-            _write(self._directory / f"{issuer}.crl", found)
-            self._records[issuer] = found
+            for delta in (False, True):
+                for scope, head in self._store.list_heads(issuer, delta=delta).items():
+                    self._copy(scope, head.number, delta=delta)
+
+    def _copy(self, scope: str, number: int, *, delta: bool) -> None:
+        file = _file(scope, delta=delta)
+        known = self._records.get(file)
+        # Numbers only grow: an older one is from a database that was put back.
+        if known is not None and number <= known.number:
+            return
+        found = self._store.find_current(scope, delta=delta)
+        if found is not None:
+            _write(self._directory / file, found)
+            self._records[file] = found
+
+    def _get(self, name: str, *, delta: bool) -> CRLRecord:
+        record = self._records.get(_file(name, delta=delta))
+        if record is None:
+            raise NotFound(f"this node has no such CRL: {name!r}")
+        return record
+
+
+def _file(scope: str, *, delta: bool) -> str:
+    return f"{scope.replace('/', ',')}{'.delta' if delta else ''}.crl"
 
 
 def _read(path: Path) -> CRLRecord:
@@ -55,12 +75,13 @@ def _read(path: Path) -> CRLRecord:
 
 def _write(path: Path, record: CRLRecord) -> None:
     head = {
-        "issuer": record.issuer,
+        "scope": record.scope,
         "number": record.number,
         "this_update": record.this_update.isoformat(),
         "next_update": record.next_update.isoformat(),
         "position": record.position,
         "entries": record.entries,
+        "base": record.base,
     }
     temporary = path.with_suffix(".new")
     temporary.unlink(missing_ok=True)

@@ -31,6 +31,8 @@ from yinxin.nodes import OCSPNodes
 from yinxin.portal.pages import PortalPages
 from yinxin.portal.routes_tls import make_tls_router
 from yinxin.registrars import RegistrarDesk
+from yinxin.settings_routes import make_settings_router
+from yinxin.traffic_routes import make_traffic_router
 from yinxin.wiring import Ground, Service
 
 
@@ -120,6 +122,7 @@ def _add_api(app: FastAPI, service: Service, checks: Checks) -> None:
             changes=ground.registration.changes,
             reviews=service.reviews,
             statistics=service.statistics,
+            overviews=service.overviews,
             clock=ground.clock,
         )
     )
@@ -132,6 +135,8 @@ def _add_api(app: FastAPI, service: Service, checks: Checks) -> None:
     if remote is not None:
         app.include_router(keystore.escrow.routes.make_holders_router(remote))
     app.include_router(yinxin.health.routes.make_router(service))
+    app.include_router(make_traffic_router(service.traffic))
+    app.include_router(make_settings_router(ground.settings))
     add_administration(app, ground, service.provider, service.audit_key)
 
 

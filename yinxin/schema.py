@@ -14,6 +14,7 @@ from sqlalchemy.exc import ProgrammingError
 
 import authn.logout.tables
 import authn.oidc.tables
+import authn.oidc.tables_keys
 import authn.tables
 import authn.tables_factors
 import authn.tables_sessions
@@ -58,6 +59,7 @@ DECLARED_IN = (
     authn.oidc.tables,
     authn.tables_sessions,
     authn.logout.tables,
+    authn.oidc.tables_keys,
 )
 """Every module with tables: importing them is what puts these into `core.db.metadata`."""
 

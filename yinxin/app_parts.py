@@ -9,7 +9,10 @@ from fastapi import FastAPI
 
 import authn.oidc.routes
 import authn.oidc.routes_clients
+import authn.oidc.routes_keys
+import authn.oidc.routes_registration
 import authn.routes
+import authn.routes_accounts
 import ca.routes_bulk
 from authn.assembly import Provider
 from authn.middleware import Authentication
@@ -47,9 +50,18 @@ def add_administration(
     app.include_router(audit_routes.make_router(ground.audit, audit_key))
     app.include_router(control_routes.make_router(ground.control))
     app.include_router(authn.routes.make_client_api(administration.clients))
+    app.include_router(authn.oidc.routes_keys.make_signing_key_api(provider.ring))
+    app.include_router(
+        authn.oidc.routes_registration.make_initial_token_api(provider.endpoints.initial_tokens)
+    )
     app.include_router(
         authn.routes.make_user_api(
             administration.users, administration.roles, issuer=ground.settings.authn.issuer
+        )
+    )
+    app.include_router(
+        authn.routes_accounts.make_account_api(
+            provider.admission, administration.users, administration.clients
         )
     )
     app.include_router(
@@ -69,14 +81,14 @@ def add_provider(
     pages, issuer = PortalPages(), ground.settings.authn.issuer
     app.include_router(
         authn.oidc.routes.make_document_router(
-            issuer,
-            provider.keys,
-            provider.endpoints.tokens.grant_types,
-            mutual_tls=mutual_tls,
+            provider.issuers, provider.endpoints.tokens.grant_types, mutual_tls=mutual_tls
         )
     )
     app.include_router(
         authn.oidc.routes_clients.make_client_router(provider.endpoints, origin=issuer)
+    )
+    app.include_router(
+        authn.oidc.routes_registration.make_registration_router(provider.endpoints.registration)
     )
     app.include_router(
         authn.oidc.routes.make_authorization_router(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from authn.assembly import Provider
 from authn.purge import purge_all_expired
 from ca.selfrenewal import SelfRenewal
 from core.jobs import Job
@@ -17,7 +18,7 @@ def periodic_jobs(service: Service) -> tuple[Job, ...]:
     """Return the jobs of which one node of a cluster does each."""
     ground = service.ground
     return (
-        Job("crl-refresh", 15, service.crls.refresh),
+        Job("crl-refresh", 5, service.crls.refresh),
         Job("mass-revocation", 5, service.mass_revocations.run),
         Job("ocsp-delegates", 3600, service.ensure_delegates),
         *_refilling(service),
@@ -29,14 +30,15 @@ def periodic_jobs(service: Service) -> tuple[Job, ...]:
         ),
         Job("requests-settle", 30, service.operations.desks.settlement.settle_due),
         Job("bulk-erase", 600, service.bulk.service.erase_expired),
-        *common_jobs(ground),
+        *common_jobs(ground, service.provider),
     )
 
 
-def common_jobs(ground: Ground) -> tuple[Job, ...]:
+def common_jobs(ground: Ground, provider: Provider) -> tuple[Job, ...]:
     """Return what a host of any role does."""
     return (
         Job("proposals", 30, ground.control.resume),
+        Job("signing-keys", 600, provider.ring.destroy_gone),
         Job("session-timeouts", 15, ground.administration.sessions.end_timed_out),
         Job("purge", 60, lambda: purge_all_expired(ground.database, now=ground.clock.now())),
     )
@@ -45,11 +47,14 @@ def common_jobs(ground: Ground) -> tuple[Job, ...]:
 def outward_jobs(service: Service) -> tuple[Job, ...]:
     """Return the jobs that wait for other people's servers, and so must not hold up the rest."""
     settings = service.ground.settings
-    notices = Job("notices", settings.notices.every_seconds, service.notices.run)
-    if service.publication is None:
-        return (notices,)
-    every = settings.publication.every_seconds
-    return (notices, Job("publication", every, service.publication.run))
+    jobs = [Job("notices", settings.notices.every_seconds, service.notices.run)]
+    if service.publication is not None:
+        every = settings.publication.every_seconds
+        jobs.append(Job("publication", every, service.publication.run))
+    if service.mirror is not None:
+        every = settings.revocation.mirror.every_seconds
+        jobs.append(Job("crl-mirror", every, service.mirror.run))
+    return tuple(jobs)
 
 
 def _self_renewal(service: Service) -> tuple[Job, ...]:
@@ -91,8 +96,14 @@ def local_jobs(service: Service, tls: ServerTLS, self_signed: SelfSignedClients)
         Job("self-signed-clients", 30, self_signed.refresh),
         Job("tls-renewal", 3600, tls.renew),
         Job("link-renewal", 3600, service.link.renew),
+        *key_jobs(service.provider),
         Job("traffic", traffic.EVERY_SECONDS, service.traffic.sample),
     )
+
+
+def key_jobs(provider: Provider) -> tuple[Job, ...]:
+    """Return what makes a node use the signing keys that the clock and other nodes say."""
+    return (Job("signing-keys-refresh", 5, provider.ring.refresh),)
 
 
 def registrar_jobs(settings: Settings, registrars: RegistrarDesk) -> tuple[Job, ...]:

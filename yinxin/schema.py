@@ -14,7 +14,9 @@ from sqlalchemy.exc import ProgrammingError
 
 import authn.logout.tables
 import authn.oidc.tables
+import authn.oidc.tables_keys
 import authn.tables
+import authn.tables_accounts
 import authn.tables_factors
 import authn.tables_sessions
 import ca.tables
@@ -54,10 +56,12 @@ DECLARED_IN = (
     crl.tables,
     crl.tables_publication,
     authn.tables,
+    authn.tables_accounts,
     authn.tables_factors,
     authn.oidc.tables,
     authn.tables_sessions,
     authn.logout.tables,
+    authn.oidc.tables_keys,
 )
 """Every module with tables: importing them is what puts these into `core.db.metadata`."""
 

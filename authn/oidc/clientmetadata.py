@@ -7,7 +7,7 @@ field with a default needs no migration.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -81,6 +81,10 @@ class ClientMetadata(BaseModel):
     dpop_bound_access_tokens: bool = False
     tls_client_certificate_bound_access_tokens: bool = False
 
+    # Encrypted ID tokens, at the issuer for Chinese algorithms (docs/gm-tokens.md).
+    id_token_encrypted_response_alg: Literal["SGD_SM2_3"] | None = None
+    id_token_encrypted_response_enc: Literal["SGD_SM4_GCM"] | None = None
+
     # How it hears that a session ended (docs/logout.md). `sid` is always there, wanted or not.
     backchannel_logout_uri: URI | None = None
     backchannel_logout_session_required: bool = False
@@ -103,6 +107,10 @@ class ClientMetadata(BaseModel):
     def _fits_together(self) -> Self:
         if self.jwks is not None and self.jwks_uri is not None:
             raise ValueError("jwks and jwks_uri exclude each other (RFC 7591, 2)")
+        if (self.id_token_encrypted_response_alg is None) != (
+            self.id_token_encrypted_response_enc is None
+        ):
+            raise ValueError("give id_token_encrypted_response_alg and _enc, or neither")
         if self.resource_scopes and self.resource is None:
             raise ValueError("resource_scopes need a resource")
         if len(self.certificate_names) > 1:

@@ -33,6 +33,8 @@ class IDTokenAlgorithm(StrEnum):
 
     ES256 = "ES256"
     RS256 = "RS256"
+    SM2 = "SGD_SM3_SM2"
+    """GM/T 0125.1; a client with it belongs to the issuer ``/gm`` (docs/gm-tokens.md)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.judges.chromium import Chromium
+from tests.judges.window import Window
 from tests.service import Service
 
 PASSWORD = "correct horse battery"
@@ -29,7 +29,7 @@ def chosen(service: Service) -> None:
     """The three administrators open their set-up links, without script, and choose passwords."""
     links = re.findall(r"https://\S+(/setup/\S+)", service.log.read_text())
     assert len(links) == 3
-    with Chromium(service.url, script=False) as person:
+    with Window(service.url, script=False) as person:
         for link in links:
             person.open(link)
             person.fill(password=PASSWORD, repeat=PASSWORD)
@@ -56,7 +56,7 @@ def test_from_nothing_to_the_first_certificate_and_its_loss(
     service: Service, chosen: None, tmp_path: Path
 ) -> None:
     """Without script: first steps, entry, review, the certificate, frozen, revoked."""
-    with Chromium(service.url, script=False) as person:
+    with Window(service.url, script=False) as person:
         person.log_in("business", PASSWORD)
         person.open("/console/start")
         assert "建立机构树" in person.text()
@@ -83,7 +83,7 @@ def test_from_nothing_to_the_first_certificate_and_its_loss(
 def test_in_english_an_application_is_registered_and_refused_ones_say_why(
     service: Service, chosen: None
 ) -> None:
-    with Chromium(service.url, language="en-US", width=390) as person:
+    with Window(service.url, language="en-US", width=390) as person:
         person.log_in("system", PASSWORD, button="Sign in")
         person.open("/console/clients")
         person.unfold("Register an application")
@@ -124,7 +124,7 @@ def test_no_page_breaks_a_rule_of_axe_or_leaves_the_origin(
 ) -> None:
     found: dict[str, object] = {}
     for role, pages in PAGES.items():
-        with Chromium(service.url, width=width, scheme=scheme) as person:
+        with Window(service.url, width=width, scheme=scheme) as person:
             person.log_in(role, PASSWORD)
             for page in pages:
                 person.open(page)
@@ -136,7 +136,7 @@ def test_no_page_breaks_a_rule_of_axe_or_leaves_the_origin(
 
 def test_axe_and_the_ears_for_other_origins_can_say_no(service: Service, chosen: None) -> None:
     """The judge finds what is planted: a page of somebody else's making."""
-    with Chromium("data:") as person:
+    with Window("data:") as person:
         person._do("open", path="data:text/html,<main><img src='https://x.example/y'><p>x</main>")
         verdict = person.judge()
     assert any(one.startswith("image-alt") for one in verdict["axe"])

@@ -220,6 +220,8 @@ def test_roles_open_their_own_doors_only(service: Service) -> None:
         "GET /api/v1/users": {s, a},
         "POST /api/v1/users/{user_id}/role": {s},
         "POST /api/v1/users/{user_id}/credential": {s},
+        "GET /api/v1/signing-keys": {s, a},
+        "POST /api/v1/signing-keys/rotate": {s},
         "POST /api/v1/users/{user_id}/setup-link": {s},
         "POST /api/v1/users/{user_id}/end-sessions": {s},
         "POST /api/v1/users/{user_id}/disable": {s},

@@ -1,7 +1,8 @@
-"""Chromium with axe-core: what a person sees, and what the rules of WCAG say about it."""
+"""Debian's Chromium, headless, as the browser of one person."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, Self
 
@@ -9,85 +10,56 @@ from tests.judges.node import Conversation
 
 
 class Chromium:
-    """One person at one window. `script` off: the pages have to do without."""
+    """One browser with one profile."""
 
-    def __init__(
-        self,
-        origin: str,
-        *,
-        width: int = 1280,
-        scheme: str = "light",
-        language: str = "zh-CN",
-        script: bool = True,
-    ) -> None:
-        self._talk = Conversation("page.mjs")
-        self._talk.say(
-            {
-                "origin": origin,
-                "width": width,
-                "scheme": scheme,
-                "language": language,
-                "script": script,
-            }
-        )
+    def __init__(self, profile: Path) -> None:
+        self._script = Conversation("chromium.mjs")
+        self._script.say({"profile": str(profile)})
+        self._script.hear()
+        self.url = ""
+        self.text = ""
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._talk.__exit__()
+        self._script.__exit__()
 
-    def _do(self, act: str, **how: Any) -> dict[str, Any]:
-        self._talk.say({"act": act, **how})
-        return self._talk.hear()
+    def _step(self, **what: str) -> str:
+        self._script.say(what)
+        answer: dict[str, Any] = self._script.hear()
+        self.url, self.text = answer["url"], answer["text"]
+        return self.text
 
-    def open(self, path: str, status: int = 200) -> None:
-        """Go to a page."""
-        found = self._do("open", path=path)["status"]
-        assert found == status, (path, found, self.text())
+    def goto(self, url: str) -> str:
+        return self._step(goto=url)
 
-    def fill(self, **fields: str) -> None:
-        """Type into fields, and choose from lists, by their names (`__` stands for `-`)."""
-        self._do("fill", fields={name.replace("__", "-"): text for name, text in fields.items()})
+    def fill(self, field: str, value: str) -> None:
+        self._step(fill=field, value=value)
 
-    def unfold(self, text: str) -> None:
-        """Open what is folded up under a heading."""
-        self._do("unfold", text=text)
+    def click(self, what: str, *, until: str) -> str:
+        return self._step(click=what, until=until)
 
-    def press(self, text: str) -> None:
-        """Press a button."""
-        self._do("press", text=text)
+    def read(self, what: str) -> str:
+        return self._step(text=what)
 
-    def follow(self, text: str) -> None:
-        """Follow a link."""
-        self._do("follow", text=text)
+    def log_in(self, url: str, name: str, password: str, *, until: str) -> str:
+        """Open `url`, log in with a password where it leads, and arrive at `until`."""
+        self.goto(url)
+        self.fill("#name", name)
+        self.fill("#password", password)
+        return self.click("form[action='/login'] button", until=until)
 
-    def choose(self, name: str, path: Path) -> None:
-        """Choose a file."""
-        self._do("choose", name=name, path=str(path))
+    def log_in_with_certificate(self, url: str, sign: Any, *, until: str) -> str:
+        """The same with a certificate: `sign` gives certificate and signature for a text."""
+        self.goto(url)
+        self.goto(self.url.replace("/login?", "/login/certificate?"))
+        certificate, signature = sign(self.read("#message"))
+        self.fill("#certificate", certificate)
+        self.fill("#signature", signature)
+        return self.click("form[action='/login/certificate'] button", until=until)
 
-    def text(self) -> str:
-        """Return what the page says."""
-        return str(self._do("seen")["text"])
-
-    def html(self) -> str:
-        """Return the page."""
-        return str(self._do("seen")["html"])
-
-    def path(self) -> str:
-        """Return where the page is."""
-        return "/" + str(self._do("seen")["url"]).split("/", 3)[3].partition("?")[0]
-
-    def judge(self) -> dict[str, Any]:
-        """Return what axe-core finds, by how much the page is too wide, and what was refused."""
-        return self._do("judge")
-
-    def shoot(self, path: Path) -> None:
-        """Make a picture of the whole page."""
-        self._do("shoot", path=str(path))
-
-    def log_in(self, name: str, password: str, *, button: str = "登录") -> None:
-        """Log in with a password."""
-        self.open("/login")
-        self.fill(name=name, password=password)
-        self.press(button)
+    def json(self) -> dict[str, Any]:
+        """What the page shows, as JSON."""
+        shown: dict[str, Any] = json.loads(self.text)
+        return shown

@@ -22,10 +22,11 @@ from yinxin import server
 from yinxin.app_parts import add_administration, add_provider, limited, new_app, surround
 from yinxin.audit_key import AuditKey
 from yinxin.auditing import export_runner, make_exporter
-from yinxin.first_start import CENTRE_ADMINISTRATORS, ensure_administrators, ensure_signing_keys
+from yinxin.directory import OurDirectory
+from yinxin.first_start import CENTRE_ADMINISTRATORS, ensure_administrators
 from yinxin.health_routes import check_database, make_health_router
 from yinxin.host_identity import HostIdentity, read_identity
-from yinxin.jobs import common_jobs
+from yinxin.jobs import common_jobs, key_jobs
 from yinxin.key_management import Centre
 from yinxin.keys import open_keys
 from yinxin.roles.beside import NoCertificateLogin, only
@@ -69,8 +70,8 @@ class CentreService:
                 settings.authn,
                 database,
                 ground.administration,
-                signers=ensure_signing_keys(keystore),
                 keystore=keystore,
+                directory=OurDirectory(ground.registration.organisations),
                 verifier=NoCertificateLogin(),
                 audit=ground.audit,
                 clock=ground.clock,
@@ -98,7 +99,9 @@ def serve_centre(settings: Settings, state: State) -> None:
             identity.load_into(context, keystore)
         server.require_client_certificates(contexts[1], identity.root_pem)
         links = ensure_administrators(ground.administration, CENTRE_ADMINISTRATORS)
-        jobs = JobRunner(ground.database, periodic_jobs(service), clock=ground.clock)
+        jobs = JobRunner(
+            ground.database, periodic_jobs(service), key_jobs(service.provider), clock=ground.clock
+        )
         stack.callback(jobs.stop)
         stack.callback(service.exporter.close)
         service.provider.sender.start()
@@ -129,7 +132,7 @@ def periodic_jobs(service: CentreService) -> tuple[Job, ...]:
     refill_seconds = ground.settings.key_management.refill_seconds
     return (
         Job("km-refill", refill_seconds, service.management.centre.refill),
-        *common_jobs(ground),
+        *common_jobs(ground, service.provider),
     )
 
 

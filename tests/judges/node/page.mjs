@@ -29,7 +29,7 @@ const acts = {
   async open({ path }) {
     faults = [];
     const answer = await page.goto(path);
-    return { status: answer.status() };
+    return { status: answer?.status() ?? 0 };
   },
   async fill({ fields }) {
     for (const [name, value] of Object.entries(fields)) {

@@ -1,4 +1,4 @@
-"""Chromium with axe-core at one window: what a person sees, and what the rules of WCAG say about it."""
+"""Chromium with axe-core at one window: what a person sees, and what WCAG says about it."""
 
 from __future__ import annotations
 

@@ -35,7 +35,9 @@ from authn.oidc.keyring import KeyRing
 from authn.oidc.logout import LogoutEndpoint
 from authn.oidc.logouttoken import LogoutTokens
 from authn.oidc.purposekeys import purpose_keys
+from authn.oidc.sqldevices import SQLDeviceCodeStore
 from authn.oidc.sqlkeys import SQLSigningKeyStore
+from authn.oidc.sqlregistrations import SQLRegistrationStore
 from authn.oidc.sqlrequests import SQLPushedRequestStore, SQLReplayStore
 from authn.oidc.sqlstore import SQLClientStore, SQLGrantStore
 from authn.passkeys import Passkeys
@@ -278,10 +280,14 @@ class Provider:
                 users=users,
                 pushed=SQLPushedRequestStore(database),
                 replays=SQLReplayStore(database),
+                devices=SQLDeviceCodeStore(database),
+                registrations=SQLRegistrationStore(database),
             ),
             access=administration.access_tokens,
             issuers=issuers,
             purpose_keys=purpose_keys(master),
+            throttle=throttle,
+            registered=administration.clients,
             policy=make_policy(Enrolled(factors, bindings), admission.access, admission.consents),
             accounts=AccountClaims(admission.accounts, admission.people),
             verifier=verifier,

@@ -29,6 +29,8 @@ _EXPIRING: Final[tuple[tuple[Column[Any], timedelta], ...]] = (
     (oidc.codes.c.expires_at, _KEPT_AFTER_EXPIRY),
     (oidc.access_tokens.c.expires_at, _KEPT_AFTER_EXPIRY),
     (oidc.pushed_requests.c.expires_at, _KEPT_AFTER_EXPIRY),
+    (oidc.device_codes.c.expires_at, _KEPT_AFTER_EXPIRY),
+    (oidc.initial_tokens.c.expires_at, _KEPT_AFTER_EXPIRY),
     (oidc.replays.c.expires_at, timedelta()),
     (oidc.refresh_tokens.c.expires_at, _KEPT_AFTER_EXPIRY),
 )

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 import authn.oidc.routes
 import authn.oidc.routes_clients
 import authn.oidc.routes_keys
+import authn.oidc.routes_registration
 import authn.routes
 import authn.routes_accounts
 import ca.routes_bulk
@@ -54,6 +55,9 @@ def add_administration(
     app.include_router(authn.routes.make_client_api(administration.clients))
     app.include_router(authn.oidc.routes_keys.make_signing_key_api(provider.ring))
     app.include_router(
+        authn.oidc.routes_registration.make_initial_token_api(provider.endpoints.initial_tokens)
+    )
+    app.include_router(
         authn.routes.make_user_api(
             administration.users, administration.roles, issuer=ground.settings.authn.issuer
         )
@@ -85,6 +89,9 @@ def add_provider(
     )
     app.include_router(
         authn.oidc.routes_clients.make_client_router(provider.endpoints, origin=issuer)
+    )
+    app.include_router(
+        authn.oidc.routes_registration.make_registration_router(provider.endpoints.registration)
     )
     app.include_router(
         authn.oidc.routes.make_authorization_router(

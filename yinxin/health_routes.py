@@ -71,7 +71,7 @@ def check_authority(service: Service) -> list[tuple[str, str | None]]:
     now = service.ground.clock.now()
     for name in service.issuers:
         try:
-            record = service.crls.current(name)
+            record = service.crls.oldest(name)
         except TrustError:
             checks.append((f"crl/{name}", "cannot be made"))
             continue

@@ -17,6 +17,7 @@ import authn.logout.tables
 import authn.oidc.tables
 import authn.oidc.tables_keys
 import authn.tables
+import authn.tables_accounts
 import authn.tables_factors
 import authn.tables_sessions
 import ca.tables
@@ -56,6 +57,7 @@ DECLARED_IN = (
     crl.tables,
     crl.tables_publication,
     authn.tables,
+    authn.tables_accounts,
     authn.tables_factors,
     authn.oidc.tables,
     authn.tables_sessions,

@@ -16,6 +16,7 @@ from authn.logout.channels import LogoutChannels
 from authn.logout.store import Channel, Participation
 from authn.oidc.authorize import AuthorizationEndpoint
 from authn.oidc.interaction import Missing
+from authn.oidc.scopes import OPENID
 from authn.oidc.store import Client, ClientStore
 from authn.store import Session, User, UserStore
 from core.audit import AuditLog
@@ -76,7 +77,7 @@ class Entry:
         after: int | None = None,
     ) -> Missing | None:
         """Return what the person still has to do; None: they may enter. Raises `OAuthError`."""
-        return self._authorization.missing_for(client, session, fresh=fresh, after=after)
+        return self._authorization.missing_for(client, OPENID, session, fresh=fresh, after=after)
 
     def give(
         self,

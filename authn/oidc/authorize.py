@@ -103,17 +103,21 @@ class AuthorizationEndpoint:
     def missing_for(
         self,
         client: Client,
+        scope: str,
         session: tuple[Session, User] | None,
         *,
-        fresh: bool,
-        after: int | None,
+        fresh: bool = False,
+        after: int | None = None,
     ) -> Missing | None:
-        """Return what a person still has to do before they enter `client` by another protocol.
+        """Return what a person has to do before a client may act for them, without a request.
 
-        `fresh`: only a login after the time `after` will do. Raises `OAuthError`.
+        `fresh`: only a login after the time `after` will do. Raises `OAuthError` when nothing
+        would help (the policy of the application).
         """
-        prompt = frozenset({"login"}) if fresh else frozenset()
-        request = Draft(self._sources, client=client, prompt=prompt, after=after)
+        request = draft([("client_id", client.id), ("scope", scope)], self._sources)
+        request.client, request.scope, request.after = client, scope, after
+        if fresh:
+            request.prompt = frozenset({"login"})
         return first_missing(self._policy, self._situation(request, session))
 
     def check(self, fields: Fields) -> Draft:

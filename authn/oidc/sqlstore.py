@@ -22,7 +22,14 @@ from authn.oidc.store import (
     IDTokenAlgorithm,
     RefreshToken,
 )
-from authn.oidc.tables import access_tokens, client_entries, clients, codes, refresh_tokens
+from authn.oidc.tables import (
+    access_tokens,
+    client_entries,
+    clients,
+    codes,
+    device_codes,
+    refresh_tokens,
+)
 from core.db import Database
 from core.errors import Conflict
 
@@ -156,7 +163,7 @@ class SQLGrantStore:
             self._remove(codes, unused)
             return sum(
                 self._remove(table, table.c[column].in_(values))
-                for table in (refresh_tokens, access_tokens)
+                for table in (device_codes, refresh_tokens, access_tokens)
             )
 
     def _add(self, table: Table, value: AuthorizationCode | AccessToken | RefreshToken) -> None:
@@ -206,25 +213,34 @@ def _client(row: Any) -> Client:
 
 
 def _row(value: AuthorizationCode | AccessToken | RefreshToken) -> dict[str, Any]:
-    grant: Grant = value.grant
     bound = value.confirmation
     fields = {name: getattr(value, name) for name in type(value).__slots__ if name != "grant"}
-    return fields | {
+    fields["confirmation"] = None if bound is None else f"{bound.member}:{bound.thumbprint}"
+    return fields | grant_columns(value.grant)
+
+
+def _with_grant(row: Any) -> dict[str, Any]:
+    fields = take_grant(_fields(row))
+    bound = fields["confirmation"]
+    fields["confirmation"] = None if bound is None else Confirmation(*bound.split(":", 1))
+    return fields
+
+
+def grant_columns(grant: Grant) -> dict[str, Any]:
+    """Return what a row keeps of a grant."""
+    return {
         "grant_id": grant.id,
         "client_id": grant.client_id,
         "user_id": grant.user_id,
         "sid": grant.sid,
         "granted": encode_grant(grant),
-        "confirmation": None if bound is None else f"{bound.member}:{bound.thumbprint}",
     }
 
 
-def _with_grant(row: Any) -> dict[str, Any]:
-    fields = _fields(row)
+def take_grant(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a row with its grant in place of the columns of one."""
     searched = {name: fields.pop(name) for name in ("grant_id", "client_id", "user_id", "sid")}
-    bound = fields["confirmation"]
     fields["grant"] = decode_grant(fields.pop("granted"), **searched)
-    fields["confirmation"] = None if bound is None else Confirmation(*bound.split(":", 1))
     return fields
 
 

@@ -23,6 +23,7 @@ from authn.legacy.routes_gate import make_gate_router
 from authn.middleware import Authentication
 from authn.oidc import routes as oidc_routes
 from authn.oidc import routes_clients as oidc_client_routes
+from authn.oidc import routes_registration
 from authn.oidc.routes_keys import make_signing_key_api
 from authn.oidc.store import AuthMethod
 from core.config import ControlConfig
@@ -164,6 +165,12 @@ def build(
     )
     app.include_router(
         oidc_client_routes.make_client_router(provider.endpoints, origin=config.issuer)
+    )
+    app.include_router(
+        routes_registration.make_registration_router(provider.endpoints.registration)
+    )
+    app.include_router(
+        routes_registration.make_initial_token_api(provider.endpoints.initial_tokens)
     )
     app.include_router(
         oidc_routes.make_authorization_router(

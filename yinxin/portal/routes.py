@@ -19,6 +19,7 @@ from yinxin.portal.page_route import make_page_route
 from yinxin.portal.pages import PortalPages
 from yinxin.portal.routes_account import add_account
 from yinxin.portal.routes_admission import add_admission
+from yinxin.portal.routes_device import add_device
 from yinxin.portal.routes_factors import add_factors
 from yinxin.portal.routes_login import (
     add_certificate_login,
@@ -43,6 +44,7 @@ def make_router(provider: Provider, pages: PortalPages) -> APIRouter:
     """Serve all pages of the portal."""
     router = APIRouter(include_in_schema=False, route_class=make_page_route(pages))
     add_login(router, provider, pages)
+    add_device(router, provider, pages)
     add_password_change(router, provider, pages)
     add_certificate_login(router, provider, pages)
     add_tls_login(router, provider)

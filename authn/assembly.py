@@ -52,6 +52,10 @@ from authn.sqlstore import (
 )
 from authn.tlslogin import TLSLogin
 from authn.totp import OneTimePasswords
+from authn.upstream.assembly import open_upstreams
+from authn.upstream.links import Links
+from authn.upstream.login import Upstreams
+from authn.upstream.sqlstore import SQLLinkStore
 from authn.users import Users
 from core.audit import AuditLog
 from core.clock import Clock
@@ -168,6 +172,7 @@ class Provider:
     passkeys: Passkeys
     tls_login: TLSLogin
     admission: Admission
+    upstreams: Upstreams
     endpoints: Endpoints
     logout: LogoutEndpoint
     sender: LogoutSender
@@ -275,6 +280,22 @@ class Provider:
             ),
             certificates=certificates,
             admission=admission,
+            upstreams=open_upstreams(
+                config,
+                Links(
+                    SQLLinkStore(database),
+                    users,
+                    administration.users,
+                    transactions=database,
+                    audit=audit,
+                    clock=clock,
+                ),
+                outbound,
+                seal=seal,
+                throttle=throttle,
+                attempts=attempts,
+                clock=clock,
+            ),
             tls_login=TLSLogin(
                 certificates,
                 bindings,

@@ -12,6 +12,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.exc import ProgrammingError
 
+import authn.legacy.tables
 import authn.logout.tables
 import authn.oidc.tables
 import authn.oidc.tables_keys
@@ -61,6 +62,7 @@ DECLARED_IN = (
     authn.oidc.tables,
     authn.tables_sessions,
     authn.logout.tables,
+    authn.legacy.tables,
     authn.oidc.tables_keys,
 )
 """Every module with tables: importing them is what puts these into `core.db.metadata`."""

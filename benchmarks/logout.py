@@ -194,7 +194,8 @@ def _measure(provider: Provider, user: User, sessions: int, clients: int, dead: 
     seconds, used = time.monotonic() - began, time.process_time() - processor
     print(
         f"{told['all']} of {expected} messages delivered in {seconds:.1f} s "
-        f"({told['all'] / seconds:.0f} a second, {1000 * used / max(1, told['all']):.2f} ms of processor each); "
+        f"({told['all'] / seconds:.0f} a second, "
+        f"{1000 * used / max(1, told['all']):.2f} ms of processor each); "
         f"{clients} applications, and {dead} more that never answer"
     )
     provider.sender.stop()

@@ -20,6 +20,7 @@ import yinxin.health.routes
 from ca.registrars import Registrar
 from core.http import client_certificate
 from yinxin.app_parts import add_administration, add_provider, limited, new_app, surround
+from yinxin.health.run import check_health
 from yinxin.health_routes import check_authority, make_health_router
 from yinxin.registrars import RegistrarDesk
 from yinxin.wiring import Service
@@ -105,5 +106,5 @@ def _add_api(app: FastAPI, service: Service) -> None:
         app.include_router(keystore.escrow.routes.make_router(local.centre, local.recoveries))
     if remote is not None:
         app.include_router(keystore.escrow.routes.make_holders_router(remote))
-    app.include_router(yinxin.health.routes.make_router(service))
+    app.include_router(yinxin.health.routes.make_router(lambda: check_health(service)))
     add_administration(app, ground, service.provider, service.audit_key)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from authn.purge import purge_all_expired
 from ca.selfrenewal import SelfRenewal
 from core.jobs import Job
@@ -38,6 +40,20 @@ def common_jobs(ground: Ground) -> tuple[Job, ...]:
         Job("session-timeouts", 15, ground.administration.sessions.end_timed_out),
         Job("purge", 60, lambda: purge_all_expired(ground.database, now=ground.clock.now())),
     )
+
+
+def centre_jobs(ground: Ground, refill: Callable[[], object]) -> tuple[Job, ...]:
+    """Return what a key management centre does by itself."""
+    seconds = ground.settings.key_management.refill_seconds
+    return (Job("km-refill", seconds, refill), *common_jobs(ground))
+
+
+def exchange_jobs(ground: Ground, bring: Callable[[], object]) -> tuple[Job, ...]:
+    """Return the rounds of a registration authority; with pull it brings nothing."""
+    registration = ground.settings.registration
+    if registration.authority_url is None:
+        return ()
+    return (Job("exchange", registration.exchange_seconds, bring),)
 
 
 def outward_jobs(service: Service) -> tuple[Job, ...]:

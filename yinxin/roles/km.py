@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import keystore.escrow.routes
+import yinxin.health.routes
 from authn.assembly import Provider
 from core.audit_export import AuditExporter
 from core.errors import Misconfigured
-from core.jobs import Job, JobRunner
+from core.jobs import JobRunner
 from core.observe import configure_logging
 from keystore.escrow.routes_authority import make_authority_router
 from keystore.registry import KeyStore
@@ -23,9 +24,11 @@ from yinxin.app_parts import add_administration, add_provider, limited, new_app,
 from yinxin.audit_key import AuditKey
 from yinxin.auditing import export_runner, make_exporter
 from yinxin.first_start import CENTRE_ADMINISTRATORS, ensure_administrators, ensure_signing_keys
+from yinxin.health.beside import CENTRE_CHECKS, Beside
+from yinxin.health.run import check_beside
 from yinxin.health_routes import check_database, make_health_router
 from yinxin.host_identity import HostIdentity, read_identity
-from yinxin.jobs import common_jobs
+from yinxin.jobs import centre_jobs
 from yinxin.key_management import Centre
 from yinxin.keys import open_keys
 from yinxin.roles.beside import NoCertificateLogin, only
@@ -98,7 +101,8 @@ def serve_centre(settings: Settings, state: State) -> None:
             identity.load_into(context, keystore)
         server.require_client_certificates(contexts[1], identity.root_pem)
         links = ensure_administrators(ground.administration, CENTRE_ADMINISTRATORS)
-        jobs = JobRunner(ground.database, periodic_jobs(service), clock=ground.clock)
+        due = centre_jobs(ground, service.management.centre.refill)
+        jobs = JobRunner(ground.database, due, clock=ground.clock)
         stack.callback(jobs.stop)
         stack.callback(service.exporter.close)
         service.provider.sender.start()
@@ -123,21 +127,16 @@ def serve_centre(settings: Settings, state: State) -> None:
         service.exporter.finish()
 
 
-def periodic_jobs(service: CentreService) -> tuple[Job, ...]:
-    """Return what a key management centre does by itself."""
-    ground = service.ground
-    refill_seconds = ground.settings.key_management.refill_seconds
-    return (
-        Job("km-refill", refill_seconds, service.management.centre.refill),
-        *common_jobs(ground),
-    )
-
-
 def make_officers_app(service: CentreService) -> Any:
     """API, login and pages for the officers of the centre."""
     app = new_app("Yinxin key management centre")
     app.include_router(
         make_health_router(lambda: [check_database(service.ground)], service.exporter)
+    )
+    app.include_router(
+        yinxin.health.routes.make_router(
+            lambda: check_beside(Beside(service.ground, service.keystore), CENTRE_CHECKS)
+        )
     )
     management = service.management
     app.include_router(keystore.escrow.routes.make_router(management.centre, management.recoveries))

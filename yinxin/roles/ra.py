@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Self
 
+import yinxin.health.routes
 from authn.assembly import Provider
 from ca.acts import Branch
 from ca.branch import FollowedBranch
@@ -33,9 +34,11 @@ from yinxin.app_parts import add_administration, add_provider, limited, new_app,
 from yinxin.audit_key import AuditKey
 from yinxin.auditing import export_runner, make_exporter
 from yinxin.first_start import ensure_administrators, ensure_signing_keys
+from yinxin.health.beside import DESK_CHECKS, Beside
+from yinxin.health.run import check_beside
 from yinxin.health_routes import check_database, make_health_router
 from yinxin.host_identity import HostIdentity, read_identity
-from yinxin.jobs import common_jobs
+from yinxin.jobs import common_jobs, exchange_jobs
 from yinxin.keys import open_keys
 from yinxin.roles.beside import NoCertificateLogin, only
 from yinxin.roles.say import say, say_links
@@ -51,6 +54,7 @@ class DeskService:
     """Everything of a registration authority."""
 
     ground: Ground
+    keystore: KeyStore
     audit_key: AuditKey
     exporter: AuditExporter
     desk: Desk
@@ -64,6 +68,7 @@ class DeskService:
         audit_key = AuditKey.open(keystore)
         return cls(
             ground=ground,
+            keystore=keystore,
             audit_key=audit_key,
             exporter=make_exporter(
                 settings.audit, ground.audit, audit_key, hostname=settings.server.public_host
@@ -168,6 +173,11 @@ def make_operators_app(service: DeskService) -> Any:
     app.include_router(
         make_health_router(lambda: [check_database(service.ground)], service.exporter)
     )
+    app.include_router(
+        yinxin.health.routes.make_router(
+            lambda: check_beside(Beside(service.ground, service.keystore), DESK_CHECKS)
+        )
+    )
     registration = service.ground.registration
     app.include_router(
         make_desk_router(
@@ -207,7 +217,7 @@ def _rounds(service: DeskService, identity: HostIdentity, keystore: KeyStore) ->
         except TrustError as error:
             log.warning("the authority was not reached", extra={"reason": str(error)})
 
-    return (Job("exchange", registration.exchange_seconds, carry),)
+    return exchange_jobs(service.ground, carry)
 
 
 def _require_settings(settings: Settings) -> None:

@@ -17,16 +17,17 @@ from authn.login import PasswordLogin, Throttle
 from authn.logout.channels import LogoutChannels
 from authn.logout.sender import LogoutSender
 from authn.logout.sqlstore import SQLDeliveryQueue, SQLParticipationStore
+from authn.oidc import purposekeys
 from authn.oidc.accesstokens import AccessTokens
-from authn.oidc.authorize import AuthorizationEndpoint
 from authn.oidc.clients import Clients
-from authn.oidc.endpoints import ClientEndpoints
+from authn.oidc.endpoints import Endpoints, Stores
 from authn.oidc.interaction import make_policy
 from authn.oidc.jwt import SigningKeys
 from authn.oidc.logout import LogoutEndpoint
 from authn.oidc.logouttoken import LogoutTokens
+from authn.oidc.purposekeys import purpose_keys
+from authn.oidc.sqlrequests import SQLPushedRequestStore, SQLReplayStore
 from authn.oidc.sqlstore import SQLClientStore, SQLGrantStore
-from authn.oidc.subjects import SubjectIdentifiers
 from authn.passkeys import Passkeys
 from authn.passwordchange import PasswordChange
 from authn.passwordpolicy import PasswordPolicy
@@ -42,6 +43,7 @@ from authn.sqlstore import (
     SQLCertificateLoginStore,
     SQLUserStore,
 )
+from authn.tlslogin import TLSLogin
 from authn.totp import OneTimePasswords
 from authn.users import Users
 from core.audit import AuditLog
@@ -52,6 +54,7 @@ from core.outbound import Outbound, trusting
 from keystore import keyref
 from keystore.backend import Signer
 from keystore.seal import Seal
+from keystore.sealedkey import SealedKey
 from keystore.storagekey import StorageBackend
 
 
@@ -156,8 +159,8 @@ class Provider:
     certificates: CertificateLogin
     one_time_passwords: OneTimePasswords
     passkeys: Passkeys
-    authorization: AuthorizationEndpoint
-    endpoints: ClientEndpoints
+    tls_login: TLSLogin
+    endpoints: Endpoints
     logout: LogoutEndpoint
     sender: LogoutSender
 
@@ -180,11 +183,19 @@ class Provider:
         `trust` verifies applications that are called; None: as the system and the settings say.
         """
         users, clients = SQLUserStore(database), SQLClientStore(database)
-        grants, keys = SQLGrantStore(database), SigningKeys(signers)
+        keys = SigningKeys(signers)
+        master = SealedKey(
+            keystore,
+            keyref.parse(config.secrets_key),
+            SQLSealedKeyStore(database, "oidc"),
+            octets=purposekeys.OCTETS,
+            what="the key of the OpenID provider",
+        )
+        outbound = Outbound(config.outbound, trust or trusting(config.outbound, ""))
         sender = LogoutSender(
             SQLDeliveryQueue(database),
             LogoutTokens(clients, keys, issuer=config.issuer, clock=clock),
-            Outbound(config.outbound, trust or trusting(config.outbound, "")),
+            outbound,
             config=config.logout,
             transactions=database,
             audit=audit,
@@ -200,6 +211,16 @@ class Provider:
             SQLAttemptStore(database),
             throttle=throttle,
             config=config.login,
+            transactions=database,
+            audit=audit,
+            clock=clock,
+        )
+        certificates = CertificateLogin(
+            bindings,
+            users,
+            verifier,
+            config=config,
+            throttle=throttle,
             transactions=database,
             audit=audit,
             clock=clock,
@@ -225,11 +246,12 @@ class Provider:
                 transactions=database,
                 audit=audit,
             ),
-            certificates=CertificateLogin(
+            certificates=certificates,
+            tls_login=TLSLogin(
+                certificates,
                 bindings,
-                users,
-                verifier,
                 config=config,
+                seal=seal,
                 throttle=throttle,
                 transactions=database,
                 audit=audit,
@@ -254,22 +276,21 @@ class Provider:
                 audit=audit,
                 clock=clock,
             ),
-            authorization=AuthorizationEndpoint(
-                clients,
-                grants,
-                keys,
-                policy=make_policy(Enrolled(factors, bindings)),
-                config=config,
-                clock=clock,
-            ),
-            endpoints=ClientEndpoints.assemble(
+            endpoints=Endpoints.assemble(
                 config,
-                clients=clients,
-                grants=grants,
-                users=users,
+                Stores(
+                    clients=clients,
+                    grants=SQLGrantStore(database),
+                    users=users,
+                    pushed=SQLPushedRequestStore(database),
+                    replays=SQLReplayStore(database),
+                ),
                 access=administration.access_tokens,
                 keys=keys,
-                subjects=SubjectIdentifiers(),
+                purpose_keys=purpose_keys(master),
+                policy=make_policy(Enrolled(factors, bindings)),
+                verifier=verifier,
+                fetcher=outbound if outbound.allows_any else None,
                 channels=administration.channels,
                 transactions=database,
                 audit=audit,

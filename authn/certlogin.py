@@ -57,6 +57,34 @@ class CertificateVerifier(Protocol):
         ...
 
 
+class Answer(Protocol):
+    """What came back for a challenge: a certificate, and a signature by its key."""
+
+    @property
+    def certificates(self) -> Sequence[bytes]:
+        """The signer's first; issuers may follow."""
+        ...
+
+    def verify(self, message: bytes, *, spki: bytes) -> None:
+        """Check that the key `spki` signed `message`.
+
+        Raises `InvalidSignature`, `Malformed`, `Refused`. CMS messages (`keystore.signeddata`) are
+        such answers, too.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RawAnswer:
+    """A signature alone, beside its certificate."""
+
+    certificates: Sequence[bytes]
+    signature: bytes
+
+    def verify(self, message: bytes, *, spki: bytes) -> None:
+        verify_answer(spki, message, self.signature)
+
+
 class Proven(NamedTuple):
     """Who showed a certificate, and how strongly that counts."""
 
@@ -101,17 +129,15 @@ class CertificateLogin:
         # The issuer is in the text, so that a signature made for another site is worth nothing.
         return f"yinxin-login:v1:{self._issuer}:{nonce}"
 
-    def authenticate(
-        self, nonce: str, chain: Sequence[bytes], signature: bytes, *, browser: str, address: str
-    ) -> Proven:
-        """Return whose certificate answered, and how. `chain` starts with the end entity.
+    def authenticate(self, nonce: str, answer: Answer, *, browser: str, address: str) -> Proven:
+        """Return whose certificate answered, and how.
 
         Raises `Throttled`, and `Unauthenticated` with the reason: a person with a certificate
         needs to know whether it has expired, and the reason helps nobody to guess a key.
         """
         self._throttle.charge(address)
         try:
-            certificate, user = self._judge(nonce, chain, signature, browser)
+            certificate, user = self._judge(nonce, answer, browser)
         except (Malformed, Refused, InvalidSignature, NotFound) as error:
             observe.LOGINS.labels(method="certificate", result="failed").inc()
             detail = {"method": "certificate", "address": address, "why": str(error)[:200]}
@@ -132,16 +158,15 @@ class CertificateLogin:
         observe.LOGINS.labels(method="certificate", result="succeeded").inc()
         return Proven(user, method_of(certificate))
 
-    def _judge(
-        self, nonce: str, chain: Sequence[bytes], signature: bytes, browser: str
-    ) -> tuple[VerifiedCertificate, User]:
+    def _judge(self, nonce: str, answer: Answer, browser: str) -> tuple[VerifiedCertificate, User]:
         # The challenge goes first: whatever else is wrong, it cannot be tried again.
         if not self._store.use_challenge(nonce, opaque.digest(browser), self._clock.now()):
             raise Refused("the challenge has expired or was answered; ask for a new one")
-        if not chain:
+        if not answer.certificates:
             raise Malformed("there is no certificate in the answer")
-        certificate = self._verifier.verify_login_certificate(chain[0], intermediates=chain[1:])
-        verify_answer(certificate.spki, self.message(nonce).encode("ascii"), signature)
+        first, *others = answer.certificates
+        certificate = self._verifier.verify_login_certificate(first, intermediates=others)
+        answer.verify(self.message(nonce).encode("ascii"), spki=certificate.spki)
         return certificate, self._user_of(certificate)
 
     def user_of_certificate(self, der: bytes) -> User:
@@ -149,7 +174,13 @@ class CertificateLogin:
 
         Raises `Malformed`, `Refused`, `InvalidSignature`, `NotFound`.
         """
-        return self._user_of(self._verifier.verify_login_certificate(der))
+        return self.of_certificate(der)[0].user
+
+    def of_certificate(self, der: bytes) -> tuple[Proven, str]:
+        """Return whose it is and how strongly that counts, and its fingerprint; raises the same."""
+        certificate = self._verifier.verify_login_certificate(der)
+        proven = Proven(self._user_of(certificate), method_of(certificate))
+        return proven, certificate.fingerprint
 
     def _user_of(self, certificate: VerifiedCertificate) -> User:
         digest = hashlib.sha256(certificate.subject).digest()

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from authn.logout.config import LogoutConfig
 from core.outbound import OutboundConfig
+from core.peer import check_fingerprints, check_peer_url
 
 
 class PasswordConfig(BaseModel):
@@ -71,6 +72,10 @@ class OIDCConfig(BaseModel):
     """From iat to exp of an ID token."""
     refresh_token_days: int = Field(default=30, ge=1, le=366)
     """After so long a grant has to be given anew, however often it was refreshed."""
+    pushed_request_seconds: int = Field(default=90, ge=5, le=599)
+    """How long a pushed authorization request waits for its browser (FAPI 2.0: below 600)."""
+    dpop_nonce_required: bool = False
+    """Whether DPoP proofs need a nonce of ours: one more round trip, and no proof made ahead."""
     refresh_grace_seconds: int = Field(default=30, ge=0, le=300)
     """So long after a refresh the token before still gets the same successor: answers are lost."""
 
@@ -87,9 +92,25 @@ class AuthnConfig(BaseModel):
     oidc: OIDCConfig = OIDCConfig()
     logout: LogoutConfig = LogoutConfig()
     outbound: OutboundConfig = OutboundConfig()
+    tls_login_url: str | None = None
+    """Where TLS asks people for their certificate (docs/login.md): ``https://host[:port]``; by
+    default the mutual-TLS port. A proxy in front may give it a host name of its own."""
+    tls_proxy_keys: tuple[str, ...] = ()
+    """Proxies whose word on a client certificate counts: SHA-256 of their public keys, in hex. They
+    show their own certificate on the mutual-TLS port."""
     secrets_key: str = "software:object=authn-secrets"
     """The SM2 key that opens the key of sealed secrets (one-time passwords, identity numbers). Made
     with the first of them; lost, everybody enrols again."""
+
+    @field_validator("tls_login_url")
+    @classmethod
+    def _is_an_origin(cls, value: str | None) -> str | None:
+        return None if value is None else check_peer_url(value)
+
+    @field_validator("tls_proxy_keys")
+    @classmethod
+    def _are_fingerprints(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return check_fingerprints(value)
 
     @model_validator(mode="after")
     def _issuer_is_an_https_origin(self) -> Self:

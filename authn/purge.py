@@ -25,6 +25,8 @@ _EXPIRING: Final[tuple[tuple[Column[Any], timedelta], ...]] = (
     (tables.login_challenges.c.expires_at, timedelta()),
     (oidc.codes.c.expires_at, _KEPT_AFTER_EXPIRY),
     (oidc.access_tokens.c.expires_at, _KEPT_AFTER_EXPIRY),
+    (oidc.pushed_requests.c.expires_at, _KEPT_AFTER_EXPIRY),
+    (oidc.replays.c.expires_at, timedelta()),
     (oidc.refresh_tokens.c.expires_at, _KEPT_AFTER_EXPIRY),
 )
 

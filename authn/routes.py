@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 
 from authn import cookies
-from authn.answers import parse_base64, parse_certificates
+from authn.answers import parse_answer, parse_certificates
 from authn.certlogin import CertificateLogin
 from authn.oidc.clients import Clients
 from authn.rolechanges import RoleChanges
@@ -189,8 +189,7 @@ def make_certificate_login_api(certificates: CertificateLogin, sessions: Session
         """Answer a challenge; the session is in the cookie set here."""
         proven = certificates.authenticate(
             body.nonce,
-            parse_certificates(body.certificate),
-            parse_base64(body.signature, what="the signature"),
+            parse_answer(body.certificate, body.signature),
             browser=request.cookies.get(cookies.BROWSER, ""),
             address=cookies.address_of(request),
         )

@@ -191,13 +191,18 @@ class ChallengeView(BaseModel):
 
 
 class ChallengeAnswer(_In):
-    """A certificate and its signature over the message."""
+    """A certificate and its signature over the message, or one CMS message with both."""
 
     nonce: str = Field(max_length=64)
-    certificate: str = Field(max_length=50_000, description="PEM or base64 of the DER")
+    certificate: str = Field(
+        default="",
+        max_length=50_000,
+        description="PEM or base64 of the DER; empty when the signature is a CMS message",
+    )
     signature: str = Field(
-        max_length=4096,
-        description="base64: RSA PKCS#1 v1.5 SHA-256, ECDSA DER, SM2 DER or raw r||s",
+        max_length=100_000,
+        description="base64: RSA PKCS#1 v1.5 SHA-256, ECDSA DER, SM2 DER or raw r||s; or CMS "
+        "SignedData, base64 or PEM",
     )
 
 

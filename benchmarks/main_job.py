@@ -25,6 +25,7 @@ from ca.issuance import issue_certificate
 from core import der
 from keystore import keyref
 from keystore.algorithms import KeyAlgorithm
+from yinxin.local_status import open_keeper
 from yinxin.settings import load_settings
 from yinxin.state import prepare_state
 from yinxin.wiring import Service, open_ground, open_service
@@ -81,6 +82,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         ground = open_ground(load_settings(None), prepare_state(Path(directory) / "var"))
         service = open_service(ground)
+        keeper = open_keeper(service)
         service.ensure_delegates()
         disk = commits(service)
         print(f"durable commits with one audit event: {disk:.0f}/s\n")
@@ -98,7 +100,8 @@ def main() -> None:
             ours = rate(lambda: issue(service, issuer, info.public_key))  # noqa: B023
             print(f"| issue, {issuer} | {ours:.0f} | {limit:.0f} | {ours / limit:.2f} |")
             certificate = issue(service, issuer, info.public_key)
-            by = service.responder
+            keeper.follower.follow()
+            by = keeper.responder
             cached = ocsp_request(service, issuer, certificate, None)
             fresh = ocsp_request(service, issuer, certificate, bytes(range(16)))
             ours = rate(lambda: by.answer(cached))  # noqa: B023

@@ -145,6 +145,9 @@ class CertificateProfile(_Model):
     """It can be renewed from so many days before its end on."""
     renewal_grace_days: int = Field(default=0, ge=0, le=3660)
     """It can be renewed, re-keyed or re-issued for so many days after its end."""
+    key_in_hardware: bool = False
+    """True: requests come from a device that made the key and never gives it away (智能密码钥匙); a
+    login with such a certificate is the strongest. Whoever approves them answers for it."""
     encryption_profile: str | None = None
     """The other half of a pair: a request for this profile gives two certificates, and the key of
     the second comes from the key management centre (docs/key-management.md)."""

@@ -52,7 +52,11 @@ class RevocationService:
         self._transactions = transactions
         self._audit = audit
         self._clock = clock
-        self._listeners = tuple(listeners)
+        self._listeners = list(listeners)
+
+    def listen(self, listener: Listener) -> None:
+        """Tell `listener` of every change from here on."""
+        self._listeners.append(listener)
 
     def revoke(
         self, issuer: str, serial: int, reason: RevocationReason, *, actor: str

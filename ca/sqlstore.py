@@ -48,6 +48,7 @@ _OF_REQUESTS = select(certificates).where(
     _C.request_id.in_(bindparam("request_ids", expanding=True))
 )
 _E = revocation_events.c
+_POSITIONS = select(revocation_positions.c.issuer, revocation_positions.c.position)
 _STATUS = select(
     _C.state,
     _C.not_after,
@@ -60,11 +61,10 @@ _STATUS = select(
     .scalar_subquery()
     .label("changed_at"),
 ).where(_C.issuer == bindparam("of_issuer"), _C.serial == bindparam("of_serial"))
-_POSITIONS = select(revocation_positions.c.issuer, revocation_positions.c.position)
 
 
 class SQLCertificateStore(SQLIssuerStore, SQLInventory):
-    """`CertificateStore`, `StatusSource`, `StatusLog` and `IssuerStore` on one database."""
+    """`CertificateStore`, `StatusSource`, `RevocationLog` and `IssuerStore` on one database."""
 
     # ---- certificates ---------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from ca.issuer import Issued, Prepared, Reserved
 from ca.reasons import RevocationReason
@@ -236,12 +236,16 @@ class IssuerStore(Protocol):
         ...
 
 
-class StatusSource(Protocol):
-    """What `crl` needs of the authority, and nothing more."""
+class StatusReader(Protocol):
+    """Who can say what holds for one certificate."""
 
     def find_status(self, issuer: str, serial: int) -> CertificateStatus | None:
         """Return the status of a serial we reserved, or None if we never did."""
         ...
+
+
+class StatusSource(StatusReader, Protocol):
+    """What `crl` needs of the authority, and nothing more."""
 
     def list_revoked(self, issuer: str) -> Iterator[RevokedEntry]:
         """Return what is revoked or held, in the order of revocation."""
@@ -252,8 +256,8 @@ class StatusSource(Protocol):
         ...
 
 
-class StatusLog(Protocol):
-    """The append-only log of revoke, hold and release, for who keeps a copy of the status."""
+class RevocationLog(Protocol):
+    """The append-only log of revoke, hold and release, for who follows the changes of an issuer."""
 
     def revocation_positions(self) -> Mapping[str, int]:
         """Return `StatusSource.revocation_position` of every issuer that has one, in one query."""
@@ -264,4 +268,39 @@ class StatusLog(Protocol):
 
         Whoever has seen a position has seen every one before it.
         """
+        ...
+
+
+class StatusEntry(NamedTuple):
+    """One entry of the status log: what holds for a certificate from this position on."""
+
+    position: int
+    mark: int
+    """64 random bits, signed. A position with another mark is of another history."""
+    issuer: str
+    serial: str
+    """40 lowercase hex digits."""
+    state: str
+    """A `CertificateState`: issued, held or revoked."""
+    reason: str | None
+    """A `RevocationReason` when it is held or revoked."""
+    revoked_at: int | None
+    """Seconds since 1970, as is `not_after`."""
+    not_after: int
+    changed_at: int | None
+    """When it was revoked, held or released, by the database's clock; None: never."""
+
+
+class StatusLog(Protocol):
+    """The append-only log of issuing, revoking, holding and releasing, for who keeps a copy.
+
+    Positions appear in the order of commits: who has seen one has seen every one before it.
+    """
+
+    def read_log(self, *, since: int, limit: int) -> Sequence[StatusEntry]:
+        """Return at most `limit` entries from this position on, which is among them."""
+        ...
+
+    def walk_log(self, *, after: int) -> Iterator[Sequence[StatusEntry]]:
+        """Return what comes after this position, in portions, as one view of the database."""
         ...

@@ -61,6 +61,50 @@ def wrap(tag: int, *contents: bytes) -> bytes:
     return bytes((tag, 0x80 | len(length))) + length + body
 
 
+def children(element: bytes, *, what: str) -> tuple[bytes, ...]:
+    """Return the elements inside a constructed one, verbatim: for what is a SET OF or has choices.
+
+    Low tag numbers and definite, shortest lengths only (X.690, 10.1). Raises `Malformed`.
+    """
+    begin, end = _contents(element, 0, what=what)
+    if end != len(element) or not element[0] & 0x20:
+        raise Malformed(f"{what} is not one constructed DER element")
+    found, position = [], begin
+    while position < end:
+        _, after = _contents(element, position, what=what)
+        if after > end:
+            raise Malformed(f"{what} is not valid DER: an element ends outside of it")
+        found.append(element[position:after])
+        position = after
+    return tuple(found)
+
+
+def contents(element: bytes, *, what: str) -> bytes:
+    """Return the contents octets of one element. Raises `Malformed`."""
+    begin, end = _contents(element, 0, what=what)
+    if end != len(element):
+        raise Malformed(f"{what} is not one DER element")
+    return element[begin:]
+
+
+def _contents(octets: bytes, at: int, *, what: str) -> tuple[int, int]:
+    """Return where the contents of the element at `at` begin and end."""
+    fault = Malformed(f"{what} is not valid DER: a tag or a length is not right")
+    if len(octets) < at + 2 or octets[at] & 0x1F == 0x1F:
+        raise fault
+    first, begin = octets[at + 1], at + 2
+    size = first
+    if first & 0x80:
+        count = first & 0x7F
+        length = octets[begin : begin + count]
+        begin, size = begin + count, int.from_bytes(length, "big")
+        if not 1 <= count <= 4 or len(length) != count or not length[0] or size < 0x80:
+            raise fault
+    if begin + size > len(octets):
+        raise fault
+    return begin, begin + size
+
+
 def sequence(*elements: bytes) -> bytes:
     """Encode a SEQUENCE (OF) of elements that are encoded already."""
     return wrap(SEQUENCE, *elements)

@@ -25,13 +25,6 @@ CRL_NUMBER: Final = Gauge("yinxin_crl_number", "Number of the newest CRL.", ["is
 CRL_NEXT_UPDATE: Final = Gauge(
     "yinxin_crl_next_update_timestamp_seconds", "nextUpdate of the newest CRL.", ["issuer"]
 )
-OCSP_ANSWERS: Final = Counter("yinxin_ocsp_answers", "OCSP answers by status.", ["status"])
-OCSP_READY_ANSWERS: Final = Counter(
-    "yinxin_ocsp_ready_answers", "Successful OCSP answers given from memory."
-)
-OCSP_STATUS_AGE: Final = Gauge(
-    "yinxin_ocsp_status_age_seconds", "Since the status log was last read to its end."
-)
 NOTICES_SENT: Final = Counter(
     "yinxin_notices", "Expiry notices by channel and result.", ["channel", "result"]
 )

@@ -56,12 +56,15 @@ class OCSPConfig(BaseModel):
     """When the clock is further behind the last producedAt than this, nothing is signed."""
     max_age_seconds: int = Field(default=3600, ge=0)
     """How long HTTP caches may keep an answer; also ends one hour before nextUpdate."""
-    status_lag_seconds: int = Field(default=1, ge=1, le=86_400)
-    """A revocation made by another process is missed at most this long: answers in memory are given
-    without asking the database while its status log was read this recently. More keeps them in use
-    while the database is away."""
-    cache_entries: int = Field(default=10_000, ge=0)
-    """Signed answers kept in memory, about 1 KiB each."""
+    status_lag_seconds: int = Field(default=30, ge=1, le=86_400)
+    """When the status log was not read to its end for this long, the service says that it is not
+    ready. It goes on answering from its local store."""
+    workers: int = Field(default=0, ge=0, le=64)
+    """Processes that answer OCSP, besides the one that keeps the store and signs. 0: that one
+    answers, too. One for each processor that is to spare."""
+    store_gibibytes: int = Field(default=64, ge=1, le=1024)
+    """How large the local store (``status.lmdb`` in the state directory) may become. Ten million
+    statuses take about 1 GiB, each answer that was asked for another 0.7 KiB."""
     retention_hours: int = Field(default=1, ge=0)
     """How long after its not_after a certificate is still answered for. Answers about an expired
     certificate say so with archiveCutoff (RFC 6960, 4.4.4)."""

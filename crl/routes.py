@@ -19,7 +19,7 @@ from core.clock import Clock
 from core.errors import NotFound
 from crl.caching import cached_response
 from crl.config import RevocationConfig
-from crl.ocsp.responder import Responder
+from crl.ocsp.plane import OCSPPlane
 from crl.ocsp.routes import make_ocsp_router
 from crl.schedule import CRLSchedule
 
@@ -27,7 +27,7 @@ _CA_MAX_AGE = timedelta(days=1)
 
 
 def make_router(
-    responder: Responder,
+    plane: OCSPPlane,
     schedule: CRLSchedule,
     issuers: Mapping[str, Issuer],
     *,
@@ -36,7 +36,7 @@ def make_router(
 ) -> APIRouter:
     """Serve ``/ocsp``, ``/crl/{issuer}.crl`` and ``/ca/{issuer}.cer``, ``.pem``, ``.p7c``."""
     router = APIRouter()
-    router.include_router(make_ocsp_router(responder, config=config.ocsp, clock=clock))
+    router.include_router(make_ocsp_router(plane))
 
     @router.api_route("/crl/{issuer}.crl", methods=["GET", "HEAD"], tags=["crl"])
     def crl(request: Request, issuer: str) -> Response:

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Final
 
 from ca.reasons import RevocationReason
-from ca.store import CertificateState, CertificateStatus, StatusSource
+from ca.store import CertificateState, CertificateStatus, StatusReader
 from core.clock import Clock
 
 
@@ -51,7 +51,7 @@ _LARGEST_SERIAL: Final = (1 << 159) - 1
 class StatusService:
     """Reads the authoritative status, every time it is asked."""
 
-    def __init__(self, source: StatusSource, *, retention: timedelta, clock: Clock) -> None:
+    def __init__(self, source: StatusReader, *, retention: timedelta, clock: Clock) -> None:
         self._source = source
         self._retention = retention
         self._clock = clock

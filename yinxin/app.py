@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 
+import authn.oidc.routes_clients
 import ca.routes
 import ca.routes_bulk
 import ca.routes_exchange
@@ -19,29 +20,49 @@ import keystore.escrow.routes
 import yinxin.health.routes
 from ca.registrars import Registrar
 from core.http import client_certificate
+from crl.ocsp.keeper import Keeper
+from crl.ocsp.plane import OCSPPlane
 from yinxin.app_parts import add_administration, add_provider, limited, new_app, surround
+from yinxin.console.routes import add_console
+from yinxin.console.statusnow import ask_responder
 from yinxin.health.run import check_health
-from yinxin.health_routes import check_authority, make_health_router
+from yinxin.health_routes import Checks, make_health_router
+from yinxin.portal.pages import PortalPages
+from yinxin.portal.routes_tls import make_tls_router
 from yinxin.registrars import RegistrarDesk
-from yinxin.wiring import Service
+from yinxin.wiring import Ground, Service
 
 
-def make_control_app(service: Service) -> Any:
+def make_control_app(service: Service, keeper: Keeper, checks: Checks) -> Any:
     """API, OpenID provider and pages, for the https listener."""
     app = new_app("Yinxin")
-    _add_api(app, service)
-    add_provider(app, service.ground, service.provider)
+    _add_api(app, service, checks)
+    add_provider(
+        app, service.ground, service.provider, mutual_tls=mutual_tls_origin(service.ground)
+    )
+    add_console(
+        app,
+        clock=service.ground.clock,
+        status_now=ask_responder(keeper.responder, service.issuers),
+    )
     return surround(app, service.ground, service.provider)
 
 
-def make_machine_app(service: Service, registrars: RegistrarDesk) -> Any:
+def make_machine_app(service: Service, registrars: RegistrarDesk, checks: Checks) -> Any:
     """The API and the registrars' counter, for the listener that requires client certificates."""
 
     def require_registrar(request: Request) -> Registrar:
         return registrars.require(client_certificate(request))
 
     app = new_app("Yinxin for machines")
-    _add_api(app, service)
+    _add_api(app, service, checks)
+    # Here TLS asks for certificates, so people prove theirs here, too.
+    app.include_router(make_tls_router(service.provider, PortalPages()))
+    app.include_router(
+        authn.oidc.routes_clients.make_client_router(
+            service.provider.endpoints, origin=mutual_tls_origin(service.ground)
+        )
+    )
     app.include_router(
         ca.routes_exchange.make_counter_router(
             registrars.counter, require_registrar=require_registrar
@@ -50,13 +71,13 @@ def make_machine_app(service: Service, registrars: RegistrarDesk) -> Any:
     return surround(app, service.ground, service.provider)
 
 
-def make_revocation_app(service: Service) -> Any:
+def make_revocation_app(service: Service, plane: OCSPPlane, checks: Checks) -> Any:
     """OCSP, CRLs and CA certificates, for the plain http listener. Open to everybody."""
     app = new_app("Yinxin revocation")
-    app.include_router(make_health_router(lambda: check_authority(service), service.exporter))
+    app.include_router(make_health_router(checks, service.exporter))
     app.include_router(
         crl.routes.make_router(
-            service.responder,
+            plane,
             service.crls,
             service.issuers,
             config=service.ground.settings.revocation,
@@ -66,9 +87,9 @@ def make_revocation_app(service: Service) -> Any:
     return limited(app, service.ground)
 
 
-def _add_api(app: FastAPI, service: Service) -> None:
+def _add_api(app: FastAPI, service: Service, checks: Checks) -> None:
     ground = service.ground
-    app.include_router(make_health_router(lambda: check_authority(service), service.exporter))
+    app.include_router(make_health_router(checks, service.exporter))
     app.include_router(
         ca.routes.make_router(
             service.operations.enrollment,
@@ -108,3 +129,9 @@ def _add_api(app: FastAPI, service: Service) -> None:
         app.include_router(keystore.escrow.routes.make_holders_router(remote))
     app.include_router(yinxin.health.routes.make_router(lambda: check_health(service)))
     add_administration(app, ground, service.provider, service.audit_key)
+
+
+def mutual_tls_origin(ground: Ground) -> str:
+    """Return where callers are asked for a certificate, as they see it."""
+    server = ground.settings.server
+    return f"https://{server.public_host}:{server.mutual_tls_port}"

@@ -16,6 +16,7 @@ from authn.middleware import Authentication
 from core.http import BodyLimit, RequestId, install_problem_handlers
 from yinxin import audit_routes, control_routes
 from yinxin.audit_key import AuditKey
+from yinxin.console.session import ConsoleSession
 from yinxin.health_routes import make_metrics_router
 from yinxin.portal.pages import PortalPages
 from yinxin.portal.routes import make_router as make_portal_router
@@ -58,12 +59,20 @@ def add_administration(
     )
 
 
-def add_provider(app: FastAPI, ground: Ground, provider: Provider) -> None:
-    """Add the OpenID provider, its pages, and the certificate login."""
+def add_provider(
+    app: FastAPI, ground: Ground, provider: Provider, *, mutual_tls: str | None = None
+) -> None:
+    """Add the OpenID provider, its pages, and the certificate login.
+
+    `mutual_tls` is the origin where clients may call with a certificate, if there is one.
+    """
     pages, issuer = PortalPages(), ground.settings.authn.issuer
     app.include_router(
         authn.oidc.routes.make_document_router(
-            issuer, provider.keys, provider.endpoints.tokens.grant_types
+            issuer,
+            provider.keys,
+            provider.endpoints.tokens.grant_types,
+            mutual_tls=mutual_tls,
         )
     )
     app.include_router(
@@ -71,7 +80,7 @@ def add_provider(app: FastAPI, ground: Ground, provider: Provider) -> None:
     )
     app.include_router(
         authn.oidc.routes.make_authorization_router(
-            provider.authorization, provider.administration.sessions, pages
+            provider.endpoints.authorization, provider.administration.sessions, pages
         )
     )
     app.include_router(
@@ -97,7 +106,7 @@ def surround(app: FastAPI, ground: Ground, provider: Provider) -> Any:
         larger={ca.routes_bulk.PATH: settings.bulk.max_file_octets},
     )
     authenticated = Authentication(
-        body_limited,
+        ConsoleSession(body_limited, administration.sessions),
         api_tokens=administration.api_tokens,
         access_tokens=administration.access_tokens,
         certificates=provider.certificates,

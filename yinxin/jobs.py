@@ -8,6 +8,7 @@ from authn.purge import purge_all_expired
 from ca.selfrenewal import SelfRenewal
 from core.jobs import Job
 from yinxin.registrars import RegistrarDesk
+from yinxin.self_signed_clients import SelfSignedClients
 from yinxin.settings import Settings
 from yinxin.tls import ServerTLS
 from yinxin.wiring import Ground, Service
@@ -98,10 +99,11 @@ def bulk_jobs(service: Service) -> tuple[Job, ...]:
     return (Job("bulk", 1, service.bulk.worker.run),)
 
 
-def local_jobs(service: Service, tls: ServerTLS) -> tuple[Job, ...]:
+def local_jobs(service: Service, tls: ServerTLS, self_signed: SelfSignedClients) -> tuple[Job, ...]:
     """Return the jobs that every node does for itself."""
     return (
         Job("issuers", 10, service.issuers.refresh),
+        Job("self-signed-clients", 30, self_signed.refresh),
         Job("tls-renewal", 3600, tls.renew),
         Job("link-renewal", 3600, service.link.renew),
     )

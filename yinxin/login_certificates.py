@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 from cryptography import x509
 from cryptography.hazmat import asn1
@@ -13,6 +13,8 @@ from typing_extensions import override
 
 from authn.certlogin import CertificateVerifier, VerifiedCertificate
 from ca.issuer import Issuer
+from ca.profiles import CertificateProfile
+from ca.store import CertificateRecord
 from ca.tbs import TBSCertificate, extension_value, parse_tbs
 from core import der
 from core.clock import Clock
@@ -32,6 +34,12 @@ _LOGIN_PURPOSES: Final = frozenset(
 )
 
 
+class Records(Protocol):
+    """Knows what was issued."""
+
+    def find_certificate(self, issuer: str, serial: int) -> CertificateRecord | None: ...
+
+
 @asn1.sequence
 class _Purposes:
     """A SEQUENCE OF cannot be decoded at the top, so it is put into a SEQUENCE of one field."""
@@ -49,8 +57,16 @@ class OurCertificates(CertificateVerifier):
     """
 
     def __init__(
-        self, issuers: Mapping[str, Issuer], status: StatusService, *, clock: Clock
+        self,
+        issuers: Mapping[str, Issuer],
+        status: StatusService,
+        records: Records,
+        profiles: Mapping[str, CertificateProfile],
+        *,
+        clock: Clock,
     ) -> None:
+        self._records = records
+        self._profiles = profiles
         self._issuers = issuers
         self._status = status
         self._clock = clock
@@ -75,7 +91,14 @@ class OurCertificates(CertificateVerifier):
             serial=tbs.serial,
             spki=_octets(tbs.spki),
             fingerprint=hashlib.sha256(der).hexdigest(),
+            in_hardware=self._in_hardware(issuer.name, tbs.serial),
         )
+
+    def _in_hardware(self, issuer: str, serial: int) -> bool:
+        """Tell what the profile says now: one that stops saying so stops for all certificates."""
+        record = self._records.find_certificate(issuer, serial)
+        profile = None if record is None else self._profiles.get(record.profile)
+        return profile is not None and profile.key_in_hardware
 
     def _issued_by_us(self, certificate: bytes) -> tuple[Issuer, TBSCertificate]:
         octets, identifier, signature = der.split_signed(certificate, what="the certificate")

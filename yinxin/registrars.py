@@ -64,7 +64,13 @@ class RegistrarDesk:
                 transactions=ground.database,
                 accept_empty_sm2_id=ground.settings.ca.accept_empty_sm2_id,
             ),
-            verifier=OurCertificates(service.issuers, service.statuses, clock=ground.clock),
+            verifier=OurCertificates(
+                service.issuers,
+                service.statuses,
+                service.authority.store,
+                service.authority.profiles,
+                clock=ground.clock,
+            ),
             link=service.link,
             timeout_seconds=ground.settings.registration.timeout_seconds,
         )

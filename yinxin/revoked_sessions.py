@@ -14,7 +14,7 @@ from cryptography import x509
 
 from authn.sessions import Sessions
 from ca.issuer import Issuer
-from ca.store import StatusLog
+from ca.store import RevocationLog
 from crl.status import Status, StatusService
 
 log = logging.getLogger(__name__)
@@ -36,12 +36,12 @@ class RevokedSessions:
         issuers: Mapping[str, Issuer],
         statuses: StatusService,
         *,
-        status_log: StatusLog,
+        revocation_log: RevocationLog,
     ) -> None:
         self._sessions = sessions
         self._issuers = issuers  # alive: a ceremony may add one
         self._statuses = statuses
-        self._log = status_log
+        self._log = revocation_log
         self._seen: dict[str, int] | None = None
         self._wake = threading.Event()
         self._stopped = threading.Event()

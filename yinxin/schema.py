@@ -13,7 +13,9 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.exc import ProgrammingError
 
 import authn.logout.tables
+import authn.oidc.tables
 import authn.tables
+import authn.tables_factors
 import authn.tables_sessions
 import ca.tables
 import ca.tables_bulk
@@ -23,6 +25,7 @@ import ca.tables_organisations
 import ca.tables_pickup
 import ca.tables_profiles
 import ca.tables_registrars
+import ca.tables_status
 import ca.tables_subjects
 import core.audit_tables
 import core.control_tables
@@ -46,10 +49,13 @@ DECLARED_IN = (
     ca.tables_pickup,
     ca.tables_organisations,
     ca.tables_registrars,
+    ca.tables_status,
     ca.tables_subjects,
     crl.tables,
     crl.tables_publication,
     authn.tables,
+    authn.tables_factors,
+    authn.oidc.tables,
     authn.tables_sessions,
     authn.logout.tables,
 )
@@ -113,5 +119,6 @@ def grants(role: str) -> tuple[str, ...]:
         f'GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO "{role}"',
         f'REVOKE UPDATE, DELETE ON audit_events, audit_checkpoints FROM "{role}"',
         f'REVOKE INSERT, DELETE ON audit_head FROM "{role}"',
+        f'REVOKE UPDATE, DELETE ON status_log FROM "{role}"',
         f'REVOKE INSERT, UPDATE, DELETE ON alembic_version FROM "{role}"',
     )

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from yinxin.hardening import refuse_core_dumps
+from yinxin.processes import supervise
 from yinxin.roles.ca import serve_authority
 from yinxin.roles.km import serve_centre
 from yinxin.roles.ra import serve_desk
 from yinxin.roles.say import say
+from yinxin.server import bind
 from yinxin.settings import Settings
-from yinxin.state import HostRole, claim_role, hold, prepare_state
+from yinxin.state import HostRole, State, claim_role, hold, prepare_state
+from yinxin.workers import serve_worker
 
+_WITH_WORKERS = (HostRole.CA,)
 _ROLES = {HostRole.CA: serve_authority, HostRole.KM: serve_centre, HostRole.RA: serve_desk}
 
 
@@ -23,5 +29,19 @@ def serve(settings: Settings, directory: Path, role: HostRole) -> None:
     state = prepare_state(directory)
     with hold(state):
         claim_role(state, role)
-        _ROLES[role](settings, state)
+        if role in _WITH_WORKERS and settings.revocation.ocsp.workers:
+            _serve_with_workers(settings, state, role)
+        else:
+            _ROLES[role](settings, state)
     say("Stopped.")
+
+
+def _serve_with_workers(settings: Settings, state: State, role: HostRole) -> None:
+    """Keep the service in one process, and answer OCSP in others."""
+    host = settings.server
+    acts: dict[str, Callable[[], None]] = {"keeper": lambda: _ROLES[role](settings, state)}
+    for number in range(1, settings.revocation.ocsp.workers + 1):
+        # Ours, so that who comes while a worker is started again waits instead of being refused.
+        sock = bind(host.listen_address, host.http_port, shared=True)
+        acts[f"worker {number}"] = partial(serve_worker, settings, state, sock, slot=number)
+    supervise(acts)

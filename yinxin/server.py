@@ -13,7 +13,7 @@ import resource
 import signal
 import socket
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from core.errors import Misconfigured
 from core.http import App, Receive, Scope, Send
 from crl.ocsp.server import MAX_CONNECTIONS, OCSPConnection, OCSPListener
+from yinxin.handed import HandedOver
 
 log = logging.getLogger(__name__)
 
@@ -37,19 +38,26 @@ HEAD_SECONDS = 30
 class Listener:
     """One socket and the application behind it."""
 
-    sock: socket.socket
+    sock: socket.socket | None
+    """None: only connections that are handed over by another process."""
     app: Any
     tls: ssl.SSLContext | None = None
     """None means plain http."""
     ocsp: OCSPListener | None = None
     """What answers OCSP before the application is asked. For plain http only."""
+    handed: HandedOver | None = None
+    """Where other processes hand connections over."""
 
 
-def bind(address: str, port: int) -> socket.socket:
-    """Open a listening socket. Raises `Misconfigured` when the port is taken or not allowed."""
+def bind(address: str, port: int, *, shared: bool = False) -> socket.socket:
+    """Open a listening socket. Raises `Misconfigured` when the port is taken or not allowed.
+
+    `shared`: several sockets of ours have this port, and the kernel deals connections out.
+    """
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    option = socket.SO_REUSEPORT if shared else socket.SO_REUSEADDR
+    sock.setsockopt(socket.SOL_SOCKET, option, 1)
     try:
         sock.bind((address, port))
     except OSError as error:
@@ -142,23 +150,33 @@ class _Server(uvicorn.Server):
         yield
 
 
-def run(listeners: tuple[Listener, ...], *, started: Any) -> None:
+def run(
+    listeners: tuple[Listener, ...],
+    *,
+    started: Any,
+    beside: Callable[[], Awaitable[object]] | None = None,
+) -> None:
     """Serve until SIGINT or SIGTERM, then finish open requests (at most ten seconds).
 
-    Calls `started` once every listener accepts.
+    Calls `started` once every listener accepts, and what runs `beside` them in the loop.
     """
-    _raise_descriptor_limit()
+    raise_descriptor_limit()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_run(listeners, started))
+        runner.run(_run(listeners, started, beside))
 
 
-def _raise_descriptor_limit() -> None:
+def raise_descriptor_limit() -> None:
+    """Let this process have as many connections as it may."""
     # The usual 1024 would end before the limits of connections do.
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-async def _run(listeners: tuple[Listener, ...], started: Any) -> None:
+async def _run(
+    listeners: tuple[Listener, ...],
+    started: Any,
+    beside: Callable[[], Awaitable[object]] | None,
+) -> None:
     servers = [_Server(_config(listener)) for listener in listeners]
 
     def stop() -> None:
@@ -169,7 +187,7 @@ async def _run(listeners: tuple[Listener, ...], started: Any) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop)
     tasks = [
-        asyncio.create_task(server.serve(sockets=[listener.sock]))
+        asyncio.create_task(server.serve(sockets=[listener.sock] if listener.sock else []))
         for server, listener in zip(servers, listeners, strict=True)
     ]
     while not all(server.started for server in servers):
@@ -178,8 +196,18 @@ async def _run(listeners: tuple[Listener, ...], started: Any) -> None:
             break
         await asyncio.sleep(0.02)
     else:
+        for server, listener in zip(servers, listeners, strict=True):
+            if listener.handed is not None:
+                listener.handed.start(_protocols_of(server))
+        running = None if beside is None else await beside()  # noqa: F841 - kept alive
         started()
     await asyncio.gather(*tasks)
+
+
+def _protocols_of(server: _Server) -> Callable[[], asyncio.Protocol]:
+    """Return what makes protocols as uvicorn does for the connections that it accepts."""
+    state = server.server_state
+    return lambda: _Protocol(server.config, state, app_state=server.lifespan.state)
 
 
 def _config(listener: Listener) -> uvicorn.Config:
@@ -205,6 +233,12 @@ def _ocsp_first(ocsp: OCSPListener) -> Callable[..., asyncio.Protocol]:
     """Make uvicorn begin each connection with ours; it gives the way to its own protocol."""
 
     def make(**how: Any) -> asyncio.Protocol:
-        return OCSPConnection(ocsp, lambda: _Protocol(**how), how["server_state"].connections)
+        def hand_over(transport: asyncio.Transport, unread: bytes) -> None:
+            successor = _Protocol(**how)
+            transport.set_protocol(successor)
+            successor.connection_made(transport)
+            successor.data_received(unread)
+
+        return OCSPConnection(ocsp, hand_over, how["server_state"].connections)
 
     return make

@@ -54,8 +54,8 @@ _NOT_SETTINGS = frozenset(
 """Read by `secret_from_environment` and by the command line."""
 
 
-DERIVED = (("authn", "issuer"), ("ca", "revocation_url"))
-"""Required settings that follow from [server] when they are not given."""
+DERIVED = (("authn", "issuer"), ("ca", "revocation_url"), ("authn", "tls_login_url"))
+"""Settings that follow from [server] when they are not given."""
 
 
 class Settings(BaseModel):
@@ -139,6 +139,7 @@ def _derive(tree: dict[str, Any]) -> None:
     addresses = (
         f"https://{server.public_host}:{server.https_port}",
         f"http://{server.public_host}:{server.http_port}",
+        f"https://{server.public_host}:{server.mutual_tls_port}",
     )
     for (section, key), address in zip(DERIVED, addresses, strict=True):
         node = tree.setdefault(section, {})

@@ -25,12 +25,7 @@ from core.clock import Clock, SystemClock
 from core.control import DualControl
 from core.control_sql import SQLProposalStore
 from core.db import Database
-from crl.ocsp.delegate import Delegates, ensure_delegate, ensure_delegates
-from crl.ocsp.follow import StatusFollower
-from crl.ocsp.issuers import IssuerTable
-from crl.ocsp.plane import OCSPPlane
-from crl.ocsp.ready import ReadyAnswers
-from crl.ocsp.responder import Responder
+from crl.ocsp.delegate import ensure_delegate, ensure_delegates
 from crl.ocsp.retirement import destroy_ended
 from crl.publication import Publication
 from crl.schedule import CRLSchedule
@@ -108,11 +103,8 @@ class Service:
     mass_revocations: MassRevocations
     statuses: StatusService
     crls: CRLSchedule
-    responder: Responder
-    ocsp: OCSPPlane
     notices: NoticeService
     publication: Publication | None
-    follower: StatusFollower
     revoked_sessions: RevokedSessions
     provider: Provider
 
@@ -243,27 +235,13 @@ def open_service(ground: Ground) -> Service:
     crls = CRLSchedule(
         issuers, source=authority.store, store=crl_store, config=settings.revocation.crl, **common
     )
-    ready = ReadyAnswers(
-        settings.revocation.ocsp.cache_entries,
-        status_lag_seconds=settings.revocation.ocsp.status_lag_seconds,
-    )
-    follower = StatusFollower(issuers, status_log=authority.store, ready=ready)
     revoked_sessions = RevokedSessions(
-        ground.administration.sessions, issuers, statuses, status_log=authority.store
+        ground.administration.sessions, issuers, statuses, revocation_log=authority.store
     )
     revocation = RevocationService(
         store=authority.store,
-        listeners=(follower.after_change, revoked_sessions.after_change),
+        listeners=(revoked_sessions.after_change,),
         **common,
-    )
-    table = IssuerTable(issuers.values())
-    issuers.listen(lambda: table.replace(issuers.values()))
-    responder = Responder(
-        table,
-        Delegates(crl_store, authority.store, keystore),
-        statuses,
-        config=settings.revocation.ocsp,
-        clock=ground.clock,
     )
     return Service(
         ground=ground,
@@ -326,8 +304,6 @@ def open_service(ground: Ground) -> Service:
         ),
         statuses=statuses,
         crls=crls,
-        responder=responder,
-        ocsp=OCSPPlane(responder, ready, config=settings.revocation.ocsp, clock=ground.clock),
         notices=assemble_notices(settings.notices, database, clock=ground.clock),
         publication=assemble_publication(
             settings.publication,
@@ -336,7 +312,6 @@ def open_service(ground: Ground) -> Service:
             profiles=authority.profiles,
             clock=ground.clock,
         ),
-        follower=follower,
         revoked_sessions=revoked_sessions,
         provider=Provider.assemble(
             settings.authn,
@@ -344,7 +319,9 @@ def open_service(ground: Ground) -> Service:
             ground.administration,
             signers=ensure_signing_keys(keystore),
             keystore=keystore,
-            verifier=OurCertificates(issuers, statuses, clock=ground.clock),
+            verifier=OurCertificates(
+                issuers, statuses, authority.store, authority.profiles, clock=ground.clock
+            ),
             audit=ground.audit,
             clock=ground.clock,
             trust=trust_applications(settings.authn.outbound, issuers),

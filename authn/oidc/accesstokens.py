@@ -7,6 +7,8 @@ from typing import Any
 
 from authn import opaque
 from authn.oidc import scopes
+from authn.oidc.binding import SenderBinding
+from authn.oidc.caller import Caller
 from authn.oidc.errors import OAuthError
 from authn.oidc.store import AccessToken, ClientStore, GrantStore
 from authn.oidc.subjects import SubjectIdentifiers
@@ -52,22 +54,40 @@ class UserinfoEndpoint:
     """Tells a client about the person who logged in (OIDC Core, 5.3)."""
 
     def __init__(
-        self, tokens: AccessTokens, clients: ClientStore, subjects: SubjectIdentifiers
+        self,
+        tokens: AccessTokens,
+        binding: SenderBinding,
+        clients: ClientStore,
+        subjects: SubjectIdentifiers,
     ) -> None:
         self._tokens = tokens
+        self._binding = binding
         self._clients = clients
         self._subjects = subjects
 
-    def claims(self, secret: str) -> dict[str, Any]:
+    def claims(self, caller: Caller) -> dict[str, Any]:
         """Return the claims that an access token releases. Raises `OAuthError`."""
+        scheme, secret = _shown(caller)
         found = self._tokens.find(secret)
         client = None if found is None else self._clients.find(found[0].grant.client_id)
         if found is None or client is None or found[0].grant.resources:
             raise OAuthError("invalid_token", "the access token has expired or was revoked")
         token, user = found
+        self._binding.check_token(token, secret, caller, scheme)
         if user is None or scopes.OPENID not in token.grant.scopes:
             raise OAuthError("insufficient_scope", "the access token is without the scope openid")
         return {
             "sub": self._subjects.of(user.id, client),
-            **scopes.claims(token.grant.scope, user),
+            **scopes.released(token.grant, user, client.scopes),
         }
+
+
+def _shown(caller: Caller) -> tuple[str, str]:
+    """Return how an access token is shown, and which (RFC 6750, 2; RFC 9449, 7.1)."""
+    scheme, _, secret = (caller.authorization or "").partition(" ")
+    in_body = dict(caller.fields).get("access_token")
+    if caller.authorization is None and in_body is not None and len(caller.fields) == 1:
+        return "bearer", in_body
+    if scheme.lower() not in ("bearer", "dpop") or not secret.strip() or in_body is not None:
+        raise OAuthError("invalid_token", "send the access token as Authorization: Bearer")
+    return scheme.lower(), secret.strip()

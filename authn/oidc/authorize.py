@@ -13,24 +13,39 @@ from authn import opaque
 from authn.config import AuthnConfig
 from authn.forms import Fields
 from authn.oidc import scopes
-from authn.oidc.checks import AFTER, CHECKS, Draft, draft
+from authn.oidc.checks import CHECKS
+from authn.oidc.draft import Draft, Sources, draft, resumed
 from authn.oidc.errors import InvalidRequest, LoginRequired, OAuthError
-from authn.oidc.grant import Grant
-from authn.oidc.interaction import Check, Missing, Situation, first_missing
+from authn.oidc.flow import Flow, Flows
+from authn.oidc.grant import Confirmation, Grant
+from authn.oidc.interaction import Check, Missing, Situation, first_missing, took_too_long
 from authn.oidc.jwt import SigningKeys
-from authn.oidc.store import AuthorizationCode, ClientStore, GrantStore
+from authn.oidc.store import AuthorizationCode, GrantStore
+from authn.oidc.subjects import SubjectIdentifiers
 from authn.store import Session, User
 from core.clock import Clock
 from core.errors import Malformed
 
 PATH: Final = "/oidc/authorize"
+CONTINUE: Final = "/oidc/continue"
+_FOR_PAGES: Final = ("login_hint", "ui_locales")
+"""What the login page is told (OIDC Core, 3.1.2.1)."""
 
 
 @dataclass(frozen=True, slots=True)
 class SendBack:
-    """Redirect to the client, with a code or an error."""
+    """Send the browser to the client, with a code or an error."""
 
-    uri: str
+    redirect_uri: str
+    answer: Mapping[str, str]
+    form_post: bool = False
+    """In a form (OAuth 2.0 Form Post Response Mode) instead of the address."""
+
+    @property
+    def location(self) -> str:
+        """The address with the answer in its query."""
+        joint = "&" if "?" in self.redirect_uri else "?"
+        return self.redirect_uri + joint + urlencode(self.answer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +54,14 @@ class Interact:
 
     page: str
     parameters: Mapping[str, str]
-    next_path: str
+    flow_id: str
+    cookie: str
+    """What the browser keeps of the request meanwhile (`authn.oidc.flow`)."""
+
+    @property
+    def next_path(self) -> str:
+        """Where the request goes on."""
+        return f"{CONTINUE}/{self.flow_id}"
 
 
 class AuthorizationEndpoint:
@@ -47,17 +69,21 @@ class AuthorizationEndpoint:
 
     def __init__(
         self,
-        clients: ClientStore,
+        sources: Sources,
         grants: GrantStore,
         keys: SigningKeys,
+        subjects: SubjectIdentifiers,
+        flows: Flows,
         *,
         policy: tuple[Check, ...],
         config: AuthnConfig,
         clock: Clock,
     ) -> None:
-        self._clients = clients
+        self._sources = sources
         self._grants = grants
         self._keys = keys
+        self._subjects = subjects
+        self._flows = flows
         self._policy = policy
         self._issuer = config.issuer
         self._lifetime = timedelta(seconds=config.oidc.code_seconds)
@@ -65,7 +91,24 @@ class AuthorizationEndpoint:
 
     def decide(self, fields: Fields, session: tuple[Session, User] | None) -> SendBack | Interact:
         """Answer a request. Raises `OAuthError` only for what must be shown to the person."""
-        request = draft(fields, self._clients)
+        return self._decide(draft(fields, self._sources), session)
+
+    def resume(
+        self, flow_id: str, cookie: str, session: tuple[Session, User] | None
+    ) -> SendBack | Interact:
+        """Answer a request that went through our pages; raises as `decide` does."""
+        flow = self._flows.open(flow_id, cookie)
+        return self._decide(resumed(flow, flow_id, cookie, self._sources), session)
+
+    def check(self, fields: Fields) -> Draft:
+        """Return a request that passed every check. Raises `OAuthError`."""
+        request = draft(fields, self._sources)
+        request.pushed = ""  # it is being pushed
+        for check in CHECKS:
+            check(request)
+        return request
+
+    def _decide(self, request: Draft, session: tuple[Session, User] | None) -> SendBack | Interact:
         try:
             for check in CHECKS:
                 check(request)
@@ -83,12 +126,17 @@ class AuthorizationEndpoint:
 
     def _situation(self, request: Draft, session: tuple[Session, User] | None) -> Situation:
         hint = request.parameters.get("id_token_hint")
+        hinted = request.claims.subject if hint is None else self._subject_of(hint)
+        known = session is not None and request.client is not None and hinted is not None
         return Situation(
             request=request,
             session=None if session is None else session[0],
             user=None if session is None else session[1],
             now=self._clock.now(),
-            hinted=None if hint is None else self._subject_of(hint),
+            hinted=hinted,
+            subject=self._subjects.of(session[1].id, request.client)
+            if known and session is not None and request.client is not None
+            else None,
         )
 
     def _subject_of(self, hint: str) -> object:
@@ -100,35 +148,46 @@ class AuthorizationEndpoint:
     def _interact(self, request: Draft, missing: Missing) -> Interact:
         if "none" in request.prompt:
             raise missing.error
-        # Without the mark, prompt=login and max_age=0 would send the person round for ever. Whoever
-        # forges it only skips a login that they could skip by leaving out prompt: the request is
-        # not signed, and clients that care check auth_time (OIDC Core, 3.1.2.1 and 3.1.3.7).
-        mark = {AFTER: str(int(self._clock.now().timestamp()))}
-        parameters = request.parameters | mark if missing.anew else mark | request.parameters
-        next_path = f"{PATH}?{urlencode(parameters)}"
-        return Interact(missing.page, missing.parameters, next_path)
+        # The time is in the cookie, which nobody can forge: a login before it does not answer
+        # prompt=login or max_age, and one after it does, so that nobody is sent round for ever.
+        now = self._clock.now()
+        if request.flow is None or (missing.anew and took_too_long(request, now)):
+            after = int(now.timestamp())
+            kept = self._flows.seal(Flow(request.fields, after, request.pushed, request.signed))
+        else:
+            kept = request.flow
+        passed_on: dict[str, str] = {
+            name: request.parameters[name] for name in _FOR_PAGES if name in request.parameters
+        }
+        return Interact(missing.page, {**passed_on, **missing.parameters}, *kept)
 
     def _give_code(self, request: Draft, session: Session, user: User) -> SendBack:
         if request.client is None or request.redirect_uri is None:
             raise InvalidRequest("the request was not checked")
+        client, given = request.client, request.parameters
+        if request.pushed is not None:
+            self._sources.pushed.use(bytes.fromhex(request.pushed))
+        jkt = given.get("dpop_jkt")
         drawn = opaque.draw()
         self._grants.add_code(
             AuthorizationCode(
                 digest=drawn.digest,
                 grant=Grant(
                     id=str(uuid.uuid4()),
-                    client_id=request.client.id,
+                    client_id=client.id,
                     user_id=user.id,
                     sid=session.sid,
                     scope=scopes.granted(request.scope, user),
                     auth_time=session.auth_time,
                     amr=session.amr,
                     acr=request.demand.answered_by(session.level),
+                    claims=given.get("claims", ""),
                     resources=request.resources,
                 ),
                 redirect_uri=request.redirect_uri,
-                nonce=request.parameters.get("nonce"),
-                code_challenge=request.parameters["code_challenge"],
+                nonce=given.get("nonce"),
+                code_challenge=given["code_challenge"],
+                confirmation=None if jkt is None else Confirmation("jkt", jkt),
                 expires_at=self._clock.now() + self._lifetime,
             )
         )
@@ -138,5 +197,4 @@ class AuthorizationEndpoint:
         if request.state is not None:
             answer["state"] = request.state
         answer["iss"] = self._issuer  # RFC 9207, 2: in errors too
-        uri = str(request.redirect_uri)
-        return SendBack(uri + ("&" if "?" in uri else "?") + urlencode(answer))
+        return SendBack(str(request.redirect_uri), answer, request.form_post)

@@ -8,69 +8,65 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
-from authn.forms import Fields
-from authn.oidc import scopes
-from authn.oidc.acr import NO_DEMAND, Demand, demand_of
-from authn.oidc.clientauth import MAY_REPEAT, every
+from authn.oidc import pushed, scopes
+from authn.oidc.acr import demand_of
+from authn.oidc.claimsrequest import parse_claims
 from authn.oidc.clientmetadata import GrantType
+from authn.oidc.draft import Draft
 from authn.oidc.errors import InvalidRequest, OAuthError
-from authn.oidc.store import Client, ClientStore
-
-AFTER: Final = "authenticated_after"
-"""Our own parameter: when we sent the person to log in again (seconds since 1970)."""
+from authn.oidc.store import Client
 
 _PROMPTS: Final = frozenset({"none", "login", "consent", "select_account"})
-_CHALLENGE: Final = re.compile(r"[A-Za-z0-9_-]{43}")
+_MODES: Final = ("query", "form_post")
+_HASH: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 _SECONDS: Final = re.compile(r"[0-9]{1,10}")
-_MOST_CHARACTERS: Final = 6000
+_MOST_CHARACTERS: Final = 3500
 _MOST_RESOURCES: Final = 5
-
-
-@dataclass(slots=True)
-class Draft:
-    """An authorization request under examination."""
-
-    parameters: dict[str, str]
-    repeated: frozenset[str]
-    clients: ClientStore
-    client: Client | None = None
-    redirect_uri: str | None = None
-    resources: tuple[str, ...] = ()
-    """Resource servers the tokens will be for (RFC 8707)."""
-    scope: str = ""
-    prompt: frozenset[str] = frozenset()
-    max_age: int | None = None
-    after: int | None = None
-    demand: Demand = NO_DEMAND
-
-    @property
-    def state(self) -> str | None:
-        """What the client gets back untouched; None if it sent none, or two."""
-        return None if "state" in self.repeated else self.parameters.get("state")
-
-
-def draft(fields: Fields, clients: ClientStore) -> Draft:
-    """Lay out the parameters of a request."""
-    names = [name for name, _ in fields if name not in MAY_REPEAT]
-    repeated = frozenset(name for name in names if names.count(name) > 1)
-    asked = every(fields, "resource")
-    return Draft(dict(reversed(fields)), repeated, clients, resources=asked)
 
 
 def check_client(request: Draft) -> None:
     """RFC 6749, 4.1.1: client_id is required and known."""
     if "client_id" in request.repeated:
         raise InvalidRequest("client_id is given twice")
-    request.client = request.clients.find(request.parameters.get("client_id", ""))
+    request.client = request.sources.clients.find(request.parameters.get("client_id", ""))
     if request.client is None:
         raise OAuthError("invalid_client", "client_id is missing or not registered here")
 
 
+def check_pushed(request: Draft) -> None:
+    """RFC 9126, 4: what was pushed counts, and nothing that stands beside it."""
+    uri = request.parameters.get("request_uri", "")
+    if not uri.startswith(pushed.PREFIX):
+        return
+    if request.client is None or "request_uri" in request.repeated:
+        raise InvalidRequest("request_uri is given twice")
+    found = request.sources.pushed.find(uri, request.client)
+    request.replace_fields(found.fields)
+    request.pushed, request.signed = found.digest.hex(), found.signed
+
+
+def check_request_object(request: Draft) -> None:
+    """RFC 9101, 6.3: what is signed counts, and nothing that stands beside it."""
+    given = request.parameters
+    if request.client is None or not {"request", "request_uri"} & given.keys():
+        return
+    # Until the object is read, its faults may go to an address of this client.
+    if given.get("redirect_uri") in request.client.redirect_uris and not request.repeated:
+        request.redirect_uri = given["redirect_uri"]
+    if "request_uri" in given:
+        raise OAuthError("request_uri_not_supported", "push the request instead (RFC 9126)")
+    if "request" in request.repeated:
+        raise InvalidRequest("request is given twice")
+    fields = request.sources.objects.read(given["request"], request.client)
+    request.replace_fields([*fields, ("client_id", request.client.id)])
+    request.signed = True
+
+
 def check_redirect_uri(request: Draft) -> None:
     """RFC 9700, 2.1: equal, character for character, to a registered one."""
+    request.redirect_uri = None
     if "redirect_uri" in request.repeated:
         raise InvalidRequest("redirect_uri is given twice")
     uri = request.parameters.get("redirect_uri")
@@ -86,17 +82,21 @@ def check_nothing_repeated(request: Draft) -> None:
 
 
 def check_length(request: Draft) -> None:
-    """The request has to fit into the address of the login page."""
+    """The request has to fit into a cookie (`authn.oidc.flow`)."""
     if sum(len(name) + len(value) for name, value in request.parameters.items()) > _MOST_CHARACTERS:
         raise InvalidRequest(f"the request has more than {_MOST_CHARACTERS} characters")
 
 
-def check_no_request_object(request: Draft) -> None:
-    """OIDC Core, 3.1.2.6: say so when request objects are not supported."""
-    if "request" in request.parameters:
-        raise OAuthError("request_not_supported", "request objects are not supported")
-    if "request_uri" in request.parameters:
-        raise OAuthError("request_uri_not_supported", "request objects are not supported")
+def check_profile(request: Draft) -> None:
+    """How this client's requests have to come (RFC 9126, 6; RFC 9101, 10.5; FAPI 2.0, 5.3.2.2)."""
+    if request.client is None:
+        raise InvalidRequest("the client was not checked")
+    metadata = request.client.metadata
+    must_push = metadata.is_fapi2 or metadata.require_pushed_authorization_requests
+    if must_push and request.pushed is None:
+        raise InvalidRequest("this client has to push its requests (RFC 9126)")
+    if metadata.require_signed_request_object and not request.signed:
+        raise InvalidRequest("this client has to sign its requests (RFC 9101)")
 
 
 def check_response_type(request: Draft) -> None:
@@ -105,15 +105,15 @@ def check_response_type(request: Draft) -> None:
         raise InvalidRequest("response_type is missing")
     if request.parameters["response_type"] != "code":
         raise OAuthError("unsupported_response_type", "only response_type=code is supported")
-    if request.parameters.get("response_mode", "query") != "query":
-        raise InvalidRequest("only response_mode=query is supported")
+    if request.parameters.get("response_mode", "query") not in _MODES:
+        raise InvalidRequest(f"response_mode is one of {', '.join(_MODES)}")
 
 
 def check_resources(request: Draft) -> None:
     """RFC 8707, 2.1: only resource servers that are registered here."""
     if len(request.resources) > _MOST_RESOURCES:
         raise OAuthError("invalid_target", f"name at most {_MOST_RESOURCES} resources")
-    if any(request.clients.find_resource(name) is None for name in request.resources):
+    if any(request.sources.clients.find_resource(name) is None for name in request.resources):
         raise OAuthError("invalid_target", "a resource is not registered here")
 
 
@@ -123,7 +123,7 @@ def check_scope(request: Draft) -> None:
         raise InvalidRequest("the client was not checked")
     known = set(scopes.KNOWN)
     for name in request.resources:
-        server = request.clients.find_resource(name)
+        server = request.sources.clients.find_resource(name)
         known |= set() if server is None else set(server.metadata.resource_scopes)
     asked = set(request.parameters.get("scope", "").split()) & known
     if scopes.OPENID not in asked:
@@ -145,7 +145,7 @@ def check_pkce(request: Draft) -> None:
     """RFC 7636, 4.3; required of every client, and never plain (RFC 9700, 2.1.1)."""
     if request.parameters.get("code_challenge_method") != "S256":
         raise InvalidRequest("PKCE is required: code_challenge_method=S256")
-    if _CHALLENGE.fullmatch(request.parameters.get("code_challenge", "")) is None:
+    if _HASH.fullmatch(request.parameters.get("code_challenge", "")) is None:
         raise InvalidRequest("code_challenge must be 43 characters of base64url")
 
 
@@ -164,36 +164,54 @@ def check_prompt(request: Draft) -> None:
         raise InvalidRequest("prompt=none cannot be combined")
 
 
-def check_ages(request: Draft) -> None:
+def check_age(request: Draft) -> None:
     """OIDC Core, 3.1.2.1: max_age is a number of seconds."""
-    for name in ("max_age", AFTER):
-        if _SECONDS.fullmatch(request.parameters.get(name, "0")) is None:
-            raise InvalidRequest(f"{name} is not a number of seconds")
-    if "max_age" in request.parameters:
-        request.max_age = int(request.parameters["max_age"])
-    if AFTER in request.parameters:
-        request.after = int(request.parameters[AFTER])
+    asked = request.parameters.get("max_age")
+    if asked is not None and _SECONDS.fullmatch(asked) is None:
+        raise InvalidRequest("max_age is not a number of seconds")
+    if asked is not None:
+        request.max_age = int(asked)
+    elif request.client is not None:
+        request.max_age = request.client.metadata.default_max_age
 
 
 def check_acr(request: Draft) -> None:
     """OIDC Core, 3.1.2.1 and 5.5.1.1: how strongly the person has to be logged in."""
-    request.demand = demand_of(request.parameters)
+    parameters = request.parameters
+    if request.client is not None and request.client.metadata.default_acr_values:
+        parameters.setdefault("acr_values", " ".join(request.client.metadata.default_acr_values))
+    request.demand = demand_of(parameters)
+
+
+def check_claims(request: Draft) -> None:
+    """OIDC Core, 5.5: single claims, in a JSON object."""
+    request.claims = parse_claims(request.parameters.get("claims", ""))
+
+
+def check_dpop_key(request: Draft) -> None:
+    """RFC 9449, 10: the key a code will be bound to is named by its thumbprint."""
+    if _HASH.fullmatch(request.parameters.get("dpop_jkt", "x" * 43)) is None:
+        raise InvalidRequest("dpop_jkt is not a SHA-256 thumbprint in base64url")
 
 
 CHECKS: Final[tuple[Callable[[Draft], None], ...]] = (
     # Shown to the person:
     check_client,
+    check_pushed,
+    check_request_object,
     check_redirect_uri,
     # Sent to the client:
     check_nothing_repeated,
     check_length,
-    check_no_request_object,
+    check_profile,
     check_response_type,
     check_resources,
     check_scope,
     check_pkce,
     check_nonce,
     check_prompt,
-    check_ages,
+    check_age,
     check_acr,
+    check_claims,
+    check_dpop_key,
 )

@@ -6,18 +6,34 @@ import base64
 import binascii
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import unquote_plus
 
 from authn import opaque
 from authn.forms import Fields
+from authn.oidc import assertion
+from authn.oidc.assertion import ClientAssertions
 from authn.oidc.caller import Caller
 from authn.oidc.errors import InvalidClient, InvalidRequest
+from authn.oidc.mutualtls import CertificateAuthentication
 from authn.oidc.store import AuthMethod, Client, ClientStore
 from core.clock import Clock
+from core.errors import Malformed
 
+_WITHOUT: Final = (AuthMethod.NONE, AuthMethod.TLS, AuthMethod.SELF_SIGNED_TLS)
+"""Where the request itself shows nothing but the client_id."""
 MAY_REPEAT: Final = frozenset({"resource", "audience"})
 """RFC 8707, 2 and RFC 8693, 2.1: several mean several targets."""
+
+
+class _Shown(NamedTuple):
+    """What a request says about its client, not yet believed."""
+
+    client_id: str
+    secret: str
+    """The secret, or the assertion."""
+    methods: tuple[AuthMethod, ...]
+    """What it can be."""
 
 
 def once(fields: Fields) -> dict[str, str]:
@@ -37,27 +53,67 @@ def every(fields: Fields, name: str) -> tuple[str, ...]:
 class ClientAuthentication:
     """Finds out which client calls."""
 
-    def __init__(self, clients: ClientStore, *, clock: Clock) -> None:
+    def __init__(
+        self,
+        clients: ClientStore,
+        assertions: ClientAssertions,
+        certificates: CertificateAuthentication,
+        *,
+        clock: Clock,
+    ) -> None:
         self._clients = clients
+        self._assertions = assertions
+        self._certificates = certificates
         self._clock = clock
 
     def authenticate(self, caller: Caller, parameters: Mapping[str, str]) -> Client:
         """Return the client. Raises `InvalidClient`, `InvalidRequest`."""
-        if caller.authorization is not None and "client_secret" in parameters:
+        shown = self._read(caller, parameters)
+        client = self._clients.find(shown.client_id)
+        if client is None or client.auth_method not in shown.methods:
+            raise InvalidClient("the client is unknown or authenticates by another method")
+        method = client.auth_method
+        if method.has_secret:
+            check_secret(client, shown.secret, self._clock.now())
+        elif method is AuthMethod.PRIVATE_KEY_JWT:
+            self._assertions.check(shown.secret, client, caller.url)
+        elif method is AuthMethod.TLS:
+            self._certificates.check_issued(caller.certificate, client)
+        elif method is AuthMethod.SELF_SIGNED_TLS:
+            self._certificates.check_self_signed(caller.certificate, client)
+        return client
+
+    def _read(self, caller: Caller, parameters: Mapping[str, str]) -> _Shown:
+        named = parameters.get("client_id")
+        ways = [
+            caller.authorization is not None,
+            "client_secret" in parameters,
+            "client_assertion" in parameters,
+        ]
+        if sum(ways) > 1:
             raise InvalidRequest("the client authenticates in two ways at once")
         if caller.authorization is not None:
-            method, (client_id, secret) = AuthMethod.BASIC, _basic(caller.authorization)
-            if parameters.get("client_id", client_id) != client_id:
-                raise InvalidRequest("client_id is not the client that authenticates")
+            client_id, secret = _basic(caller.authorization)
+            shown = _Shown(client_id, secret, (AuthMethod.BASIC,))
+        elif "client_assertion" in parameters:
+            shown = self._asserted(parameters)
+        elif "client_secret" in parameters:
+            shown = _Shown(named or "", parameters["client_secret"], (AuthMethod.POST,))
         else:
-            client_id, secret = parameters.get("client_id", ""), parameters.get("client_secret", "")
-            method = AuthMethod.POST if "client_secret" in parameters else AuthMethod.NONE
-        client = self._clients.find(client_id)
-        if client is None or client.auth_method is not method:
-            raise InvalidClient("the client is unknown or authenticates by another method")
-        if not client.public:
-            check_secret(client, secret, self._clock.now())
-        return client
+            shown = _Shown(named or "", "", _WITHOUT)
+        if named is not None and named != shown.client_id:
+            raise InvalidClient("client_id is not the client that authenticates")
+        return shown
+
+    def _asserted(self, parameters: Mapping[str, str]) -> _Shown:
+        if parameters.get("client_assertion_type") != assertion.TYPE:
+            raise InvalidRequest("client_assertion_type is not the one of RFC 7523")
+        text = parameters["client_assertion"]
+        try:
+            client_id = self._assertions.named_client(text)
+        except Malformed as error:
+            raise InvalidClient(f"the client assertion is refused: {error}") from error
+        return _Shown(client_id, text, (AuthMethod.PRIVATE_KEY_JWT,))
 
 
 def check_secret(client: Client, secret: str, now: datetime) -> None:

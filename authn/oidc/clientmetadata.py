@@ -56,7 +56,7 @@ class ClientMetadata(BaseModel):
         default=(GrantType.AUTHORIZATION_CODE,), max_length=len(GrantType)
     )
     security_profile: SecurityProfile | None = None
-    subject_type: SubjectType = SubjectType.PUBLIC
+    subject_type: SubjectType = SubjectType.PAIRWISE
     sector_identifier: str | None = Field(default=None, min_length=1, max_length=255)
     """Clients with the same one learn the same pairwise `sub`; by default each is its own."""
 

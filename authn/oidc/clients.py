@@ -14,6 +14,7 @@ from authn.oidc import scopes
 from authn.oidc.clientmetadata import ClientMetadata, GrantType, SubjectType
 from authn.oidc.logouturis import check_logout
 from authn.oidc.redirects import check_redirect_uri
+from authn.oidc.registration import check_metadata
 from authn.oidc.store import AuthMethod, Client, ClientStore, GrantStore, IDTokenAlgorithm
 from core.audit import AuditLog, Detail
 from core.clock import Clock
@@ -68,8 +69,9 @@ class Clients:
         """
         chosen = client_id or str(uuid.uuid4())
         _check_names(chosen, name)
+        check_metadata(metadata, auth_method, redirect_uris)
         check_logout(metadata, redirect_uris, may_call=self._may_call)
-        drawn = None if auth_method is AuthMethod.NONE else opaque.draw()
+        drawn = opaque.draw() if auth_method.has_secret else None
         client = Client(
             id=chosen,
             name=name.strip(),

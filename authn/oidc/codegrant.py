@@ -55,7 +55,7 @@ class CodeGrant:
             self._revoke(code)
         # The ID token is signed last and outside the transaction, so that a slow token device does
         # not hold the database. If it fails the code is spent, and the client starts again.
-        id_token = parts.id_token(code.grant, client, made, request, nonce=code.nonce)
+        id_token = parts.id_token(code.grant, user, made, request, nonce=code.nonce)
         return parts.answer(made, id_token=id_token, refresh_token=refresh_token)
 
     def _revoke(self, code: AuthorizationCode) -> NoReturn:

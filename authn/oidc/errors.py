@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Final
 
 from core.errors import TrustError
+
+_OTHERS: Final = re.compile(r"[^\x20\x21\x23-\x5B\x5D-\x7E]")
+"""What an error_description may not hold (RFC 6749, 5.2)."""
 
 
 class OAuthError(TrustError):
@@ -14,6 +19,7 @@ class OAuthError(TrustError):
     def __init__(
         self, code: str, description: str, *, headers: Mapping[str, str] = MappingProxyType({})
     ) -> None:
+        description = _OTHERS.sub("'", description)
         super().__init__(f"{code}: {description}")
         self.code = code
         self.description = description

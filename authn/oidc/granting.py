@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -118,13 +117,23 @@ class Granting:
         self.audit.record("token.issued", actor=user.name, detail=detail)
 
     def id_token(
-        self, grant: Grant, client: Client, made: MadeToken, request: TokenRequest, **claims: Any
+        self,
+        grant: Grant,
+        user: User,
+        made: MadeToken,
+        request: TokenRequest,
+        *,
+        nonce: str | None = None,
     ) -> str | None:
         """Return the ID token of a grant with the scope openid."""
         if scopes.OPENID not in grant.scopes:
             return None
-        nonce: str | None = claims.pop("nonce", None)
-        extra: Mapping[str, Any] = claims
+        client = request.client
         return self.maker.id_token(
-            grant, client, access_token=made.secret, nonce=nonce, extra=extra, now=request.now
+            grant,
+            client,
+            access_token=made.secret,
+            nonce=nonce,
+            extra=scopes.in_id_token(grant, user, client.scopes),
+            now=request.now,
         )

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
 from authn.levels import Level
-from authn.oidc.checks import Draft
+from authn.oidc.draft import Draft
 from authn.oidc.errors import LoginRequired, OAuthError, UnmetAuthenticationRequirements
 from authn.store import Session, User
 
@@ -30,7 +30,9 @@ class Situation:
     user: User | None
     now: datetime
     hinted: object = None
-    """Whom the client expects: the `sub` of its `id_token_hint`."""
+    """Whom the client expects: the `sub` of its `id_token_hint`, or of its `claims`."""
+    subject: str | None = None
+    """The `sub` of who is logged in, at this client; known when somebody is expected."""
 
     @property
     def silent(self) -> bool:
@@ -90,7 +92,7 @@ def somebody_else(situation: Situation) -> Missing | None:
     """OIDC Core, 3.1.2.1: the client names another person in its id_token_hint."""
     if situation.hinted is None or situation.user is None:
         return None
-    return _login() if situation.hinted != situation.user.id else None
+    return _login() if situation.hinted != situation.subject else None
 
 
 def fresh_login_wanted(situation: Situation) -> Missing | None:
@@ -113,7 +115,14 @@ def _just_done(situation: Situation) -> bool:
     if situation.request.after is None or situation.session is None:
         return False
     after = datetime.fromtimestamp(situation.request.after, UTC)
-    return situation.session.auth_time >= after and situation.now <= after + _LOGIN_TAKES
+    in_time = not took_too_long(situation.request, situation.now)
+    return situation.session.auth_time >= after and in_time
+
+
+def took_too_long(request: Draft, now: datetime) -> bool:
+    """Whether the person was sent to log in so long ago that they have to again."""
+    sent = request.after
+    return sent is not None and now > datetime.fromtimestamp(sent, UTC) + _LOGIN_TAKES
 
 
 def _too_weak(situation: Situation, reach: Reach) -> Missing | None:

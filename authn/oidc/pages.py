@@ -18,6 +18,10 @@ class Pages(Protocol):
         """Tell the person that an application sent them here wrongly."""
         ...
 
+    def form_post(self, request: Request, uri: str, answer: Mapping[str, str]) -> Response:
+        """Let the browser post `answer` to the client (OAuth 2.0 Form Post Response Mode)."""
+        ...
+
     def confirm_logout(self, request: Request, hidden: Mapping[str, str]) -> Response:
         """Ask whether to log out; the form posts `hidden` to ``/oidc/logout/confirm``."""
         ...

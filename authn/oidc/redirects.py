@@ -16,6 +16,17 @@ _CHARACTERS: Final = re.compile(r"[A-Za-z0-9\-._~:/?@!$&'()+,;=%\[\]]{1,2000}")
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
+def check_resource(uri: str) -> str:
+    """Return `uri` if a resource server may be called that (RFC 8707, 2). Raises `Refused`."""
+    try:
+        parts = urlsplit(uri)
+    except ValueError as error:
+        raise Refused(f"the resource cannot be read: {uri!r}") from error
+    if not parts.scheme or "#" in uri or _CHARACTERS.fullmatch(uri) is None:
+        raise Refused(f"a resource is an absolute URI without a fragment: {uri!r}")
+    return uri
+
+
 def check_redirect_uri(uri: str) -> str:
     """Return `uri` if a client may register it. Raises `Refused` with the rule it breaks."""
     if "*" in uri:

@@ -36,7 +36,7 @@ class RefreshGrant:
         if row.confirmation is not None and row.confirmation != request.confirmation:
             raise InvalidGrant("another key than the refresh token is bound to")
         grant = narrow(row.grant, request)
-        parts.person(grant)
+        user = parts.person(grant)
         made = parts.access_token(grant, request)
         with parts.transactions.transaction():
             # The family is the first row that is written: a second call waits here.
@@ -45,7 +45,7 @@ class RefreshGrant:
                 parts.grants.add_token(made.row)
         if token is None:
             self._reused(row, request)
-        id_token = parts.id_token(grant, client, made, request)
+        id_token = parts.id_token(grant, user, made, request)
         return parts.answer(made, id_token=id_token, refresh_token=token)
 
     def _next(self, row: RefreshToken, presented: Presented, request: TokenRequest) -> str | None:

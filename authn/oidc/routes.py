@@ -14,8 +14,9 @@ from typing_extensions import override
 
 from authn import cookies
 from authn.forms import Fields, form_fields, query_fields
+from authn.oidc import flow
 from authn.oidc.answers import NO_STORE
-from authn.oidc.authorize import PATH, AuthorizationEndpoint, SendBack
+from authn.oidc.authorize import CONTINUE, PATH, AuthorizationEndpoint, Interact, SendBack
 from authn.oidc.clientmetadata import GrantType
 from authn.oidc.discovery import metadata
 from authn.oidc.errors import InvalidRequest, OAuthError
@@ -53,11 +54,15 @@ def _page_route(pages: Pages) -> type[APIRoute]:
 
 
 def make_document_router(
-    issuer: str, keys: SigningKeys, grant_types: Sequence[GrantType]
+    issuer: str,
+    keys: SigningKeys,
+    grant_types: Sequence[GrantType],
+    *,
+    mutual_tls: str | None = None,
 ) -> APIRouter:
     """Serve what clients read without asking: discovery and keys."""
     router = APIRouter(tags=["oidc"])
-    document = metadata(issuer, keys, grant_types)
+    document = metadata(issuer, keys, grant_types, mutual_tls=mutual_tls)
 
     @router.get("/.well-known/openid-configuration")
     def discovery() -> JSONResponse:
@@ -82,16 +87,35 @@ def make_authorization_router(
     def authorize(request: Request, fields: QueryFields) -> Response:
         """Answer an authorization request (OIDC Core, 3.1.2)."""
         session = sessions.find(request.cookies.get(cookies.SESSION))
-        outcome = authorization.decide(fields, session)
+        return answer(request, authorization.decide(fields, session))
+
+    @router.get(CONTINUE + "/{flow_id}")
+    def go_on(request: Request, flow_id: str) -> Response:
+        """Go on with a request that needed a page of ours."""
+        session = sessions.find(request.cookies.get(cookies.SESSION))
+        cookie = request.cookies.get(flow.COOKIE + flow_id, "")
+        outcome = authorization.resume(flow_id, cookie, session)
+        response = answer(request, outcome)
         if isinstance(outcome, SendBack):
-            return _see_other(outcome.uri)
-        query = urlencode({**outcome.parameters, "next": outcome.next_path})
-        return _see_other(f"{outcome.page}?{query}")
+            cookies.clear_cookie(response, flow.COOKIE + flow_id)
+        return response
 
     @router.post(PATH)
     def authorize_by_post(fields: FormFields) -> Response:
         """Turn a POST into a GET: only then does the browser send our SameSite=Lax cookie."""
         return _see_other(f"{PATH}?{urlencode(fields)}")
+
+    def answer(request: Request, outcome: SendBack | Interact) -> Response:
+        if isinstance(outcome, SendBack):
+            if outcome.form_post:
+                return pages.form_post(request, outcome.redirect_uri, outcome.answer)
+            return _see_other(outcome.location)
+        query = urlencode({**outcome.parameters, "next": outcome.next_path})
+        response = _see_other(f"{outcome.page}?{query}")
+        cookies.set_cookie(response, flow.COOKIE + outcome.flow_id, outcome.cookie)
+        for name in flow.superfluous(request.cookies):
+            cookies.clear_cookie(response, name)
+        return response
 
     return router
 

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
+from starlette.concurrency import run_in_threadpool
 
 from authn.forms import Fields, form_fields
 from authn.oidc.answers import NO_STORE, OAuthRoute
 from authn.oidc.caller import Caller
-from authn.oidc.endpoints import ClientEndpoints
-from authn.oidc.errors import OAuthError
+from authn.oidc.endpoints import Endpoints
 from core.http import client_certificate
 
 FormFields = Annotated[Fields, Depends(form_fields)]
 
 
-def make_client_router(endpoints: ClientEndpoints, *, origin: str) -> APIRouter:
+def make_client_router(endpoints: Endpoints, *, origin: str) -> APIRouter:
     """Serve the endpoints; `origin` is where clients see them."""
     router = APIRouter(prefix="/oidc", tags=["oidc"], route_class=OAuthRoute)
 
@@ -50,13 +51,22 @@ def make_client_router(endpoints: ClientEndpoints, *, origin: str) -> APIRouter:
         endpoints.revocation.revoke(caller(request, fields))
         return Response(headers=NO_STORE)
 
+    @router.post("/par", status_code=HTTPStatus.CREATED)
+    def push(request: Request, fields: FormFields) -> JSONResponse:
+        """Take an authorization request ahead of the browser (RFC 9126)."""
+        answer = endpoints.pushed.push(caller(request, fields))
+        return JSONResponse(answer, HTTPStatus.CREATED, headers=NO_STORE)
+
     @router.get("/userinfo")
-    @router.post("/userinfo")
     def userinfo(request: Request) -> JSONResponse:
         """Return claims about the user (OIDC Core, 5.3)."""
-        scheme, _, secret = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not secret:
-            raise OAuthError("invalid_token", "send the access token as Authorization: Bearer")
-        return JSONResponse(endpoints.userinfo.claims(secret.strip()), headers=NO_STORE)
+        return JSONResponse(endpoints.userinfo.claims(caller(request, ())), headers=NO_STORE)
+
+    @router.post("/userinfo")
+    async def userinfo_by_post(request: Request) -> JSONResponse:
+        """Return claims about the user; the token may be in the form (RFC 6750, 2.2)."""
+        fields = await form_fields(request) if request.headers.get("content-type") else ()
+        answer = await run_in_threadpool(endpoints.userinfo.claims, caller(request, fields))
+        return JSONResponse(answer, headers=NO_STORE)
 
     return router

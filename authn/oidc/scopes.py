@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from typing import Any, Final
 
+from authn.oidc.claimsrequest import parse_claims
+from authn.oidc.grant import Grant
 from authn.store import User
 
 OPENID: Final = "openid"
@@ -17,6 +21,13 @@ KNOWN: Final = ABOUT_PEOPLE
 """Of this provider; resource servers have theirs (`ClientMetadata.resource_scopes`)."""
 
 
+_CLAIMS: Final[Mapping[str, tuple[str, ...]]] = {
+    "profile": ("name", "preferred_username"),
+    "email": ("email",),
+    ADMIN: ("role",),
+}
+
+
 def granted(scope: str, user: User) -> str:
     """Return what of a requested scope this user can give."""
     names = set(scope.split())
@@ -25,14 +36,36 @@ def granted(scope: str, user: User) -> str:
     return " ".join(sorted(names))
 
 
-def claims(scope: str, user: User) -> dict[str, str]:
-    """Return the claims about a user that a scope releases (OIDC Core, 5.4)."""
-    names = scope.split()
-    released: dict[str, str] = {}
-    if "profile" in names:
-        released |= {"name": user.display_name, "preferred_username": user.name}
-    if "email" in names and user.email is not None:
-        released["email"] = user.email
-    if ADMIN in names and user.role is not None:
-        released["role"] = user.role
-    return released
+def about(user: User) -> dict[str, Any]:
+    """Return every claim that we could make about a user (OIDC Core, 5.1)."""
+    known = {
+        "name": user.display_name,
+        "preferred_username": user.name,
+        "email": user.email,
+        "role": user.role,
+    }
+    return {name: value for name, value in known.items() if value is not None}
+
+
+def released(grant: Grant, user: User, allowed: AbstractSet[str]) -> dict[str, Any]:
+    """Return the claims for userinfo (5.4, 5.5): those of the scope, and single ones asked for.
+
+    `allowed` are the scopes that the client is registered for: asking for single claims gets nobody
+    around them.
+    """
+    single = names_of(allowed) & parse_claims(grant.claims).userinfo.keys()
+    return _pick(user, names_of(grant.scopes) | single)
+
+
+def in_id_token(grant: Grant, user: User, allowed: AbstractSet[str]) -> dict[str, Any]:
+    """Return the single claims asked for in the ID token (5.5)."""
+    return _pick(user, names_of(allowed) & parse_claims(grant.claims).id_token.keys())
+
+
+def names_of(scopes: AbstractSet[str]) -> set[str]:
+    """Return which claims these scopes release."""
+    return {name for scope in scopes for name in _CLAIMS.get(scope, ())}
+
+
+def _pick(user: User, names: AbstractSet[str]) -> dict[str, Any]:
+    return {name: value for name, value in about(user).items() if name in names}

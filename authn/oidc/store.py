@@ -17,7 +17,15 @@ class AuthMethod(StrEnum):
 
     BASIC = "client_secret_basic"
     POST = "client_secret_post"
+    PRIVATE_KEY_JWT = "private_key_jwt"
+    TLS = "tls_client_auth"
+    SELF_SIGNED_TLS = "self_signed_tls_client_auth"
     NONE = "none"
+
+    @property
+    def has_secret(self) -> bool:
+        """Whether it rests on a secret that both sides know."""
+        return self in (AuthMethod.BASIC, AuthMethod.POST)
 
 
 class IDTokenAlgorithm(StrEnum):

@@ -6,7 +6,7 @@ What is searched has a column. The rest of a grant is read and written whole: `g
 
 from __future__ import annotations
 
-from sqlalchemy import Column, LargeBinary, String, Table, Text
+from sqlalchemy import Boolean, Column, LargeBinary, String, Table, Text
 
 from core.db import UTCDateTime, metadata
 
@@ -56,6 +56,25 @@ codes = Table(
     Column("code_challenge", String(43), nullable=False),
     Column("expires_at", UTCDateTime, nullable=False, index=True),
     Column("used_at", UTCDateTime),
+)
+
+pushed_requests = Table(
+    "oidc_pushed_requests",
+    metadata,
+    Column("digest", _DIGEST, primary_key=True),
+    Column("client_id", _CLIENT_ID, nullable=False),
+    Column("fields", Text, nullable=False),
+    Column("signed", Boolean, nullable=False),
+    Column("expires_at", UTCDateTime, nullable=False, index=True),
+    Column("used_at", UTCDateTime),
+)
+
+# Digests of what was good once, until it is good no more anyway.
+replays = Table(
+    "oidc_replays",
+    metadata,
+    Column("digest", _DIGEST, primary_key=True),
+    Column("expires_at", UTCDateTime, nullable=False, index=True),
 )
 
 access_tokens = Table(

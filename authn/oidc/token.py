@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 
+from authn.oidc.binding import SenderBinding
 from authn.oidc.caller import Caller
 from authn.oidc.clientauth import ClientAuthentication, every, once
 from authn.oidc.clientmetadata import GrantType
@@ -20,9 +21,15 @@ class TokenEndpoint:
     """Authenticates the client and hands its request to the grant type it names."""
 
     def __init__(
-        self, authentication: ClientAuthentication, grants: Iterable[TokenGrant], *, clock: Clock
+        self,
+        authentication: ClientAuthentication,
+        binding: SenderBinding,
+        grants: Iterable[TokenGrant],
+        *,
+        clock: Clock,
     ) -> None:
         self._authentication = authentication
+        self._binding = binding
         self._grants = {grant.type: grant for grant in grants}
         self._clock = clock
 
@@ -48,7 +55,7 @@ class TokenEndpoint:
             parameters=parameters,
             resources=every(caller.fields, "resource"),
             audiences=every(caller.fields, "audience"),
-            confirmation=None,
+            confirmation=self._binding.of_request(caller, client),
             now=self._clock.now(),
         )
         try:

@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from threading import Lock
-from typing import Final
+from typing import Final, Protocol
 
 from cryptography import x509
 
 from ca.contents import IssuanceRequest
 from ca.issuer import Issued, Issuer
 from ca.names import attributes_of
-from ca.store import CertificateState, StatusSource
+from ca.store import CertificateState, StatusReader
 from core import der
 from core.audit import AuditLog
 from core.clock import Clock
@@ -23,6 +23,7 @@ from core.errors import TrustError, Unavailable
 from core.identity import SYSTEM_ACTOR
 from core.transaction import Transactions
 from crl.config import OCSPConfig
+from crl.ocsp.issuers import Known
 from crl.store import DelegateRecord, DelegateStore
 from keystore import keyref
 from keystore.algorithms import KeyAlgorithm
@@ -59,7 +60,7 @@ def ensure_delegate(
     issuer: Issuer,
     *,
     store: DelegateStore,
-    source: StatusSource,
+    source: StatusReader,
     issue: IssueDelegate,
     keystore: KeyBackend,
     config: OCSPConfig,
@@ -135,21 +136,28 @@ def ensure_delegates(issuers: Iterable[Issuer], ensure: Callable[[Issuer], objec
         raise errors[0]
 
 
+class DelegateSource(Protocol):
+    """Who signs for an issuer at this moment."""
+
+    def current(self, issuer: Known, now: datetime) -> Delegate:
+        """Return the one that signs for `issuer`. Raises `Unavailable` when there is none."""
+        ...
+
+
 class Delegates:
     """The delegated responders in use. Safe to share between threads.
 
     Follows the store, so that a node sees the one that another node made.
     """
 
-    def __init__(self, store: DelegateStore, source: StatusSource, keystore: KeyBackend) -> None:
+    def __init__(self, store: DelegateStore, source: StatusReader, keystore: KeyBackend) -> None:
         self._store = store
         self._source = source
         self._keystore = keystore
         self._lock = Lock()
         self._loaded: dict[str, tuple[datetime, Delegate]] = {}
 
-    def current(self, issuer: Issuer, now: datetime) -> Delegate:
-        """Return the one that signs for `issuer`. Raises `Unavailable` when there is none."""
+    def current(self, issuer: Known, now: datetime) -> Delegate:
         with self._lock:
             loaded = self._loaded.get(issuer.name)
         if loaded is not None:
@@ -161,7 +169,7 @@ class Delegates:
             self._loaded[issuer.name] = (now, delegate)
         return delegate
 
-    def _load(self, issuer: Issuer, now: datetime) -> Delegate:
+    def _load(self, issuer: Known, now: datetime) -> Delegate:
         issuer_ends = x509.load_der_x509_certificate(issuer.certificate).not_valid_after_utc
         for record in self._store.list_delegates(issuer.name):
             if _usable(record, self._source, now) and now < issuer_ends:
@@ -174,7 +182,7 @@ class Delegates:
         raise Unavailable(f"{issuer.name} has no delegated OCSP responder at the moment")
 
 
-def _usable(record: DelegateRecord, source: StatusSource, now: datetime) -> bool:
+def _usable(record: DelegateRecord, source: StatusReader, now: datetime) -> bool:
     # id-pkix-ocsp-nocheck tells clients not to ask whether it is revoked, so we look ourselves.
     status = source.find_status(record.issuer, record.serial)
     issued = status is not None and status.state is CertificateState.ISSUED

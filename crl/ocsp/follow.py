@@ -1,45 +1,55 @@
-"""Following the status log, so that ready answers are forgotten when they are true no more."""
+"""Following the status log of the database into the local store."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Collection
+from collections.abc import Sequence
 from typing import Final
 
-from ca.store import StatusLog
-from core.observe import OCSP_STATUS_AGE
-from crl.ocsp.ready import ReadyAnswers
+from ca.store import StatusEntry, StatusLog
+from core.errors import Conflict
+from crl.ocsp.layout import Place
+from crl.ocsp.pulse import Pulse, Trust, elapsed
+from crl.ocsp.store import StatusStore
 
 log = logging.getLogger(__name__)
 
 _PERIOD_SECONDS: Final = 0.25
-_AT_ONCE: Final = 1000
-"""More changes than these since the last look, and everything of the issuer is forgotten."""
+_PORTION: Final = 5_000
 
 
-class StatusFollower:
-    """Reads the changes of these issuers from the log, and makes `ready` forget what they touch.
+class OtherHistory(Conflict):
+    """The database does not have the entry of the log that this host applied last."""
+
+
+def read_since(status_log: StatusLog, place: Place | None, *, limit: int) -> Sequence[StatusEntry]:
+    """Return what the log has behind `place`. Raises `OtherHistory` if `place` is not in it."""
+    if place is None:
+        return status_log.read_log(since=0, limit=limit)
+    entries = status_log.read_log(since=place.position, limit=limit)
+    if not entries or Place(entries[0].position, entries[0].mark) != place:
+        raise OtherHistory(_OTHER_HISTORY.format(place.position))
+    return entries[1:]
+
+
+class LogFollower:
+    """Keeps the store of this host at the end of the log. Safe to share between threads.
 
     A change made in this process is followed by `after_change` before the change returns; one of
     another process by the thread, which looks four times a second.
     """
 
-    def __init__(
-        self, issuers: Collection[str], *, status_log: StatusLog, ready: ReadyAnswers
-    ) -> None:
-        self._issuers = issuers  # alive: a ceremony may add one
+    def __init__(self, status_log: StatusLog, store: StatusStore, pulse: Pulse) -> None:
         self._log = status_log
-        self._ready = ready
+        self._store = store
+        self._pulse = pulse
         self._lock = threading.Lock()
-        self._seen: dict[str, int] = {}
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._loop, name="ocsp-status", daemon=True)
-        OCSP_STATUS_AGE.set_function(ready.age_seconds)
+        self._thread = threading.Thread(target=self._loop, name="status-log", daemon=True)
 
     def start(self) -> None:
-        """Look once, then go on in a thread. Raises `Unavailable`."""
-        self.follow()
+        """Go on in a thread."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -49,38 +59,47 @@ class StatusFollower:
             self._thread.join(timeout=30)
 
     def after_change(self, _issuer: str) -> None:
-        """`ca.revocation.Listener`: follow now. If that fails, no ready answer is given."""
+        """`ca.revocation.Listener`: follow now. If that fails, the store is not to be believed."""
         try:
             self.follow()
         except Exception:
-            self._ready.distrust()
+            self._pulse.doubt(Trust.DISTRUSTED)
             raise
 
     def follow(self) -> None:
-        """Read the log to its end. Raises `Unavailable`."""
-        with self._lock:
-            began = self._ready.elapsed()
-            positions = self._log.revocation_positions()
-            for issuer in self._issuers:
-                self._follow(issuer, positions.get(issuer, 0))
-            self._ready.confirm(began)
+        """Read the log to its end.
 
-    def _follow(self, issuer: str, position: int) -> None:
-        seen = self._seen.get(issuer)
-        if seen == position:
+        Raises `Unavailable` when the database cannot be read or the store not be written, and
+        `OtherHistory` when an older copy of the database was put back.
+        """
+        with self._lock:
+            began = elapsed()
+            try:
+                self._follow()
+            except OtherHistory:
+                self._pulse.doubt(Trust.DIVERGED)
+                raise
+            self._pulse.hear(began)
+
+    def _follow(self) -> None:
+        entries = read_since(self._log, self._store.place(), limit=_PORTION)
+        if len(entries) < _PORTION - 1:
+            if entries or not self._store.is_complete():
+                self._apply(entries, complete=True)
             return
-        if seen is None or position < seen or position - seen > _AT_ONCE:
-            if seen is not None and position < seen:
-                log.error(
-                    "the status log went backwards: is the database an older copy?",
-                    extra={"issuer": issuer, "position": position, "seen": seen},
-                )
-            self._ready.forget(issuer, None)
-            self._seen[issuer] = position
-            return
-        changes = self._log.list_changes(issuer, after=seen, limit=2 * _AT_ONCE)
-        self._ready.forget(issuer, {serial for _, serial in changes})
-        self._seen[issuer] = max([position, *(at for at, _ in changes)])
+        self._apply(entries, complete=False)
+        for portion in self._log.walk_log(after=entries[-1].position):
+            self._apply(portion, complete=False)
+            log.info("status log followed", extra={"position": portion[-1].position})
+        self._follow()
+
+    def _apply(self, entries: Sequence[StatusEntry], *, complete: bool) -> None:
+        try:
+            self._store.apply(entries, complete=complete)
+        except Exception:
+            # What was read and cannot be kept: better no answer than one that is known wrong.
+            self._pulse.doubt(Trust.DISTRUSTED)
+            raise
 
     def _loop(self) -> None:
         failing = False
@@ -89,7 +108,13 @@ class StatusFollower:
                 self.follow()
                 failing = False
             except Exception:
-                # Recorded once: ready answers end by themselves (`ReadyAnswers.find`).
+                # Recorded once: what is stored holds until its end, and `Pulse` tells the lag.
                 if not failing:
-                    log.exception("the status log cannot be read")
+                    log.exception("the status log cannot be followed")
                 failing = True
+
+
+_OTHER_HISTORY: Final = (
+    "the database is older than what this host knows: its status log does not have entry {} as it "
+    "was applied here. Was an older copy put back? Nothing is followed until `yinxin reconcile`"
+)

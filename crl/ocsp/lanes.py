@@ -26,13 +26,14 @@ class Lane:
     def __init__(self, issuer: str) -> None:
         self._issuer = issuer
         self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix=f"ocsp-{issuer}")
-        self._waiting = 0
+        self.waiting = 0
+        """How many wait or run."""
 
     def start(self, act: Callable[[], T], *, share: float = 1.0) -> asyncio.Future[T] | None:
         """Run `act` in a thread, unless this share of the queue is taken: then None."""
-        if self._waiting >= QUEUE * share:
+        if self.waiting >= QUEUE * share:
             return None
-        self._waiting += 1
+        self.waiting += 1
         future = asyncio.get_running_loop().run_in_executor(self._executor, act)
         future.add_done_callback(self._finish)
         return future
@@ -53,6 +54,6 @@ class Lane:
         self._executor.shutdown(wait=False, cancel_futures=True)
 
     def _finish(self, future: asyncio.Future[T]) -> None:
-        self._waiting -= 1
+        self.waiting -= 1
         if not future.cancelled():
             future.exception()  # seen here: the one who asked may have stopped waiting

@@ -1,4 +1,4 @@
-"""The OCSP data plane: which answer goes out, from memory or from a lane. Knows no sockets."""
+"""The OCSP data plane: which answer goes out, from the store or made now. Knows no sockets."""
 
 from __future__ import annotations
 
@@ -7,169 +7,200 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from ca.issuer import Issuer
 from core.clock import Clock
 from core.errors import NotFound, TrustError, Unavailable
-from core.observe import OCSP_ANSWERS, OCSP_READY_ANSWERS
 from crl.config import NoncePolicy, OCSPConfig
-from crl.ocsp.cache import Answer
+from crl.ocsp.block import HEADER_OCTETS, Header, read_header
 from crl.ocsp.head import Head
-from crl.ocsp.lanes import Lane
+from crl.ocsp.issuers import IssuerTable
+from crl.ocsp.layout import KnownIssuer, answer_key
 from crl.ocsp.path import decode_path
-from crl.ocsp.ready import LOOKED_UP_ANEW, Ready, ReadyAnswers
+from crl.ocsp.pulse import Count, Pulse
+from crl.ocsp.reader import AnswerReader
 from crl.ocsp.request import OCSPRequest, parse_request
-from crl.ocsp.responder import QUIET, Responder, refusal_of
+from crl.ocsp.responder import QUIET, refusal_of
 from crl.ocsp.response import Refusal
-from crl.ocsp.walk import find_cert_id
-from crl.ocsp.wire import MARGIN, ResponseWriter, fields_of
+from crl.ocsp.signing import Made, Signing
+from crl.ocsp.wire import ResponseWriter, aged
 
 log = logging.getLogger(__name__)
 
-_NONCE_SHARE: Final = 0.5
-"""Of a lane's queue. Nonces cost a signature each; above it they get the answer from memory."""
-_SUCCESSFUL: Final = OCSP_ANSWERS.labels("successful")
 _LOG_EVERY: Final = timedelta(seconds=1)
+_REFRESH_AGAIN_SECONDS: Final = 5
+_REFRESHING: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A request whose answer has to be looked up or signed."""
+    """A request whose answer has to be made."""
 
     head: Head
-    issuer: Issuer
-    request: OCSPRequest
+    octets: bytes
+    key: bytes | None
+    """Of a stored answer that is better than none."""
 
 
 class OCSPPlane:
     """Answers requests with HTTP octets. To be used from one event loop."""
 
     def __init__(
-        self, responder: Responder, ready: ReadyAnswers, *, config: OCSPConfig, clock: Clock
+        self,
+        reader: AnswerReader,
+        signing: Signing,
+        pulse: Pulse,
+        *,
+        config: OCSPConfig,
+        clock: Clock,
+        slot: int = 0,
     ) -> None:
-        self._responder = responder
-        self._ready = ready
+        """`slot` is which counts of the pulse are ours."""
+        self._reader = reader
+        self._signing = signing
+        self._pulse = pulse
         self._config = config
-        self._clock = clock
+        # Who has to send a nonce gets nothing from the store.
+        self._gives_stored = config.nonce is not NoncePolicy.REQUIRE
         self._writer = ResponseWriter(clock)
-        self._lanes: dict[str, Lane] = {}
+        self._slot = slot
+        self._counts = pulse.counts_of(slot)
+        self._issuers: IssuerTable[KnownIssuer] = IssuerTable(())
+        self._refreshing: dict[bytes, int] = {}
         self._logged: datetime | None = None
+        self.look()
+
+    def look(self) -> None:
+        """Look whether there are other issuers or responders, and publish what was counted.
+
+        To be called every second.
+        """
+        try:
+            if self._reader.reload():
+                self._issuers.replace(self._reader.issuers)
+        except TrustError:
+            log.exception("the tables of the local store cannot be read")
+        self._pulse.count(self._slot, self._counts)
+
+    def quick(self, encoded: bytes, *, close: bool) -> bytes | None:
+        """Return the response to a simple GET if it is in the store. None says nothing.
+
+        `encoded` is what stands behind ``/ocsp/``.
+        """
+        octets = decode_path(encoded)
+        key = self._reader.key_of(octets)
+        if key is None or not self._gives_stored or self._pulse.distrusted:
+            return None
+        now = self._writer.second()
+        found = self._reader.find_good(key, now)
+        if found is None:
+            return None
+        block, header, tail = found
+        if now > header.fields_until:
+            return None
+        if now >= header.refresh_at:
+            self._refresh(key, octets, now)
+        self._counts[Count.STORED] += 1
+        return b"".join((self._writer.begins[close], block[HEADER_OCTETS:], tail))
 
     def respond(self, head: Head, body: bytes) -> bytes | Pending:
         """Return the whole response if it can be given at once, or what `respond_later` wants."""
-        now = self._writer.now()
         try:
             octets = body if head.encoded is None else decode_path(head.encoded)
-            # Who has to send a nonce gets nothing from memory.
-            cert_id = None if self._config.nonce is NoncePolicy.REQUIRE else find_cert_id(octets)
-            ready = None if cert_id is None else self._ready.find(cert_id, now)
-            if ready is not None:
-                return self._give(head, ready, now)
-            return self._look_closer(head, octets, now)
+            self._require_belief()
+            key = fallback = self._reader.key_of(octets)
+            if key is None:
+                request = parse_request(octets)
+                fallback = self._key_of(request)
+                # Extensions that change nothing: still the same answer.
+                ignored = self._config.nonce is NoncePolicy.IGNORE
+                key = fallback if request.nonce is None or ignored else None
+            given = self._give(head, octets, key)
+            if given is not None:
+                return given
+            self._require_complete()
+            return Pending(head, octets, fallback)
         except Exception as error:  # noqa: BLE001 - translated into OCSP and recorded there
-            return self._refuse(head, error, now)
+            return self.refuse(head, error)
 
     async def respond_later(self, pending: Pending) -> bytes:
-        """Return the whole response, once it is looked up or signed."""
-        head, request = pending.head, pending.request
+        """Return the whole response, once it is made."""
+        head = pending.head
         try:
-            answer = await self._lane(pending.issuer).run(
-                lambda: self._make(pending.issuer, request),
-                share=1.0 if request.nonce is None else _NONCE_SHARE,
-            )
+            made = await self._signing.make(pending.octets)
         except Exception as error:  # noqa: BLE001 - translated into OCSP and recorded there
-            now = self._writer.now()
             # RFC 9654, 2.1 leaves it to us: an answer without its nonce is better than none.
-            known = None
-            if isinstance(error, Unavailable) and self._config.nonce is not NoncePolicy.REQUIRE:
-                known = self._find(request, now)
-            if known is not None:
-                return self._give(head, known, now)
-            return self._refuse(head, error, now)
-        now = self._writer.now()
-        _SUCCESSFUL.inc()
-        if not answer.cacheable:
-            return self._writer.uncached(head, answer)
-        return self._writer.success(head, answer, fields_of(answer, self._config, now))
+            known = pending.key if isinstance(error, Unavailable) else None
+            return self._give(head, pending.octets, known) or self.refuse(head, error)
+        self._counts[Count.SIGNED] += 1
+        return self._made(head, made)
 
-    def close(self) -> None:
-        """Drop what waits for a signature."""
-        for lane in self._lanes.values():
-            lane.close()
-
-    def _look_closer(self, head: Head, octets: bytes, now: datetime) -> bytes | Pending:
-        request = parse_request(octets)
-        issuer = self._responder.issuer_of(request)
-        request = self._responder.admit(request)
-        if request.nonce is None:
-            # Longer hashes and extensions that change nothing: still the same answer.
-            ready = self._find(request, now)
-            if ready is not None:
-                return self._give(head, ready, now)
-        return Pending(head, issuer, request)
-
-    def _find(self, request: OCSPRequest, now: datetime) -> Ready | None:
-        if len(request.cert_ids) != 1:
-            return None
-        return self._ready.find(request.cert_ids[0].der, now)
-
-    def _give(self, head: Head, ready: Ready, now: datetime) -> bytes:
-        if ready.claim_refresh(now):
-            self._refresh(ready)
-        _SUCCESSFUL.inc()
-        OCSP_READY_ANSWERS.inc()
-        current = now <= ready.fields_until
-        fields = ready.fields if current else fields_of(ready.answer, self._config, now)
-        return self._writer.success(head, ready.answer, fields)
-
-    def _refresh(self, ready: Ready) -> None:
-        """Look the status up anew behind the answer that is being given."""
-
-        def act() -> None:
-            try:
-                self._make(ready.issuer, ready.request)
-            except NotFound:
-                # Not ours any more: an older database was put back.
-                self._ready.forget(ready.issuer.name, {ready.serial})
-            except Exception:  # recorded; the answer that is there serves until its end
-                log.exception("an OCSP answer cannot be made anew")
-
-        self._lane(ready.issuer).start(act, share=_NONCE_SHARE)
-
-    def _make(self, issuer: Issuer, request: OCSPRequest) -> Answer:
-        # The ticket before the status: a revocation between the two must not be overwritten.
-        ticket = self._ready.ticket()
-        answer = self._responder.answer_for(issuer, request)
-        if answer.cacheable:
-            now = self._clock.now()
-            (cert_id,) = request.cert_ids
-            ready = Ready(
-                issuer=issuer,
-                serial=cert_id.serial,
-                request=request,
-                answer=answer,
-                fields=fields_of(answer, self._config, now),
-                fields_until=answer.next_update
-                - MARGIN
-                - timedelta(seconds=self._config.max_age_seconds),
-                refresh_at=now + LOOKED_UP_ANEW,
-            )
-            self._ready.put(cert_id.der, ready, ticket=ticket)
-        return answer
-
-    def _lane(self, issuer: Issuer) -> Lane:
-        lane = self._lanes.get(issuer.name)
-        if lane is None:
-            lane = self._lanes[issuer.name] = Lane(issuer.name)
-        return lane
-
-    def _refuse(self, head: Head, error: Exception, now: datetime) -> bytes:
+    def refuse(self, head: Head, error: Exception) -> bytes:
+        """Return the response that says no."""
         refusal = Refusal.INTERNAL_ERROR
         if isinstance(error, TrustError):
             refusal = refusal_of(error)
-        OCSP_ANSWERS.labels(refusal.name.lower()).inc()
+        self._counts[Count[refusal.name]] += 1
+        now = self._writer.now()
         # An outage is one line a second, and not one for each who asks.
         quiet = self._logged is not None and abs(now - self._logged) < _LOG_EVERY
         if refusal not in QUIET and not quiet:
             self._logged = now
             log.error("OCSP refused", exc_info=error, extra={"refusal": refusal.name.lower()})
         return self._writer.refusal(head, refusal)
+
+    def _require_belief(self) -> None:
+        if self._pulse.distrusted:
+            raise Unavailable("the local store is not to be believed at the moment")
+
+    def _require_complete(self) -> None:
+        """What the store does not have may only be looked for once it had everything."""
+        if not self._reader.complete:
+            self.look()
+        if not self._reader.complete:
+            raise Unavailable("the status log has not been read to its end yet")
+
+    def _key_of(self, request: OCSPRequest) -> bytes | None:
+        """Return the key of the answer to one CertID. Raises `NotFound` for no issuer of ours."""
+        found = [self._issuers.find(cert_id) for cert_id in request.cert_ids]
+        issuer = found[0]
+        if issuer is None or any(other is not issuer for other in found):
+            raise NotFound("the request is not for one issuer of this service")
+        cert_id = request.cert_ids[0]
+        return answer_key(cert_id.der, issuer.number, cert_id.serial) if len(found) == 1 else None
+
+    def _give(self, head: Head, octets: bytes, key: bytes | None) -> bytes | None:
+        now = self._writer.second()
+        if key is None or not self._gives_stored:
+            return None
+        found = self._reader.find_good(key, now)
+        if found is None:
+            return None
+        block, header, tail = found
+        if now >= header.refresh_at:
+            self._refresh(key, octets, now)
+        self._counts[Count.STORED] += 1
+        return self._send(head, header, block, tail, now)
+
+    def _send(self, head: Head, header: Header, block: bytes, tail: bytes, now: int) -> bytes:
+        end = HEADER_OCTETS + header.fields_octets
+        fields = block[HEADER_OCTETS:end]
+        if now > header.fields_until:
+            fields = aged(fields, self._config.max_age_seconds - (now - header.fields_until))
+        return self._writer.success(head, fields, block[end:] + tail)
+
+    def _made(self, head: Head, made: Made) -> bytes:
+        if made.block is None:
+            return self._writer.uncached(head, made.octets)
+        now = self._writer.second()
+        return self._send(head, read_header(made.block), made.block, made.octets, now)
+
+    def _refresh(self, key: bytes, octets: bytes, now: int) -> None:
+        """Have an answer made anew behind the one that is being given, once in a while."""
+        if self._refreshing.get(key, 0) > now:
+            return
+        if len(self._refreshing) >= _REFRESHING:
+            self._refreshing.clear()
+        self._refreshing[key] = now + _REFRESH_AGAIN_SECONDS
+        try:
+            self._signing.refresh(octets)
+        except TrustError:
+            log.exception("an OCSP answer cannot be made anew")

@@ -7,14 +7,13 @@ from datetime import datetime, timedelta
 from threading import Lock
 from typing import Final
 
-from ca.issuer import Issuer
 from core.clock import Clock
 from core.errors import Malformed, NotFound, TooLarge, TrustError, Unavailable
 from crl.config import NoncePolicy, OCSPConfig
+from crl.ocsp.answer import Answer
 from crl.ocsp.budget import Budget
-from crl.ocsp.cache import Answer, AnswerCache, Signed
-from crl.ocsp.delegate import Delegate, Delegates
-from crl.ocsp.issuers import IssuerTable
+from crl.ocsp.delegate import Delegate, DelegateSource
+from crl.ocsp.issuers import IssuerTable, Known
 from crl.ocsp.request import CertID, OCSPRequest, parse_request
 from crl.ocsp.response import (
     Refusal,
@@ -52,13 +51,15 @@ class Responder:
 
     def __init__(
         self,
-        issuers: IssuerTable,
-        delegates: Delegates,
+        issuers: IssuerTable[Known],
+        delegates: DelegateSource,
         statuses: StatusService,
         *,
         config: OCSPConfig,
         clock: Clock,
+        last_produced: datetime | None = None,
     ) -> None:
+        """`last_produced`: when the latest answer was signed that this host knows of."""
         self._issuers = issuers
         self._delegates = delegates
         self._statuses = statuses
@@ -66,9 +67,8 @@ class Responder:
         self._clock = clock
         self._nonces = Budget(config.nonces_per_second)
         self._unknowns = Budget(config.unknown_per_second)
-        self._cache = AnswerCache(config.cache_entries)
         self._lock = Lock()
-        self._last_produced: datetime | None = None
+        self._last_produced = last_produced
 
     def answer(self, octets: bytes) -> Answer:
         """Return the signed answer to a request.
@@ -98,33 +98,14 @@ class Responder:
         # RFC 9654, 2.1 leaves it to us: an answer without its nonce is better than none.
         return replace(request, nonce=None)
 
-    def answer_for(self, issuer: Issuer, request: OCSPRequest) -> Answer:
+    def answer_for(self, issuer: Known, request: OCSPRequest) -> Answer:
         """Return the signed answer to a request whose issuer `issuer_of` found."""
         now = self._clock.now()
         delegate = self._delegates.current(issuer, now)
         singles = [self._single(issuer.name, cert_id) for cert_id in request.cert_ids]
-        if request.nonce is not None or len(singles) != 1 or _is_unknown(singles[0]):
-            return self._sign(delegate, singles, request.nonce, now)
-        (single,) = singles
-        found = self._cache.find(
-            issuer.name,
-            single.cert_id,
-            standing=single.standing,
-            responder=delegate.certificate,
-            now=now,
-        )
-        if found is not None:
-            return found
-        answer = self._sign(delegate, singles, None, now)
-        stale_at = now + (answer.next_update - now) / 2
-        self._cache.put(
-            issuer.name,
-            single.cert_id,
-            Signed(answer, single.standing, delegate.certificate, stale_at),
-        )
-        return answer
+        return self._sign(delegate, singles, request.nonce, now)
 
-    def issuer_of(self, request: OCSPRequest) -> Issuer:
+    def issuer_of(self, request: OCSPRequest) -> Known:
         """Return the one issuer that is asked. Raises `NotFound`. Reads no database."""
         found = [self._issuers.find(cert_id) for cert_id in request.cert_ids]
         # One answer has one signer, and a delegated responder speaks for one issuer only
@@ -175,6 +156,7 @@ class Responder:
                 + [s.standing.until for s in singles if s.standing.until is not None]
             ),
             cacheable=nonce is None and len(singles) == 1 and not unknown,
+            responder=delegate.certificate,
         )
 
     def _this_update(self, singles: list[Single], now: datetime) -> datetime:

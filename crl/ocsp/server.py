@@ -13,17 +13,21 @@ from typing import Final
 
 from typing_extensions import override
 
+from core.errors import TrustError
 from crl.ocsp.head import Head, parse_head
 from crl.ocsp.plane import OCSPPlane, Pending
 
 MAX_HEAD_OCTETS: Final = 8192
 MAX_CONNECTIONS: Final = 10_000
 _MAX_UNREAD_OCTETS: Final = 65_536
-_SWEEP_SECONDS: Final = 1.0
-_REMEMBERED_HEADS: Final = 16_384
+_TICK_SECONDS: Final = 1.0
+_REMEMBERED: Final = 4096
 _REMEMBERED_OCTETS: Final = 1024
+_GET: Final = b"GET /ocsp/"
+_VERSION_OCTETS: Final = len(b" HTTP/1.1")
 
-MakeProtocol = Callable[[], asyncio.Protocol]
+HandOver = Callable[[asyncio.Transport, bytes], None]
+"""Takes a connection with what was read of it and not answered."""
 
 
 class OCSPListener:
@@ -31,60 +35,95 @@ class OCSPListener:
 
     def __init__(self, plane: OCSPPlane, *, wait_seconds: float) -> None:
         self.plane = plane
-        self._wait_seconds = wait_seconds
+        self.tick = 0
+        """Counts up every second while there are connections."""
+        self._patience = max(1, round(wait_seconds / _TICK_SECONDS))
         self._watched: set[OCSPConnection] = set()
-        self._heads: dict[bytes, Head] = {}
+        self._closes: dict[bytes, bool] = {}
+        self._ticking = False
 
     def admit(self, connection: OCSPConnection) -> bool:
         """Watch over a connection; False: there are too many."""
-        if len(self._watched) >= MAX_CONNECTIONS:
+        watched = self._watched
+        if len(watched) >= MAX_CONNECTIONS:
             return False
-        if not self._watched:
-            asyncio.get_running_loop().call_later(_SWEEP_SECONDS, self._sweep)
-        self._watched.add(connection)
+        if not self._ticking:
+            self._ticking = True
+            self.plane.look()
+            asyncio.get_running_loop().call_later(_TICK_SECONDS, self._sweep)
+        watched.add(connection)
         return True
 
     def dismiss(self, connection: OCSPConnection) -> None:
         """Watch over it no more."""
         self._watched.discard(connection)
 
-    def parse(self, octets: bytes) -> Head | None:
-        """`parse_head`, which is a function of its octets alone: clients repeat themselves."""
-        head = self._heads.get(octets)
-        if head is None:
-            head = parse_head(octets)
-            if head is not None and len(octets) <= _REMEMBERED_OCTETS:
-                if len(self._heads) >= _REMEMBERED_HEADS:
-                    del self._heads[next(iter(self._heads))]
-                self._heads[octets] = head
-        return head
+    def quick(self, data: bytes) -> tuple[bytes, bool] | None:
+        """Return the response to one whole simple GET if it is in the store, and whether to close.
+
+        What stands behind the target is the same for all requests of one client program, so it is
+        parsed once (`learn`). None says nothing.
+        """
+        line = data.find(b"\r\n") - _VERSION_OCTETS
+        close = self._closes.get(data[line:])
+        if close is None or not data.startswith(_GET):
+            return None
+        try:
+            response = self.plane.quick(data[len(_GET) : line], close=close)
+        except TrustError:
+            return None
+        return None if response is None else (response, close)
+
+    def learn(self, octets: bytes, head: Head) -> None:
+        """Remember what stands behind the target of a simple GET."""
+        if head.encoded is None or not head.send_body or head.if_none_match:
+            return
+        behind = octets[octets.index(b"\r\n") - _VERSION_OCTETS :]
+        if len(behind) <= _REMEMBERED_OCTETS:
+            if len(self._closes) >= _REMEMBERED:
+                self._closes.clear()
+            self._closes[behind] = head.close
 
     def _sweep(self) -> None:
-        loop = asyncio.get_running_loop()
-        for connection in list(self._watched):
-            if connection.waited(loop.time()) > self._wait_seconds:
-                connection.abort()
-        if self._watched:
-            loop.call_later(_SWEEP_SECONDS, self._sweep)
+        self.tick += 1
+        oldest = self.tick - self._patience
+        for connection in [one for one in self._watched if one.since < oldest]:
+            connection.give_up()
+        self.plane.look()
+        self._ticking = bool(self._watched)
+        if self._ticking:
+            asyncio.get_running_loop().call_later(_TICK_SECONDS, self._sweep)
 
 
 class OCSPConnection(asyncio.Protocol):
     """One connection.
 
-    `others` makes the protocol of the general server; `connections` is its set of those whose
-    `shutdown` it calls when it stops.
+    `hand_over` takes what is not for here; `connections` is the general server's set of those
+    whose `shutdown` it calls when it stops.
     """
 
+    __slots__ = (
+        "_answering",
+        "_blocked",
+        "_connections",
+        "_hand_over",
+        "_listener",
+        "_stopping",
+        "_transport",
+        "_unread",
+        "since",
+    )
+
     def __init__(
-        self, listener: OCSPListener, others: MakeProtocol, connections: set[asyncio.Protocol]
+        self, listener: OCSPListener, hand_over: HandOver, connections: set[asyncio.Protocol]
     ) -> None:
         self._listener = listener
-        self._others = others
+        self._hand_over = hand_over
         self._connections = connections
-        self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._unread = b""
-        self._since = self._loop.time()
+        self.since = listener.tick
+        """The tick of the last answer, or of the start."""
         self._answering: asyncio.Task[None] | None = None
         self._blocked = False
         self._stopping = False
@@ -102,6 +141,14 @@ class OCSPConnection(asyncio.Protocol):
 
     @override
     def data_received(self, data: bytes) -> None:
+        if not self._unread and self._answering is None and not self._blocked:
+            quick = self._listener.quick(data)
+            if quick is not None and self._transport is not None:
+                self.since = self._listener.tick
+                self._transport.write(quick[0])
+                if quick[1]:
+                    self._transport.close()
+                return
         self._unread = self._unread + data if self._unread else data
         if self._answering is None and not self._blocked:
             self._serve()
@@ -118,9 +165,10 @@ class OCSPConnection(asyncio.Protocol):
         self._blocked = False
         self._go_on()
 
-    def waited(self, now: float) -> float:
-        """Return the seconds since the last answer, or since the start."""
-        return 0.0 if self._answering is not None else now - self._since
+    def give_up(self) -> None:
+        """End, because nothing was heard for too long; not while an answer is being made."""
+        if self._answering is None:
+            self.abort()
 
     def abort(self) -> None:
         """End at once."""
@@ -142,14 +190,16 @@ class OCSPConnection(asyncio.Protocol):
             if end < 4:
                 if len(self._unread) > MAX_HEAD_OCTETS:
                     self._write(out)
-                    self._hand_over(transport)
+                    self._give_away(transport)
                     return
                 break
-            head = self._listener.parse(self._unread[:end])
+            octets = self._unread[:end]
+            head = parse_head(octets)
             if head is None:
                 self._write(out)
-                self._hand_over(transport)
+                self._give_away(transport)
                 return
+            self._listener.learn(octets, head)
             body_end = end + head.body_octets
             if len(self._unread) < body_end:
                 break
@@ -157,7 +207,8 @@ class OCSPConnection(asyncio.Protocol):
             response = self._listener.plane.respond(head, body)
             if isinstance(response, Pending):
                 self._write(out)
-                self._answering = self._loop.create_task(self._answer_later(response))
+                loop = asyncio.get_running_loop()
+                self._answering = loop.create_task(self._answer_later(response))
                 return
             out.append(response)
             if head.close:
@@ -168,7 +219,7 @@ class OCSPConnection(asyncio.Protocol):
 
     def _write(self, out: list[bytes]) -> None:
         if out and self._transport is not None:
-            self._since = self._loop.time()
+            self.since = self._listener.tick
             self._transport.write(out[0] if len(out) == 1 else b"".join(out))
             out.clear()
 
@@ -189,13 +240,10 @@ class OCSPConnection(asyncio.Protocol):
         self._transport.resume_reading()
         self._serve()
 
-    def _hand_over(self, transport: asyncio.Transport) -> None:
+    def _give_away(self, transport: asyncio.Transport) -> None:
         self._leave()
         unread, self._unread = self._unread, b""
-        successor = self._others()
-        transport.set_protocol(successor)
-        successor.connection_made(transport)
-        successor.data_received(unread)
+        self._hand_over(transport, unread)
 
     def _leave(self) -> None:
         self._transport = None

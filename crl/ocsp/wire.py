@@ -9,7 +9,7 @@ from typing import Final
 from core.clock import Clock
 from crl.caching import cache_headers, has_already
 from crl.config import OCSPConfig
-from crl.ocsp.cache import Answer
+from crl.ocsp.answer import Answer
 from crl.ocsp.head import Head
 from crl.ocsp.response import Refusal, encode_refusal
 
@@ -38,35 +38,52 @@ def fields_of(answer: Answer, config: OCSPConfig, now: datetime) -> bytes:
     return "".join(f"{name.lower()}: {value}\r\n" for name, value in headers.items()).encode()
 
 
+def aged(fields: bytes, max_age: int) -> bytes:
+    """Return the fields of `fields_of` with another max-age."""
+    return b"cache-control: max-age=%d" % max(0, max_age) + fields[fields.index(b",") :]
+
+
 class ResponseWriter:
     """Joins status line, date, fields and body. Not to be shared between threads."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._second: datetime | None = None
+        self._now: datetime | None = None
+        self._second = 0
         self._date = b""
+        self.begins = (b"", b"")
+        """How a successful response begins in this second: kept open, and closed after it."""
 
     def now(self) -> datetime:
         """Return the present, and write it into the responses from here on."""
         now = self._clock.now()
-        if now != self._second:
-            self._second = now
+        if now != self._now:
+            self._now = now
+            self._second = int(now.timestamp())
             self._date = b"date: " + format_datetime(now, usegmt=True).encode() + b"\r\n"
+            begin = b"HTTP/1.1 200 OK\r\n" + self._date
+            self.begins = (begin, begin + _CLOSE)
         return now
 
-    def success(self, head: Head, answer: Answer, fields: bytes) -> bytes:
-        """Return the response that carries `answer`; `fields` are its own."""
-        if head.if_none_match and answer.cacheable:
+    def second(self) -> int:
+        """Return the present in seconds since 1970, like `now`."""
+        self.now()
+        return self._second
+
+    def success(self, head: Head, fields: bytes, body: bytes) -> bytes:
+        """Return the response with these fields, which end with the empty line."""
+        if head.if_none_match:
             etag = fields.rpartition(b"etag: ")[2].partition(b"\r\n")[0].decode()
             if has_already(head.if_none_match, etag):
-                return b"".join(
-                    (b"HTTP/1.1 304 Not Modified\r\n", self._date, fields, _end(head.close))
-                )
-        return self._response(b"200 OK", head, fields, answer.der)
+                kept = fields[: fields.index(b"content-type: ")]
+                begin = b"HTTP/1.1 304 Not Modified\r\n"
+                return b"".join((begin, self._date, kept, _end(head.close)))
+        return b"".join((self.begins[head.close], fields, body if head.send_body else b""))
 
-    def uncached(self, head: Head, answer: Answer) -> bytes:
+    def uncached(self, head: Head, octets: bytes) -> bytes:
         """Return the response to a nonce or several CertIDs."""
-        return self._response(b"200 OK", head, b"cache-control: no-store\r\n", answer.der)
+        self.now()
+        return self._response(b"200 OK", head, b"cache-control: no-store\r\n", octets)
 
     def refusal(self, head: Head, refusal: Refusal) -> bytes:
         """Return the five octets that say no, which nobody may keep (docs/decisions/0007)."""

@@ -11,8 +11,9 @@ from authn.answers import parse_base64, parse_certificates
 from authn.certlogin import verify_answer
 from authn.forms import parse_fields
 from authn.oidc.caller import Caller
-from authn.oidc.checks import CHECKS, draft
+from authn.oidc.checks import CHECKS
 from authn.oidc.clientauth import ClientAuthentication
+from authn.oidc.draft import draft
 from authn.oidc.errors import OAuthError
 from authn.oidc.jwt import SigningKeys
 from authn.oidc.redirects import check_redirect_uri
@@ -21,7 +22,7 @@ from core.errors import InvalidSignature, Malformed, Refused
 from keystore.algorithms import KeyAlgorithm
 from tests.fakes.clock import FakeClock
 from tests.fakes.keys import memory_key
-from tests.unit.authn.test_oidc_parts import CLIENT, MemoryClientStore
+from tests.unit.authn.test_oidc_parts import CLIENT, SOURCES, MemoryClientStore
 from yinxin.portal.next_path import own_path
 from yinxin.portal.words import choose_language
 
@@ -36,7 +37,7 @@ VALUES = st.one_of(
 
 @given(st.lists(st.tuples(NAMES, VALUES), max_size=12))
 def test_every_authorization_request_passes_or_fails_in_oauth_words(fields):
-    request = draft(fields, CLIENTS)
+    request = draft(fields, SOURCES)
     try:
         for check in CHECKS:
             check(request)
@@ -61,7 +62,7 @@ def test_fields_round_trip(fields):
 @given(st.text(max_size=60))
 def test_any_authorization_header_is_a_client_or_an_oauth_error(header):
     try:
-        ClientAuthentication(CLIENTS, clock=FakeClock()).authenticate(
+        ClientAuthentication(CLIENTS, None, None, clock=FakeClock()).authenticate(
             Caller(authorization=header), {"client_id": "oa-1"}
         )
     except OAuthError:

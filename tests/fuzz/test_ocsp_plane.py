@@ -2,40 +2,65 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import h11
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from core import der
 from core.errors import Malformed
 from crl.ocsp.head import parse_head
+from crl.ocsp.layout import KnownIssuer, answer_key, cert_id_forms
+from crl.ocsp.reader import RequestForms
 from crl.ocsp.request import parse_request
-from crl.ocsp.walk import find_cert_id
-from tests.fuzz.test_ocsp_request import CERT_IDS, GOOD
-from tests.unit.crl.requests import cert_id_of, request
+from tests.fuzz.test_ocsp_request import GOOD
+from tests.unit.crl.requests import cert_id, request
 
-SIMPLE = request(cert_id_of(b"name", b"key", 4711))
+
+def fuzzed_authority() -> bytes:
+    """Any certificate: its name and its key are what counts."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "CA")])
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now)
+    constraints = x509.BasicConstraints(ca=True, path_length=None)
+    made = builder.add_extension(constraints, critical=True).sign(key, hashes.SHA256())
+    return made.public_bytes(Encoding.DER)
+
+
+ISSUER = KnownIssuer("ec", 7, fuzzed_authority())
+SIMPLE = request(cert_id(ISSUER, 4711))
+SHA256 = request(cert_id(ISSUER, 1 << 158, "sha256"))
+
+
+FORMS = cert_id_forms(ISSUER)
+READER = RequestForms([ISSUER])
 
 
 def agrees(octets: bytes) -> None:
-    """What the walk finds is what the parser finds, or else the CertID itself is not valid."""
-    found = find_cert_id(octets)
+    """A key that is found without parsing is the key of what the parser finds."""
+    found = READER.key_of(octets)
     try:
         parsed = parse_request(octets)
     except Malformed:
-        # The plane compares with CertIDs that were parsed, so this one will equal none of them.
-        assert found is None or not is_cert_id(found)
+        # Every octet but the serial number is as it should be, so it is a number that no answer
+        # is kept under: one that is not written as short as it can be, or negative.
+        assert found is None or not kept(found)
         return
-    if found is not None:
-        assert [one.der for one in parsed.cert_ids] == [found]
+    if found is not None and kept(found):
+        (one,) = parsed.cert_ids
         assert parsed.nonce is None
+        assert answer_key(one.der, ISSUER.number, one.serial) == found
 
 
-def is_cert_id(octets: bytes) -> bool:
-    try:
-        return [one.der for one in parse_request(request(octets)).cert_ids] == [octets]
-    except Malformed:
-        return False
+def kept(key: bytes) -> bool:
+    """Whether an answer can be under this key: it says how long its serial number is written."""
+    serial = int.from_bytes(key[2:22], "big")
+    return serial > 0 and serial.bit_length() // 8 + 1 == key[23]
 
 
 @given(st.binary(max_size=140))
@@ -44,7 +69,7 @@ def test_any_octets_are_walked_as_they_are_parsed(octets: bytes):
     agrees(octets)
 
 
-@given(st.sampled_from([SIMPLE, GOOD]), st.data())
+@given(st.sampled_from([SIMPLE, SHA256, GOOD]), st.data())
 def test_a_request_with_octets_changed_is_walked_as_it_is_parsed(octets: bytes, data):
     changed = bytearray(octets)
     for _ in range(data.draw(st.integers(1, 3))):
@@ -53,18 +78,17 @@ def test_a_request_with_octets_changed_is_walked_as_it_is_parsed(octets: bytes, 
     agrees(bytes(changed[: len(changed) - cut]) + data.draw(st.binary(max_size=2)))
 
 
-@given(st.lists(st.binary(max_size=30), max_size=6), st.integers(0, 5))
-def test_sequences_in_sequences_are_walked_as_they_are_parsed(parts: list[bytes], depth: int):
-    octets = der.sequence(*parts)
-    for _ in range(depth):
-        octets = der.sequence(octets)
+@given(st.sampled_from(FORMS), st.binary(min_size=20, max_size=20))
+def test_any_serial_number_behind_a_known_form_is_walked_as_it_is_parsed(form, serial: bytes):
+    agrees(form.head + serial[: form.length - len(form.head)])
+
+
+@given(st.integers(1, (1 << 159) - 1), st.sampled_from(["sha1", "sha256", "sm3", "sha512"]))
+def test_the_simple_request_is_found(serial: int, digest: str):
+    octets = request(cert_id(ISSUER, serial, digest))
+    found = READER.key_of(octets)
+    assert found is not None
     agrees(octets)
-
-
-@given(CERT_IDS)
-def test_the_simple_request_is_found_when_its_lengths_are_short(cert_id: bytes):
-    octets = request(cert_id)
-    assert find_cert_id(octets) == (cert_id if len(octets) < 130 else None)
 
 
 NAMES = st.sampled_from(

@@ -19,7 +19,7 @@ from cryptography.x509.oid import NameOID
 @contextmanager
 def serving(app: Any, *, host: str, directory: Path) -> Iterator[int]:
     """Serve `app` on a free port of the loopback interface under a certificate of its own."""
-    certificate, key = _self_signed(host, directory)
+    certificate, key = make_certificate(host, directory, "tls")
     config = uvicorn.Config(
         app,
         host="127.0.0.1",
@@ -43,7 +43,8 @@ def serving(app: Any, *, host: str, directory: Path) -> Iterator[int]:
         thread.join(timeout=10)
 
 
-def _self_signed(host: str, directory: Path) -> tuple[Path, Path]:
+def make_certificate(host: str, directory: Path, stem: str) -> tuple[Path, Path]:
+    """Write a self-signed certificate and its key, in PEM."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
     now = dt.datetime.now(dt.UTC)
@@ -58,7 +59,7 @@ def _self_signed(host: str, directory: Path) -> tuple[Path, Path]:
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
         .sign(key, hashes.SHA256())
     )
-    certificate, private = directory / "tls.pem", directory / "tls.key"
+    certificate, private = directory / f"{stem}.pem", directory / f"{stem}.key"
     certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
     private.write_bytes(
         key.private_bytes(

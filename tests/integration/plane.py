@@ -8,15 +8,15 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import uvloop
 from fastapi import FastAPI
 
 from ca.revocation import RevocationService
 from core.http import install_problem_handlers
-from crl.ocsp.follow import StatusFollower
-from crl.ocsp.plane import OCSPPlane
-from crl.ocsp.ready import ReadyAnswers
+from crl.ocsp.keeper import Keeper
 from crl.ocsp.server import OCSPListener
 from crl.routes import make_router
 from tests.unit.crl.world import World
@@ -27,8 +27,7 @@ from yinxin import server
 class RunningPlane:
     world: World
     address: tuple[str, int]
-    ready: ReadyAnswers
-    follower: StatusFollower
+    keeper: Keeper
     server: server._Server
 
     @property
@@ -62,25 +61,28 @@ def running_plane(
     sock: socket.socket | None = None,
 ) -> Iterator[RunningPlane]:
     """Without `follow` no thread looks at the status log: the test does, when it wants."""
-    config = world.config.ocsp
-    ready = ReadyAnswers(config.cache_entries, status_lag_seconds=config.status_lag_seconds)
-    follower = StatusFollower(world.issuers, status_log=world.store, ready=ready)
+    with TemporaryDirectory() as directory:
+        bound = sock or server.bind("127.0.0.1", 0)
+        yield from _run(world, Path(directory), bound, wait_seconds, follow=follow)
+
+
+def _run(
+    world: World, directory: Path, sock: socket.socket, wait_seconds: float, *, follow: bool
+) -> Iterator[RunningPlane]:
+    keeper = world.make_keeper(directory)
+    plane = keeper.plane()
     world.revocation = RevocationService(
         store=world.store,
         transactions=world.database,
         audit=world.audit,
         clock=world.clock,
-        listeners=(follower.after_change,),
+        listeners=(keeper.follower.after_change,),
     )
-    plane = OCSPPlane(world.responder, ready, config=config, clock=world.clock)
     app = FastAPI(redirect_slashes=False)
     install_problem_handlers(app)
     app.include_router(
-        make_router(
-            world.responder, world.schedule, world.issuers, config=world.config, clock=world.clock
-        )
+        make_router(plane, world.schedule, world.issuers, config=world.config, clock=world.clock)
     )
-    sock = sock or server.bind("127.0.0.1", 0)
     sock.listen()  # who comes before the loop runs waits
     listener = server.Listener(sock, app, ocsp=OCSPListener(plane, wait_seconds=wait_seconds))
     running = server._Server(server._config(listener))
@@ -91,16 +93,14 @@ def running_plane(
             runner.run(running.serve(sockets=[sock]))
 
     thread = threading.Thread(target=run)
+    keeper.follower.follow()
     if follow:
-        follower.start()
-    else:
-        follower.follow()
+        keeper.follower.start()
     thread.start()
     try:
-        yield RunningPlane(world, address, ready, follower, running)
+        yield RunningPlane(world, address, keeper, running)
     finally:
         running.should_exit = True
         thread.join(timeout=30)
-        follower.stop()
-        plane.close()
+        keeper.close()
     assert not thread.is_alive()

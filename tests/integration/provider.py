@@ -102,15 +102,18 @@ def build(
     audit: MemoryAuditLog,
     clock: FakeClock,
     rules: ControlConfig | None = None,
+    mutual_tls: str | None = None,
     trust: ssl.SSLContext | None = None,
+    **settings: object,
 ) -> House:
     verifier = FakeVerifier()
+    config = CONFIG.model_copy(update=settings)
     control = make_control(database, audit=audit, clock=clock, rules=rules)
     administration = Administration.assemble(
-        CONFIG, database, control=control, audit=audit, clock=clock
+        config, database, control=control, audit=audit, clock=clock
     )
     provider = Provider.assemble(
-        CONFIG,
+        config,
         database,
         administration,
         signers=[memory_key(KeyAlgorithm.EC_P256), memory_key(KeyAlgorithm.RSA_3072)],
@@ -125,13 +128,18 @@ def build(
     install_problem_handlers(app)
     app.include_router(
         oidc_routes.make_document_router(
-            ISSUER, provider.keys, provider.endpoints.tokens.grant_types
+            config.issuer,
+            provider.keys,
+            provider.endpoints.tokens.grant_types,
+            mutual_tls=mutual_tls,
         )
     )
-    app.include_router(oidc_client_routes.make_client_router(provider.endpoints, origin=ISSUER))
+    app.include_router(
+        oidc_client_routes.make_client_router(provider.endpoints, origin=config.issuer)
+    )
     app.include_router(
         oidc_routes.make_authorization_router(
-            provider.authorization, administration.sessions, pages
+            provider.endpoints.authorization, administration.sessions, pages
         )
     )
     app.include_router(
@@ -139,7 +147,7 @@ def build(
     )
     app.include_router(authn_routes.make_client_api(administration.clients))
     app.include_router(
-        authn_routes.make_user_api(administration.users, administration.roles, issuer=ISSUER)
+        authn_routes.make_user_api(administration.users, administration.roles, issuer=config.issuer)
     )
     app.include_router(
         authn_routes.make_binding_api(

@@ -12,8 +12,11 @@ from core.errors import NotFound
 from core.identity import Role
 from keystore import sm2_forms
 from keystore.algorithms import KeyAlgorithm
+from keystore.certificates import public_key_of
+from keystore.signeddata import parse_signed_data
 from tests.fakes.keys import memory_key
 from tests.integration.provider import ISSUER, PASSWORD, House, build, csrf_of, log_in
+from tests.judges import gmsm
 
 
 @pytest.fixture
@@ -311,6 +314,22 @@ def test_a_signed_challenge_logs_in(house, algorithm, raw):
     response = browser.post("/api/v1/login/certificate", json=answer)
     assert response.json() == {"user": "zhang.wei"}
     assert "证书" in browser.get("/").text
+    assert browser.post("/api/v1/login/certificate", json=answer).status_code == 401
+
+
+@pytest.mark.judge
+@pytest.mark.parametrize("how", ["attributes", "detached"])
+def test_a_cms_message_logs_in(house, how):
+    browser = house.browser()
+    challenge = browser.post("/api/v1/login/certificate/challenge").json()
+    octets = gmsm.sign_data(challenge["message"].encode(), how=how)
+    certificate = parse_signed_data(octets).certificates[0]
+    house.verifier.add(certificate, public_key_of(certificate))
+    house.provider.certificates.bind_presented(house.user(), [certificate], actor="t")
+    answer = {"nonce": challenge["nonce"], "signature": base64.b64encode(octets).decode()}
+    assert browser.post("/api/v1/login/certificate", json=answer).json() == {"user": "zhang.wei"}
+    again = browser.post("/api/v1/login/certificate/challenge").json()
+    answer["nonce"] = again["nonce"]
     assert browser.post("/api/v1/login/certificate", json=answer).status_code == 401
 
 

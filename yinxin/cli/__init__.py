@@ -37,6 +37,7 @@ _MODULES: Final = {
     "login": ("login",),
     "mass-revocation": ("massrevocation",),
     "notice": ("notices",),
+    "ocsp": ("ocsp",),
     "open-envelope": ("key_management",),
     "organisation": ("organisations",),
     "pickup": ("operations",),

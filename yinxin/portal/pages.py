@@ -16,7 +16,7 @@ from authn.oidc.errors import OAuthError
 from yinxin.portal.words import LANGUAGES, choose_language, words_of
 
 LANGUAGE: Final = "__Host-yinxin-language"
-_YEAR: Final = 365 * 24 * 3600
+YEAR: Final = 365 * 24 * 3600
 
 _POLICY: Final = "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'"
 _SCRIPT: Final = "; script-src 'self'"
@@ -54,7 +54,7 @@ class PortalPages:
         addresses that it loads in frames.
         """
         asked = request.query_params.get("lang")
-        known = request.cookies.get(LANGUAGE)
+        known = request.cookies.get(LANGUAGE) or request.query_params.get("ui_locales", "")[:2]
         accepted = request.headers.get("accept-language", "")
         language = choose_language(asked if asked in LANGUAGES else known, accepted)
         browser = cookies.browser_of(request)
@@ -68,12 +68,12 @@ class PortalPages:
         )
         policy = _POLICY + (_SCRIPT if script else "") + ("" if leaves else _FORMS_STAY)
         response = HTMLResponse(
-            text, status_code=status, headers=_headers(policy + _framing(frames))
+            text, status_code=status, headers=page_headers(policy + _framing(frames))
         )
         if request.cookies.get(cookies.BROWSER) != browser:
             cookies.set_cookie(response, cookies.BROWSER, browser)
         if asked in LANGUAGES:
-            cookies.set_cookie(response, LANGUAGE, language, max_age=_YEAR)
+            cookies.set_cookie(response, LANGUAGE, language, max_age=YEAR)
         return response
 
     def message(
@@ -92,6 +92,11 @@ class PortalPages:
             request, "oauth_error", status=HTTPStatus.BAD_REQUEST, detail=str(error)
         )
 
+    def form_post(self, request: Request, uri: str, answer: Mapping[str, str]) -> Response:
+        return self.page(
+            "form_post.html", request, uri=uri, answer=answer, leaves=True, script=True
+        )
+
     def confirm_logout(self, request: Request, hidden: Mapping[str, str]) -> Response:
         return self.page("logout.html", request, hidden=hidden, leaves=True)
 
@@ -106,7 +111,8 @@ def _framing(frames: Sequence[str]) -> str:
     return f"; frame-src {' '.join(origins)}" if origins else ""
 
 
-def _headers(policy: str) -> dict[str, str]:
+def page_headers(policy: str = _POLICY + _FORMS_STAY) -> dict[str, str]:
+    """Return what every page carries, with its content security policy."""
     return {
         "Content-Security-Policy": policy,
         "X-Frame-Options": "DENY",

@@ -25,9 +25,15 @@ from yinxin.portal.routes_login import (
     add_password_change,
     add_step_up,
 )
+from yinxin.portal.routes_tls import add_tls_login
 from yinxin.portal.visit import Form, shown_methods, signed_in
 
-_STATIC: Final = (("portal.css", "text/css"), ("passkey.js", "text/javascript"))
+_STATIC: Final = (
+    ("tokens.css", "text/css"),
+    ("portal.css", "text/css"),
+    ("passkey.js", "text/javascript"),
+    ("form_post.js", "text/javascript"),
+)
 
 
 def make_router(provider: Provider, pages: PortalPages) -> APIRouter:
@@ -36,6 +42,7 @@ def make_router(provider: Provider, pages: PortalPages) -> APIRouter:
     add_login(router, provider, pages)
     add_password_change(router, provider, pages)
     add_certificate_login(router, provider, pages)
+    add_tls_login(router, provider)
     add_passkey_login(router, provider, pages)
     add_step_up(router, provider, pages)
     add_factors(router, provider, pages)
@@ -48,10 +55,11 @@ def make_router(provider: Provider, pages: PortalPages) -> APIRouter:
 def _add_static(router: APIRouter) -> None:
     folder = files("yinxin.portal").joinpath("static")
     for name, kind in _STATIC:
-        router.add_api_route(f"/static/{name}", _constant(folder.joinpath(name), kind))
+        router.add_api_route(f"/static/{name}", constant(folder.joinpath(name), kind))
 
 
-def _constant(file: Traversable, kind: str) -> Callable[[], Response]:
+def constant(file: Traversable, kind: str) -> Callable[[], Response]:
+    """Make a route that answers with a file of ours, from memory."""
     octets = file.read_bytes()
     headers = {"Cache-Control": "public, max-age=3600", "X-Content-Type-Options": "nosniff"}
     return lambda: Response(octets, media_type=kind, headers=headers)

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Request, Response
 
 from authn import cookies, levels
-from authn.answers import parse_base64, parse_certificates
+from authn.answers import parse_answer
 from authn.assembly import Provider
 from authn.forms import field
 from authn.levels import Level, level_of, level_of_word
@@ -28,7 +28,8 @@ def add_login(router: APIRouter, provider: Provider, pages: PortalPages) -> None
         if found is not None and not found[0].is_complete:
             return go(f"/login/step-up?{urlencode({'next': next_path})}")
         why = request.query_params.get("why")
-        return draw(request, next_path, fault=why if why == "confirm_first" else None)
+        hint = request.query_params.get("login_hint", "")[:64]
+        return draw(request, next_path, hint, fault=why if why == "confirm_first" else None)
 
     @router.post("/login")
     def log_in(request: Request, fields: Form) -> Response:
@@ -127,12 +128,11 @@ def add_certificate_login(router: APIRouter, provider: Provider, pages: PortalPa
         try:
             proven = provider.certificates.authenticate(
                 field(fields, "nonce"),
-                parse_certificates(field(fields, "certificate")),
-                parse_base64(field(fields, "signature"), what="the signature"),
+                parse_answer(field(fields, "certificate"), field(fields, "signature")),
                 browser=request.cookies.get(cookies.BROWSER, ""),
                 address=cookies.address_of(request),
             )
-        except (Malformed, Unauthenticated) as error:
+        except (Malformed, Refused, Unauthenticated) as error:
             return draw(request, next_path, str(error), HTTPStatus.UNAUTHORIZED)
         return enter(request, provider, proven.user, proven.method, next_path)
 
@@ -153,6 +153,7 @@ def add_certificate_login(router: APIRouter, provider: Provider, pages: PortalPa
             fault=fault,
             nonce=nonce,
             message=provider.certificates.message(nonce),
+            by_tls=provider.tls_login.url is not None,
         )
 
 

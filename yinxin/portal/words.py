@@ -19,19 +19,28 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "by_certificate": ("证书登录", "Certificate"),
     "name": ("用户名", "User name"),
     "password": ("口令", "Password"),
+    "console": ("管理控制台", "Console"),
     "logout": ("退出登录", "Sign out"),
+    "going_back": ("正在返回应用…", "Going back to the application …"),
     "continue": ("继续", "Continue"),
     "certificate_steps": (
         "请用证书对应的私钥对下面的文本签名（不含换行），再把证书和签名粘贴到表单中。",
         "Sign the text below, without a line end, then paste the certificate and the signature.",
+    ),
+    "by_tls": (
+        "使用浏览器中的证书直接登录",
+        "Sign in with a certificate of this browser",
     ),
     "challenge": ("待签名文本", "Text to sign"),
     "challenge_note": (
         "文本仅在几分钟内有效，只能使用一次。",
         "The text is good for a few minutes and for one use.",
     ),
-    "certificate": ("证书（PEM 或 Base64）", "Certificate (PEM or base64)"),
-    "signature": ("签名（Base64）", "Signature (base64)"),
+    "certificate": (
+        "证书（PEM 或 Base64；签名为 PKCS#7 时不填）",
+        "Certificate (PEM or base64; empty for a PKCS#7 signature)",
+    ),
+    "signature": ("签名（Base64，或 PKCS#7）", "Signature (base64, or PKCS#7)"),
     "command_line": ("用命令行签名", "Sign on the command line"),
     "setup": ("设置口令", "Choose a password"),
     "setup_note": (

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, closing
 
-from core.jobs import JobRunner
+from core.jobs import Job, JobRunner
 from core.observe import configure_logging
-from crl.ocsp.server import OCSPListener
+from crl.ocsp.keeper import Keeper
 from yinxin import app, server
 from yinxin.auditing import export_runner
 from yinxin.first_start import ensure_administrators
+from yinxin.health_routes import check_authority
 from yinxin.jobs import bulk_jobs, local_jobs, outward_jobs, periodic_jobs, registrar_jobs
+from yinxin.local_status import open_keeper, require_same_history
 from yinxin.organisations import ensure_rights
+from yinxin.plain import bind_plain, plain_listener, signing_for_workers
 from yinxin.registrars import RegistrarDesk
 from yinxin.roles.say import say, say_links
+from yinxin.self_signed_clients import SelfSignedClients
 from yinxin.settings import Settings
 from yinxin.state import State
 from yinxin.tls import ServerTLS
@@ -27,15 +32,13 @@ def serve_authority(settings: Settings, state: State) -> None:
     with ExitStack() as stack:
         sockets = [
             stack.enter_context(server.bind(settings.server.listen_address, port))
-            for port in (
-                settings.server.https_port,
-                settings.server.mutual_tls_port,
-                settings.server.http_port,
-            )
+            for port in (settings.server.https_port, settings.server.mutual_tls_port)
         ]
+        plain = bind_plain(settings)
         ground = open_ground(settings, state)
         stack.callback(ground.close)
         configure_logging(settings.log.level, clock=ground.clock)
+        require_same_history(ground)
         service = open_service(ground)
         stack.callback(service.keystore.close)
         service.find_interrupted()
@@ -59,48 +62,29 @@ def serve_authority(settings: Settings, state: State) -> None:
             ground.database,
             organization=settings.first_start.organization,
         )
-        for thread in (service.follower, service.revoked_sessions, service.provider.sender):
+        keeper = stack.enter_context(closing(open_keeper(service)))
+        for thread in (service.revoked_sessions, service.provider.sender):
             thread.start()
             stack.callback(thread.stop)
-        stack.callback(service.ocsp.close)
 
-        jobs = JobRunner(
-            ground.database, periodic_jobs(service), local_jobs(service, tls), clock=ground.clock
-        )
-        stack.callback(jobs.stop)
         stack.callback(service.exporter.close)
         exports = export_runner(ground.database, service.exporter, clock=ground.clock)
         stack.callback(exports.stop)
-        bulk = JobRunner(ground.database, (), bulk_jobs(service), clock=ground.clock)
-        stack.callback(bulk.stop)
-        stack.callback(service.bulk.worker.stop)
-        outward = JobRunner(ground.database, outward_jobs(service), clock=ground.clock)
-        stack.callback(outward.stop)
         registrars = RegistrarDesk.assemble(service)
-        # A thread of its own: a registration authority that hangs must not delay a CRL.
-        rounds = JobRunner(
-            ground.database, registrar_jobs(settings, registrars), clock=ground.clock
-        )
-        stack.callback(rounds.stop)
-        listeners = (
-            server.Listener(sockets[0], app.make_control_app(service), tls=contexts[0]),
-            server.Listener(sockets[1], app.make_machine_app(service, registrars), tls=contexts[1]),
-            server.Listener(
-                sockets[2],
-                app.make_revocation_app(service),
-                ocsp=OCSPListener(service.ocsp, wait_seconds=server.HEAD_SECONDS),
-            ),
-        )
+        clients = SelfSignedClients(ground.administration.clients, contexts[1])
+        runners = _runners(service, registrars, local_jobs(service, tls, clients))
+        for runner in runners:
+            stack.callback(runner.stop)
+        stack.callback(service.bulk.worker.stop)
+        listeners = _listeners(service, registrars, keeper, (*sockets, plain), contexts)
 
         def started() -> None:
-            jobs.start()
-            exports.start()
-            bulk.start()
-            outward.start()
-            rounds.start()
+            for runner in (exports, *runners):
+                runner.start()
             _announce(settings, state, links)
 
-        server.run(listeners, started=started)
+        beside = signing_for_workers(settings, keeper, state)
+        server.run(listeners, started=started, beside=beside)
         exports.stop()
         service.exporter.finish()
 
@@ -115,6 +99,41 @@ def write_trust(state: State, service: Service) -> None:
             temporary = path.with_suffix(".new")
             temporary.write_text(pem, encoding="ascii")
             temporary.replace(path)
+
+
+def _runners(
+    service: Service, registrars: RegistrarDesk, local: tuple[Job, ...]
+) -> list[JobRunner]:
+    """Return what does the jobs; each in a thread of its own, so that none holds up another."""
+    database, clock = service.ground.database, service.ground.clock
+    away = registrar_jobs(service.ground.settings, registrars)
+    return [
+        JobRunner(database, periodic_jobs(service), local, clock=clock),
+        JobRunner(database, (), bulk_jobs(service), clock=clock),
+        JobRunner(database, outward_jobs(service), clock=clock),
+        # A registration authority that hangs must not delay a CRL.
+        JobRunner(database, away, clock=clock),
+    ]
+
+
+def _listeners(
+    service: Service,
+    registrars: RegistrarDesk,
+    keeper: Keeper,
+    sockets: Sequence[socket.socket | None],
+    contexts: Sequence[ssl.SSLContext],
+) -> tuple[server.Listener, ...]:
+    def checks() -> list[tuple[str, str | None]]:
+        return [*check_authority(service), ("status-log", keeper.fault())]
+
+    plane = keeper.plane()
+    machines = app.make_machine_app(service, registrars, checks)
+    revocation = app.make_revocation_app(service, plane, checks)
+    return (
+        server.Listener(sockets[0], app.make_control_app(service, keeper, checks), tls=contexts[0]),
+        server.Listener(sockets[1], machines, tls=contexts[1]),
+        plain_listener(sockets[2], revocation, plane, service.ground.state),
+    )
 
 
 def _announce(settings: Settings, state: State, links: Mapping[str, str]) -> None:

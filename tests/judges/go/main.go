@@ -6,6 +6,8 @@
 //	cfca KEY FILE                  the same of what CFCA sends for a double request
 //	cfca-request CN CSR KEY TEMP   makes a double request, and writes the two keys as PKCS#8
 //
+//	sign HOW FILE                  signs the file with a new SM2 key (sign.go), prints SignedData
+//
 //	ocsp ISSUER SUBJECT URL        asks for the status (ocsp.go), and prints good or revoked
 //	ocsp-answers FILE...           holds recorded answers against a log (ocsplog.go)
 //
@@ -39,6 +41,8 @@ func answer(word string, files []string) error {
 		return request(files[0], files[1], files[2], files[3])
 	}
 	switch word {
+	case "sign":
+		return sign(files[0], files[1])
 	case "ocsp":
 		return askOCSP(files[0], files[1], files[2])
 	case "ocsp-answers":

@@ -11,13 +11,17 @@ from pydantic import ValidationError
 from authn.config import AuthnConfig
 from authn.oidc import checks
 from authn.oidc.caller import Caller
-from authn.oidc.checks import CHECKS, draft
+from authn.oidc.checks import CHECKS
 from authn.oidc.clientauth import ClientAuthentication
+from authn.oidc.clientkeys import ClientKeys
 from authn.oidc.clientmetadata import GrantType
 from authn.oidc.discovery import metadata
+from authn.oidc.draft import Sources, draft
 from authn.oidc.errors import InvalidClient, OAuthError
 from authn.oidc.jwt import SigningKeys, half_hash
+from authn.oidc.pushed import PushedRequests
 from authn.oidc.redirects import check_redirect_uri
+from authn.oidc.requestobject import RequestObjects
 from authn.oidc.store import AuthMethod, Client, IDTokenAlgorithm
 from core.errors import BackendUnavailable, Malformed, Misconfigured, Refused
 from keystore import keyref
@@ -53,6 +57,13 @@ CLIENT = Client(
     scopes=frozenset({"openid"}),
     id_token_algorithm=IDTokenAlgorithm.ES256,
     created_at=datetime(2026, 1, 1, tzinfo=UTC),
+)
+
+
+SOURCES = Sources(
+    MemoryClientStore(CLIENT),
+    PushedRequests(None, clock=FakeClock()),
+    RequestObjects(ClientKeys(None, clock=FakeClock()), issuer=ISSUER, clock=FakeClock()),
 )
 
 
@@ -136,9 +147,10 @@ def test_at_hash_is_the_value_of_the_specification():
 
 
 def test_nothing_is_sent_to_a_client_before_its_address_is_known():
-    assert CHECKS[:2] == (checks.check_client, checks.check_redirect_uri)
-    for check in CHECKS[:2]:
-        request = draft([("client_id", "evil")], MemoryClientStore(CLIENT))
+    first = CHECKS[:4]
+    assert (first[0], first[3]) == (checks.check_client, checks.check_redirect_uri)
+    for check in (first[0], first[3]):
+        request = draft([("client_id", "evil")], SOURCES)
         with pytest.raises(OAuthError):
             check(request)
         assert request.redirect_uri is None
@@ -154,7 +166,7 @@ def test_a_good_request_passes_every_check():
         ("code_challenge_method", "S256"),
         ("unknown", "ignored"),
     ]
-    request = draft(fields, MemoryClientStore(CLIENT))
+    request = draft(fields, SOURCES)
     for check in CHECKS:
         check(request)
     assert request.scope == "openid"
@@ -210,7 +222,7 @@ def test_these_redirect_uris_cannot(uri):
 )
 def test_a_broken_authorization_header_is_an_unknown_client(header):
     with pytest.raises(InvalidClient):
-        ClientAuthentication(MemoryClientStore(CLIENT), clock=FakeClock()).authenticate(
+        ClientAuthentication(MemoryClientStore(CLIENT), None, None, clock=FakeClock()).authenticate(
             Caller(authorization=header), {}
         )
 

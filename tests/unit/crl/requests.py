@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 
-from ca.issuer import Issuer
 from core import der, oids
+from crl.ocsp.issuers import Known
 
 HASHES = {
     "sha1": oids.SHA1,
@@ -17,7 +17,7 @@ HASHES = {
 NONCE = "1.3.6.1.5.5.7.48.1.2"
 
 
-def cert_id(issuer: Issuer, serial: int, digest: str = "sha1", *, null: bool = True) -> bytes:
+def cert_id(issuer: Known, serial: int, digest: str = "sha1", *, null: bool = True) -> bytes:
     return cert_id_of(issuer.subject, issuer.public_key_bits, serial, digest, null=null)
 
 

@@ -243,18 +243,15 @@ def test_a_nonce_is_repeated_and_the_answer_belongs_to_this_asker_only(world: Wo
     assert len(plain.extensions) == 0
 
 
-def test_above_the_budget_a_nonce_is_left_out_and_the_cached_answer_given(make_world):
+def test_above_the_budget_a_nonce_is_left_out(make_world):
     world = make_world("ec", config=with_ocsp(nonces_per_second=1))
     asked = cert_id(world.issuers["ec-issuing"], world.issue("ec-issuing").serial)
-    plain = world.responder.answer(request(asked))
-    before = len(world.keystore.signed)
     answers = [
         world.responder.answer(request(asked, extensions=(nonce(b"%016d" % at),)))
         for at in range(20)
     ]
     echoed = [answer for answer in answers if not answer.cacheable]
-    assert len(echoed) == len(world.keystore.signed) - before < 5
-    assert all(answer is plain for answer in answers if answer.cacheable)
+    assert 1 <= len(echoed) < 5
 
 
 def test_a_nonce_is_ignored_where_every_answer_is_to_be_cached(make_world):
@@ -274,26 +271,6 @@ def test_where_a_nonce_is_required_nothing_is_answered_without_one(make_world):
     assert not world.responder.answer(with_nonce).cacheable
     with pytest.raises(Unavailable):
         world.responder.answer(with_nonce)
-
-
-def test_the_same_question_costs_one_signature_until_half_of_the_validity(world: World):
-    issued = world.issue("ec-issuing")
-    first = ask(world, issued)
-    count = len(world.keystore.signed)
-    world.clock.advance(hours=11)
-    assert ask(world, issued).signature == first.signature
-    assert len(world.keystore.signed) == count
-    world.clock.advance(hours=1)
-    assert ask(world, issued).signature != first.signature
-
-
-def test_the_cache_forgets_the_answer_used_longest_ago(make_world):
-    config = OCSPConfig(signer_key="memory:object={name}", cache_entries=1)
-    world = make_world("ec", config=RevocationConfig(ocsp=config))
-    one, two = world.issue("ec-issuing"), world.issue("ec-issuing")
-    first = ask(world, one)
-    ask(world, two)
-    assert ask(world, one).signature != first.signature
 
 
 def test_unspecified_is_said_by_leaving_the_reason_out(world: World):
@@ -393,15 +370,6 @@ def test_a_clock_that_went_back_signs_nothing(world: World):
         world.responder.answer(asked)
     world.clock.advance(seconds=61)
     world.responder.answer(asked)
-
-
-def test_when_the_key_is_out_of_reach_cached_answers_still_serve(world: World):
-    one, two = world.issue("ec-issuing"), world.issue("ec-issuing")
-    first = ask(world, one)
-    world.keystore.broken = True
-    assert ask(world, one).signature == first.signature
-    with pytest.raises(BackendUnavailable):
-        ask(world, two)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -14,6 +15,7 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from core.http import install_problem_handlers
+from crl.ocsp.responder import Responder
 from crl.routes import make_router
 from tests.unit.crl.requests import cert_id, cert_id_of, nonce, request
 from tests.unit.crl.world import World
@@ -22,16 +24,19 @@ OCSP = "application/ocsp-response"
 
 
 @pytest.fixture
-def client(world: World) -> Iterator[TestClient]:
+def client(world: World, tmp_path: Path) -> Iterator[TestClient]:
+    keeper = world.make_keeper(tmp_path)
+    keeper.follower.follow()
     app = FastAPI(redirect_slashes=False)
     install_problem_handlers(app)
     app.include_router(
         make_router(
-            world.responder, world.schedule, world.issuers, config=world.config, clock=world.clock
+            keeper.plane(), world.schedule, world.issuers, config=world.config, clock=world.clock
         )
     )
     with TestClient(app, follow_redirects=False) as opened:
         yield opened
+    keeper.close()
 
 
 @pytest.fixture
@@ -151,7 +156,7 @@ def test_an_unexpected_error_is_ocsp_too_and_never_a_page(client, question, worl
     def fail(*_: object) -> None:
         raise RuntimeError("a secret of the inside")
 
-    monkeypatch.setattr(world.statuses, "standing", fail)
+    monkeypatch.setattr(Responder, "answer_for", fail)
     answer = client.post("/ocsp", content=question)
     assert answer.status_code == 500
     assert answer.content.hex() == "30030a0102"

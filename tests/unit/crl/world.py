@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 
 from ca.bootstrap import NewIssuer, create_root, create_subordinate
 from ca.contents import IssuanceRequest
@@ -12,12 +13,14 @@ from ca.issuer import Issued, Issuer
 from ca.profiles import load_profiles
 from ca.reasons import RevocationReason
 from ca.revocation import RevocationService
+from ca.sqlstatuslog import SQLStatusLog
 from ca.sqlstore import SQLCertificateStore
 from core.db import Database
 from crl.config import CRLConfig, OCSPConfig, RevocationConfig
 from crl.generation import generate_crl
 from crl.ocsp.delegate import Delegates, ensure_delegate
 from crl.ocsp.issuers import IssuerTable
+from crl.ocsp.keeper import Keeper
 from crl.ocsp.responder import Responder
 from crl.schedule import CRLSchedule
 from crl.sqlstore import SQLCRLStore
@@ -91,6 +94,17 @@ class World:
             config=self.config.ocsp,
             clock=self.clock,
         )
+
+    def make_keeper(self, directory: Path) -> Keeper:
+        keeper = Keeper.open(
+            directory,
+            status_log=SQLStatusLog(self.database),
+            delegates=Delegates(self.crl_store, self.store, self.keystore),
+            config=self.config.ocsp,
+            clock=self.clock,
+        )
+        keeper.keep_issuers(self.issuers.values())
+        return keeper
 
     def ensure_delegate(self, issuer: str) -> DelegateRecord:
         def issue(request: IssuanceRequest, issuer: Issuer) -> Issued:

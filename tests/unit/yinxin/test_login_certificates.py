@@ -34,7 +34,13 @@ class World:
         self.authority, self.family = authority, family
         self.issuer = f"{family}-issuing"
         status = StatusService(authority.store, retention=timedelta(hours=1), clock=authority.clock)
-        self.verifier = OurCertificates(authority.issuers, status, clock=authority.clock)
+        self.verifier = OurCertificates(
+            authority.issuers,
+            status,
+            authority.store,
+            authority.profiles,
+            clock=authority.clock,
+        )
 
     def issue(self, profile: str = "person-authentication", **changes) -> bytes:
         """Issue to a person, under a profile that differs in `changes` from a shipped one."""
@@ -72,6 +78,11 @@ def test_a_certificate_of_a_person_is_vouched_for(world: World) -> None:
     assert (found.issuer, found.serial) == (world.issuer, _serial(certificate))
     assert found.spki == memory_key(KEYS[world.family]).key.public_key
     assert found.fingerprint == hashlib.sha256(certificate).hexdigest()
+
+
+def test_whether_its_key_lives_in_a_device_is_what_its_profile_says(world: World) -> None:
+    assert not world.verify(world.issue()).in_hardware
+    assert world.verify(world.issue(name="odd", key_in_hardware=True)).in_hardware
 
 
 def test_before_and_after_its_time_it_is_refused(world: World) -> None:

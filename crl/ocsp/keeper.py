@@ -1,0 +1,110 @@
+"""What one process of a host does for all that answer: follow the log, keep the store, sign."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final, Self
+
+from ca.store import StatusLog
+from core.clock import Clock
+from crl.config import OCSPConfig
+from crl.ocsp.counts import OCSP_COUNTS
+from crl.ocsp.delegate import DelegateSource
+from crl.ocsp.follow import LogFollower
+from crl.ocsp.issuers import IssuerTable, Known
+from crl.ocsp.layout import KnownIssuer
+from crl.ocsp.localstatus import LocalStatus
+from crl.ocsp.plane import OCSPPlane
+from crl.ocsp.pulse import Pulse, Trust
+from crl.ocsp.reader import AnswerReader
+from crl.ocsp.responder import Responder
+from crl.ocsp.signing import LocalSigning
+from crl.ocsp.store import StatusStore
+from crl.status import StatusService
+
+STORE_FILE: Final = "status.lmdb"
+PULSE_FILE: Final = "status.pulse"
+
+
+@dataclass(frozen=True, slots=True)
+class Keeper:
+    """Everything of it, put together."""
+
+    store: StatusStore
+    pulse: Pulse
+    follower: LogFollower
+    table: IssuerTable[Known]
+    responder: Responder
+    signing: LocalSigning
+    config: OCSPConfig
+    clock: Clock
+
+    @classmethod
+    def open(
+        cls,
+        directory: Path,
+        *,
+        status_log: StatusLog,
+        delegates: DelegateSource,
+        config: OCSPConfig,
+        clock: Clock,
+    ) -> Self:
+        """Open the store in `directory`, made when it is missing. Raises `Misconfigured`."""
+        store = StatusStore.open(
+            directory / STORE_FILE, gibibytes=config.store_gibibytes, writable=True
+        )
+        pulse = Pulse(directory / PULSE_FILE)
+        pulse.restart()
+        OCSP_COUNTS.read_from(pulse)
+        follower = LogFollower(status_log, store, pulse)
+        local = LocalStatus(store, pulse, follower.follow)
+        statuses = StatusService(
+            local,
+            retention=timedelta(hours=config.retention_hours),
+            clock=clock,
+        )
+        table: IssuerTable[Known] = IssuerTable(store.issuers())
+        produced = store.last_produced()
+        responder = Responder(
+            table,
+            delegates,
+            statuses,
+            config=config,
+            clock=clock,
+            last_produced=datetime.fromtimestamp(produced, UTC) if produced else None,
+        )
+        signing = LocalSigning(responder, local, store, config=config, clock=clock)
+        return cls(store, pulse, follower, table, responder, signing, config, clock)
+
+    def keep_issuers(self, issuers: Iterable[Known]) -> None:
+        """Answer for these issuers from now on. Raises `Conflict` for two that are one."""
+        known = [
+            KnownIssuer(one.name, 0, one.certificate, one.chain, one.crosses) for one in issuers
+        ]
+        self.store.keep_issuers(known)
+        self.table.replace(self.store.issuers())
+
+    def fault(self) -> str | None:
+        """Return why this host should not be asked, if there is a reason."""
+        match self.pulse.trust:
+            case Trust.DIVERGED:
+                return "the database is of another history than this host: yinxin reconcile"
+            case Trust.DISTRUSTED:
+                return "the local store cannot take in what changed"
+            case Trust.BELIEVED:
+                late = self.pulse.age_seconds() > self.config.status_lag_seconds
+                return "the status log was not read for too long" if late else None
+
+    def plane(self) -> OCSPPlane:
+        """Return what answers in this process."""
+        reader = AnswerReader(self.store)
+        return OCSPPlane(reader, self.signing, self.pulse, config=self.config, clock=self.clock)
+
+    def close(self) -> None:
+        """Stop following and signing, and close the store."""
+        self.follower.stop()
+        self.signing.close()
+        self.store.close()

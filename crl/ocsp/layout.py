@@ -1,0 +1,166 @@
+"""How statuses, answers and tables look in the local store (`crl.ocsp.store`)."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from struct import Struct
+from typing import Final
+
+from ca.reasons import RevocationReason
+from ca.store import CertificateState, CertificateStatus, StatusEntry
+from ca.tbs import TBSCertificate, parse_tbs
+from core import der, oids
+from keystore.algorithms import Digest
+
+VERSION: Final = b"1"
+
+STATUS: Final = Struct(">BBqqqq")
+"""State, reason; revoked_at, not_after, changed_at (seconds since 1970; 0: none); position."""
+PLACE: Final = Struct(">qq")
+"""Position and mark of the entry of the log that was applied last."""
+NUMBER: Final = Struct(">H")
+SERIAL_OCTETS: Final = 20
+
+_STATES: Final = (CertificateState.ISSUED, CertificateState.HELD, CertificateState.REVOKED)
+_STATE_CODE: Final = {str(state): code for code, state in enumerate(_STATES)}
+_REASONS: Final = tuple(RevocationReason)
+_REASON_CODE: Final = {None: 0} | {str(one): code for code, one in enumerate(_REASONS, 1)}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Up to where the log was applied."""
+
+    position: int
+    mark: int
+
+
+@dataclass(frozen=True, slots=True)
+class KnownIssuer:
+    """An issuer as the store knows it: no key, and no database."""
+
+    name: str
+    number: int
+    certificate: bytes
+    """DER."""
+    chain: tuple[bytes, ...] = ()
+    crosses: tuple[bytes, ...] = ()
+
+    @property
+    def subject(self) -> bytes:
+        """DER Name."""
+        return der.octets_of(_tbs(self.certificate).subject)
+
+    @property
+    def public_key_bits(self) -> bytes:
+        """What the issuerKeyHash of a CertID is computed over."""
+        return der.public_key_bits(der.octets_of(_tbs(self.certificate).spki))
+
+
+def status_key(number: int, serial: int) -> bytes:
+    """Return the key of a certificate; `serial` is positive and has at most 20 octets."""
+    return NUMBER.pack(number) + serial.to_bytes(SERIAL_OCTETS, "big")
+
+
+def encode_status(entry: StatusEntry) -> bytes:
+    """Return the value that says what an entry of the log says."""
+    return STATUS.pack(
+        _STATE_CODE[entry.state],
+        _REASON_CODE[entry.reason],
+        entry.revoked_at or 0,
+        entry.not_after,
+        entry.changed_at or 0,
+        entry.position,
+    )
+
+
+def decode_status(octets: bytes) -> CertificateStatus:
+    """Return what `encode_status` wrote."""
+    state, reason, revoked_at, not_after, changed_at, _ = STATUS.unpack(octets)
+    return CertificateStatus(
+        state=_STATES[state],
+        not_after=datetime.fromtimestamp(not_after, UTC),
+        revoked_at=datetime.fromtimestamp(revoked_at, UTC) if state else None,
+        reason=_REASONS[reason - 1] if reason else None,
+        changed_at=datetime.fromtimestamp(changed_at, UTC) if changed_at else None,
+    )
+
+
+def position_in(octets: bytes | memoryview) -> int:
+    """Return the position of the entry that a status is from."""
+    return int.from_bytes(octets[-8:], "big")
+
+
+@dataclass(frozen=True, slots=True)
+class CertIDForm:
+    """One way to write the CertIDs of one issuer: all of a request but the serial number.
+
+    A client that asks with nothing but one such CertID sends `head`, and then the serial number.
+    """
+
+    head: bytes
+    length: int
+    """Of the whole request."""
+    key_begin: bytes
+    key_end: bytes
+    """An answer is kept under begin, serial number and end."""
+
+
+_ALGORITHMS: Final = tuple(
+    (digest, der.sequence(der.encode(oid), parameters))
+    for digest, oid in (
+        (Digest.SHA1, oids.SHA1),
+        (Digest.SHA256, oids.SHA256),
+        (Digest.SM3, oids.SM3),
+        (Digest.SHA384, oids.SHA384),
+        (Digest.SHA512, oids.SHA512),
+    )
+    for parameters in (der.NULL, b"")
+)
+
+
+def answer_key(cert_id: bytes, number: int, serial: int) -> bytes | None:
+    """Return the key of the answer to a CertID (DER); None for one that is no certificate's."""
+    if not 0 < serial < 1 << 8 * SERIAL_OCTETS:
+        return None
+    begin = 2 if cert_id[1] < 0x80 else 2 + (cert_id[1] & 0x7F)
+    for index, (_, identifier) in enumerate(_ALGORITHMS):
+        if cert_id.startswith(identifier, begin):
+            return status_key(number, serial) + bytes((index, serial.bit_length() // 8 + 1))
+    return None
+
+
+def cert_id_forms(issuer: KnownIssuer) -> list[CertIDForm]:
+    """Return every form in which a simple request about a certificate of `issuer` can come."""
+    forms = []
+    subject, bits = issuer.subject, issuer.public_key_bits
+    for index, (digest, identifier) in enumerate(_ALGORITHMS):
+        hashes = b"".join(
+            der.wrap(der.OCTET_STRING, hashlib.new(digest, octets, usedforsecurity=False).digest())
+            for octets in (subject, bits)
+        )
+        for size in range(1, SERIAL_OCTETS + 1):
+            request = der.wrap(der.INTEGER, bytes(size))
+            request = der.sequence(identifier, hashes, request)
+            for _ in range(4):  # Request, requestList, TBSRequest, OCSPRequest
+                request = der.sequence(request)
+            forms.append(
+                CertIDForm(
+                    head=request[:-size],
+                    length=len(request),
+                    key_begin=NUMBER.pack(issuer.number),
+                    key_end=bytes((index, size)),
+                )
+            )
+    return forms
+
+
+def certificate_tail(certificate: bytes) -> bytes:
+    """Return how an OCSP response ends that has this responder's certificate embedded."""
+    return der.explicit(0, der.sequence(certificate))
+
+
+def _tbs(certificate: bytes) -> TBSCertificate:
+    return parse_tbs(der.split_signed(certificate, what="the issuer's certificate")[0])

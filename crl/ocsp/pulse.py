@@ -1,0 +1,113 @@
+"""One page of memory that all processes of a host share: is the store to be believed, and counts.
+
+It is not the truth about any status; it says when the truth was last heard.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import time
+from enum import IntEnum
+from pathlib import Path
+from struct import Struct
+from typing import Final
+
+_HEARD: Final = Struct("=dB")
+_COUNTS_BEGIN: Final = 64
+_COUNT: Final = Struct("=Q")
+MAX_WORKERS: Final = 64
+
+
+class Count(IntEnum):
+    """What each process counts."""
+
+    STORED = 0
+    """Answers given from the store."""
+    SIGNED = 1
+    """Answers signed for who asked."""
+    MALFORMED_REQUEST = 2
+    INTERNAL_ERROR = 3
+    TRY_LATER = 4
+    UNAUTHORIZED = 5
+
+
+class Trust(IntEnum):
+    """Whether answers in the store may be given."""
+
+    BELIEVED = 0
+    DISTRUSTED = 1
+    """A change is known that could not be written into the store: no answer may be given."""
+    DIVERGED = 2
+    """The database is of another history: what the store knows holds, and nothing is followed."""
+
+
+_SLOT: Final = _COUNT.size * len(Count)
+_SIZE: Final = _COUNTS_BEGIN + _SLOT * (MAX_WORKERS + 1)
+
+
+class Pulse:
+    """The page. Each number has one writer; readers may see the one before."""
+
+    def __init__(self, path: Path) -> None:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.truncate(descriptor, max(_SIZE, os.fstat(descriptor).st_size))
+            self._page = mmap.mmap(descriptor, _SIZE)
+        finally:
+            os.close(descriptor)
+
+    def restart(self) -> None:
+        """Begin anew: the log was not heard yet. For the process that writes the store."""
+        self._page[:] = bytes(_SIZE)
+
+    def hear(self, at: float) -> None:
+        """Note that the log was read to its end, beginning at this moment of the steady clock."""
+        _HEARD.pack_into(self._page, 0, at, Trust.BELIEVED)
+
+    def doubt(self, trust: Trust) -> None:
+        """Note that the store is not to be believed, or not to be followed."""
+        self._page[8] = trust
+
+    @property
+    def trust(self) -> Trust:
+        """What the writer noted last."""
+        return Trust(self._page[8])
+
+    @property
+    def distrusted(self) -> bool:
+        """Whether no answer of the store may be given. Cheap: asked for each request."""
+        return self._page[8] == Trust.DISTRUSTED
+
+    def age_seconds(self) -> float:
+        """Return how long ago the log was read to its end; infinite before the first time."""
+        at = _HEARD.unpack_from(self._page)[0]
+        return elapsed() - at if at else float("inf")
+
+    def count(self, slot: int, counts: list[int]) -> None:
+        """Publish the counts of one process."""
+        begin = _COUNTS_BEGIN + slot * _SLOT
+        for index, value in enumerate(counts):
+            _COUNT.pack_into(self._page, begin + index * _COUNT.size, value)
+
+    def counts_of(self, slot: int) -> list[int]:
+        """Return what one process counted: the next one in its place goes on from there."""
+        begin = _COUNTS_BEGIN + slot * _SLOT
+        return [
+            _COUNT.unpack_from(self._page, begin + at * _COUNT.size)[0] for at in range(len(Count))
+        ]
+
+    def counts(self) -> dict[Count, int]:
+        """Return the counts of all processes together."""
+        return {
+            kind: sum(
+                _COUNT.unpack_from(self._page, _COUNTS_BEGIN + slot * _SLOT + kind * _COUNT.size)[0]
+                for slot in range(MAX_WORKERS + 1)
+            )
+            for kind in Count
+        }
+
+
+def elapsed() -> float:
+    """Return seconds that never go backwards and are the same in every process of the host."""
+    return time.monotonic()

@@ -1,0 +1,81 @@
+"""Finding the answer to a request in the store, without an ASN.1 library and without a lock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from crl.ocsp.block import Header, read_header
+from crl.ocsp.layout import SERIAL_OCTETS, KnownIssuer, cert_id_forms, certificate_tail
+from crl.ocsp.store import StatusStore
+
+
+class RequestForms:
+    """The requests that nearly every client sends: one CertID of one of `issuers`, and no more."""
+
+    def __init__(self, issuers: Iterable[KnownIssuer]) -> None:
+        self._forms = {form.head: form for one in issuers for form in cert_id_forms(one)}
+        # The first one is what nearly every client asks by.
+        self._sizes = tuple(sorted({len(head) for head in self._forms}, key=_frequency))
+
+    def key_of(self, octets: bytes) -> bytes | None:
+        """Return the key of the answer to a request that is one CertID and nothing else.
+
+        Every octet of it but the serial number is compared, so its DER need not be looked at.
+        None: it has another form, or is not for an issuer of ours.
+        """
+        for size in self._sizes:
+            form = self._forms.get(octets[:size])
+            if form is not None:
+                if len(octets) != form.length:
+                    return None
+                return form.key_begin + octets[size:].rjust(SERIAL_OCTETS, b"\0") + form.key_end
+        return None
+
+
+class AnswerReader:
+    """What one thread sees of the store: the newest state at each look."""
+
+    def __init__(self, store: StatusStore) -> None:
+        self._store = store
+        self._tables: bytes | None = None
+        self.issuers: list[KnownIssuer] = []
+        self.key_of = RequestForms(()).key_of
+        self.tails: dict[int, bytes] = {}
+        self.complete = False
+
+    def reload(self) -> bool:
+        """Look whether there are other issuers or responders than before, and take them."""
+        self.complete = self._store.is_complete()
+        tables = self._store.tables()
+        if tables == self._tables:
+            return False
+        self.issuers = self._store.issuers()
+        self.key_of = RequestForms(self.issuers).key_of
+        self.tails = {
+            number: certificate_tail(one) for number, one in self._store.responders().items()
+        }
+        self._tables = tables
+        return True
+
+    def find_good(self, key: bytes, now: int) -> tuple[bytes, Header, bytes] | None:
+        """Return block, header and tail of an answer that may be given at this second."""
+        block = self._store.find_answer(key)
+        if block is None:
+            return None
+        header = read_header(block)
+        if not header.produced_at <= now < header.until:
+            return None
+        tail = self.tails.get(header.responder)
+        if tail is None:
+            self.reload()
+            tail = self.tails.get(header.responder)
+        return None if tail is None else (block, header, tail)
+
+
+def _frequency(size: int) -> tuple[bool, int]:
+    return (size != _SHA1_WITH_NULL, size)
+
+
+_SHA1_WITH_NULL: Final = 10 + 11 + 22 + 22 + 2
+"""Tags and lengths, AlgorithmIdentifier, two hashes, and the tag and length of the number."""

@@ -1,0 +1,181 @@
+"""Making answers: signed in the lane of their issuer, and taken into the store."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, Protocol
+
+from core.clock import Clock
+from core.errors import TrustError, Unavailable
+from crl.config import OCSPConfig
+from crl.ocsp.answer import Answer
+from crl.ocsp.block import encode_block, read_header
+from crl.ocsp.issuers import Known
+from crl.ocsp.lanes import Lane
+from crl.ocsp.layout import answer_key, certificate_tail, status_key
+from crl.ocsp.localstatus import LocalStatus
+from crl.ocsp.request import OCSPRequest, parse_request
+from crl.ocsp.responder import Responder
+from crl.ocsp.store import NewAnswer, StatusStore
+
+log = logging.getLogger(__name__)
+
+SPARE_SHARE: Final = 0.5
+"""Of a lane's queue, for what can be done without: nonces, and renewing ahead."""
+_ATTEMPTS: Final = 3
+_JITTER: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """An answer that was made, for everybody or for this asker alone."""
+
+    block: bytes | None
+    """As it is in the store (`crl.ocsp.block`)."""
+    octets: bytes
+    """The end of the response, which is not in the block; without a block, all of it."""
+
+
+class Signing(Protocol):
+    """Where answers are made that are not in the store. To be used from one event loop."""
+
+    async def make(self, octets: bytes) -> Made:
+        """Answer a request. Raises what `Responder.answer` raises."""
+        ...
+
+    def refresh(self, octets: bytes) -> None:
+        """Have the answer to a request made anew, some time soon, if there is room for it."""
+        ...
+
+
+class LocalSigning:
+    """`Signing` in threads of this process."""
+
+    def __init__(
+        self,
+        responder: Responder,
+        statuses: LocalStatus,
+        store: StatusStore,
+        *,
+        config: OCSPConfig,
+        clock: Clock,
+    ) -> None:
+        """`responder` signs what `statuses` says, which is what `store` has."""
+        self._responder = responder
+        self._statuses = statuses
+        self._store = store
+        self._config = config
+        self._clock = clock
+        self._lanes: dict[str, Lane] = {}
+
+    async def make(self, octets: bytes) -> Made:
+        asked = parse_request(octets)
+        issuer = self._responder.issuer_of(asked)
+        request = self._responder.admit(asked)
+        left_out = asked.nonce is not None and request.nonce is None
+        return await self._lane(issuer).run(
+            lambda: (
+                (self._stored(issuer, request) if left_out else None) or self._make(issuer, request)
+            ),
+            share=1.0 if request.nonce is None else SPARE_SHARE,
+        )
+
+    def refresh(self, octets: bytes) -> None:
+        request = parse_request(octets)
+        issuer = self._responder.issuer_of(request)
+
+        def act() -> None:
+            try:
+                self._make(issuer, request)
+            except Exception:  # recorded; the answer that is there serves until its end
+                log.exception("an OCSP answer cannot be made anew")
+
+        self._lane(issuer).start(act, share=SPARE_SHARE)
+
+    def close(self) -> None:
+        """Drop what waits for a signature."""
+        for lane in self._lanes.values():
+            lane.close()
+
+    @property
+    def waiting(self) -> int:
+        """How many answers wait for a signature or are being signed."""
+        return sum(lane.waiting for lane in self._lanes.values())
+
+    def _make(self, issuer: Known, request: OCSPRequest) -> Made:
+        for _ in range(_ATTEMPTS):
+            serial = request.cert_ids[0].serial
+            # Before the status is read: a revocation between the two must not be overwritten.
+            ticket = self._statuses.ticket(issuer.name, serial)
+            answer = self._responder.answer_for(issuer, request)
+            if not answer.cacheable:
+                return Made(None, answer.der)
+            made = self._keep(issuer, request, answer, ticket)
+            if made is not None:
+                return made
+        raise Unavailable("the status changes faster than it can be signed")
+
+    def _stored(self, issuer: Known, request: OCSPRequest) -> Made | None:
+        """Return what the store has for one CertID, whatever else was asked for with it."""
+        cert_id, number = request.cert_ids[0], self._store.number_of(issuer.name)
+        if number is None or len(request.cert_ids) != 1:
+            return None
+        key = answer_key(cert_id.der, number, cert_id.serial)
+        block = None if key is None else self._store.find_answer(key)
+        if block is None:
+            return None
+        header, now = read_header(block), int(self._clock.now().timestamp())
+        certificate = self._store.responders().get(header.responder)
+        if certificate is None or not header.produced_at <= now < header.until:
+            return None
+        return Made(block, certificate_tail(certificate))
+
+    def _keep(
+        self, issuer: Known, request: OCSPRequest, answer: Answer, ticket: int
+    ) -> Made | None:
+        """Take an answer into the store. None: it says what does not hold any more."""
+        (cert_id,) = request.cert_ids
+        number = self._store.number_of(issuer.name)
+        key = None if number is None else answer_key(cert_id.der, number, cert_id.serial)
+        if key is None or number is None or ticket == 0:
+            found = self._store.ticket(issuer.name, cert_id.serial)
+            return Made(None, answer.der) if found == ticket else None
+        tail = certificate_tail(answer.responder)
+        block = encode_block(
+            answer,
+            responder=self._store.responder_number(answer.responder),
+            tail=tail,
+            refresh_at=_refresh_at(answer),
+            config=self._config,
+            now=self._clock.now(),
+        )
+        new = NewAnswer(
+            status_key=status_key(number, cert_id.serial),
+            key=key,
+            octets=block,
+            produced_at=int(answer.produced_at.timestamp()),
+            ticket=ticket,
+        )
+        try:
+            kept = self._store.put_answer(new)
+        except TrustError:
+            # A full disk, say. It is as good as one in the store if its status still holds.
+            log.exception("an OCSP answer cannot be stored")
+            kept = self._store.ticket(issuer.name, cert_id.serial) == ticket
+        return Made(block, tail) if kept else None
+
+    def _lane(self, issuer: Known) -> Lane:
+        lane = self._lanes.get(issuer.name)
+        if lane is None:
+            lane = self._lanes[issuer.name] = Lane(issuer.name)
+        return lane
+
+
+def _refresh_at(answer: Answer) -> datetime:
+    """Return half of its life, give or take: what was signed at once is not renewed at once."""
+    life = (answer.next_update - answer.produced_at).total_seconds()
+    share = 0.5 + _JITTER * (secrets.randbelow(2001) - 1000) / 1000
+    return answer.produced_at + timedelta(seconds=life * share)

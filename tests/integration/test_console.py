@@ -1,0 +1,344 @@
+# ruff: noqa: RUF001 - Chinese text has Chinese punctuation
+"""The administrators' console: journeys, roles, forms, and what a page may hold."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from fastapi import FastAPI
+
+from tests.integration.console import Browser, installation
+from tests.judges.octets import REQUEST, pem
+from tests.unit.ca.csrs import make_csr
+from yinxin.app import make_control_app
+from yinxin.console.api import ConsoleAPI, Problem, path_of
+from yinxin.console.pages import ConsolePages
+from yinxin.console.routes import make_router
+from yinxin.console.sections import SECTIONS
+from yinxin.wiring import Service
+
+SCRIPT = '<script>alert("x")</script>'
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with installation(tmp_path_factory.mktemp("console")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def app(service: Service):
+    return make_control_app(service)
+
+
+@pytest.fixture
+def business(service: Service, app) -> Browser:
+    return Browser(service, app, "business")
+
+
+@pytest.fixture
+def system(service: Service, app) -> Browser:
+    return Browser(service, app, "system")
+
+
+@pytest.fixture
+def audit(service: Service, app) -> Browser:
+    return Browser(service, app, "audit")
+
+
+def enter(browser: Browser, name: str) -> str:
+    """Enter a request for a device; return its page."""
+    fields = {
+        "profile": "device",
+        "issuer": "sm2-issuing",
+        "csr": pem(REQUEST, make_csr(subject=(("CN", name),))),
+    }
+    return browser.done("/console/requests/new", fields).partition("?")[0]
+
+
+def issue(browser: Browser, name: str) -> str:
+    """Have a certificate issued; return its page."""
+    request = enter(browser, name)
+    browser.done(f"{request}/approve")
+    found = re.search(
+        r'href="(/console/certificates/sm2-issuing/[0-9a-f]{40})"', browser.page(request)
+    )
+    assert found is not None
+    return found[1]
+
+
+# ---- journeys -----------------------------------------------------------------------------------
+
+
+def test_a_request_is_entered_approved_and_its_certificate_revoked(business: Browser) -> None:
+    request = enter(business, "vpn.example.gov.cn")
+    assert "vpn.example.gov.cn" in business.page("/console/requests?state=pending")
+    business.done(f"{request}/approve")
+    assert "已签发" in business.page(request)
+    certificate = re.search(r'href="(/console/certificates/[^"]+)"', business.page(request))[1]
+    page = business.page(certificate)
+    assert "正常（good）" in page
+    assert "SM2 with SM3 (1.2.156.10197.1.501)" in page
+    assert "SM2, 256 bit" in page
+
+    assert "吊销后不能恢复" in business.page(f"{certificate}/revoke")
+    business.done(f"{certificate}/revoke", {"reason": "keyCompromise"})
+    page = business.page(certificate)
+    assert "已吊销（revoked）" in page
+    assert "密钥泄露" in page
+    business.page(f"{certificate}/hold", status=409)
+
+
+def test_a_rejected_request_says_why(business: Browser) -> None:
+    request = enter(business, "rejected.example.gov.cn")
+    business.done(f"{request}/reject", {"reason": "单位名称有误"})
+    page = business.page(request)
+    assert "已拒绝" in page
+    assert "单位名称有误" in page
+
+
+def test_held_and_released(business: Browser) -> None:
+    certificate = issue(business, "held.example.gov.cn")
+    business.done(f"{certificate}/hold")
+    assert "已冻结" in business.page(certificate)
+    business.done(f"{certificate}/release")
+    assert "正常（good）" in business.page(certificate)
+
+
+def test_a_request_without_a_key_gives_two_codes_once(business: Browser) -> None:
+    fields = {"profile": "device", "issuer": "sm2-issuing", "subject-CN": "later.example.gov.cn"}
+    request = business.done("/console/requests/new", fields).partition("?")[0]
+    answer = business.post(f"{request}/approve")
+    assert answer.status_code == 200
+    assert "领取两码" in answer.text
+    assert "领取两码" not in business.page(request)
+
+
+def test_downloads_have_a_name_and_the_octets(business: Browser) -> None:
+    certificate = issue(business, "download.example.gov.cn")
+    answer = business.http.get(f"{certificate}/download?format=pem")
+    assert answer.text.startswith("-----BEGIN CERTIFICATE-----")
+    assert "attachment" in answer.headers["content-disposition"]
+
+
+def test_a_list_is_exported_and_no_cell_is_a_formula(business: Browser) -> None:
+    fields = {
+        "profile": "device",
+        "issuer": "sm2-issuing",
+        "subject-CN": "=1+2",
+        "alternative_names": "dns:formula.example.gov.cn",
+    }
+    business.done("/console/requests/new", fields)
+    table = business.http.get("/console/requests?format=csv")
+    assert table.text.startswith("\ufeff")
+    assert ",=1+2" not in table.text
+    assert "'=1+2" in table.text
+
+
+def test_the_tree_is_grown_renamed_and_shown(business: Browser) -> None:
+    root = re.search(
+        r'href="(/console/organisations/[0-9a-f]{32})"', business.page("/console/organisations")
+    )[1]
+    city = business.done(f"{root}/add", {"level": "city", "name": "杭州市"}).partition("?")[0]
+    business.done(f"{city}/rename", {"name": "杭州市数据局"})
+    page = business.page(city)
+    assert "杭州市数据局" in page
+    assert "更名" in page
+    assert "杭州市数据局" in business.page(root)
+
+
+def test_a_person_is_registered_and_found_by_the_identifier(business: Browser) -> None:
+    root = re.search(
+        r"/console/organisations/([0-9a-f]{32})", business.page("/console/organisations")
+    )[1]
+    number = "11010519491231002X"
+    fields = {
+        "kind": "person",
+        "identifier_type": "identity-card",
+        "identifier": number,
+        "name": "张三",
+        "organisation": root,
+        "contact-phone": "0571-1",
+    }
+    person = business.done("/console/subjects/new", fields).partition("?")[0]
+    page = business.page(person)
+    assert "…002X" in page
+    assert number not in page
+    wanted = {k: fields[k] for k in ("kind", "identifier_type", "identifier")}
+    assert business.done("/console/subjects/find", wanted) == person
+
+
+def test_a_bulk_file_shows_its_bad_rows(business: Browser, service: Service) -> None:
+    table = "CN,dns\nok.example.gov.cn,ok.example.gov.cn\nbad.example.gov.cn,not_a_host!\n"
+    answer = business.post(
+        "/console/bulk",
+        {"profile": "device", "issuer": "sm2-issuing", "key_algorithm": "sm2", "label": "first"},
+        files={"file": ("devices.csv", table.encode())},
+    )
+    assert answer.status_code == 303, answer.text
+    batch = answer.headers["location"]
+    assert 'http-equiv="refresh"' in business.page(batch)
+    service.bulk.worker.run()
+    page = business.page(f"{batch}?state=bad")
+    assert "不合格" in page
+    assert "ok.example.gov.cn" not in page
+
+
+def test_an_application_shows_its_secret_once(system: Browser) -> None:
+    fields = {
+        "name": "办公系统",
+        "client_id": "oa-portal",
+        "redirect_uris": "https://oa.example.gov.cn/callback",
+        "auth_method": "client_secret_basic",
+        "scopes": ["openid", "profile"],
+    }
+    made = system.post("/console/clients", fields)
+    assert made.status_code == 201, made.text
+    secret = re.search(r'class="secret mono">([^<]{20,})<', made.text)[1]
+    assert secret not in system.page("/console/clients/oa-portal")
+    assert system.done("/console/clients/oa-portal/remove") == "/console/clients?done=1"
+    system.page("/console/clients/oa-portal", status=404)
+
+
+def test_a_user_gets_a_link_and_is_locked_out(system: Browser) -> None:
+    person = system.done("/console/users", {"name": "wang", "display_name": "王五"})
+    link = system.post(f"{person.partition('?')[0]}/setup-link")
+    assert "/setup/" in link.text
+    system.done(f"{person.partition('?')[0]}/disable")
+    assert "已停用" in system.page(person)
+
+
+def test_the_auditor_reads_and_verifies(audit: Browser) -> None:
+    assert "issuer.created" in audit.page("/console/audit")
+    assert "审计链完整" in audit.page("/console/audit/verification")
+    assert '"sequence"' not in audit.http.get("/console/audit?format=csv").text
+    assert "正常" in audit.page("/console")
+
+
+# ---- who may do what ----------------------------------------------------------------------------
+
+
+def test_nobody_is_sent_to_the_login_page_and_back(service: Service, app) -> None:
+    stranger = Browser(service, app, None)
+    answer = stranger.http.get("/console/certificates?text=%E5%BC%A0")
+    assert answer.status_code == 303
+    assert (
+        answer.headers["location"]
+        == "/login?next=%2Fconsole%2Fcertificates%3Ftext%3D%25E5%25BC%25A0"
+    )
+
+
+def test_a_person_without_a_role_is_sent_home(service: Service, app) -> None:
+    users = service.ground.administration.users
+    users.create_user("li", display_name="李四", email=None, actor="system")
+    answer = Browser(service, app, "li").http.get("/console")
+    assert answer.status_code == 303
+    assert answer.headers["location"] == "/"
+
+
+@pytest.mark.parametrize("role", ["system", "business", "audit"])
+def test_every_page_is_refused_or_shown_as_the_menu_says(service: Service, app, role: str) -> None:
+    browser = Browser(service, app, role)
+    menu = set(re.findall(r'<li><a href="(/console[^"]*)"', browser.page("/console")))
+    for section in SECTIONS:
+        answer = browser.http.get(section.href)
+        assert answer.status_code == (200 if section.href in menu else 403), section
+    assert len(menu) > 4
+
+
+def test_an_auditor_changes_nothing_by_any_form(
+    service: Service, app, audit: Browser, business: Browser
+) -> None:
+    """The role matrix of the API is in tests/integration; the console adds no way around it."""
+    certificate = issue(business, "untouched.example.gov.cn")
+    request = enter(business, "untouched-too.example.gov.cn")
+    before = service.ground.audit.head()
+    for path in (
+        f"{certificate}/revoke",
+        f"{certificate}/hold",
+        f"{request}/approve",
+        "/console/rights",
+    ):
+        answer = audit.post(path, {"reason": "keyCompromise"})
+        assert answer.status_code == 403, path
+        assert "您没有这项权限" in answer.text
+    assert service.ground.audit.head() == before
+
+
+# ---- forms --------------------------------------------------------------------------------------
+
+
+def forms(service: Service) -> list[str]:
+    api = ConsoleAPI(FastAPI())
+    router = make_router(api, ConsolePages(api, clock=service.ground.clock), None)
+    return [route.path for route in router.routes if "POST" in route.methods]
+
+
+def test_every_form_refuses_a_forged_request(service: Service, business: Browser) -> None:
+    """Cross-site request forgery: right cookies, no token or another browser's."""
+    assert len(forms(service)) > 20
+    for path in forms(service):
+        for token in ("", "0" * 64):
+            answer = business.http.post(
+                re.sub(r"\{\w+\}", "x", path), data={"csrf": token, "reason": "keyCompromise"}
+            )
+            assert answer.status_code == 403, path
+            assert "表单已过期" in answer.text or "old" in answer.text, path
+
+
+def test_no_form_is_taken_from_nobody(service: Service, app) -> None:
+    stranger = Browser(service, app, None)
+    for path in forms(service):
+        answer = stranger.http.post(re.sub(r"\{\w+\}", "x", path), data={"csrf": "x"})
+        assert answer.status_code == 303, path
+        assert answer.headers["location"].startswith("/login?next="), path
+
+
+def test_the_api_takes_no_session(business: Browser) -> None:
+    assert business.http.get("/api/v1/certificates").status_code == 401
+
+
+@pytest.mark.parametrize("segment", ["..", "a/b", "", "x?y", "../audit", "a%2fb", "x\r\n"])
+def test_an_address_never_leads_to_another_route(segment: str) -> None:
+    with pytest.raises(Problem) as refused:
+        path_of("certificates", segment)
+    assert refused.value.status == 404
+
+
+# ---- what a page holds --------------------------------------------------------------------------
+
+
+def test_what_people_enter_is_text_and_never_markup(business: Browser) -> None:
+    root = re.search(
+        r"/console/organisations/[0-9a-f]{32}", business.page("/console/organisations")
+    )[0]
+    business.done(f"{root}/add", {"level": "city", "name": SCRIPT})
+    for path in (root, f"/console/certificates?text={SCRIPT}", f"/console/requests?state={SCRIPT}"):
+        answer = business.http.get(path)
+        assert SCRIPT not in answer.text
+        assert "<script" not in answer.text
+
+
+def test_every_page_forbids_scripts_frames_and_other_hosts(business: Browser) -> None:
+    for path in ("/console", "/console/requests", "/console/nothing-here", "/console/certificates"):
+        headers = business.http.get(path).headers
+        if "content-security-policy" in headers:
+            assert "default-src 'none'" in headers["content-security-policy"]
+            assert "frame-ancestors 'none'" in headers["content-security-policy"]
+            assert headers["x-frame-options"] == "DENY"
+            assert headers["cache-control"] == "no-store"
+
+
+def test_times_show_the_zone_of_the_viewer(business: Browser) -> None:
+    enter(business, "zone.example.gov.cn")
+    assert "+08:00" in business.page("/console/requests")
+    business.done("/console/zone", {"zone": "UTC", "here": "/console/requests"})
+    assert "+00:00" in business.page("/console/requests")
+
+
+def test_both_languages(business: Browser) -> None:
+    assert "Work queue" in business.page("/console/requests?lang=en")
+    assert '<html lang="en">' in business.page("/console")
+    assert "工作队列" in business.page("/console/requests?lang=zh")

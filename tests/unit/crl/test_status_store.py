@@ -1,0 +1,310 @@
+"""The local store and its follower: `ocsp.md`'s traps of races, restarts and restored databases."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from ca.serials import to_hex
+from ca.store import CertificateState, StatusEntry
+from core.errors import Misconfigured, Unavailable
+from crl.ocsp import follow
+from crl.ocsp.follow import LogFollower, OtherHistory
+from crl.ocsp.layout import status_key
+from crl.ocsp.localstatus import LocalStatus
+from crl.ocsp.pulse import Count, Pulse, Trust, elapsed
+from crl.ocsp.store import NewAnswer, StatusStore
+
+CA = "ec-issuing"
+
+
+@dataclass
+class MemoryLog:
+    """A status log that a test writes, restores and takes away."""
+
+    entries: list[StatusEntry] = field(default_factory=list)
+    away: bool = False
+    walked: int = 0
+
+    def add(self, serial: int, state: str = "issued", reason: str | None = None) -> None:
+        self.entries.append(
+            StatusEntry(
+                position=self.entries[-1].position + 1 if self.entries else 1,
+                mark=secrets.randbits(63),
+                issuer=CA,
+                serial=to_hex(serial),
+                state=state,
+                reason=reason,
+                revoked_at=None if state == "issued" else 1_700_000_000,
+                not_after=2_000_000_000,
+                changed_at=None if not self.entries else 1_700_000_000,
+            )
+        )
+
+    def read_log(self, *, since: int, limit: int) -> Sequence[StatusEntry]:
+        if self.away:
+            raise Unavailable("away")
+        return [one for one in self.entries if one.position >= since][:limit]
+
+    def walk_log(self, *, after: int) -> Iterator[Sequence[StatusEntry]]:
+        for entry in list(self.entries):
+            if entry.position > after:
+                self.walked += 1
+                yield [entry]
+                if self.away:
+                    raise Unavailable("away")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[StatusStore]:
+    opened = open_store(tmp_path)
+    yield opened
+    opened.close()
+
+
+def open_store(directory: Path, *, writable: bool = True) -> StatusStore:
+    return StatusStore.open(directory / "status.lmdb", gibibytes=1, writable=writable)
+
+
+@pytest.fixture
+def pulse(tmp_path: Path) -> Pulse:
+    return Pulse(tmp_path / "pulse")
+
+
+@pytest.fixture
+def status_log() -> MemoryLog:
+    return MemoryLog()
+
+
+@pytest.fixture
+def follower(status_log: MemoryLog, store: StatusStore, pulse: Pulse) -> LogFollower:
+    return LogFollower(status_log, store, pulse)
+
+
+def answer(store: StatusStore, serial: int, ticket: int, octets: bytes = b"good") -> NewAnswer:
+    key = status_key(store.number_of(CA) or 0, serial)
+    return NewAnswer(key, key + b"\0\0", octets, produced_at=1_800_000_000, ticket=ticket)
+
+
+def stored(store: StatusStore, serial: int) -> bytes | None:
+    return store.find_answer(status_key(store.number_of(CA) or 0, serial) + b"\0\0")
+
+
+def test_what_the_log_says_last_holds(follower, status_log, store):
+    status_log.add(7)
+    status_log.add(1 << 158)
+    status_log.add(7, "held", "certificateHold")
+    status_log.add(8)
+    follower.follow()
+    held, other = store.find_status(CA, 7), store.find_status(CA, 1 << 158)
+    assert (held.state, held.reason) == (CertificateState.HELD, "certificateHold")
+    assert (other.state, other.reason, other.revoked_at) == (CertificateState.ISSUED, None, None)
+    assert store.find_status(CA, 9) is None
+    assert store.find_status("another", 7) is None
+    for strange in (0, -1, 1 << 160):
+        assert store.find_status(CA, strange) is None
+    status_log.add(7)
+    follower.follow()
+    assert store.find_status(CA, 7).state is CertificateState.ISSUED
+    assert {serial for _, serial, _ in store.statuses()} == {7, 8, 1 << 158}
+
+
+def test_a_long_log_is_taken_in_by_portions_and_goes_on_where_it_was_killed(
+    follower, status_log, store, pulse, monkeypatch
+):
+    monkeypatch.setattr(follow, "_PORTION", 4)
+    for serial in range(1, 11):
+        status_log.add(serial)
+    status_log.away = False
+    original = status_log.walk_log
+
+    def breaks(*, after: int) -> Iterator[Sequence[StatusEntry]]:
+        yield next(original(after=after))
+        raise Unavailable("killed")
+
+    monkeypatch.setattr(status_log, "walk_log", breaks)
+    with pytest.raises(Unavailable):
+        follower.follow()
+    assert store.place().position == 5
+    # Half of the statuses: what is missing may be issued all the same.
+    assert not store.is_complete()
+    monkeypatch.setattr(status_log, "walk_log", original)
+    LogFollower(status_log, store, pulse).follow()
+    assert store.is_complete()
+    assert store.find_status(CA, 10).state is CertificateState.ISSUED
+    assert status_log.walked <= 6
+
+
+# ---- trap 15: races -----------------------------------------------------------------------------
+
+
+def test_a_good_that_was_read_before_the_revocation_does_not_come_in_after_it(
+    follower, status_log, store
+):
+    status_log.add(7)
+    follower.follow()
+    ticket = store.ticket(CA, 7)
+    status_log.add(7, "revoked", "keyCompromise")
+    follower.follow()
+    assert not store.put_answer(answer(store, 7, ticket))
+    assert stored(store, 7) is None
+    assert store.put_answer(answer(store, 7, store.ticket(CA, 7), b"revoked"))
+    assert stored(store, 7) == b"revoked"
+
+
+def test_a_change_takes_the_answers_of_its_certificate_along_and_no_others(
+    follower, status_log, store
+):
+    for serial in (7, 8):
+        status_log.add(serial)
+    follower.follow()
+    for serial in (7, 8):
+        assert store.put_answer(answer(store, serial, store.ticket(CA, serial)))
+    status_log.add(7, "held", "certificateHold")
+    follower.follow()
+    assert (stored(store, 7), stored(store, 8)) == (None, b"good")
+
+
+def test_an_answer_about_what_was_never_issued_is_not_stored(follower, status_log, store):
+    status_log.add(7)
+    follower.follow()
+    assert not store.put_answer(answer(store, 9, store.ticket(CA, 9)))
+
+
+def test_a_certificate_is_known_as_soon_as_it_is_asked_about(follower, status_log, store, pulse):
+    status = LocalStatus(store, pulse, follower.follow)
+    follower.follow()
+    status_log.add(7)
+    assert status.find_status(CA, 7) is None
+    assert status.ticket(CA, 7) == 1
+    assert status.find_status(CA, 7).state is CertificateState.ISSUED
+
+
+def test_while_the_database_is_away_what_is_missing_is_not_said_to_be_unknown(
+    follower, status_log, store, pulse
+):
+    status_log.add(7)
+    follower.follow()
+    status = LocalStatus(store, pulse, follower.follow)
+    pulse.hear(elapsed() - 5)
+    assert status.ticket(CA, 7) == 1
+    with pytest.raises(Unavailable):
+        status.ticket(CA, 8)
+
+
+# ---- trap 16: restart ---------------------------------------------------------------------------
+
+
+def test_statuses_and_answers_are_there_again_after_a_restart(
+    follower, status_log, store, tmp_path
+):
+    status_log.add(7)
+    follower.follow()
+    store.put_answer(answer(store, 7, store.ticket(CA, 7)))
+    store.close()
+    again = open_store(tmp_path)
+    assert again.place().position == 1
+    assert again.find_status(CA, 7).state is CertificateState.ISSUED
+    assert stored(again, 7) == b"good"
+    # Trap 17: nothing is signed before this, whatever the clock says then.
+    assert again.last_produced() == 1_800_000_000
+    status_log.add(7, "revoked", "keyCompromise")
+    LogFollower(status_log, again, Pulse(tmp_path / "pulse")).follow()
+    assert stored(again, 7) is None
+    again.close()
+
+
+# ---- an older database was put back -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("loss", [(1, 0), (1, 1), (2, 1), (2, 5)])
+def test_a_database_that_forgot_something_is_not_followed(follower, status_log, store, pulse, loss):
+    lost, written_since = loss
+    status_log.add(7)
+    status_log.add(8)
+    status_log.add(7, "revoked", "keyCompromise")
+    follower.follow()
+    del status_log.entries[-lost:]
+    # It may have gone on, and past the positions that are known.
+    for serial in range(20, 20 + written_since):
+        status_log.add(serial)
+    for _ in range(2):
+        with pytest.raises(OtherHistory, match="older than what this host knows"):
+            follower.follow()
+    assert pulse.trust is Trust.DIVERGED
+    assert store.find_status(CA, 7).state is CertificateState.REVOKED
+
+
+def test_an_empty_database_is_another_history(follower, status_log):
+    status_log.add(7)
+    follower.follow()
+    status_log.entries.clear()
+    with pytest.raises(OtherHistory):
+        follower.follow()
+
+
+# ---- what cannot be written ---------------------------------------------------------------------
+
+
+def test_a_change_that_cannot_be_stored_ends_every_answer_until_it_can(
+    follower, status_log, store, pulse, monkeypatch
+):
+    status_log.add(7)
+    follower.follow()
+    status_log.add(7, "revoked", "keyCompromise")
+
+    def full(*_: object, **__: object) -> None:
+        raise Unavailable("the disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "apply", full)
+        with pytest.raises(Unavailable):
+            follower.after_change(CA)
+        assert pulse.distrusted
+        with pytest.raises(Unavailable):
+            LocalStatus(store, pulse, follower.follow).find_status(CA, 7)
+    follower.follow()
+    assert not pulse.distrusted
+    assert store.find_status(CA, 7).state is CertificateState.REVOKED
+
+
+def test_a_store_that_is_full_says_so(follower, status_log, store):
+    status_log.add(7)
+    follower.follow()
+    store._environment.set_mapsize(64 * 1024)
+    with pytest.raises(Unavailable, match="cannot be written"):
+        store.put_answer(answer(store, 7, store.ticket(CA, 7), bytes(1_000_000)))
+    assert store.find_status(CA, 7) is not None
+
+
+def test_what_is_no_store_is_said_in_one_sentence(tmp_path):
+    (tmp_path / "status.lmdb").write_bytes(b"something else" * 1000)
+    with pytest.raises(Misconfigured, match="delete it"):
+        open_store(tmp_path)
+
+
+# ---- trap 22: readers ---------------------------------------------------------------------------
+
+
+def test_a_reader_sees_each_change_at_once_and_holds_no_old_view(follower, status_log, store):
+    status_log.add(7)
+    follower.follow()
+    for turn in range(20):
+        store.put_answer(answer(store, 7, store.ticket(CA, 7), bytes([turn]) * 3000))
+        assert stored(store, 7) == bytes([turn]) * 3000
+    # An old view would have kept the pages of each turn.
+    assert store._environment.info()["last_pgno"] < 60
+
+
+def test_counts_of_all_processes_are_added(pulse, tmp_path):
+    other = Pulse(tmp_path / "pulse")
+    pulse.count(0, [1, 2, 3, 4, 5, 6])
+    other.count(3, [10, 0, 0, 0, 0, 1])
+    assert pulse.counts()[Count.STORED] == 11
+    assert other.counts()[Count.UNAUTHORIZED] == 7
+    pulse.restart()
+    assert set(other.counts().values()) == {0}

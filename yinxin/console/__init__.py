@@ -1,0 +1,1 @@
+"""The administrators' console: pages over the API, for who is signed in as an administrator."""

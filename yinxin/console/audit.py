@@ -1,0 +1,82 @@
+"""The audit explorer: events, and whether the chain is whole."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from fastapi import APIRouter, Request, Response
+
+from yinxin.console.api import ConsoleAPI, path_of
+from yinxin.console.lists import address_maker, as_csv, criteria
+from yinxin.console.pages import ConsolePages
+from yinxin.console.session import Asking
+
+_SECTION: Final = "audit"
+_EVENTS: Final = "/api/v1/audit/events"
+_PAGE: Final = 100
+_MOST_ROWS: Final = 10_000
+_COLUMNS: Final = ("sequence", "at", "action", "actor", "detail", "hash")
+
+TEXTS: Final[Mapping[str, tuple[str, str]]] = {
+    "sequence": ("序号", "Number"),
+    "action": ("事件", "Event"),
+    "hash": ("SM3 摘要", "SM3 hash"),
+    "verify": ("验证审计链", "Verify the chain"),
+    "whole": ("审计链完整", "The chain is whole"),
+    "broken": ("审计链有问题", "The chain is not whole"),
+    "rows": ("行数", "Rows"),
+    "checkpoints": ("已签名的检查点", "Signed checkpoints"),
+    "first_bad": ("第一处问题", "First bad row"),
+    "after": ("从序号之后", "After number"),
+}
+
+
+def add_audit(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> None:
+    """Add the audit explorer."""
+
+    @router.get("/audit")
+    async def events(asking: Asking, request: Request) -> Response:
+        query = criteria(request, "action", "actor", "after")
+        if request.query_params.get("format") == "csv":
+            rows: list[dict[str, Any]] = []
+            after = query.pop("after", "0")
+            while len(rows) < _MOST_ROWS:
+                page = await api.get(asking, _EVENTS, **query, after=after, limit=1000)
+                rows += page
+                if len(page) < 1000:
+                    break
+                after = str(page[-1]["sequence"])
+            return as_csv(_SECTION, _COLUMNS, (_line(one) for one in rows))
+        items = await api.get(asking, _EVENTS, **query, limit=_PAGE + 1)
+        return _draw(request, items, query, None)
+
+    @router.get("/audit/verification")
+    async def verify(asking: Asking, request: Request) -> Response:
+        verdict = await api.get(asking, path_of("audit", "verification"))
+        return _draw(request, [], {}, verdict)
+
+    def _draw(
+        request: Request,
+        items: list[dict[str, Any]],
+        given: Mapping[str, str],
+        verdict: Mapping[str, Any] | None,
+    ) -> Response:
+        return pages.page(
+            "audit.html",
+            request,
+            section=_SECTION,
+            texts=TEXTS,
+            items=items[:_PAGE],
+            after=str(items[_PAGE - 1]["sequence"]) if len(items) > _PAGE else None,
+            given=given,
+            verdict=verdict,
+            detail=lambda one: json.dumps(one["detail"], ensure_ascii=False),
+            address=address_maker(request),
+        )
+
+
+def _line(event: Mapping[str, Any]) -> list[object]:
+    detail = json.dumps(event["detail"], ensure_ascii=False)
+    return [detail if column == "detail" else event[column] for column in _COLUMNS]

@@ -1,0 +1,104 @@
+"""Applications that log people in through us: register, secret once, remove."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+from fastapi import APIRouter, Request, Response
+
+from core.identity import Role
+from yinxin.console.api import ConsoleAPI, path_of
+from yinxin.console.forms import Form, Posted
+from yinxin.console.lists import as_csv
+from yinxin.console.pages import ConsolePages, see_other
+from yinxin.console.session import Asking
+
+_SECTION: Final = "clients"
+_PATH: Final = "/api/v1/clients"
+_HERE: Final = "/console/clients"
+_METHODS: Final = ("client_secret_basic", "client_secret_post", "none")
+_SCOPES: Final = ("openid", "profile", "email")
+_COLUMNS: Final = ("client_id", "name", "auth_method", "redirect_uris", "scopes", "created_at")
+
+TEXTS: Final[Mapping[str, tuple[str, str]]] = {
+    "client_id": ("应用标识（client_id）", "Client identifier (client_id)"),
+    "client_id_note": ("可不填，由系统生成。", "Left empty, one is made."),
+    "redirect_uris": ("登录回调地址（每行一个）", "Redirect URIs (one a line)"),
+    "post_logout": ("退出后返回地址（每行一个）", "Post-logout redirect URIs (one a line)"),
+    "auth_method": ("应用认证方式", "Client authentication"),
+    "method_none": ("公开客户端（无密钥）", "public client (no secret)"),
+    "scopes": ("可请求的范围（scope）", "Scopes"),
+    "algorithm": ("ID Token 签名算法", "ID token algorithm"),
+    "created_at": ("登记时间", "Registered"),
+    "register": ("登记应用", "Register an application"),
+    "secret": ("应用密钥（只显示这一次）", "Client secret (shown this once)"),
+    "remove": ("注销应用", "Remove the application"),
+    "ask_remove": (
+        "注销后，该应用的所有登录令牌立即失效，不能恢复。",
+        "Every token of the application ends at once. This cannot be undone.",
+    ),
+    "connect": ("应用从这里发现其余参数", "The application finds everything else at"),
+    "test_login": ("测试登录", "Test the login"),
+}
+
+
+def add_clients(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> None:
+    """Add applications."""
+
+    @router.get("/clients")
+    async def listed(asking: Asking, request: Request) -> Response:
+        items = await api.get(asking, _PATH)
+        if request.query_params.get("format") == "csv":
+            return as_csv(_SECTION, _COLUMNS, ([one[c] for c in _COLUMNS] for one in items))
+        return pages.page(
+            "clients.html",
+            request,
+            section=_SECTION,
+            texts=TEXTS,
+            items=items,
+            methods=[(one, one) for one in _METHODS],
+            scopes=_SCOPES,
+            acts=asking.role is Role.SYSTEM,
+        )
+
+    @router.post("/clients")
+    async def register(asking: Asking, request: Request, form: Form) -> Response:
+        made = await api.post(asking, _PATH, _registration(form))
+        return _draw(asking, request, made["client"], made["client_secret"])
+
+    @router.get("/clients/{client_id}")
+    async def show(asking: Asking, request: Request, client_id: str) -> Response:
+        return _draw(asking, request, await api.get(asking, path_of("clients", client_id)))
+
+    @router.post("/clients/{client_id}/remove")
+    async def remove(asking: Asking, client_id: str, _: Form) -> Response:
+        await api.ask(asking, "DELETE", path_of("clients", client_id))
+        return see_other(f"{_HERE}?done=1")
+
+    def _draw(
+        asking: Asking, request: Request, found: Mapping[str, Any], secret: str | None = None
+    ) -> Response:
+        return pages.page(
+            "client.html",
+            request,
+            section=_SECTION,
+            texts=TEXTS,
+            status=HTTPStatus.OK if secret is None else HTTPStatus.CREATED,
+            found=found,
+            secret=secret,
+            acts=asking.role is Role.SYSTEM,
+            here_path=f"{_HERE}/{found['client_id']}",
+        )
+
+
+def _registration(form: Posted) -> dict[str, Any]:
+    def lines(name: str) -> list[str]:
+        return [line.strip() for line in form[name].splitlines() if line.strip()]
+
+    return form.given("name", "client_id", "auth_method") | {
+        "redirect_uris": lines("redirect_uris"),
+        "post_logout_redirect_uris": lines("post_logout_redirect_uris"),
+        "scopes": form.all("scopes"),
+    }

@@ -1,0 +1,129 @@
+"""People who sign in: administrators and users, their roles, set-up links, lock-out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from fastapi import APIRouter, Request, Response
+
+from core.identity import Role
+from yinxin.console.api import ConsoleAPI, path_of
+from yinxin.console.forms import Form
+from yinxin.console.lists import as_csv
+from yinxin.console.pages import ConsolePages, see_other
+from yinxin.console.session import Asking
+
+_SECTION: Final = "users"
+_PATH: Final = "/api/v1/users"
+_HERE: Final = "/console/users"
+_COLUMNS: Final = ("id", "name", "display_name", "email", "role", "disabled", "created_at")
+_SHOWN: Final = 200
+
+TEXTS: Final[Mapping[str, tuple[str, str]]] = {
+    "login_name": ("用户名", "User name"),
+    "display_name": ("姓名", "Display name"),
+    "email": ("电子邮箱", "Email"),
+    "role": ("角色", "Role"),
+    "created_at": ("创建时间", "Created"),
+    "disabled": ("已停用", "Disabled"),
+    "no_password": ("未设口令", "No password yet"),
+    "new_user": ("新建用户", "Create a user"),
+    "setup_link": ("生成设置链接", "Make a set-up link"),
+    "setup_link_new": (
+        "设置链接（只显示一次，72 小时内有效）",
+        "Set-up link (shown once, for 72 hours)",
+    ),
+    "disable": ("停用", "Disable"),
+    "ask_disable": (
+        "立即退出其所有登录，并不能再登录。",
+        "Every session ends at once, and none can begin.",
+    ),
+    "enable": ("启用", "Enable"),
+    "change_role": ("更改角色", "Change the role"),
+    "ask_role": (
+        "原角色的登录和令牌立即失效。管理员的变更可能需要他人同意。",
+        "Sessions and tokens of the old role end. Changes of administrators may need others.",
+    ),
+    "credential": ("申请重置凭证", "Propose new credentials"),
+    "more": ("更多的人请按姓名搜索。", "Search by name for more."),
+    "find": ("姓名或用户名", "Name"),
+    "proposed": ("已提交审批。", "It is proposed; others have to agree."),
+}
+
+
+def add_users(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> None:
+    """Add users."""
+
+    @router.get("/users")
+    async def listed(asking: Asking, request: Request) -> Response:
+        items = await api.get(asking, _PATH)
+        if request.query_params.get("format") == "csv":
+            return as_csv(_SECTION, _COLUMNS, ([one[c] for c in _COLUMNS] for one in items))
+        text = request.query_params.get("text", "").strip().lower()
+        found = [one for one in items if _matches(one, text)]
+        return pages.page(
+            "users.html",
+            request,
+            section=_SECTION,
+            texts=TEXTS,
+            items=found[:_SHOWN],
+            more=len(found) > _SHOWN,
+            text=text,
+            roles=[str(role) for role in Role],
+            acts=asking.role is Role.SYSTEM,
+        )
+
+    @router.post("/users")
+    async def create(asking: Asking, form: Form) -> Response:
+        body = form.given("name", "display_name", "email", "role")
+        return _after(await api.post(asking, _PATH, body))
+
+    @router.get("/users/{user_id}")
+    async def show(asking: Asking, request: Request, user_id: str) -> Response:
+        return await _draw(asking, request, user_id)
+
+    @router.post("/users/{user_id}/setup-link")
+    async def setup_link(asking: Asking, request: Request, user_id: str, _: Form) -> Response:
+        made = await api.post(asking, path_of("users", user_id, "setup-link"))
+        return await _draw(asking, request, user_id, made["url"])
+
+    @router.post("/users/{user_id}/role")
+    async def change_role(asking: Asking, user_id: str, form: Form) -> Response:
+        body = {"role": form["role"] or None}
+        return _after(await api.post(asking, path_of("users", user_id, "role"), body), user_id)
+
+    @router.post("/users/{user_id}/{act}")
+    async def change(asking: Asking, user_id: str, act: str, _: Form) -> Response:
+        return _after(await api.post(asking, path_of("users", user_id, act)), user_id)
+
+    async def _draw(
+        asking: Asking, request: Request, user_id: str, link: str | None = None
+    ) -> Response:
+        known = {one["id"]: one for one in await api.get(asking, _PATH)}
+        found = known.get(user_id)
+        if found is None:
+            return see_other(_HERE)
+        return pages.page(
+            "user.html",
+            request,
+            section=_SECTION,
+            texts=TEXTS,
+            found=found,
+            link=link,
+            roles=[str(role) for role in Role],
+            acts=asking.role is Role.SYSTEM,
+            here_path=f"{_HERE}/{user_id}",
+        )
+
+
+def _after(said: Mapping[str, Any] | None, user_id: str | None = None) -> Response:
+    """Lead to the proposal, where others have to agree, or to the person."""
+    if said is not None and "proposal" in said and said["state"] != "executed":
+        return see_other(f"/console/proposals/{said['proposal']}")
+    where = user_id or (said or {}).get("id", "")
+    return see_other(f"{_HERE}/{where}?done=1")
+
+
+def _matches(user: Mapping[str, Any], text: str) -> bool:
+    return not text or any(text in str(user[name]).lower() for name in ("name", "display_name"))

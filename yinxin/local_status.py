@@ -1,0 +1,45 @@
+"""The authority's own copy of every status: OCSP answers from it, a restore is held to it."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+from ca.sqlstatuslog import SQLStatusLog
+from crl.ocsp.delegate import Delegates
+from crl.ocsp.follow import read_since
+from crl.ocsp.keeper import STORE_FILE, Keeper
+from crl.ocsp.store import StatusStore
+from crl.sqlstore import SQLCRLStore
+from yinxin.wiring import Ground, Service
+
+
+def require_same_history(ground: Ground) -> None:
+    """Raises `OtherHistory` when the database is an older copy than what this host knows."""
+    path = ground.state.directory / STORE_FILE
+    if path.exists():
+        gibibytes = ground.settings.revocation.ocsp.store_gibibytes
+        with closing(StatusStore.open(path, gibibytes=gibibytes, writable=True)) as store:
+            read_since(SQLStatusLog(ground.database), store.place(), limit=1)
+
+
+def open_keeper(service: Service) -> Keeper:
+    """Open the local store and follow the status log from now on."""
+    ground = service.ground
+    database = ground.database
+    keeper = Keeper.open(
+        ground.state.directory,
+        status_log=SQLStatusLog(database),
+        delegates=Delegates(SQLCRLStore(database), service.authority.store, service.keystore),
+        config=ground.settings.revocation.ocsp,
+        clock=ground.clock,
+    )
+
+    def keep_issuers() -> None:
+        keeper.keep_issuers(service.issuers.values())
+
+    keep_issuers()
+    service.issuers.listen(keep_issuers)
+    service.revocation.listen(keeper.follower.after_change)
+    keeper.follower.follow()
+    keeper.follower.start()
+    return keeper

@@ -3,29 +3,41 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Container, Sequence
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Self
 
+from authn.accounts import Directory
+from authn.admission import Admission
 from authn.apitokens import APITokens
 from authn.attempts import Attempts
 from authn.breached import BreachedPasswords
 from authn.certlogin import CertificateLogin, CertificateVerifier
 from authn.config import AuthnConfig
 from authn.factors import Enrolled, Standards
+from authn.legacy.cas import CASLogout
+from authn.legacy.entry import EntriesEnded, Entry
+from authn.legacy.gate import Gate
+from authn.legacy.sqlstore import SQLEntryStore
 from authn.login import PasswordLogin, Throttle
 from authn.logout.channels import LogoutChannels
-from authn.logout.sender import LogoutSender
+from authn.logout.sender import LogoutSender, MessagesByChannel
 from authn.logout.sqlstore import SQLDeliveryQueue, SQLParticipationStore
+from authn.logout.store import Channel
 from authn.oidc import purposekeys
 from authn.oidc.accesstokens import AccessTokens
+from authn.oidc.accountclaims import AccountClaims
 from authn.oidc.clients import Clients
 from authn.oidc.endpoints import Endpoints, Stores
 from authn.oidc.interaction import make_policy
-from authn.oidc.jwt import SigningKeys
+from authn.oidc.issuers import Issuers
+from authn.oidc.keyring import KeyRing
 from authn.oidc.logout import LogoutEndpoint
 from authn.oidc.logouttoken import LogoutTokens
 from authn.oidc.purposekeys import purpose_keys
+from authn.oidc.sqldevices import SQLDeviceCodeStore
+from authn.oidc.sqlkeys import SQLSigningKeyStore
+from authn.oidc.sqlregistrations import SQLRegistrationStore
 from authn.oidc.sqlrequests import SQLPushedRequestStore, SQLReplayStore
 from authn.oidc.sqlstore import SQLClientStore, SQLGrantStore
 from authn.passkeys import Passkeys
@@ -45,6 +57,10 @@ from authn.sqlstore import (
 )
 from authn.tlslogin import TLSLogin
 from authn.totp import OneTimePasswords
+from authn.upstream.assembly import open_upstreams
+from authn.upstream.links import Links
+from authn.upstream.login import Upstreams
+from authn.upstream.sqlstore import SQLLinkStore
 from authn.users import Users
 from core.audit import AuditLog
 from core.clock import Clock
@@ -52,7 +68,6 @@ from core.control import DualControl
 from core.db import Database
 from core.outbound import Outbound, trusting
 from keystore import keyref
-from keystore.backend import Signer
 from keystore.seal import Seal
 from keystore.sealedkey import SealedKey
 from keystore.storagekey import StorageBackend
@@ -93,7 +108,7 @@ class Administration:
             SQLSessionStore(database),
             store,
             config=config.login,
-            listeners=(access, channels),
+            listeners=(access, channels, EntriesEnded(SQLEntryStore(database))),
             standards=Standards(SQLFactorStore(database)),
             transactions=database,
             audit=audit,
@@ -153,16 +168,21 @@ class Provider:
 
     administration: Administration
     clock: Clock
-    keys: SigningKeys
+    ring: KeyRing
+    issuers: Issuers
     passwords: PasswordLogin
     password_change: PasswordChange
     certificates: CertificateLogin
     one_time_passwords: OneTimePasswords
     passkeys: Passkeys
     tls_login: TLSLogin
+    admission: Admission
+    upstreams: Upstreams
     endpoints: Endpoints
     logout: LogoutEndpoint
     sender: LogoutSender
+    entry: Entry
+    gate: Gate
 
     @classmethod
     def assemble(
@@ -171,19 +191,27 @@ class Provider:
         database: Database,
         administration: Administration,
         *,
-        signers: Sequence[Signer],
         keystore: StorageBackend,
         verifier: CertificateVerifier,
+        directory: Directory,
         audit: AuditLog,
         clock: Clock,
         trust: ssl.SSLContext | None = None,
     ) -> Self:
-        """Put it together over `database`; `signers` are the OIDC keys, the first signs.
+        """Put it together over `database`; the keys that sign tokens are made when missing.
 
         `trust` verifies applications that are called; None: as the system and the settings say.
         """
         users, clients = SQLUserStore(database), SQLClientStore(database)
-        keys = SigningKeys(signers)
+        ring = KeyRing(
+            SQLSigningKeyStore(database),
+            keystore,
+            config=config,
+            transactions=database,
+            audit=audit,
+            clock=clock,
+        )
+        issuers = Issuers(ring, config=config)
         master = SealedKey(
             keystore,
             keyref.parse(config.secrets_key),
@@ -194,7 +222,12 @@ class Provider:
         outbound = Outbound(config.outbound, trust or trusting(config.outbound, ""))
         sender = LogoutSender(
             SQLDeliveryQueue(database),
-            LogoutTokens(clients, keys, issuer=config.issuer, clock=clock),
+            MessagesByChannel(
+                {
+                    Channel.OIDC: LogoutTokens(clients, issuers, clock=clock),
+                    Channel.CAS: CASLogout(clock=clock),
+                }
+            ),
             outbound,
             config=config.logout,
             transactions=database,
@@ -212,6 +245,16 @@ class Provider:
             throttle=throttle,
             config=config.login,
             transactions=database,
+            audit=audit,
+            clock=clock,
+        )
+        admission = Admission.assemble(
+            config,
+            database,
+            administration.sessions,
+            directory,
+            keystore=keystore,
+            seal=seal,
             audit=audit,
             clock=clock,
         )
@@ -234,10 +277,47 @@ class Provider:
             audit=audit,
             clock=clock,
         )
+        endpoints = Endpoints.assemble(
+            config,
+            Stores(
+                clients=clients,
+                grants=SQLGrantStore(database),
+                users=users,
+                pushed=SQLPushedRequestStore(database),
+                replays=SQLReplayStore(database),
+                devices=SQLDeviceCodeStore(database),
+                registrations=SQLRegistrationStore(database),
+            ),
+            access=administration.access_tokens,
+            issuers=issuers,
+            purpose_keys=purpose_keys(master),
+            throttle=throttle,
+            registered=administration.clients,
+            policy=make_policy(Enrolled(factors, bindings), admission.access, admission.consents),
+            accounts=AccountClaims(admission.accounts, admission.people),
+            verifier=verifier,
+            fetcher=outbound if outbound.allows_any else None,
+            channels=administration.channels,
+            transactions=database,
+            audit=audit,
+            clock=clock,
+        )
+        entries = SQLEntryStore(database)
+        entry = Entry(
+            entries,
+            clients,
+            users,
+            endpoints.authorization,
+            administration.channels,
+            transactions=database,
+            audit=audit,
+            clock=clock,
+        )
         return cls(
             administration=administration,
             clock=clock,
-            keys=keys,
+            ring=ring,
+            issuers=issuers,
             passwords=passwords,
             password_change=PasswordChange(
                 passwords,
@@ -247,6 +327,23 @@ class Provider:
                 audit=audit,
             ),
             certificates=certificates,
+            admission=admission,
+            upstreams=open_upstreams(
+                config,
+                Links(
+                    SQLLinkStore(database),
+                    users,
+                    administration.users,
+                    transactions=database,
+                    audit=audit,
+                    clock=clock,
+                ),
+                outbound,
+                seal=seal,
+                throttle=throttle,
+                attempts=attempts,
+                clock=clock,
+            ),
             tls_login=TLSLogin(
                 certificates,
                 bindings,
@@ -276,34 +373,13 @@ class Provider:
                 audit=audit,
                 clock=clock,
             ),
-            endpoints=Endpoints.assemble(
-                config,
-                Stores(
-                    clients=clients,
-                    grants=SQLGrantStore(database),
-                    users=users,
-                    pushed=SQLPushedRequestStore(database),
-                    replays=SQLReplayStore(database),
-                ),
-                access=administration.access_tokens,
-                keys=keys,
-                purpose_keys=purpose_keys(master),
-                policy=make_policy(Enrolled(factors, bindings)),
-                verifier=verifier,
-                fetcher=outbound if outbound.allows_any else None,
-                channels=administration.channels,
-                transactions=database,
-                audit=audit,
-                clock=clock,
-            ),
+            endpoints=endpoints,
             logout=LogoutEndpoint(
-                clients,
-                keys,
-                administration.sessions,
-                administration.channels,
-                issuer=config.issuer,
+                clients, issuers, administration.sessions, administration.channels
             ),
             sender=sender,
+            entry=entry,
+            gate=Gate(entries, entry, users, config=config.login, clock=clock),
         )
 
 

@@ -222,6 +222,10 @@ class CertificateLogin:
         """Return every binding, oldest first."""
         return self._store.list_bindings()
 
+    def list_of(self, user: User) -> Sequence[Binding]:
+        """Return the bindings of one person, oldest first."""
+        return self._store.list_bindings_of(user.id)
+
     def unbind(self, binding_id: str, *, actor: str) -> None:
         """Remove a binding. Raises `NotFound`."""
         with self._transactions.transaction():

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from authn.logout.config import LogoutConfig
+from authn.upstream.config import LDAPSourceConfig, OpenIDSourceConfig
 from core.outbound import OutboundConfig
 from core.peer import check_fingerprints, check_peer_url
 
@@ -68,6 +69,10 @@ class OIDCConfig(BaseModel):
     """RFC 6749, 4.1.2 recommends at most 600; a redirect needs few."""
     access_token_minutes: int = Field(default=10, ge=1, le=60)
     """How long an access token works."""
+    signing_key: str = "software:object={name}"
+    """Where keys that sign tokens are made; ``pkcs11:token=…;object={name}`` for a token."""
+    key_announce_minutes: int = Field(default=1440, ge=10, le=43200)
+    """How long a new key is published before it signs. Clients keep our keys for 5 minutes."""
     id_token_minutes: int = Field(default=10, ge=1, le=60)
     """From iat to exp of an ID token."""
     refresh_token_days: int = Field(default=30, ge=1, le=366)
@@ -80,6 +85,19 @@ class OIDCConfig(BaseModel):
     """So long after a refresh the token before still gets the same successor: answers are lost."""
 
 
+class GMConfig(BaseModel):
+    """The second issuer, ``/gm``, for clients that need Chinese algorithms (GM/T 0125)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    enabled: bool = False
+    """Whether it is there at all. The other issuer does not change with it."""
+    signature: Literal["raw", "der"] = "raw"
+    """How an SM2 signature is written in a JWS: r and s (64 octets), or SEQUENCE."""
+    ciphertext: Literal["der", "raw"] = "der"
+    """How an SM2 ciphertext is written in a JWE: SM2Cipher of GM/T 0009, or 04, C1, C3, C2."""
+
+
 class AuthnConfig(BaseModel):
     """All of it."""
 
@@ -90,8 +108,13 @@ class AuthnConfig(BaseModel):
     password: PasswordConfig = PasswordConfig()
     login: LoginConfig = LoginConfig()
     oidc: OIDCConfig = OIDCConfig()
+    gm: GMConfig = GMConfig()
     logout: LogoutConfig = LogoutConfig()
     outbound: OutboundConfig = OutboundConfig()
+    openid_sources: tuple[OpenIDSourceConfig, ...] = ()
+    """OpenID providers whose people may log in here (docs/login.md)."""
+    ldap_sources: tuple[LDAPSourceConfig, ...] = ()
+    """LDAP directories whose people may log in here (docs/login.md)."""
     tls_login_url: str | None = None
     """Where TLS asks people for their certificate (docs/login.md): ``https://host[:port]``; by
     default the mutual-TLS port. A proxy in front may give it a host name of its own."""
@@ -101,6 +124,17 @@ class AuthnConfig(BaseModel):
     secrets_key: str = "software:object=authn-secrets"
     """The SM2 key that opens the key of sealed secrets (one-time passwords, identity numbers). Made
     with the first of them; lost, everybody enrols again."""
+
+    @property
+    def gm_issuer(self) -> str:
+        """The issuer identifier of tokens with Chinese algorithms."""
+        return f"{self.issuer}/gm"
+
+    @model_validator(mode="after")
+    def _keys_have_names_of_their_own(self) -> Self:
+        if self.oidc.signing_key.count("{name}") != 1:
+            raise ValueError("authn.oidc.signing_key must contain {name} exactly once")
+        return self
 
     @field_validator("tls_login_url")
     @classmethod

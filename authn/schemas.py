@@ -36,6 +36,18 @@ class NewClient(_In):
     metadata: ClientMetadata = ClientMetadata()
 
 
+class ClientChange(_In):
+    """Everything about a relying party but its id and its secret."""
+
+    name: str = Field(min_length=1, max_length=200)
+    redirect_uris: list[URI] = Field(default=[], max_length=20)
+    post_logout_redirect_uris: list[URI] = Field(default=[], max_length=20)
+    auth_method: AuthMethod = AuthMethod.BASIC
+    scopes: list[str] = Field(default=["openid", "profile", "email"], max_length=50)
+    id_token_algorithm: IDTokenAlgorithm = IDTokenAlgorithm.ES256
+    metadata: ClientMetadata = ClientMetadata()
+
+
 class SecretRotation(_In):
     """A new secret for a client."""
 
@@ -210,3 +222,27 @@ class LoggedIn(BaseModel):
     """The session is in the cookie."""
 
     user: str
+
+
+class SigningKeyView(BaseModel):
+    """A key that signs tokens, and its times."""
+
+    ref: str
+    kid: str
+    algorithm: IDTokenAlgorithm
+    state: str
+    created_at: datetime
+    signs_from: datetime
+    signs_until: datetime | None
+    gone_at: datetime | None
+
+
+class KeyRotation(_In):
+    """A new signing key."""
+
+    algorithm: IDTokenAlgorithm
+    at_once: bool = Field(
+        default=False,
+        description="for a key that others may have: the old ones are gone at once, with "
+        "everything that they signed",
+    )

@@ -14,7 +14,7 @@ from authn.levels import Level, Method, SessionCertificate, joined
 from authn.store import Session, SessionStore, User, UserStore
 from core.audit import AuditLog, Event
 from core.clock import Clock
-from core.errors import Refused
+from core.errors import Refused, Unauthenticated
 from core.transaction import Transactions
 
 _TOUCH_EVERY: Final = timedelta(minutes=1)
@@ -121,6 +121,39 @@ class Sessions:
             detail = {"sid": session.sid, "user": user.name, "amr": stronger.amr}
             self._audit.record("session.strengthened", actor=user.name, detail=detail)
         return drawn.secret
+
+    def switch(self, cookie: str, account: str | None) -> str:
+        """Let the person act for another account; returns the cookie of the session that does.
+
+        The session before ends, and with it whatever applications hold in the old name. Whoever
+        calls has checked that the person may. Raises `Unauthenticated`.
+        """
+        found = self.find(cookie)
+        if found is None:
+            raise Unauthenticated("sign in first")
+        session, user = found
+        drawn = opaque.draw()
+        new = replace(session, digest=drawn.digest, sid=str(uuid.uuid4()), account=account)
+        with self._transactions.transaction():
+            self._store.add(new)
+            self._store.move_certificates(session.sid, new.sid)
+            self.end_these([session.sid], reason="switched")
+            detail = {"sid": new.sid, "user": user.name, "before": session.sid, "account": account}
+            self._audit.record("session.switched", actor=user.name, detail=detail)
+        return drawn.secret
+
+    def list_of(self, user: User) -> Sequence[Session]:
+        """Return a person's live sessions, the newest first."""
+        now = self._clock.now()
+        return [
+            one
+            for one in self._store.list_sessions(user.id)
+            if now < min(one.expires_at, one.seen_at + self._idle)
+        ]
+
+    def end_of_account(self, account: str, *, reason: str, actor: str) -> int:
+        """End the sessions that act in the name of an affiliation. Returns how many."""
+        return self.end_these(self._store.list_of_account(account), reason=reason, actor=actor)
 
     def find(self, cookie: str | None) -> tuple[Session, User] | None:
         """Return the live session of a cookie, and its user; counts as activity.

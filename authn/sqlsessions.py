@@ -53,6 +53,23 @@ class SQLSessionStore:
             if connection.execute(known).first() is None:
                 connection.execute(insert(rows).values(**values))
 
+    def move_certificates(self, sid: str, to: str) -> None:
+        rows = session_certificates
+        with self._database.transaction() as connection:
+            connection.execute(update(rows).where(rows.c.sid == sid).values(sid=to))
+
+    def list_of_account(self, account: str) -> Sequence[str]:
+        return self._sids(select(sessions.c.sid).where(sessions.c.account == account))
+
+    def list_sessions(self, user_id: str) -> Sequence[Session]:
+        statement = (
+            select(sessions)
+            .where(sessions.c.user_id == user_id)
+            .order_by(sessions.c.auth_time.desc(), sessions.c.sid)
+        )
+        with self._database.reading() as connection:
+            return [Session(**row._asdict()) for row in connection.execute(statement)]
+
     def list_of_user(self, user_id: str) -> Sequence[str]:
         return self._sids(select(sessions.c.sid).where(sessions.c.user_id == user_id))
 

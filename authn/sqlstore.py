@@ -229,6 +229,12 @@ class SQLCertificateLoginStore:
             found = connection.execute(select(rows).order_by(rows.c.created_at)).all()
         return [Binding(**_fields(row)) for row in found]
 
+    def list_bindings_of(self, user_id: str) -> Sequence[Binding]:
+        rows = tables.certificate_bindings
+        statement = select(rows).where(rows.c.user_id == user_id).order_by(rows.c.created_at)
+        with self._database.reading() as connection:
+            return [Binding(**_fields(row)) for row in connection.execute(statement)]
+
     def has_binding(self, user_id: str) -> bool:
         condition = tables.certificate_bindings.c.user_id == user_id
         with self._database.reading() as connection:

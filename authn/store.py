@@ -50,6 +50,8 @@ class Session:
     acr: str
     least: str = Level.PASSWORD.acr
     """The `acr` below which the session is not complete: its person has a second factor."""
+    account: str | None = None
+    """The affiliation in whose name the person acts (`authn.accounts`); None: for themselves."""
 
     @property
     def level(self) -> Level:
@@ -179,6 +181,16 @@ class SessionStore(Protocol):
         """Let the session stand on this certificate too."""
         ...
 
+    def move_certificates(self, sid: str, to: str) -> None:
+        """Let another session stand on the certificates of this one."""
+        ...
+
+    def list_of_account(self, account: str) -> Sequence[str]: ...
+
+    def list_sessions(self, user_id: str) -> Sequence[Session]:
+        """Return a person's sessions, the newest first."""
+        ...
+
     def replace(self, digest: bytes, session: Session) -> bool:
         """Compare and set: False when it is not there under that digest any more."""
         ...
@@ -240,6 +252,8 @@ class CertificateLoginStore(Protocol):
     def find_binding(self, issuer: str, subject_digest: bytes) -> Binding | None: ...
 
     def list_bindings(self) -> Sequence[Binding]: ...
+
+    def list_bindings_of(self, user_id: str) -> Sequence[Binding]: ...
 
     def has_binding(self, user_id: str) -> bool: ...
 

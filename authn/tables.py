@@ -66,6 +66,7 @@ sessions = Table(
     Column("amr", String(64), nullable=False),
     Column("acr", String(64), nullable=False),
     Column("least", String(64), nullable=False, server_default="urn:yinxin:acr:password"),
+    Column("account", _UUID, index=True),
 )
 
 api_tokens = Table(

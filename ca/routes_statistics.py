@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Self
 
 from fastapi import APIRouter, Query, Response
@@ -10,9 +11,10 @@ from pydantic import BaseModel, ConfigDict
 from ca.exports import TABLE_TYPES, cell, csv_line
 from ca.operations import Operation
 from ca.organisations import Organisations
+from ca.overview import Overview, Overviews
 from ca.rights import Rights
 from ca.statistics import Count, Measure, StatisticsQuery, StatisticsSource, period
-from ca.wire import Reader, problems
+from ca.wire import Reader, problems, scope_of
 from core.clock import Clock
 from core.identity import Principal, Role
 
@@ -43,6 +45,33 @@ class CountView(BaseModel):
             state=count.state,
             month=count.month,
             count=count.count,
+        )
+
+
+class OverviewView(BaseModel):
+    """How many certificates hold, and how many end soon."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    at: datetime
+    """When they were counted: at most a minute ago."""
+    valid: int
+    held: int
+    revoked: int
+    expired: int
+    expiring: dict[int, int]
+    """By days ahead, of those that are valid or held."""
+
+    @classmethod
+    def of(cls, overview: Overview) -> Self:
+        """Show an overview."""
+        return cls(
+            at=overview.at,
+            valid=overview.valid,
+            held=overview.held,
+            revoked=overview.revoked,
+            expired=overview.expired,
+            expiring=dict(overview.expiring),
         )
 
 
@@ -104,6 +133,20 @@ def add_statistics_routes(
                 organisation=where, first=str(begin), last=str(end), counts=counts
             )
         return _table(counts)
+
+
+def add_overview_route(router: APIRouter, overviews: Overviews, rights: Rights) -> None:
+    """Add ``/statistics/overview`` to `router`."""
+
+    @router.get(
+        "/statistics/overview",
+        tags=["statistics"],
+        summary="Count what holds and what ends soon, where the caller may look",
+        description="Counted at most once a minute.",
+        responses=problems(),
+    )
+    def overview(asking: Reader) -> OverviewView:
+        return OverviewView.of(overviews.of(scope_of(asking, rights)))
 
 
 def _table(counts: tuple[CountView, ...]) -> Response:

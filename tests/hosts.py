@@ -109,6 +109,8 @@ ADMINISTRATION = {
     "GET /api/v1/users": {"system", "audit"},
     "POST /api/v1/users/{user_id}/role": {"system"},
     "POST /api/v1/users/{user_id}/credential": {"system"},
+    "GET /api/v1/signing-keys": {"system", "audit"},
+    "POST /api/v1/signing-keys/rotate": {"system"},
     "POST /api/v1/users/{user_id}/setup-link": {"system"},
     "POST /api/v1/users/{user_id}/end-sessions": {"system"},
     "POST /api/v1/users/{user_id}/disable": {"system"},

@@ -15,6 +15,7 @@ import ca.routes_notices
 import ca.routes_profiles
 import ca.routes_registration
 import crl.routes
+import crl.routes_nodes
 import crl.routes_publication
 import keystore.escrow.routes
 import yinxin.health.routes
@@ -27,9 +28,12 @@ from yinxin.console.routes import add_console
 from yinxin.console.statusnow import ask_responder
 from yinxin.health.run import check_health
 from yinxin.health_routes import Checks, make_health_router
+from yinxin.nodes import OCSPNodes
 from yinxin.portal.pages import PortalPages
 from yinxin.portal.routes_tls import make_tls_router
 from yinxin.registrars import RegistrarDesk
+from yinxin.settings_routes import make_settings_router
+from yinxin.traffic_routes import make_traffic_router
 from yinxin.wiring import Ground, Service
 
 
@@ -48,7 +52,9 @@ def make_control_app(service: Service, keeper: Keeper, checks: Checks) -> Any:
     return surround(app, service.ground, service.provider)
 
 
-def make_machine_app(service: Service, registrars: RegistrarDesk, checks: Checks) -> Any:
+def make_machine_app(
+    service: Service, registrars: RegistrarDesk, nodes: OCSPNodes, checks: Checks
+) -> Any:
     """The API and the registrars' counter, for the listener that requires client certificates."""
 
     def require_registrar(request: Request) -> Registrar:
@@ -68,6 +74,7 @@ def make_machine_app(service: Service, registrars: RegistrarDesk, checks: Checks
             registrars.counter, require_registrar=require_registrar
         )
     )
+    app.include_router(crl.routes_nodes.make_node_router(nodes, require_node=nodes.require))
     return surround(app, service.ground, service.provider)
 
 
@@ -116,6 +123,7 @@ def _add_api(app: FastAPI, service: Service, checks: Checks) -> None:
             changes=ground.registration.changes,
             reviews=service.reviews,
             statistics=service.statistics,
+            overviews=service.overviews,
             clock=ground.clock,
         )
     )
@@ -128,6 +136,8 @@ def _add_api(app: FastAPI, service: Service, checks: Checks) -> None:
     if remote is not None:
         app.include_router(keystore.escrow.routes.make_holders_router(remote))
     app.include_router(yinxin.health.routes.make_router(lambda: check_health(service)))
+    app.include_router(make_traffic_router(service.traffic))
+    app.include_router(make_settings_router(ground.settings))
     add_administration(app, ground, service.provider, service.audit_key)
 
 

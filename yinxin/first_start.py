@@ -1,4 +1,4 @@
-"""What the first start makes: two hierarchies, the OIDC keys, three administrators.
+"""What the first start makes: two hierarchies and three administrators.
 
 Every step looks first and makes only what is missing, so that a first start that was killed is
 finished by the second.
@@ -21,14 +21,8 @@ from core.identity import SYSTEM_ACTOR, Role
 from core.transaction import Transactions
 from keystore import keyref
 from keystore.algorithms import KeyAlgorithm
-from keystore.backend import KeyBackend, Signer
 from keystore.registry import KeyStore
 from yinxin.config import FirstStartConfig
-
-_OIDC_KEYS: Final = (
-    (keyref.make("software", object="oidc-es256-1"), KeyAlgorithm.EC_P256),
-    (keyref.make("software", object="oidc-rs256-1"), KeyAlgorithm.RSA_3072),
-)
 
 CONSOLE_REDIRECT_URI: Final = "http://127.0.0.1:8765/callback"
 """Where ``yinxin login`` waits for the browser (RFC 8252, 7.3)."""
@@ -104,16 +98,6 @@ def ensure_authority(authority: Authority, config: FirstStartConfig) -> None:
             audit=authority.audit,
             clock=authority.clock,
         )
-
-
-def ensure_signing_keys(keystore: KeyBackend) -> tuple[Signer, ...]:
-    """Return the keys of the OpenID provider, ES256 first; made when missing."""
-    signers = []
-    for ref, algorithm in _OIDC_KEYS:
-        if keystore.find(ref) is None:
-            keystore.generate(ref, algorithm)
-        signers.append(keystore.signer(ref))
-    return tuple(signers)
 
 
 def ensure_administrators(

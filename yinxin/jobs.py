@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Final
 
+from authn.assembly import Provider
 from authn.purge import purge_all_expired
 from ca.selfrenewal import SelfRenewal
 from core.jobs import Job
+from yinxin import traffic
 from yinxin.registrars import RegistrarDesk
 from yinxin.self_signed_clients import SelfSignedClients
 from yinxin.settings import Settings
 from yinxin.tls import ServerTLS
 from yinxin.wiring import Ground, Service
 
+COMMON: Final = {"proposals": 30, "signing-keys": 600, "session-timeouts": 15, "purge": 60}
+"""How often a host of any role does what, in seconds."""
+
 
 def periodic_jobs(service: Service) -> tuple[Job, ...]:
     """Return the jobs of which one node of a cluster does each."""
     ground = service.ground
     return (
-        Job("crl-refresh", 15, service.crls.refresh),
+        Job("crl-refresh", 5, service.crls.refresh),
         Job("mass-revocation", 5, service.mass_revocations.run),
         Job("ocsp-delegates", 3600, service.ensure_delegates),
         *_refilling(service),
@@ -30,41 +35,39 @@ def periodic_jobs(service: Service) -> tuple[Job, ...]:
         ),
         Job("requests-settle", 30, service.operations.desks.settlement.settle_due),
         Job("bulk-erase", 600, service.bulk.service.erase_expired),
-        *common_jobs(ground),
+        *common_jobs(ground, service.provider),
     )
 
 
-def common_jobs(ground: Ground) -> tuple[Job, ...]:
+def common_jobs(ground: Ground, provider: Provider) -> tuple[Job, ...]:
     """Return what a host of any role does."""
     return (
-        Job("proposals", 30, ground.control.resume),
-        Job("session-timeouts", 15, ground.administration.sessions.end_timed_out),
-        Job("purge", 60, lambda: purge_all_expired(ground.database, now=ground.clock.now())),
+        Job("proposals", COMMON["proposals"], ground.control.resume),
+        Job("signing-keys", COMMON["signing-keys"], provider.ring.destroy_gone),
+        Job(
+            "session-timeouts",
+            COMMON["session-timeouts"],
+            ground.administration.sessions.end_timed_out,
+        ),
+        Job(
+            "purge",
+            COMMON["purge"],
+            lambda: purge_all_expired(ground.database, now=ground.clock.now()),
+        ),
     )
-
-
-def centre_jobs(ground: Ground, refill: Callable[[], object]) -> tuple[Job, ...]:
-    """Return what a key management centre does by itself."""
-    seconds = ground.settings.key_management.refill_seconds
-    return (Job("km-refill", seconds, refill), *common_jobs(ground))
-
-
-def exchange_jobs(ground: Ground, bring: Callable[[], object]) -> tuple[Job, ...]:
-    """Return the rounds of a registration authority; with pull it brings nothing."""
-    registration = ground.settings.registration
-    if registration.authority_url is None:
-        return ()
-    return (Job("exchange", registration.exchange_seconds, bring),)
 
 
 def outward_jobs(service: Service) -> tuple[Job, ...]:
     """Return the jobs that wait for other people's servers, and so must not hold up the rest."""
     settings = service.ground.settings
-    notices = Job("notices", settings.notices.every_seconds, service.notices.run)
-    if service.publication is None:
-        return (notices,)
-    every = settings.publication.every_seconds
-    return (notices, Job("publication", every, service.publication.run))
+    jobs = [Job("notices", settings.notices.every_seconds, service.notices.run)]
+    if service.publication is not None:
+        every = settings.publication.every_seconds
+        jobs.append(Job("publication", every, service.publication.run))
+    if service.mirror is not None:
+        every = settings.revocation.mirror.every_seconds
+        jobs.append(Job("crl-mirror", every, service.mirror.run))
+    return tuple(jobs)
 
 
 def _self_renewal(service: Service) -> tuple[Job, ...]:
@@ -106,7 +109,14 @@ def local_jobs(service: Service, tls: ServerTLS, self_signed: SelfSignedClients)
         Job("self-signed-clients", 30, self_signed.refresh),
         Job("tls-renewal", 3600, tls.renew),
         Job("link-renewal", 3600, service.link.renew),
+        *key_jobs(service.provider),
+        Job("traffic", traffic.EVERY_SECONDS, service.traffic.sample),
     )
+
+
+def key_jobs(provider: Provider) -> tuple[Job, ...]:
+    """Return what makes a node use the signing keys that the clock and other nodes say."""
+    return (Job("signing-keys-refresh", 5, provider.ring.refresh),)
 
 
 def registrar_jobs(settings: Settings, registrars: RegistrarDesk) -> tuple[Job, ...]:

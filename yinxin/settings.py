@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -32,6 +33,7 @@ from yinxin.config import (
     FirstStartConfig,
     HealthConfig,
     LogConfig,
+    OCSPNodeConfig,
     RegistrationConfig,
     ServerConfig,
 )
@@ -69,6 +71,7 @@ class Settings(BaseModel):
     key_management: KeyManagementConfig = KeyManagementConfig()
     ca: CAConfig
     registration: RegistrationConfig = RegistrationConfig()
+    ocsp_node: OCSPNodeConfig = OCSPNodeConfig()
     bulk: BulkConfig = BulkConfig()
     revocation: RevocationConfig = RevocationConfig()
     publication: PublicationConfig = PublicationConfig()
@@ -163,3 +166,12 @@ def effective(settings: Settings) -> dict[str, Any]:
             user, _, place = rest.rpartition("@")
             tree["database"][key] = f"{scheme}://{user.partition(':')[0]}:***@{place}"
     return tree
+
+
+def flat(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Return a tree of settings as (``section.key``, value) pairs."""
+    found: list[tuple[str, Any]] = []
+    for key, value in tree.items():
+        path = f"{prefix}{key}"
+        found += flat(value, f"{path}.") if isinstance(value, Mapping) else [(path, value)]
+    return found

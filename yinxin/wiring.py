@@ -13,8 +13,10 @@ from ca.issuers import Generations, Issuers
 from ca.lint import Linter
 from ca.massrevocation import MassRevocations
 from ca.notices import NoticeService
+from ca.overview import Overviews
 from ca.reviews import Reviews
 from ca.revocation import RevocationService
+from ca.sqloverview import SQLOverviews
 from ca.sqlstatistics import SQLStatistics
 from ca.sqlstore import SQLCertificateStore
 from ca.statistics import StatisticsSource
@@ -25,23 +27,29 @@ from core.clock import Clock, SystemClock
 from core.control import DualControl
 from core.control_sql import SQLProposalStore
 from core.db import Database
+from crl.generation import CRLGenerator
+from crl.mirror import Mirror
 from crl.ocsp.delegate import ensure_delegate, ensure_delegates
 from crl.ocsp.retirement import destroy_ended
 from crl.publication import Publication
 from crl.schedule import CRLSchedule
+from crl.sqlsegments import SQLSegmentStore
 from crl.sqlstore import SQLCRLStore
 from crl.status import StatusService
+from crl.store import PartitioningStore
 from keystore.registry import KeyStore
 from yinxin.audit_key import AuditKey
 from yinxin.auditing import make_exporter
 from yinxin.authority_link import AuthorityLink
 from yinxin.bulk import Bulk
 from yinxin.database import open_prepared
-from yinxin.first_start import Authority, ensure_authority, ensure_signing_keys
+from yinxin.directory import OurDirectory
+from yinxin.first_start import Authority, ensure_authority
 from yinxin.key_management import KeyManagement
 from yinxin.keys import open_keys
 from yinxin.login_certificates import OurCertificates
 from yinxin.massrevocation import open_blocked_keys, open_mass_revocations
+from yinxin.mirror import assemble_mirror
 from yinxin.notices import assemble_notices
 from yinxin.operations import Operations
 from yinxin.organisations import Registration, open_reviews
@@ -52,6 +60,7 @@ from yinxin.settings import Settings
 from yinxin.state import State
 from yinxin.subjects import open_subjects
 from yinxin.tls_trust import trust_applications
+from yinxin.traffic import Traffic
 
 
 class _Common(TypedDict):
@@ -98,6 +107,8 @@ class Service:
     reviews: Reviews
     subjects: Subjects
     statistics: StatisticsSource
+    overviews: Overviews
+    traffic: Traffic
     bulk: Bulk
     revocation: RevocationService
     mass_revocations: MassRevocations
@@ -105,6 +116,7 @@ class Service:
     crls: CRLSchedule
     notices: NoticeService
     publication: Publication | None
+    mirror: Mirror | None
     revoked_sessions: RevokedSessions
     provider: Provider
 
@@ -211,6 +223,7 @@ def open_service(ground: Ground) -> Service:
         revocation_url=settings.ca.revocation_url,
         linter=Linter(settings.ca.lint, accepted=settings.ca.lint_accepted),
         blocked_keys=blocked,
+        crl_partitions=settings.ca.crl_partitions,
     )
     generations = Generations(issuers, clock=ground.clock)
     link = AuthorityLink(authority, generations, host=settings.server.public_host)
@@ -232,9 +245,18 @@ def open_service(ground: Ground) -> Service:
         retention=timedelta(hours=settings.revocation.ocsp.retention_hours),
         clock=ground.clock,
     )
-    crls = CRLSchedule(
-        issuers, source=authority.store, store=crl_store, config=settings.revocation.crl, **common
+    segments = SQLSegmentStore(database)
+    _keep_partitionings(segments, issuers)
+    issuers.listen(lambda: _keep_partitionings(segments, issuers))
+    generator = CRLGenerator(
+        source=authority.store,
+        store=crl_store,
+        segments=segments,
+        partitionings=segments,
+        config=settings.revocation.crl,
+        **common,
     )
+    crls = CRLSchedule(issuers, generator, clock=ground.clock)
     revoked_sessions = RevokedSessions(
         ground.administration.sessions, issuers, statuses, revocation_log=authority.store
     )
@@ -258,6 +280,8 @@ def open_service(ground: Ground) -> Service:
         key_management=key_management,
         reviews=reviews,
         statistics=SQLStatistics(database),
+        overviews=Overviews(SQLOverviews(database), clock=ground.clock),
+        traffic=Traffic(clock=ground.clock),
         subjects=open_subjects(
             database,
             keystore,
@@ -312,13 +336,14 @@ def open_service(ground: Ground) -> Service:
             profiles=authority.profiles,
             clock=ground.clock,
         ),
+        mirror=assemble_mirror(settings.revocation, crls, issuers, clock=ground.clock),
         revoked_sessions=revoked_sessions,
         provider=Provider.assemble(
             settings.authn,
             database,
             ground.administration,
-            signers=ensure_signing_keys(keystore),
             keystore=keystore,
+            directory=OurDirectory(ground.registration.organisations),
             verifier=OurCertificates(
                 issuers, statuses, authority.store, authority.profiles, clock=ground.clock
             ),
@@ -327,3 +352,9 @@ def open_service(ground: Ground) -> Service:
             trust=trust_applications(settings.authn.outbound, issuers),
         ),
     )
+
+
+def _keep_partitionings(store: PartitioningStore, issuers: Issuers) -> None:
+    """Remember what distribution points are about to be issued, before the first of them is."""
+    for issuer in issuers.values():
+        store.add_partitioning(issuer.name, issuer.crl_partitions, issuer.revocation_url)

@@ -7,6 +7,7 @@ from typing import Any
 
 from authn import opaque
 from authn.oidc import scopes
+from authn.oidc.accountclaims import AccountClaims
 from authn.oidc.binding import SenderBinding
 from authn.oidc.caller import Caller
 from authn.oidc.errors import OAuthError
@@ -59,7 +60,9 @@ class UserinfoEndpoint:
         binding: SenderBinding,
         clients: ClientStore,
         subjects: SubjectIdentifiers,
+        accounts: AccountClaims,
     ) -> None:
+        self._accounts = accounts
         self._tokens = tokens
         self._binding = binding
         self._clients = clients
@@ -79,6 +82,7 @@ class UserinfoEndpoint:
         return {
             "sub": self._subjects.of(user.id, client),
             **scopes.released(token.grant, user, client.scopes),
+            **self._accounts.of(token.grant, user),
         }
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 from authn.oidc import clientjws
 from authn.oidc.clientkeys import ClientKeys
 from authn.oidc.errors import InvalidClient
+from authn.oidc.issuers import IssuerOf
 from authn.oidc.replays import Replays
 from authn.oidc.store import Client
 from core.clock import Clock
@@ -23,10 +24,12 @@ _LONGEST: Final = timedelta(hours=1)
 class ClientAssertions:
     """Checks assertions; each is good once."""
 
-    def __init__(self, keys: ClientKeys, replays: Replays, *, issuer: str, clock: Clock) -> None:
+    def __init__(
+        self, keys: ClientKeys, replays: Replays, *, issuer: IssuerOf, clock: Clock
+    ) -> None:
         self._keys = keys
         self._replays = replays
-        self._issuer = issuer
+        self._issuer_of = issuer
         self._clock = clock
 
     def named_client(self, assertion: str) -> str:
@@ -57,12 +60,13 @@ class ClientAssertions:
             raise Refused("its jti was used before")
 
     def _check_audience(self, audience: Any, client: Client, url: str) -> None:
-        if audience == self._issuer:
+        issuer = self._issuer_of(client)
+        if audience == issuer:
             return
         # Only the issuer is safe against a provider that passes assertions on (FAPI 2.0, 5.3.2.1);
         # clients of RFC 7523 name the endpoint, and are served unless they are held to FAPI.
         named = [audience] if isinstance(audience, str) else audience
-        fine = isinstance(named, list) and named in ([url], [self._issuer])
+        fine = isinstance(named, list) and named in ([url], [issuer])
         if client.metadata.is_fapi2 or not fine:
             raise Malformed("aud must be the issuer identifier, as a text")
 
@@ -86,5 +90,5 @@ class ClientAssertions:
 def allowed(client: Client) -> tuple[str, ...]:
     """Return the algorithms that a client may sign with."""
     pinned = client.metadata.token_endpoint_auth_signing_alg
-    offered = clientjws.STRONG if client.metadata.is_fapi2 else clientjws.ALL
+    offered = clientjws.offered(client)
     return offered if pinned is None else tuple(name for name in offered if name == pinned)

@@ -15,12 +15,12 @@ from authn.forms import Fields
 from authn.oidc import scopes
 from authn.oidc.checks import CHECKS
 from authn.oidc.draft import Draft, Sources, draft, resumed
-from authn.oidc.errors import InvalidRequest, LoginRequired, OAuthError
+from authn.oidc.errors import AccessDenied, InvalidRequest, LoginRequired, OAuthError
 from authn.oidc.flow import Flow, Flows
 from authn.oidc.grant import Confirmation, Grant
 from authn.oidc.interaction import Check, Missing, Situation, first_missing, took_too_long
-from authn.oidc.jwt import SigningKeys
-from authn.oidc.store import AuthorizationCode, GrantStore
+from authn.oidc.issuers import Issuers
+from authn.oidc.store import AuthorizationCode, Client, GrantStore
 from authn.oidc.subjects import SubjectIdentifiers
 from authn.store import Session, User
 from core.clock import Clock
@@ -28,6 +28,7 @@ from core.errors import Malformed
 
 PATH: Final = "/oidc/authorize"
 CONTINUE: Final = "/oidc/continue"
+REFUSE: Final = "/refuse"
 _FOR_PAGES: Final = ("login_hint", "ui_locales")
 """What the login page is told (OIDC Core, 3.1.2.1)."""
 
@@ -71,7 +72,7 @@ class AuthorizationEndpoint:
         self,
         sources: Sources,
         grants: GrantStore,
-        keys: SigningKeys,
+        issuers: Issuers,
         subjects: SubjectIdentifiers,
         flows: Flows,
         *,
@@ -81,11 +82,10 @@ class AuthorizationEndpoint:
     ) -> None:
         self._sources = sources
         self._grants = grants
-        self._keys = keys
+        self._issuers = issuers
         self._subjects = subjects
         self._flows = flows
         self._policy = policy
-        self._issuer = config.issuer
         self._lifetime = timedelta(seconds=config.oidc.code_seconds)
         self._clock = clock
 
@@ -100,6 +100,26 @@ class AuthorizationEndpoint:
         flow = self._flows.open(flow_id, cookie)
         return self._decide(resumed(flow, flow_id, cookie, self._sources), session)
 
+    def missing_for(
+        self,
+        client: Client,
+        scope: str,
+        session: tuple[Session, User] | None,
+        *,
+        fresh: bool = False,
+        after: int | None = None,
+    ) -> Missing | None:
+        """Return what a person has to do before a client may act for them, without a request.
+
+        `fresh`: only a login after the time `after` will do. Raises `OAuthError` when nothing
+        would help (the policy of the application).
+        """
+        request = draft([("client_id", client.id), ("scope", scope)], self._sources)
+        request.client, request.scope, request.after = client, scope, after
+        if fresh:
+            request.prompt = frozenset({"login"})
+        return first_missing(self._policy, self._situation(request, session))
+
     def check(self, fields: Fields) -> Draft:
         """Return a request that passed every check. Raises `OAuthError`."""
         request = draft(fields, self._sources)
@@ -108,10 +128,19 @@ class AuthorizationEndpoint:
             check(request)
         return request
 
-    def _decide(self, request: Draft, session: tuple[Session, User] | None) -> SendBack | Interact:
+    def refuse(self, flow_id: str, cookie: str) -> SendBack | Interact:
+        """Send a request back whose person came to our pages and said no; raises as `decide`."""
+        request = resumed(self._flows.open(flow_id, cookie), flow_id, cookie, self._sources)
+        return self._decide(request, None, refused=True)
+
+    def _decide(
+        self, request: Draft, session: tuple[Session, User] | None, *, refused: bool = False
+    ) -> SendBack | Interact:
         try:
             for check in CHECKS:
                 check(request)
+            if refused:
+                raise AccessDenied("the user did not agree, or may not enter")
             missing = first_missing(self._policy, self._situation(request, session))
             if missing is not None:
                 return self._interact(request, missing)
@@ -141,7 +170,7 @@ class AuthorizationEndpoint:
 
     def _subject_of(self, hint: str) -> object:
         try:
-            return self._keys.read_hint(hint, issuer=self._issuer).get("sub")
+            return self._issuers.read_hint(hint).get("sub")
         except Malformed as error:
             raise InvalidRequest(str(error)) from error
 
@@ -181,6 +210,7 @@ class AuthorizationEndpoint:
                     auth_time=session.auth_time,
                     amr=session.amr,
                     acr=request.demand.answered_by(session.level),
+                    account=session.account,
                     claims=given.get("claims", ""),
                     resources=request.resources,
                 ),
@@ -196,5 +226,5 @@ class AuthorizationEndpoint:
     def _send_back(self, request: Draft, answer: dict[str, str]) -> SendBack:
         if request.state is not None:
             answer["state"] = request.state
-        answer["iss"] = self._issuer  # RFC 9207, 2: in errors too
+        answer["iss"] = self._issuers.of(request.client).identifier  # RFC 9207, 2: in errors too
         return SendBack(str(request.redirect_uri), answer, request.form_post)

@@ -13,20 +13,27 @@ from typing import Any, Final, NamedTuple
 
 import jwt
 
+from authn.oidc import sm2jwk
 from authn.oidc.clientmetadata import MOST_KEYS
+from authn.oidc.store import Client, IDTokenAlgorithm
 from core.errors import InvalidSignature, Malformed
 
 STRONG: Final = ("ES256", "PS256", "EdDSA")
 """What FAPI 2.0 Security Profile, 5.4.1 allows."""
 ALL: Final = (*STRONG, "RS256")
+GM: Final = (sm2jwk.ALGORITHM,)
+"""What clients of the issuer for Chinese algorithms sign with."""
 
 MOST_CHARACTERS: Final = 16_000
 _PRIVATE: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
-_TYPES: Final = {"ES256": "EC", "PS256": "RSA", "RS256": "RSA", "EdDSA": "OKP"}
-_CURVES: Final = {"ES256": ("P-256",), "EdDSA": ("Ed25519",)}
+_TYPES: Final = {"ES256": "EC", "PS256": "RSA", "RS256": "RSA", "EdDSA": "OKP"} | dict.fromkeys(
+    GM, "EC"
+)
+_CURVES: Final = {"ES256": ("P-256",), "EdDSA": ("Ed25519",), GM[0]: (sm2jwk.CURVE,)}
 _LEAST_RSA_BITS: Final = 2048
 _MOST_RSA_CHARACTERS: Final = 1400  # 8192 bits in base64url
 _JWS: Final = jwt.PyJWS(algorithms=list(ALL))
+_JWS.register_algorithm(GM[0], sm2jwk.SM2Signatures())
 
 JWK = Mapping[str, Any]
 
@@ -71,6 +78,13 @@ def verify(token: str, keys: Sequence[JWK], algorithms: Sequence[str]) -> Signed
     raise InvalidSignature("no key of the client verifies its signature")
 
 
+def offered(client: Client) -> tuple[str, ...]:
+    """Return the algorithms that a client of its kind may sign with."""
+    if client.id_token_algorithm is IDTokenAlgorithm.SM2:
+        return GM
+    return STRONG if client.metadata.is_fapi2 else ALL
+
+
 def fits(key: JWK, algorithm: str) -> bool:
     """Whether a JWK can verify signatures of this algorithm (RFC 7517, 4)."""
     curves = _CURVES.get(algorithm)
@@ -88,6 +102,9 @@ def check_public(key: JWK) -> None:
         raise Malformed("a JWK is a JSON object")
     if _PRIVATE & key.keys():
         raise Malformed("a JWK holds private or symmetric key material")
+    if key.get("crv") == sm2jwk.CURVE:
+        sm2jwk.spki_of_jwk(key)  # to verify, or to encrypt ID tokens to
+        return
     name = next((one for one in ALL if fits(key, one)), None)
     if name is None:
         raise Malformed(f"a JWK is for none of {', '.join(ALL)}")
@@ -95,6 +112,8 @@ def check_public(key: JWK) -> None:
 
 
 def _loaded(key: JWK, algorithm: str) -> Any:
+    if algorithm in GM:
+        return sm2jwk.spki_of_jwk(key)
     if key.get("kty") == "RSA" and len(str(key.get("n", ""))) > _MOST_RSA_CHARACTERS:
         raise Malformed("an RSA key has more than 8192 bits")
     try:

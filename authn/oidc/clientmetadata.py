@@ -7,7 +7,7 @@ field with a default needs no migration.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -81,11 +81,21 @@ class ClientMetadata(BaseModel):
     dpop_bound_access_tokens: bool = False
     tls_client_certificate_bound_access_tokens: bool = False
 
+    # Encrypted ID tokens, at the issuer for Chinese algorithms (docs/gm-tokens.md).
+    id_token_encrypted_response_alg: Literal["SGD_SM2_3"] | None = None
+    id_token_encrypted_response_enc: Literal["SGD_SM4_GCM"] | None = None
+
     # How it hears that a session ended (docs/logout.md). `sid` is always there, wanted or not.
     backchannel_logout_uri: URI | None = None
     backchannel_logout_session_required: bool = False
     frontchannel_logout_uri: URI | None = None
     frontchannel_logout_session_required: bool = False
+
+    # Addresses at which it is entered by older protocols (docs/connect/cas.md, nginx.md).
+    cas_services: tuple[URI, ...] = Field(default=(), max_length=20)
+    """Services of CAS, compared character for character."""
+    gate_origins: tuple[URI, ...] = Field(default=(), max_length=20)
+    """Origins of applications behind a proxy that asks us: ``https://host[:port]``."""
 
     # A resource server: what it is called in `resource` (RFC 8707), and what it wants to read.
     resource: URI | None = None
@@ -103,11 +113,20 @@ class ClientMetadata(BaseModel):
     def _fits_together(self) -> Self:
         if self.jwks is not None and self.jwks_uri is not None:
             raise ValueError("jwks and jwks_uri exclude each other (RFC 7591, 2)")
+        if (self.id_token_encrypted_response_alg is None) != (
+            self.id_token_encrypted_response_enc is None
+        ):
+            raise ValueError("give id_token_encrypted_response_alg and _enc, or neither")
         if self.resource_scopes and self.resource is None:
             raise ValueError("resource_scopes need a resource")
         if len(self.certificate_names) > 1:
             raise ValueError("give one of the tls_client_auth_… names (RFC 8705, 2.1.2)")
         return self
+
+    @property
+    def entries(self) -> tuple[str, ...]:
+        """Every address at which it is entered by an older protocol."""
+        return (*self.cas_services, *self.gate_origins)
 
     @property
     def certificate_names(self) -> dict[str, str]:

@@ -6,39 +6,41 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from authn.levels import Level
-from authn.oidc import clientjws, dpop, scopes
+from authn.oidc import clientjws, dpop, jwe, scopes
 from authn.oidc.clientmetadata import GrantType, SubjectType
-from authn.oidc.jwt import SigningKeys
+from authn.oidc.issuers import Issuer
 from authn.oidc.store import AuthMethod
 
 
 def metadata(
-    issuer: str,
-    keys: SigningKeys,
+    of: Issuer,
+    origin: str,
     grant_types: Sequence[GrantType],
     *,
     mutual_tls: str | None = None,
 ) -> dict[str, Any]:
-    """Return the discovery document. What is not listed here is not supported.
+    """Return the discovery document of an issuer. What is not listed here is not supported.
 
+    `origin` is where the endpoints are, the same for every issuer.
     `mutual_tls` is the origin where clients are asked for a TLS certificate (RFC 8705, 5).
     """
     tls = {AuthMethod.TLS, AuthMethod.SELF_SIGNED_TLS} if mutual_tls is None else set()
     methods = [str(method) for method in AuthMethod if method not in tls]
     keyed = [method for method in methods if method != AuthMethod.NONE]
-    signed = list(clientjws.ALL)
+    signed = list(clientjws.GM if of.gm else clientjws.ALL)
     document: dict[str, Any] = {
-        "issuer": issuer,
-        "authorization_endpoint": f"{issuer}/oidc/authorize",
-        **{name: issuer + path for name, path in _CALLED_BY_CLIENTS.items()},
-        "jwks_uri": f"{issuer}/oidc/jwks",
-        "end_session_endpoint": f"{issuer}/oidc/logout",
+        "issuer": of.identifier,
+        "authorization_endpoint": f"{origin}/oidc/authorize",
+        **{name: origin + path for name, path in _CALLED_BY_CLIENTS.items()},
+        "jwks_uri": f"{of.identifier}/oidc/jwks",
+        "registration_endpoint": f"{origin}/oidc/register",
+        "end_session_endpoint": f"{origin}/oidc/logout",
         "scopes_supported": sorted(scopes.KNOWN),
         "response_types_supported": ["code"],
         "response_modes_supported": ["query", "form_post"],
         "grant_types_supported": [kind.value for kind in grant_types],
         "subject_types_supported": [str(kind) for kind in SubjectType],
-        "id_token_signing_alg_values_supported": sorted(keys.algorithms),
+        "id_token_signing_alg_values_supported": sorted(of.keys.algorithms),
         "request_object_signing_alg_values_supported": signed,
         "token_endpoint_auth_methods_supported": methods,
         "token_endpoint_auth_signing_alg_values_supported": signed,
@@ -68,6 +70,11 @@ def metadata(
         "require_request_uri_registration": False,
         "tls_client_certificate_bound_access_tokens": mutual_tls is not None,
     }
+    if of.gm:
+        document |= {
+            "id_token_encryption_alg_values_supported": [jwe.KEY_ALGORITHM],
+            "id_token_encryption_enc_values_supported": [jwe.CONTENT_ALGORITHM],
+        }
     if mutual_tls is not None:
         document["mtls_endpoint_aliases"] = {
             name: mutual_tls + path for name, path in _CALLED_BY_CLIENTS.items()
@@ -81,4 +88,5 @@ _CALLED_BY_CLIENTS: Final = {
     "revocation_endpoint": "/oidc/revoke",
     "introspection_endpoint": "/oidc/introspect",
     "pushed_authorization_request_endpoint": "/oidc/par",
+    "device_authorization_endpoint": "/oidc/device_authorization",
 }

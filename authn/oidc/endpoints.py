@@ -7,23 +7,38 @@ from typing import Self
 
 from authn.certlogin import CertificateVerifier
 from authn.config import AuthnConfig
+from authn.login import Throttle
 from authn.logout.channels import LogoutChannels
 from authn.oidc.accesstokens import AccessTokens, UserinfoEndpoint
+from authn.oidc.accountclaims import AccountClaims
 from authn.oidc.assertion import ClientAssertions
 from authn.oidc.authorize import AuthorizationEndpoint
 from authn.oidc.binding import SenderBinding
 from authn.oidc.clientauth import ClientAuthentication
 from authn.oidc.clientgrant import ClientCredentialsGrant
 from authn.oidc.clientkeys import ClientKeys, Fetcher
+from authn.oidc.clients import Clients
 from authn.oidc.codegrant import CodeGrant
+from authn.oidc.device import (
+    DeviceAuthorizationEndpoint,
+    DeviceCodeStore,
+    DeviceDecisions,
+)
+from authn.oidc.devicegrant import DeviceGrant
 from authn.oidc.dpop import Proofs
 from authn.oidc.draft import Sources
+from authn.oidc.dynamicregistration import (
+    InitialTokens,
+    RegistrationEndpoint,
+    RegistrationStore,
+)
+from authn.oidc.exchangegrant import ExchangeGrant
 from authn.oidc.flow import Flows
 from authn.oidc.granting import Granting
 from authn.oidc.interaction import Check
 from authn.oidc.introspection import IntrospectionEndpoint, RevocationEndpoint
+from authn.oidc.issuers import Issuers
 from authn.oidc.issuing import TokenMaker
-from authn.oidc.jwt import SigningKeys
 from authn.oidc.mutualtls import CertificateAuthentication
 from authn.oidc.purposekeys import PurposeKeys
 from authn.oidc.pushed import PushedAuthorizationEndpoint, PushedRequests, PushedRequestStore
@@ -48,6 +63,8 @@ class Stores:
     users: UserStore
     pushed: PushedRequestStore
     replays: ReplayStore
+    devices: DeviceCodeStore
+    registrations: RegistrationStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +77,10 @@ class Endpoints:
     userinfo: UserinfoEndpoint
     introspection: IntrospectionEndpoint
     revocation: RevocationEndpoint
+    device_authorization: DeviceAuthorizationEndpoint
+    devices: DeviceDecisions
+    registration: RegistrationEndpoint
+    initial_tokens: InitialTokens
     subjects: SubjectIdentifiers
 
     @classmethod
@@ -69,9 +90,12 @@ class Endpoints:
         stores: Stores,
         *,
         access: AccessTokens,
-        keys: SigningKeys,
+        issuers: Issuers,
         purpose_keys: PurposeKeys,
         policy: tuple[Check, ...],
+        throttle: Throttle,
+        registered: Clients,
+        accounts: AccountClaims,
         verifier: CertificateVerifier,
         fetcher: Fetcher | None,
         channels: LogoutChannels,
@@ -85,7 +109,7 @@ class Endpoints:
         subjects = SubjectIdentifiers(purpose_keys)
         authentication = ClientAuthentication(
             stores.clients,
-            ClientAssertions(client_keys, replays, issuer=issuer, clock=clock),
+            ClientAssertions(client_keys, replays, issuer=issuers.name_of, clock=clock),
             CertificateAuthentication(verifier, client_keys),
             clock=clock,
         )
@@ -96,10 +120,10 @@ class Endpoints:
             Sources(
                 stores.clients,
                 PushedRequests(stores.pushed, clock=clock),
-                RequestObjects(client_keys, issuer=issuer, clock=clock),
+                RequestObjects(client_keys, issuer=issuers.name_of, clock=clock),
             ),
             stores.grants,
-            keys,
+            issuers,
             subjects,
             Flows(purpose_keys, clock=clock),
             policy=policy,
@@ -112,7 +136,7 @@ class Endpoints:
             users=stores.users,
             subjects=subjects,
             channels=channels,
-            maker=TokenMaker(keys, subjects, config=config),
+            maker=TokenMaker(issuers, subjects, config=config),
             config=config,
             transactions=transactions,
             audit=audit,
@@ -130,15 +154,42 @@ class Endpoints:
             tokens=TokenEndpoint(
                 authentication,
                 binding,
-                (CodeGrant(granting), RefreshGrant(granting), ClientCredentialsGrant(granting)),
+                (
+                    CodeGrant(granting),
+                    RefreshGrant(granting),
+                    ClientCredentialsGrant(granting),
+                    DeviceGrant(granting, stores.devices),
+                    ExchangeGrant(granting),
+                ),
                 clock=clock,
             ),
-            userinfo=UserinfoEndpoint(access, binding, stores.clients, subjects),
+            userinfo=UserinfoEndpoint(access, binding, stores.clients, subjects, accounts),
             introspection=IntrospectionEndpoint(
                 authentication, access, stores.grants, subjects, issuer=issuer, clock=clock
             ),
             revocation=RevocationEndpoint(
                 authentication, stores.grants, transactions=transactions, audit=audit
+            ),
+            device_authorization=DeviceAuthorizationEndpoint(
+                authentication, stores.clients, stores.devices, config=config, clock=clock
+            ),
+            devices=DeviceDecisions(
+                stores.clients,
+                stores.devices,
+                throttle=throttle,
+                transactions=transactions,
+                audit=audit,
+                clock=clock,
+            ),
+            registration=RegistrationEndpoint(
+                registered,
+                stores.registrations,
+                issuer=issuer,
+                transactions=transactions,
+                clock=clock,
+            ),
+            initial_tokens=InitialTokens(
+                stores.registrations, transactions=transactions, audit=audit, clock=clock
             ),
             subjects=subjects,
         )

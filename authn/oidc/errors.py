@@ -63,3 +63,24 @@ class UnmetAuthenticationRequirements(OAuthError):
         super().__init__(
             "unmet_authentication_requirements", "the user cannot log in as strongly as that"
         )
+
+
+class AccessDenied(OAuthError):
+    """The person or the application's policy said no (RFC 6749, 4.1.2.1)."""
+
+    def __init__(self, description: str) -> None:
+        super().__init__("access_denied", description)
+
+
+class ConsentRequired(OAuthError):
+    """The person has to agree, and the client asked not to show a page."""
+
+    def __init__(self) -> None:
+        super().__init__("consent_required", "the user has to agree to what the client learns")
+
+
+class AccountSelectionRequired(OAuthError):
+    """The person has to choose an account, and the client asked not to show a page."""
+
+    def __init__(self) -> None:
+        super().__init__("account_selection_required", "the user has to choose an account")

@@ -38,6 +38,8 @@ class Grant:
     acr: str = ""
     claims: str = ""
     """The `claims` parameter (OIDC Core, 5.5), checked; JSON, or nothing."""
+    account: str | None = None
+    """The affiliation in whose name the person acted (`authn.accounts`)."""
     resources: tuple[str, ...] = ()
     """Which resource servers it is for (RFC 8707); none: this provider."""
     actor: str | None = None

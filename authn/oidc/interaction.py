@@ -12,9 +12,18 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
+from authn.access import AccessPolicy, Refusal
+from authn.consents import SENSITIVE, Consent
 from authn.levels import Level
 from authn.oidc.draft import Draft
-from authn.oidc.errors import LoginRequired, OAuthError, UnmetAuthenticationRequirements
+from authn.oidc.errors import (
+    AccessDenied,
+    ConsentRequired,
+    LoginRequired,
+    OAuthError,
+    UnmetAuthenticationRequirements,
+)
+from authn.oidc.scopes import OPENID
 from authn.store import Session, User
 
 _LOGIN_TAKES: Final = timedelta(minutes=15)
@@ -73,14 +82,44 @@ def first_missing(policy: tuple[Check, ...], situation: Situation) -> Missing | 
     return None
 
 
-def make_policy(reach: Reach) -> tuple[Check, ...]:
-    """Return the prompts in their order: login, then step-up."""
+class Admission(Protocol):
+    """Knows who may enter which application (`authn.access.ApplicationAccess`)."""
+
+    def policy(self, client_id: str) -> AccessPolicy: ...
+
+    def refusal(self, policy: AccessPolicy, session: Session, user: User) -> Refusal | None: ...
+
+
+class Agreements(Protocol):
+    """Knows what people agreed to (`authn.consents.Consents`)."""
+
+    def find(self, session: Session, client_id: str) -> Consent | None: ...
+
+
+def make_policy(reach: Reach, admission: Admission, agreements: Agreements) -> tuple[Check, ...]:
+    """Return the prompts in their order: login, step-up, access, consent."""
 
     def too_weak(situation: Situation) -> Missing | None:
         """RFC 9470, 5: only what is missing is asked for."""
         return _too_weak(situation, reach)
 
-    return (nobody, somebody_else, fresh_login_wanted, too_long_ago, too_weak)
+    def not_admitted(situation: Situation) -> Missing | None:
+        """The application's policy on who enters, and whether they agree; it is read once."""
+        if situation.session is None or situation.user is None or situation.request.client is None:
+            return None
+        policy = admission.policy(situation.request.client.id)
+        return _may_not_enter(situation, policy, reach, admission) or _not_agreed(
+            situation, policy, agreements
+        )
+
+    return (
+        nobody,
+        somebody_else,
+        fresh_login_wanted,
+        too_long_ago,
+        too_weak,
+        not_admitted,
+    )
 
 
 def nobody(situation: Situation) -> Missing | None:
@@ -141,6 +180,49 @@ def _too_weak(situation: Situation, reach: Reach) -> Missing | None:
             raise UnmetAuthenticationRequirements
         return None
     return step_up(wanted)
+
+
+def _may_not_enter(
+    situation: Situation, policy: AccessPolicy, reach: Reach, admission: Admission
+) -> Missing | None:
+    session, user, client = situation.session, situation.user, situation.request.client
+    if session is None or user is None or client is None:
+        return None
+    refusal: Refusal | None = Refusal.LEVEL
+    if session.level >= policy.least_level:
+        refusal = admission.refusal(policy, session, user)
+    elif reach.reachable(user) >= policy.least_level:
+        return step_up(policy.least_level)
+    if refusal is None:
+        return None
+    error = AccessDenied("the user may not enter this application")
+    return Missing(error, "/login/refused", {"client": client.id, "reason": refusal})
+
+
+def _not_agreed(
+    situation: Situation, policy: AccessPolicy, agreements: Agreements
+) -> Missing | None:
+    """OIDC Core, 3.1.2.4: consent, where policy, scope or client want it."""
+    session, client, request = situation.session, situation.request.client, situation.request
+    if session is None or client is None:
+        return None
+    wanted = frozenset(request.scope.split()) - {OPENID}
+    asked_again = "consent" in request.prompt
+    if not (asked_again or policy.consent or wanted & SENSITIVE):
+        return None
+    known = agreements.find(session, client.id)
+    agreed = known is not None and wanted <= known.scopes
+    if agreed and known is not None and asked_again:
+        # Only an agreement after we sent the person to the page answers prompt=consent.
+        agreed = request.after is not None and _stamp(known) >= request.after
+    if agreed:
+        return None
+    parameters = {"client": client.id, "scope": " ".join(sorted(wanted))}
+    return Missing(ConsentRequired(), "/login/consent", parameters)
+
+
+def _stamp(consent: Consent) -> int:
+    return int(consent.granted_at.timestamp())
 
 
 def step_up(wanted: Level) -> Missing:

@@ -10,11 +10,14 @@ from typing import Any, Final, NamedTuple
 
 from authn import opaque
 from authn.config import AuthnConfig
+from authn.oidc import jwe
 from authn.oidc.clientmetadata import AccessTokenFormat
 from authn.oidc.grant import Confirmation, Grant
-from authn.oidc.jwt import SigningKeys, half_hash
+from authn.oidc.issuers import Issuers
+from authn.oidc.jwt import half_hash
 from authn.oidc.store import AccessToken, Client
 from authn.oidc.subjects import SubjectIdentifiers
+from core.errors import Misconfigured
 
 PREFIX: Final = "yxa_"
 """Of opaque access tokens, so that people and secret scanners recognise one."""
@@ -31,11 +34,10 @@ class TokenMaker:
     """Makes tokens and stores nothing."""
 
     def __init__(
-        self, keys: SigningKeys, subjects: SubjectIdentifiers, *, config: AuthnConfig
+        self, issuers: Issuers, subjects: SubjectIdentifiers, *, config: AuthnConfig
     ) -> None:
-        self._keys = keys
+        self._issuers = issuers
         self._subjects = subjects
-        self._issuer = config.issuer
         self._access_lifetime = timedelta(minutes=config.oidc.access_token_minutes)
         self._id_lifetime = timedelta(minutes=config.oidc.id_token_minutes)
 
@@ -52,19 +54,24 @@ class TokenMaker:
         confirmation: Confirmation | None,
         *,
         now: datetime,
+        until: datetime | None = None,
     ) -> MadeToken:
         """Return a new access token: for the provider itself, or for a resource server.
 
-        A JWT is signed here, so the key may be asked. Raises `BackendUnavailable`.
+        It ends at `until` at the latest. A JWT is signed here, so the key may be asked. Raises
+        `BackendUnavailable`.
         """
         expires_at = now + self._access_lifetime
+        if until is not None:
+            expires_at = min(expires_at, until)
         grant = replace(grant, resources=_named(resource))
         if resource is None or resource.metadata.access_token_format is AccessTokenFormat.OPAQUE:
             secret = opaque.draw(PREFIX).secret
         else:
             claims = self._access_claims(grant, client, resource, confirmation)
             claims |= {"iat": int(now.timestamp()), "exp": int(expires_at.timestamp())}
-            secret = self._keys.sign(claims, resource.id_token_algorithm, typ="at+jwt")
+            keys = self._issuers.of(resource).keys
+            secret = keys.sign(claims, resource.id_token_algorithm, typ="at+jwt")
         return MadeToken(
             secret, AccessToken(opaque.digest(secret), grant, expires_at, confirmation)
         )
@@ -78,7 +85,7 @@ class TokenMaker:
     ) -> dict[str, Any]:
         """RFC 9068, 2.2. The subject is the one that the resource server knows the person by."""
         claims: dict[str, Any] = {
-            "iss": self._issuer,
+            "iss": self._issuers.of(resource).identifier,
             "sub": self._subjects.of_grant(grant, resource) or client.id,
             "aud": resource.metadata.resource,
             "client_id": client.id,
@@ -104,14 +111,15 @@ class TokenMaker:
         now: datetime,
     ) -> str:
         """Return an ID token (OIDC Core, 2). Raises `BackendUnavailable`."""
+        issuer = self._issuers.of(client)
         claims: dict[str, Any] = {
             **extra,
-            "iss": self._issuer,
+            "iss": issuer.identifier,
             "sub": self._subjects.of_grant(grant, client),
             "aud": client.id,
             "iat": int(now.timestamp()),
             "exp": int((now + self._id_lifetime).timestamp()),
-            "at_hash": half_hash(access_token),
+            "at_hash": half_hash(access_token, client.id_token_algorithm),
             # The audit event of the grant names it too.
             "jti": grant.id,
         }
@@ -121,7 +129,18 @@ class TokenMaker:
             claims["sid"] = grant.sid
         if nonce is not None:
             claims["nonce"] = nonce
-        return self._keys.sign(claims, client.id_token_algorithm)
+        signed = issuer.keys.sign(claims, client.id_token_algorithm)
+        return self._encrypted(signed, client)
+
+    def _encrypted(self, token: str, client: Client) -> str:
+        if client.metadata.id_token_encrypted_response_alg is None:
+            return token
+        found = jwe.encryption_key(client.metadata.jwks)
+        if found is None:
+            raise Misconfigured(f"client {client.id} has no key to encrypt ID tokens to")
+        kid, spki = found
+        raw = self._issuers.gm_config.ciphertext == "raw"
+        return jwe.encrypt(token, kid=kid, spki=spki, raw=raw)
 
 
 def _login(grant: Grant, auth_time: datetime) -> dict[str, Any]:

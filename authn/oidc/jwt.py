@@ -11,20 +11,23 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import jwt
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa, utils
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 from jwt.algorithms import Algorithm
 from typing_extensions import override
 
+from authn.config import GMConfig
 from authn.oidc.store import IDTokenAlgorithm
 from core import der
 from core.errors import InvalidSignature, Malformed, Misconfigured
 from keystore import verify
 from keystore.algorithms import KeyAlgorithm, SignatureAlgorithm
-from keystore.backend import Signer
+from keystore.backend import KeyInfo, Signer
 
 Claims = Mapping[str, Any]
 
@@ -38,17 +41,20 @@ class _Keystore(Algorithm):
     def prepare_key(self, key: Any) -> Any:
         return key
 
+    def __init__(self, *, sm2_raw: bool = True) -> None:
+        self._raw = {_ECDSA, _SM2} if sm2_raw else {_ECDSA}
+
     @override
     def sign(self, msg: bytes, key: Any) -> bytes:
         signer: Signer = key
         signature = signer.sign(msg)
-        return _to_raw(signature) if signer.algorithm is _ECDSA else signature
+        return _to_raw(signature) if signer.algorithm in self._raw else signature
 
     @override
     def verify(self, msg: bytes, key: Any, sig: bytes) -> bool:
         signer: Signer = key
         try:
-            signature = _from_raw(sig) if signer.algorithm is _ECDSA else sig
+            signature = _from_raw(sig) if signer.algorithm in self._raw else sig
             verify.verify_signature(signer.key.public_key, signer.algorithm, msg, signature)
         except InvalidSignature:
             return False
@@ -57,7 +63,7 @@ class _Keystore(Algorithm):
     @staticmethod
     @override
     def to_jwk(key_obj: Any, as_dict: bool = False) -> Any:
-        members = _public_members(key_obj)
+        members = public_members(key_obj.key)
         return members if as_dict else json.dumps(members)
 
     @staticmethod
@@ -68,56 +74,100 @@ class _Keystore(Algorithm):
 
 
 _ECDSA: Final = SignatureAlgorithm.ECDSA_SHA256
+_SM2: Final = SignatureAlgorithm.SM2_SM3
 _NAMES: Final = {
     (KeyAlgorithm.EC_P256, _ECDSA): IDTokenAlgorithm.ES256,
     (KeyAlgorithm.RSA_2048, SignatureAlgorithm.RSA_SHA256): IDTokenAlgorithm.RS256,
     (KeyAlgorithm.RSA_3072, SignatureAlgorithm.RSA_SHA256): IDTokenAlgorithm.RS256,
     (KeyAlgorithm.RSA_4096, SignatureAlgorithm.RSA_SHA256): IDTokenAlgorithm.RS256,
 }
+_CURVES: Final = {KeyAlgorithm.EC_P256: "P-256", KeyAlgorithm.SM2: "SM2-P-256"}
+"""Names of curves; that of SM2 is in no registry of the IETF (GM/T 0125.4)."""
+_GM_NAMES: Final = {(KeyAlgorithm.SM2, _SM2): IDTokenAlgorithm.SM2}
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedKey:
+    """A key in the JWKS; `signs` says whether it also signs now."""
+
+    signer: Signer
+    signs: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class _Ring:
+    """What is in force, replaced as a whole."""
+
+    signing: Mapping[IDTokenAlgorithm, tuple[str, Signer]]
+    verifying: Mapping[str, tuple[IDTokenAlgorithm, Signer]]
+    jwks: bytes
 
 
 class SigningKeys:
-    """The keys of the provider: the first of each algorithm signs, all of them are published.
+    """The keys of an issuer: the first of each algorithm that signs does, all are published.
 
-    An SM2 key is refused here: one in the JWKS makes go-jose and joserfc reject the whole set,
-    and with it every token (docs/divergences.md).
+    An SM2 key is refused without `gm`: one in the JWKS makes go-jose and joserfc reject the whole
+    set, and with it every token (docs/divergences.md). With `gm` there are SM2 keys and no others.
     """
 
-    def __init__(self, signers: Sequence[Signer]) -> None:
-        self._by_algorithm: dict[IDTokenAlgorithm, tuple[str, Signer]] = {}
-        self._by_kid: dict[str, tuple[IDTokenAlgorithm, Signer]] = {}
-        keys = []
-        for signer in signers:
-            name = _NAMES.get((signer.key.algorithm, signer.algorithm))
-            if name is None:
-                raise Misconfigured(
-                    f"ID tokens are signed with ES256 or RS256, not with {signer.key.ref} "
-                    f"({signer.key.algorithm}, {signer.algorithm})"
-                )
-            members = _public_members(signer)
-            kid = _thumbprint(members)
-            keys.append({**members, "kid": kid, "use": "sig", "alg": name.value})
-            self._by_algorithm.setdefault(name, (kid, signer))
-            self._by_kid[kid] = (name, signer)
-        if IDTokenAlgorithm.RS256 not in self._by_algorithm:
-            # OIDC Core, 15.1 and Discovery, 3: RS256 must be among them.
-            raise Misconfigured("the provider needs an RSA key for RS256 (OIDC Discovery, 3)")
-        self.jwks = json.dumps({"keys": keys}, separators=(",", ":")).encode()
-        """The JWK Set document (RFC 7517, 5)."""
+    def __init__(self, keys: Sequence[PublishedKey], *, gm: GMConfig | None = None) -> None:
+        self._gm = gm is not None
         self._jws = jwt.PyJWS(algorithms=[])
         for name in IDTokenAlgorithm:
-            self._jws.register_algorithm(name, _Keystore())
+            self._jws.register_algorithm(
+                name, _Keystore(sm2_raw=gm is None or gm.signature == "raw")
+            )
+        self._ring = self._made(keys)
+
+    def replace(self, keys: Sequence[PublishedKey]) -> None:
+        """Use and publish these from now on."""
+        self._ring = self._made(keys)
+
+    @property
+    def jwks(self) -> bytes:
+        """The JWK Set document (RFC 7517, 5), made once for each change."""
+        return self._ring.jwks
+
+    def _made(self, published: Sequence[PublishedKey]) -> _Ring:
+        signing: dict[IDTokenAlgorithm, tuple[str, Signer]] = {}
+        verifying: dict[str, tuple[IDTokenAlgorithm, Signer]] = {}
+        documents = []
+        for key in published:
+            signer = key.signer
+            name = self._name_of(signer)
+            members = public_members(signer.key)
+            kid = _thumbprint(members)
+            documents.append({**members, "kid": kid, "use": "sig", "alg": name.value})
+            if key.signs:
+                signing.setdefault(name, (kid, signer))
+            verifying[kid] = (name, signer)
+        if not self._gm and IDTokenAlgorithm.RS256 not in signing:
+            # OIDC Core, 15.1 and Discovery, 3: RS256 must be among them.
+            raise Misconfigured("the provider needs an RSA key for RS256 (OIDC Discovery, 3)")
+        jwks = json.dumps({"keys": documents}, separators=(",", ":")).encode()
+        return _Ring(signing, verifying, jwks)
+
+    def _name_of(self, signer: Signer) -> IDTokenAlgorithm:
+        names = _GM_NAMES if self._gm else _NAMES
+        name = names.get((signer.key.algorithm, signer.algorithm))
+        if name is None:
+            wanted = "SM2" if self._gm else "ES256 or RS256"
+            raise Misconfigured(
+                f"ID tokens are signed with {wanted} here, not with {signer.key.ref} "
+                f"({signer.key.algorithm}, {signer.algorithm})"
+            )
+        return name
 
     @property
     def algorithms(self) -> tuple[IDTokenAlgorithm, ...]:
         """What a client may choose."""
-        return tuple(self._by_algorithm)
+        return tuple(self._ring.signing)
 
     def sign(self, claims: Claims, algorithm: IDTokenAlgorithm, *, typ: str = "JWT") -> str:
         """Return the compact JWS. Raises `Misconfigured`, and `BackendUnavailable`."""
-        if algorithm not in self._by_algorithm:
+        if algorithm not in self._ring.signing:
             raise Misconfigured(f"there is no key for {algorithm}")
-        kid, signer = self._by_algorithm[algorithm]
+        kid, signer = self._ring.signing[algorithm]
         payload = json.dumps(claims, separators=(",", ":")).encode()
         key: Any = signer
         return self._jws.encode(payload, key, algorithm=algorithm, headers={"kid": kid, "typ": typ})
@@ -130,7 +180,7 @@ class SigningKeys:
         """
         try:
             kid = jwt.get_unverified_header(token).get("kid", "")
-            name, signer = self._by_kid[kid]
+            name, signer = self._ring.verifying[kid]
             key: Any = signer
             payload = self._jws.decode(token, key, algorithms=[name])
             claims = json.loads(payload)
@@ -141,22 +191,32 @@ class SigningKeys:
         return claims
 
 
-def half_hash(text: str) -> str:
-    """Return the left half of SHA-256, base64url: `at_hash` for ES256 and RS256 alike."""
-    return _base64url(hashlib.sha256(text.encode("ascii")).digest()[:16])
+def half_hash(text: str, algorithm: IDTokenAlgorithm) -> str:
+    """Return the left half of the hash of `algorithm`, base64url: `at_hash` (OIDC Core, 3.1.3.6).
+
+    SHA-256 for ES256 and RS256 alike, SM3 for SGD_SM3_SM2.
+    """
+    digest = hashes.Hash(hashes.SM3() if algorithm is IDTokenAlgorithm.SM2 else hashes.SHA256())
+    digest.update(text.encode("ascii"))
+    return _base64url(digest.finalize()[:16])
 
 
-def _public_members(signer: Signer) -> dict[str, str]:
+def key_id(key: KeyInfo) -> str:
+    """Return the `kid` of a key: its thumbprint (RFC 7638), by SHA-256 whatever the key is."""
+    return _thumbprint(public_members(key))
+
+
+def public_members(key: KeyInfo) -> dict[str, str]:
     """Return exactly the members that RFC 7638, 3.2 hashes."""
-    spki = signer.key.public_key
-    if signer.key.algorithm is KeyAlgorithm.EC_P256:
-        point = der.public_key_bits(spki)
+    curve = _CURVES.get(key.algorithm)
+    if curve is not None:
+        point = der.public_key_bits(key.public_key)
         x, y = point[1 : 1 + _P256_OCTETS], point[1 + _P256_OCTETS :]
-        return {"crv": "P-256", "kty": "EC", "x": _base64url(x), "y": _base64url(y)}
-    key = load_der_public_key(spki)
-    if not isinstance(key, rsa.RSAPublicKey):
-        raise Misconfigured(f"{signer.key.ref} has no RSA key")
-    numbers = key.public_numbers()
+        return {"crv": curve, "kty": "EC", "x": _base64url(x), "y": _base64url(y)}
+    loaded = load_der_public_key(key.public_key)
+    if not isinstance(loaded, rsa.RSAPublicKey):
+        raise Misconfigured(f"{key.ref} has no RSA key")
+    numbers = loaded.public_numbers()
     return {"e": _base64url_int(numbers.e), "kty": "RSA", "n": _base64url_int(numbers.n)}
 
 
@@ -173,7 +233,7 @@ def _to_raw(signature: bytes) -> bytes:
 
 def _from_raw(raw: bytes) -> bytes:
     if len(raw) != 2 * _P256_OCTETS:
-        raise InvalidSignature("an ES256 signature has 64 octets")
+        raise InvalidSignature("a signature of this kind has 64 octets")
     r, s = (int.from_bytes(part, "big") for part in (raw[:_P256_OCTETS], raw[_P256_OCTETS:]))
     return utils.encode_dss_signature(r, s)
 

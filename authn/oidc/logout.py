@@ -9,7 +9,8 @@ from authn.forms import Fields
 from authn.logout.channels import LogoutChannels
 from authn.oidc.clientauth import once
 from authn.oidc.errors import InvalidRequest
-from authn.oidc.jwt import Claims, SigningKeys
+from authn.oidc.issuers import Issuers
+from authn.oidc.jwt import Claims
 from authn.oidc.store import ClientStore
 from authn.sessions import Sessions
 from authn.store import Session
@@ -32,17 +33,14 @@ class LogoutEndpoint:
     def __init__(
         self,
         clients: ClientStore,
-        keys: SigningKeys,
+        issuers: Issuers,
         sessions: Sessions,
         channels: LogoutChannels,
-        *,
-        issuer: str,
     ) -> None:
         self._clients = clients
-        self._keys = keys
+        self._issuers = issuers
         self._sessions = sessions
         self._channels = channels
-        self._issuer = issuer
 
     def plan(self, fields: Fields, session: Session | None) -> LogoutPlan:
         """Read a request. Raises `InvalidRequest`, which is shown to the person."""
@@ -76,6 +74,6 @@ class LogoutEndpoint:
         if token is None:
             return {}
         try:
-            return self._keys.read_hint(token, issuer=self._issuer)
+            return self._issuers.read_hint(token)
         except Malformed as error:
             raise InvalidRequest(str(error)) from error

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from authn.logout.store import Delivery
-from authn.oidc.jwt import SigningKeys
+from authn.oidc.issuers import Issuers
 from authn.oidc.store import ClientStore
 from core.clock import Clock
 
@@ -20,12 +20,9 @@ _LIFETIME_SECONDS: Final = 120
 class LogoutTokens:
     """`authn.logout.sender.Messages` for OpenID Connect."""
 
-    def __init__(
-        self, clients: ClientStore, keys: SigningKeys, *, issuer: str, clock: Clock
-    ) -> None:
+    def __init__(self, clients: ClientStore, issuers: Issuers, *, clock: Clock) -> None:
         self._clients = clients
-        self._keys = keys
-        self._issuer = issuer
+        self._issuers = issuers
         self._clock = clock
 
     def form_of(self, delivery: Delivery) -> Mapping[str, str] | None:
@@ -33,9 +30,10 @@ class LogoutTokens:
         client = self._clients.find(delivery.client_id)
         if client is None:
             return None
+        issuer = self._issuers.of(client)
         now = int(self._clock.now().timestamp())
         claims = {
-            "iss": self._issuer,
+            "iss": issuer.identifier,
             "aud": client.id,
             "sub": delivery.subject,
             "sid": delivery.sid,
@@ -44,4 +42,4 @@ class LogoutTokens:
             "jti": str(uuid.uuid4()),
             "events": {_EVENT: {}},
         }
-        return {"logout_token": self._keys.sign(claims, client.id_token_algorithm, typ=TYPE)}
+        return {"logout_token": issuer.keys.sign(claims, client.id_token_algorithm, typ=TYPE)}

@@ -11,6 +11,7 @@ from authn.forms import Fields
 from authn.oidc import clientjws
 from authn.oidc.clientkeys import ClientKeys
 from authn.oidc.errors import OAuthError
+from authn.oidc.issuers import IssuerOf
 from authn.oidc.store import Client
 from core.clock import Clock
 from core.errors import InvalidSignature, Malformed, Refused, Unavailable
@@ -25,9 +26,9 @@ _ABOUT_THE_JWT: Final = frozenset({"iss", "aud", "exp", "nbf", "iat", "jti", "su
 class RequestObjects:
     """Reads request objects: only what is signed in them counts (RFC 9101, 6.3)."""
 
-    def __init__(self, keys: ClientKeys, *, issuer: str, clock: Clock) -> None:
+    def __init__(self, keys: ClientKeys, *, issuer: IssuerOf, clock: Clock) -> None:
         self._keys = keys
-        self._issuer = issuer
+        self._issuer_of = issuer
         self._clock = clock
 
     def read(self, token: str, client: Client) -> Fields:
@@ -68,10 +69,9 @@ class RequestObjects:
 
     def _check_audience_and_times(self, claims: Mapping[str, Any], client: Client) -> None:
         strict = client.metadata.is_fapi2 or client.metadata.require_signed_request_object
-        audience = claims.get("aud", None if strict else self._issuer)
-        if audience != self._issuer and not (
-            isinstance(audience, list) and self._issuer in audience
-        ):
+        issuer = self._issuer_of(client)
+        audience = claims.get("aud", None if strict else issuer)
+        if audience != issuer and not (isinstance(audience, list) and issuer in audience):
             raise Malformed("its aud is not the issuer identifier")
         now = self._clock.now()
         exp, nbf = clientjws.number(claims, "exp"), clientjws.number(claims, "nbf")
@@ -90,7 +90,7 @@ class RequestObjects:
 def allowed(client: Client) -> tuple[str, ...]:
     """Return the algorithms that a client may sign with."""
     pinned = client.metadata.request_object_signing_alg
-    offered = clientjws.STRONG if client.metadata.is_fapi2 else clientjws.ALL
+    offered = clientjws.offered(client)
     return offered if pinned is None else tuple(name for name in offered if name == pinned)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
-from typing import Annotated
-from urllib.parse import urlencode
+from typing import Annotated, Any
+from urllib.parse import urlencode, urlsplit
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
@@ -16,11 +16,11 @@ from authn import cookies
 from authn.forms import Fields, form_fields, query_fields
 from authn.oidc import flow
 from authn.oidc.answers import NO_STORE
-from authn.oidc.authorize import CONTINUE, PATH, AuthorizationEndpoint, Interact, SendBack
+from authn.oidc.authorize import CONTINUE, PATH, REFUSE, AuthorizationEndpoint, Interact, SendBack
 from authn.oidc.clientmetadata import GrantType
 from authn.oidc.discovery import metadata
 from authn.oidc.errors import InvalidRequest, OAuthError
-from authn.oidc.jwt import SigningKeys
+from authn.oidc.issuers import Issuer, Issuers
 from authn.oidc.logout import LogoutEndpoint
 from authn.oidc.pages import Pages
 from authn.sessions import Sessions
@@ -54,27 +54,30 @@ def _page_route(pages: Pages) -> type[APIRoute]:
 
 
 def make_document_router(
-    issuer: str,
-    keys: SigningKeys,
-    grant_types: Sequence[GrantType],
-    *,
-    mutual_tls: str | None = None,
+    issuers: Issuers, grant_types: Sequence[GrantType], *, mutual_tls: str | None = None
 ) -> APIRouter:
-    """Serve what clients read without asking: discovery and keys."""
+    """Serve what clients read without asking: discovery and keys, of each issuer."""
     router = APIRouter(tags=["oidc"])
-    document = metadata(issuer, keys, grant_types, mutual_tls=mutual_tls)
+    origin = issuers.ordinary.identifier
+    for issuer in issuers.all:
+        document = metadata(issuer, origin, grant_types, mutual_tls=mutual_tls)
+        _add_documents(router, issuer, document)
+    return router
 
-    @router.get("/.well-known/openid-configuration")
+
+def _add_documents(router: APIRouter, issuer: Issuer, document: dict[str, Any]) -> None:
+    prefix = urlsplit(issuer.identifier).path
+
+    @router.get(f"{prefix}/.well-known/openid-configuration")
     def discovery() -> JSONResponse:
         """Describe the provider (OIDC Discovery 1.0, 4)."""
         return JSONResponse(document, headers=_PUBLIC)
 
-    @router.get("/oidc/jwks")
+    @router.get(f"{prefix}/oidc/jwks")
     def jwks() -> Response:
         """Return the public keys of ID tokens (RFC 7517)."""
-        return Response(keys.jwks, media_type="application/jwk-set+json", headers=_PUBLIC)
-
-    return router
+        keys = issuer.keys.jwks
+        return Response(keys, media_type="application/jwk-set+json", headers=_PUBLIC)
 
 
 def make_authorization_router(
@@ -98,6 +101,14 @@ def make_authorization_router(
         response = answer(request, outcome)
         if isinstance(outcome, SendBack):
             cookies.clear_cookie(response, flow.COOKIE + flow_id)
+        return response
+
+    @router.get(CONTINUE + "/{flow_id}" + REFUSE)
+    def refuse(request: Request, flow_id: str) -> Response:
+        """Tell the client that the person does not come."""
+        cookie = request.cookies.get(flow.COOKIE + flow_id, "")
+        response = answer(request, authorization.refuse(flow_id, cookie))
+        cookies.clear_cookie(response, flow.COOKIE + flow_id)
         return response
 
     @router.post(PATH)

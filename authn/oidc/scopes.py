@@ -16,7 +16,14 @@ OFFLINE_ACCESS: Final = "offline_access"
 ADMIN: Final = "admin"
 """The token may administer this service, within the role of its user."""
 
-ABOUT_PEOPLE: Final = frozenset({OPENID, "profile", "email", OFFLINE_ACCESS, ADMIN})
+ACCOUNT: Final = "account"
+"""For whom the person acts, as what, and how well their name was verified."""
+IDENTITY: Final = "identity"
+"""The number of the identity card; never without consent."""
+
+ABOUT_PEOPLE: Final = frozenset(
+    {OPENID, "profile", "email", ACCOUNT, IDENTITY, OFFLINE_ACCESS, ADMIN}
+)
 KNOWN: Final = ABOUT_PEOPLE
 """Of this provider; resource servers have theirs (`ClientMetadata.resource_scopes`)."""
 

@@ -33,6 +33,8 @@ class IDTokenAlgorithm(StrEnum):
 
     ES256 = "ES256"
     RS256 = "RS256"
+    SM2 = "SGD_SM3_SM2"
+    """GM/T 0125.1; a client with it belongs to the issuer ``/gm`` (docs/gm-tokens.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,10 @@ class ClientStore(Protocol):
         ...
 
     def find(self, client_id: str) -> Client | None: ...
+
+    def find_entry(self, address: str) -> Client | None:
+        """Return the client entered at this address by an older protocol (`authn.legacy`)."""
+        ...
 
     def find_resource(self, resource: str) -> Client | None:
         """Return the resource server of that name (RFC 8707)."""

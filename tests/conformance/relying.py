@@ -8,6 +8,7 @@ from base64 import b64decode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import unquote
 
 from cryptography.hazmat.primitives import serialization
@@ -18,10 +19,24 @@ from ca.contents import IssuanceRequest
 from ca.issuance import issue_certificate
 from ca.issuer import Issuer, Reserved
 from ca.serials import random_serial
+from core.clock import SystemClock
+from core.db import metadata, open_database
+from crl.config import CRLConfig, OCSPConfig, RevocationConfig
+from keystore.algorithms import KeyAlgorithm
 from tests.conformance.hierarchy import PROFILES
+from tests.fakes.audit import MemoryAuditLog
+from tests.integration.plane import running_plane
 from tests.unit.crl.world import World
+from yinxin import server
 
 HOST = "gw.example.test"
+
+FAMILIES = {
+    "rsa": ("rsa", KeyAlgorithm.RSA_2048),
+    "ec": ("ec", KeyAlgorithm.EC_P256),
+    "rsa-signed-by-ec": ("rsa", KeyAlgorithm.EC_P256),
+}
+"""The issuer's kind, and the key of the delegated responder under an RSA issuer."""
 
 Tamper = Callable[[bytes, bytes], bytes]
 """From the request and the true answer to the one that is sent."""
@@ -39,18 +54,21 @@ class Certified:
 class Certifier:
     """Issues, under one issuing CA of `world`, certificates whose responder is at `url`."""
 
-    def __init__(self, world: World, family: str, url: str) -> None:
+    def __init__(
+        self, world: World, family: str, url: str, *, profile: str = "device", name: str = HOST
+    ) -> None:
         self._world = world
+        self._profile, self._name = PROFILES[profile], name
         self._issuer: Issuer = dataclasses.replace(
             world.issuers[f"{family}-issuing"], revocation_url=url
         )
 
     def good(self) -> Certified:
         """Issue one, as any other."""
-        world, (request, key) = self._world, _request()
+        world, (request, key) = self._world, self._request()
         issued = issue_certificate(
             request,
-            profile=PROFILES["device"],
+            profile=self._profile,
             issuer=self._issuer,
             store=world.store,
             transactions=world.database,
@@ -67,10 +85,10 @@ class Certifier:
 
     def unknown(self) -> Certified:
         """Sign one that no store hears of: as if a thief had the key of the CA."""
-        request, key = _request()
+        request, key = self._request()
         serial = random_serial()
         prepared = self._issuer.prepare(
-            request, profile=PROFILES["device"], serial=serial, now=self._world.clock.now()
+            request, profile=self._profile, serial=serial, now=self._world.clock.now()
         )
         signed = self._issuer.sign(
             Reserved(
@@ -87,22 +105,58 @@ class Certifier:
     def _path(self, leaf: bytes) -> tuple[bytes, bytes, bytes]:
         return self._issuer.chain[-1], self._issuer.certificate, leaf
 
+    def _request(self) -> tuple[IssuanceRequest, str]:
+        key = ec.generate_private_key(ec.SECP256R1())
+        public = serialization.PublicFormat.SubjectPublicKeyInfo
+        kind = "email" if "@" in self._name else "dns"
+        request = IssuanceRequest(
+            spki=key.public_key().public_bytes(serialization.Encoding.DER, public),
+            subject=(("C", "CN"), ("CN", self._name)),
+            requester="judges",
+            alternative_names=(parse_alternative_name(f"{kind}:{self._name}"),),
+        )
+        pem = key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        return request, pem.decode()
 
-def _request() -> tuple[IssuanceRequest, str]:
-    key = ec.generate_private_key(ec.SECP256R1())
-    public = serialization.PublicFormat.SubjectPublicKeyInfo
-    request = IssuanceRequest(
-        spki=key.public_key().public_bytes(serialization.Encoding.DER, public),
-        subject=(("C", "CN"), ("CN", HOST)),
-        requester="judges",
-        alternative_names=(parse_alternative_name(f"dns:{HOST}"),),
+
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """A running responder with one certificate of each status."""
+
+    world: World
+    family: str
+    url: str
+    certifier: Certifier
+    good: Certified
+    revoked: Certified
+    unknown: Certified
+
+
+@contextmanager
+def running(directory: Path, name: str) -> Iterator[Asked]:
+    """Run the plane over an authority of one family; its files go into `directory`."""
+    family, signer = FAMILIES[name]
+    database = open_database(f"sqlite:///{directory}/{name}.sqlite3")
+    metadata.create_all(database.engine)
+    sock = server.bind("127.0.0.1", 0)
+    url = f"http://127.0.0.1:{sock.getsockname()[1]}"
+    config = OCSPConfig(signer_key="memory:object={name}", rsa_issuer_signer=signer)
+    world = World(
+        database,
+        family,
+        clock=SystemClock(),
+        audit=MemoryAuditLog(),
+        config=RevocationConfig(crl=CRLConfig(), ocsp=config),
+        revocation_url=url,
     )
-    pem = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    return request, pem.decode()
+    with running_plane(world, sock=sock):
+        certifier = Certifier(world, family, url)
+        made = (certifier.good(), certifier.revoked(), certifier.unknown())
+        yield Asked(world, family, f"{url}/ocsp", certifier, *made)
 
 
 @contextmanager

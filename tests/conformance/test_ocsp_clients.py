@@ -7,29 +7,20 @@ place of ours, and each must refuse it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from cryptography.x509 import ocsp
 
 from core import der
-from core.clock import SystemClock
-from core.db import metadata, open_database
-from crl.config import CRLConfig, OCSPConfig, RevocationConfig
 from crl.ocsp.request import parse_request
 from crl.ocsp.response import ResponseContent, Single, encode_response, encode_response_data
 from crl.status import Standing, Status
 from keystore.algorithms import KeyAlgorithm
-from tests.conformance.relying import Certified, Certifier, Tamper, lying
-from tests.fakes.audit import MemoryAuditLog
+from tests.conformance.relying import FAMILIES, Asked, Certified, Certifier, Tamper, lying, running
 from tests.fakes.keys import memory_key
-from tests.integration.plane import running_plane
 from tests.judges import JudgeSaysNo, gnutls, go_ocsp, java_pkix, nginx, nss, openssl, strongswan
-from tests.unit.crl.world import World
-from yinxin import server
 
 pytestmark = pytest.mark.judge
 
@@ -44,47 +35,6 @@ CLIENTS: dict[str, Callable[[Certified, str], str]] = {
     "go": lambda one, url: go_ocsp.ask_ocsp(url, *one.path),
 }
 """All but four take the address from the certificate."""
-
-FAMILIES = {
-    "rsa": ("rsa", KeyAlgorithm.RSA_2048),
-    "ec": ("ec", KeyAlgorithm.EC_P256),
-    "rsa-signed-by-ec": ("rsa", KeyAlgorithm.EC_P256),
-}
-"""The issuer's kind, and the key of the delegated responder under an RSA issuer."""
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A running responder with one certificate of each status."""
-
-    world: World
-    family: str
-    url: str
-    good: Certified
-    revoked: Certified
-    unknown: Certified
-
-
-@contextmanager
-def running(directory: Path, name: str) -> Iterator[Asked]:
-    family, signer = FAMILIES[name]
-    database = open_database(f"sqlite:///{directory}/{name}.sqlite3")
-    metadata.create_all(database.engine)
-    sock = server.bind("127.0.0.1", 0)
-    url = f"http://127.0.0.1:{sock.getsockname()[1]}"
-    config = OCSPConfig(signer_key="memory:object={name}", rsa_issuer_signer=signer)
-    world = World(
-        database,
-        family,
-        clock=SystemClock(),
-        audit=MemoryAuditLog(),
-        config=RevocationConfig(crl=CRLConfig(), ocsp=config),
-        revocation_url=url,
-    )
-    with running_plane(world, sock=sock):
-        certifier = Certifier(world, family, url)
-        made = (certifier.good(), certifier.revoked(), certifier.unknown())
-        yield Asked(world, family, f"{url}/ocsp", *made)
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from sqlalchemy import insert
 
 from ca.organisations_store import Level, Organisation
 from ca.sqlorganisations import SQLOrganisationStore
+from ca.sqloverview import SQLOverviews
 from ca.sqlstatistics import SQLStatistics
 from ca.statistics import Measure, Month, StatisticsQuery
 from ca.tables import certificates
@@ -115,3 +116,15 @@ def test_months_are_utc_and_the_period_has_an_end(
         ("杭州", "device", "2026-11", 1),
         ("杭州", "smime", "2027-01", 1),
     }
+
+
+def test_the_overview_counts_what_holds_and_what_ends_soon(
+    database: Database, counted: dict[str, str]
+) -> None:
+    whole = SQLOverviews(database).overview(None, now=NOW)
+    assert (whole.valid, whole.held, whole.revoked, whole.expired) == (3, 1, 1, 1)
+    assert whole.expiring == {7: 0, 30: 0, 90: 2}
+    some = SQLOverviews(database).overview(frozenset([counted["杭州"]]), now=NOW)
+    assert (some.valid, some.held, some.revoked, some.expired) == (1, 1, 0, 1)
+    nothing = SQLOverviews(database).overview(frozenset(["0" * 32]), now=NOW)
+    assert (nothing.valid, nothing.expiring[90]) == (0, 0)

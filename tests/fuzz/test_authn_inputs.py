@@ -15,7 +15,7 @@ from authn.oidc.checks import CHECKS
 from authn.oidc.clientauth import ClientAuthentication
 from authn.oidc.draft import draft
 from authn.oidc.errors import OAuthError
-from authn.oidc.jwt import SigningKeys
+from authn.oidc.jwt import PublishedKey, SigningKeys
 from authn.oidc.redirects import check_redirect_uri
 from authn.users import fold_name
 from core.errors import InvalidSignature, Malformed, Refused
@@ -110,7 +110,7 @@ def test_no_made_up_signature_answers_a_challenge(signature):
 
 @given(st.text(max_size=120))
 def test_a_made_up_hint_is_malformed(token):
-    keys = SigningKeys([memory_key(KeyAlgorithm.RSA_2048)])
+    keys = SigningKeys([PublishedKey(memory_key(KeyAlgorithm.RSA_2048))])
     try:
         keys.read_hint(token, issuer="https://ca.example.cn")
     except Malformed:

@@ -7,12 +7,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from html import unescape
 from pathlib import Path
+from typing import Any
 
 from fastapi.testclient import TestClient
 
 from authn import cookies
 from authn.levels import CERTIFICATE
+from yinxin.app import make_control_app
 from yinxin.first_start import ensure_administrators
+from yinxin.local_status import open_keeper
 from yinxin.organisations import ensure_rights
 from yinxin.settings import load_settings
 from yinxin.state import prepare_state
@@ -22,8 +25,8 @@ ORIGIN = "https://localhost:8443"
 
 
 @contextmanager
-def installation(directory: Path) -> Iterator[Service]:
-    """A first start, with its administrators, and delegated responders."""
+def installation(directory: Path) -> Iterator[tuple[Service, Any]]:
+    """A first start, with its administrators and delegated responders; and its application."""
     ground = open_ground(load_settings(None), prepare_state(directory / "var"))
     service = open_service(ground)
     ensure_administrators(ground.administration)
@@ -31,7 +34,9 @@ def installation(directory: Path) -> Iterator[Service]:
         ground.registration, ground.administration.users, ground.database, organization="省数据局"
     )
     service.ensure_delegates()
-    yield service
+    keeper = open_keeper(service)
+    yield service, make_control_app(service, keeper, list)
+    keeper.close()
     service.close()
 
 

@@ -14,24 +14,29 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from authn import routes as authn_routes
+from authn.accounts import OrganisationEntry
 from authn.assembly import Administration, Provider
 from authn.certlogin import VerifiedCertificate
 from authn.config import AuthnConfig
+from authn.legacy.routes_cas import make_cas_router
+from authn.legacy.routes_gate import make_gate_router
 from authn.middleware import Authentication
 from authn.oidc import routes as oidc_routes
 from authn.oidc import routes_clients as oidc_client_routes
+from authn.oidc import routes_registration
+from authn.oidc.routes_keys import make_signing_key_api
 from authn.oidc.store import AuthMethod
 from core.config import ControlConfig
 from core.db import Database
-from core.errors import Refused
+from core.errors import Malformed, Refused
 from core.http import install_problem_handlers
 from core.identity import Role
-from keystore.algorithms import KeyAlgorithm
 from tests.fakes.audit import MemoryAuditLog
 from tests.fakes.clock import FakeClock
 from tests.fakes.control import make_control
-from tests.fakes.keys import MemoryKeyBackend, memory_key
+from tests.fakes.keys import MemoryKeyBackend
 from yinxin.control_routes import make_router as make_control_router
+from yinxin.portal.page_route import make_page_route
 from yinxin.portal.pages import PortalPages
 from yinxin.portal.routes import make_router
 
@@ -42,6 +47,7 @@ CONFIG = AuthnConfig(
     issuer=ISSUER,
     outbound={"allowed_networks": ["127.0.0.0/8"]},
     secrets_key="memory:object=secrets",
+    oidc={"signing_key": "memory:object={name}"},
     password={"memory_kibibytes": 19456, "iterations": 2, "lanes": 1},
 )
 
@@ -62,10 +68,36 @@ class FakeVerifier:
         return self.known[der]
 
 
+class FakeDirectory:
+    """A small tree: a province, a city, a county beside it."""
+
+    def __init__(self) -> None:
+        self.parents: dict[str, str | None] = {"province": None, "city": "province"}
+        self.parents |= {"county": "city", "elsewhere": "province"}
+
+    def find(self, organisation_id):
+        if organisation_id not in self.parents:
+            return None
+        return OrganisationEntry(organisation_id, f"{organisation_id}人民政府", None)
+
+    def above(self, organisation_id):
+        found, here = set(), organisation_id
+        while here is not None:
+            found.add(here)
+            here = self.parents[here]
+        return frozenset(found)
+
+    def check_identity_card(self, number):
+        if len(number) != 18:
+            raise Malformed("an identity card number has 17 digits and a digit or X")
+        return number.upper()
+
+
 @dataclass
 class House:
     provider: Provider
     verifier: FakeVerifier
+    directory: FakeDirectory
     audit: MemoryAuditLog
     clock: FakeClock
     app: FastAPI
@@ -106,7 +138,7 @@ def build(
     trust: ssl.SSLContext | None = None,
     **settings: object,
 ) -> House:
-    verifier = FakeVerifier()
+    verifier, directory = FakeVerifier(), FakeDirectory()
     config = CONFIG.model_copy(update=settings)
     control = make_control(database, audit=audit, clock=clock, rules=rules)
     administration = Administration.assemble(
@@ -116,9 +148,9 @@ def build(
         config,
         database,
         administration,
-        signers=[memory_key(KeyAlgorithm.EC_P256), memory_key(KeyAlgorithm.RSA_3072)],
         keystore=MemoryKeyBackend(),
         verifier=verifier,
+        directory=directory,
         audit=audit,
         clock=clock,
         trust=trust,
@@ -128,14 +160,17 @@ def build(
     install_problem_handlers(app)
     app.include_router(
         oidc_routes.make_document_router(
-            config.issuer,
-            provider.keys,
-            provider.endpoints.tokens.grant_types,
-            mutual_tls=mutual_tls,
+            provider.issuers, provider.endpoints.tokens.grant_types, mutual_tls=mutual_tls
         )
     )
     app.include_router(
         oidc_client_routes.make_client_router(provider.endpoints, origin=config.issuer)
+    )
+    app.include_router(
+        routes_registration.make_registration_router(provider.endpoints.registration)
+    )
+    app.include_router(
+        routes_registration.make_initial_token_api(provider.endpoints.initial_tokens)
     )
     app.include_router(
         oidc_routes.make_authorization_router(
@@ -146,6 +181,7 @@ def build(
         oidc_routes.make_logout_router(provider.logout, administration.sessions, pages)
     )
     app.include_router(authn_routes.make_client_api(administration.clients))
+    app.include_router(make_signing_key_api(provider.ring))
     app.include_router(
         authn_routes.make_user_api(administration.users, administration.roles, issuer=config.issuer)
     )
@@ -158,6 +194,17 @@ def build(
     app.include_router(
         authn_routes.make_certificate_login_api(provider.certificates, administration.sessions)
     )
+    page_route, sessions = make_page_route(pages), administration.sessions
+    app.include_router(
+        make_cas_router(
+            provider.entry, sessions, provider.logout, pages, page_route=page_route, clock=clock
+        )
+    )
+    app.include_router(
+        make_gate_router(
+            provider.gate, provider.entry, sessions, issuer=config.issuer, page_route=page_route
+        )
+    )
     app.include_router(make_router(provider, pages))
     app.add_middleware(
         Authentication,
@@ -165,7 +212,7 @@ def build(
         access_tokens=administration.access_tokens,
         certificates=provider.certificates,
     )
-    return House(provider, verifier, audit, clock, app)
+    return House(provider, verifier, directory, audit, clock, app)
 
 
 def csrf_of(html: str) -> str:

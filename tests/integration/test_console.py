@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -12,7 +13,6 @@ from fastapi import FastAPI
 from tests.integration.console import Browser, installation
 from tests.judges.octets import REQUEST, pem
 from tests.unit.ca.csrs import make_csr
-from yinxin.app import make_control_app
 from yinxin.console.api import ConsoleAPI, Problem, path_of
 from yinxin.console.pages import ConsolePages
 from yinxin.console.routes import make_router
@@ -23,14 +23,19 @@ SCRIPT = '<script>alert("x")</script>'
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, Any]]:
     with installation(tmp_path_factory.mktemp("console")) as found:
         yield found
 
 
 @pytest.fixture(scope="module")
-def app(service: Service):
-    return make_control_app(service)
+def service(installed: tuple[Service, Any]) -> Service:
+    return installed[0]
+
+
+@pytest.fixture(scope="module")
+def app(installed: tuple[Service, Any]) -> Any:
+    return installed[1]
 
 
 @pytest.fixture
@@ -342,3 +347,48 @@ def test_both_languages(business: Browser) -> None:
     assert "Work queue" in business.page("/console/requests?lang=en")
     assert '<html lang="en">' in business.page("/console")
     assert "工作队列" in business.page("/console/requests?lang=zh")
+
+
+# ---- first steps, many at once, the system ------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("role", "step"),
+    [("system", "接入第一个应用"), ("business", "建立机构树"), ("audit", "验证审计链")],
+)
+def test_first_steps_say_what_is_done(service: Service, app, role: str, step: str) -> None:
+    page = Browser(service, app, role).page("/console/start")
+    assert step in page
+    assert "已完成" in page
+
+
+def test_an_administrator_who_chose_a_password_is_led_to_the_first_steps(
+    service: Service, app
+) -> None:
+    administration = service.ground.administration
+    user = administration.users.find_by_name("audit")
+    token = administration.users.create_setup_link(user, actor="system")
+    stranger = Browser(service, app, None)
+    password = {"password": "correct horse battery", "repeat": "correct horse battery"}
+    answer = stranger.post(f"/setup/{token}", password, at=f"/setup/{token}")
+    assert 'href="/login?next=/console/start"' in answer.text
+
+
+def test_a_selection_shows_what_it_hits_before_it_is_revoked(business: Browser) -> None:
+    certificate = issue(business, "many.example.gov.cn")
+    chosen = {"issuer": "sm2-issuing", "serials": certificate.rpartition("/")[2]}
+    shown = business.post("/console/massrevocations/preview", chosen)
+    assert "many.example.gov.cn" in shown.text
+    where = business.done("/console/massrevocations", {**chosen, "reason": "superseded"})
+    assert "已执行" in business.page(where)
+    business.done(
+        "/console/massrevocations/blocked-keys", {"spki_fingerprint": "0" * 64, "reason": "泄露"}
+    )
+    assert "0" * 64 in business.page("/console/massrevocations")
+
+
+def test_settings_are_shown_without_secrets(system: Browser, audit: Browser) -> None:
+    for browser in (system, audit):
+        page = browser.page("/console/settings")
+        assert "server.https_port" in page
+        assert "rsa-issuing" in page

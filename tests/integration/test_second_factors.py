@@ -212,7 +212,7 @@ def test_a_client_that_wants_a_certificate_sends_a_password_login_to_step_up(hou
     essential = {"id_token": {"acr": {"essential": True, "value": Level.CERTIFICATE.acr}}}
     request = flow(house.public_client().id, claims=json.dumps(essential))
     sent = browser.get(request.path).headers["location"]
-    assert sent.startswith("/login/step-up?level=certificate&next=%2Foidc%2Fauthorize")
+    assert sent.startswith("/login/step-up?level=certificate&next=%2Foidc%2Fcontinue%2F")
     page = browser.get(sent)
     assert "此应用要求使用证书登录" in page.text
     assert 'name="code"' not in page.text

@@ -11,10 +11,11 @@ from tests.judges.octets import CERTIFICATE, files, pem
 _GOOD, _REVOKED = " succeeded.", "Peer's Certificate has been revoked."
 
 
-def ask_ocsp(*path: bytes) -> str:
+def ask_ocsp(*path: bytes, usage: str = "1") -> str:
     """Let both ask the responder that the end of `path` names; give their word: good or revoked.
 
     `vfychain` calls every failure "revoked", so only its yes counts; the word is `ocspclnt`'s.
+    `usage` is NSS's number: 1 is a TLS server, 4 who signs mail.
     """
     with files(
         root=pem(CERTIFICATE, path[0]), issuer=pem(CERTIFICATE, path[-2]), subject=path[-1]
@@ -26,7 +27,7 @@ def ask_ocsp(*path: bytes) -> str:
         # ocspclnt exits with success whatever it was told.
         printed = ask("ocspclnt", "-S", file["subject"], "-d", database)
         must = ("-pp", "-g", "leaf", "-m", "ocsp", "-s", "failIfNoInfo")
-        command = ["vfychain", "-d", database, *must, "-u", "1", file["subject"]]
+        command = ["vfychain", "-d", database, *must, "-u", usage, file["subject"]]
         chain_is_good = subprocess.run(command, capture_output=True, check=False).returncode == 0
     if (_GOOD in printed) != chain_is_good:
         raise JudgeSaysNo(f"ocspclnt: {printed.strip()}; vfychain: good is {chain_is_good}")

@@ -25,7 +25,7 @@ _MODULES: Final = {
     "ceremony": ("ceremony",),
     "certificate": ("certificates", "replacements"),
     "check": ("check",),
-    "client": ("accounts",),
+    "client": ("accounts", "admission"),
     "config": ("local",),
     "crl": ("local",),
     "database": ("database",),
@@ -52,12 +52,13 @@ _MODULES: Final = {
     "review-rule": ("reviews",),
     "revoke-many": ("massrevocation",),
     "right": ("organisations",),
+    "signing-key": ("signing_keys",),
     "serve": ("local",),
     "statistics": ("statistics",),
     "subject": ("subjects",),
     "token": ("accounts",),
     "trust": ("local",),
-    "user": ("accounts",),
+    "user": ("accounts", "admission"),
 }
 """Where each command is, and then what adds to it. Imported when it is called: all of them
 together cost a second of processor, and most commands only ask a running service."""

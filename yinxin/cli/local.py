@@ -13,7 +13,7 @@ from core.errors import NotFound
 from yinxin.cli.context import Invocation, local
 from yinxin.cli.files import write_octets
 from yinxin.describe import describe_settings
-from yinxin.settings import effective
+from yinxin.settings import effective, flat
 from yinxin.state import HostRole
 
 
@@ -23,7 +23,8 @@ from yinxin.state import HostRole
     type=click.Choice([str(role) for role in HostRole]),
     default=str(HostRole.CA),
     show_default=True,
-    help="ca: the authority; km: a key management centre, ra: a registration authority apart.",
+    help="ca: the authority; apart from it: km, a key management centre; ra, a registration "
+    "authority; ocsp, an OCSP node.",
 )
 @local
 def serve(invocation: Invocation, *, role: str) -> None:
@@ -47,17 +48,8 @@ def config(invocation: Invocation, *, as_json: bool, describe: bool) -> None:
     if as_json:
         click.echo(json.dumps(tree, ensure_ascii=False))
         return
-    for section, values in tree.items():
-        for key, value in _flat(values):
-            click.echo(f"{section}.{key} = {json.dumps(value, ensure_ascii=False)}")
-
-
-def _flat(tree: dict[str, object], prefix: str = "") -> list[tuple[str, object]]:
-    found: list[tuple[str, object]] = []
-    for key, value in tree.items():
-        path = f"{prefix}{key}"
-        found += _flat(value, f"{path}.") if isinstance(value, dict) else [(path, value)]
-    return found
+    for key, value in flat(tree):
+        click.echo(f"{key} = {json.dumps(value, ensure_ascii=False)}")
 
 
 # ---- keys and CRLs ------------------------------------------------------------------------------
@@ -65,12 +57,17 @@ def _flat(tree: dict[str, object], prefix: str = "") -> list[tuple[str, object]]
 
 @click.command("crl")
 @click.argument("issuer")
+@click.option("--delta", is_flag=True, help="The delta CRL.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write DER here.")
 @local
-def crl_show(invocation: Invocation, issuer: str, out: Path | None) -> None:
-    """Print (or write) the current CRL of ISSUER, making it if it is due."""
+def crl_show(invocation: Invocation, issuer: str, delta: bool, out: Path | None) -> None:
+    """Print (or write) the current CRL of ISSUER, making it if it is due.
+
+    ISSUER/PARTITIONS/PARTITION is the CRL of a partition, like rsa-issuing/16/5.
+    """
     with invocation.service() as service:
-        record = service.crls.current(issuer)
+        crls = service.crls
+        record = crls.current_delta(issuer) if delta else crls.current(issuer)
     if out is not None:
         write_octets(out, record.der)
     click.echo(

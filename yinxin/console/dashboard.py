@@ -1,20 +1,41 @@
-"""The overview: what waits, what ends soon, and whether the service is well."""
+"""The overview: what waits, what ends soon, what is asked of us, and whether all is well."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Request, Response
 
-from core.identity import Role
+from core.identity import Principal, Role
 from yinxin.console.api import ConsoleAPI, path_of
+from yinxin.console.chart import HEIGHT, WIDTH, Chart, bars
 from yinxin.console.pages import ConsolePages
 from yinxin.console.session import Asking
+from yinxin.console.zone import zone_of
 
 TEXTS: Final[Mapping[str, tuple[str, str]]] = {
+    "start": ("开始使用", "First steps"),
     "hello": ("您好", "Hello"),
     "waiting": ("待处理", "Waiting"),
+    "certificates": ("证书", "Certificates"),
+    "valid": ("有效", "Valid"),
+    "held": ("已冻结", "Held"),
+    "revoked": ("已吊销", "Revoked"),
+    "expired": ("已过期", "Expired"),
+    "ends_7": ("7 天内到期", "End within 7 days"),
+    "ends_30": ("30 天内到期", "End within 30 days"),
+    "ends_90": ("90 天内到期", "End within 90 days"),
+    "counted_at": ("统计时间", "Counted"),
+    "traffic": ("近 24 小时（本机）", "The last 24 hours (this host)"),
+    "traffic_ocsp": ("OCSP 应答", "OCSP answers"),
+    "traffic_logins": ("登录尝试", "Login attempts"),
+    "traffic_issued": ("签发证书", "Certificates issued"),
+    "no_traffic": ("刚刚启动，尚无数据。", "Just started: nothing yet."),
+    "most": ("每小时最多", "most in an hour"),
+    "total": ("合计", "in all"),
     "health": ("健康检查", "Health checks"),
     "remedy": ("处理办法", "What to do"),
     "check": ("检查项", "Check"),
@@ -22,6 +43,7 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
 }
 _WAITING: Final = ("pending", "reviewed", "awaiting-pickup")
 _COUNTED: Final = 100
+_DRAWN: Final = ("ocsp", "logins", "issued")
 
 
 def add_dashboard(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> None:
@@ -29,20 +51,44 @@ def add_dashboard(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> No
 
     @router.get("")
     async def overview(asking: Asking, request: Request) -> Response:
-        waiting: list[tuple[str, str]] = []
-        if asking.role in (Role.BUSINESS, Role.AUDIT) and api.serves("/api/v1/requests"):
-            for state in _WAITING:
-                page = await api.get(asking, path_of("requests"), state=state, limit=_COUNTED)
-                more = "+" if page["next_cursor"] else ""
-                waiting.append((state, f"{len(page['items'])}{more}"))
-        health: Any = None
-        if asking.role in (Role.SYSTEM, Role.AUDIT):
+        counts = traffic = health = None
+        of_certificates = asking.role in (Role.BUSINESS, Role.AUDIT)
+        if of_certificates and api.serves("/api/v1/statistics/overview"):
+            counts = await api.get(asking, path_of("statistics", "overview"))
+        if asking.role in (Role.SYSTEM, Role.BUSINESS, Role.AUDIT) and api.serves(
+            "/api/v1/traffic"
+        ):
+            minutes = await api.get(asking, path_of("traffic"))
+            traffic = {name: _hourly(minutes, name, zone_of(request)) for name in _DRAWN}
+        if asking.role in (Role.SYSTEM, Role.AUDIT) and api.serves("/api/v1/health-checks"):
             health = await api.get(asking, path_of("health-checks"))
         return pages.page(
             "dashboard.html",
             request,
             section="dashboard",
             texts=TEXTS,
-            waiting=waiting,
+            waiting=await _waiting(api, asking) if of_certificates else [],
+            counts=counts,
+            traffic=traffic,
+            size=(WIDTH, HEIGHT),
             health=health,
         )
+
+
+async def _waiting(api: ConsoleAPI, asking: Principal) -> list[tuple[str, str]]:
+    """Return how many requests wait for what; more than a hundred are not counted."""
+    if not api.serves("/api/v1/requests"):
+        return []
+    found = []
+    for state in _WAITING:
+        page = await api.get(asking, path_of("requests"), state=state, limit=_COUNTED)
+        found.append((state, f"{len(page['items'])}{'+' if page['next_cursor'] else ''}"))
+    return found
+
+
+def _hourly(minutes: Sequence[Mapping[str, Any]], name: str, zone: ZoneInfo) -> Chart:
+    hours: dict[str, int] = {}
+    for minute in minutes:
+        at = datetime.fromisoformat(minute["at"]).astimezone(zone)
+        hours[f"{at:%m-%d %H}"] = hours.get(f"{at:%m-%d %H}", 0) + minute[name]
+    return bars([(f"{hour[6:]}:00", count) for hour, count in hours.items()])

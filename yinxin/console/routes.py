@@ -16,6 +16,7 @@ from yinxin.console.certificates import add_certificates
 from yinxin.console.clients import add_clients
 from yinxin.console.dashboard import add_dashboard
 from yinxin.console.forms import Form
+from yinxin.console.massrevocations import add_massrevocations
 from yinxin.console.organisations import add_organisations
 from yinxin.console.pages import ConsolePages, route_class, see_other
 from yinxin.console.profiles import add_profiles
@@ -24,8 +25,10 @@ from yinxin.console.recoveries import add_recoveries
 from yinxin.console.requests import add_requests
 from yinxin.console.rights import add_rights
 from yinxin.console.session import PREFIX, Asking
+from yinxin.console.start import add_start
 from yinxin.console.statusnow import StatusNow
 from yinxin.console.subjects import add_subjects
+from yinxin.console.system import add_system
 from yinxin.console.users import add_users
 from yinxin.console.zone import COOKIE, ZONES
 from yinxin.portal.next_path import own_path
@@ -36,12 +39,15 @@ _SECTIONS: Final = (
     add_audit,
     add_bulk,
     add_clients,
+    add_massrevocations,
     add_organisations,
     add_profiles,
     add_proposals,
     add_recoveries,
     add_rights,
+    add_start,
     add_subjects,
+    add_system,
     add_users,
 )
 

@@ -35,6 +35,7 @@ SECTIONS: Final = (
     Section("requests", _CA, "/api/v1/requests"),
     Section("certificates", _CA, "/api/v1/certificates"),
     Section("bulk", _CA, "/api/v1/bulk"),
+    Section("massrevocations", _CA, "/api/v1/mass-revocations"),
     Section("organisations", _CA, "/api/v1/organisations"),
     Section("subjects", _CA, "/api/v1/subjects"),
     Section("rights", _CA, "/api/v1/rights"),
@@ -43,6 +44,7 @@ SECTIONS: Final = (
     Section("proposals", _ALL - {Role.JUDICIAL}, "/api/v1/proposals"),
     Section("clients", _SYSTEM, "/api/v1/clients"),
     Section("users", _SYSTEM, "/api/v1/users"),
+    Section("settings", _SYSTEM, "/api/v1/settings"),
     Section("audit", frozenset({Role.AUDIT}), "/api/v1/audit/events"),
 )
 

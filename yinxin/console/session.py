@@ -70,4 +70,12 @@ def person(request: Request) -> User | None:
     return None if found is None else found[1]
 
 
+def session_of(request: Request) -> Session:
+    """Return the session of who is signed in. Raises `Unauthenticated`."""
+    found: tuple[Session, User] | None = request.scope.get(_SESSION)
+    if found is None:
+        raise Unauthenticated("sign in first")
+    return found[0]
+
+
 Asking = Annotated[Principal, Depends(signed_in)]

@@ -66,6 +66,7 @@ FRAME: Final[Mapping[str, tuple[str, str]]] = {
     "nav_requests": ("工作队列", "Work queue"),
     "nav_certificates": ("证书", "Certificates"),
     "nav_bulk": ("批量", "Bulk"),
+    "nav_massrevocations": ("批量吊销", "Mass revocation"),
     "nav_organisations": ("机构", "Organisations"),
     "nav_subjects": ("人员与设备", "People and devices"),
     "nav_rights": ("权限", "Rights"),

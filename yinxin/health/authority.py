@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -12,7 +12,7 @@ from sqlalchemy import select
 from ca.issuer import Issuer
 from ca.store import CertificateQuery, CertificateState
 from core.errors import Unavailable
-from core.jobs import Job, job_leases
+from core.jobs import job_leases
 from crl.sqlstore import SQLCRLStore
 from keystore import keyref
 from keystore.escrow.store import KeyState
@@ -21,6 +21,7 @@ from yinxin.jobs import outward_jobs, periodic_jobs
 from yinxin.wiring import Ground, Service
 
 _LATE_JOB: Final = timedelta(seconds=120)
+_LONG_CRL: Final = 200_000
 _INTERRUPTED: Final = timedelta(hours=1)
 
 
@@ -54,15 +55,23 @@ def _crls(service: Service) -> Sequence[Fault]:
     store, now = SQLCRLStore(service.ground.database), service.ground.clock.now()
     faults = []
     for issuer in _alive(service, now):
-        record = store.find_current(issuer.name)
-        if record is None:
-            faults.append(Fault(Level.CRITICAL, f"{issuer.name} has no CRL"))
-        elif record.next_update <= now:
-            says = f"the CRL of {issuer.name} ended at {record.next_update:%Y-%m-%d %H:%M} UTC"
-            faults.append(Fault(Level.CRITICAL, says))
-        elif now > record.this_update + 3 * (record.next_update - record.this_update) / 4:
-            says = f"the CRL of {issuer.name} is in its last quarter, and was not renewed"
-            faults.append(Fault(Level.WARNING, says))
+        heads = store.list_heads(issuer.name)
+        for scope in service.crls.scopes(issuer.name):
+            record = heads.get(scope.name)
+            if record is None:
+                faults.append(Fault(Level.CRITICAL, f"{scope.name} has no CRL"))
+            elif record.next_update <= now:
+                says = f"the CRL of {scope.name} ended at {record.next_update:%Y-%m-%d %H:%M} UTC"
+                faults.append(Fault(Level.CRITICAL, says))
+            elif now > record.this_update + 3 * (record.next_update - record.this_update) / 4:
+                says = f"the CRL of {scope.name} is in its last quarter, and was not renewed"
+                faults.append(Fault(Level.WARNING, says))
+            elif record.entries > _LONG_CRL:
+                says = (
+                    f"the CRL of {scope.name} has {record.entries} entries, more than some clients "
+                    "take (10 MB): divide what is issued from now on (ca.crl_partitions)"
+                )
+                faults.append(Fault(Level.WARNING, says))
     return faults
 
 
@@ -100,20 +109,21 @@ def _pool(service: Service) -> Sequence[Fault]:
 
 
 def _jobs(service: Service) -> Sequence[Fault]:
-    return late_jobs(service.ground, (*periodic_jobs(service), *outward_jobs(service)))
+    expected = (*periodic_jobs(service), *outward_jobs(service))
+    return late_jobs(service.ground, {job.name: job.every_seconds for job in expected})
 
 
-def late_jobs(ground: Ground, expected: Sequence[Job]) -> Sequence[Fault]:
-    """Return which of these jobs have not run for much longer than they should."""
+def late_jobs(ground: Ground, expected: Mapping[str, float]) -> Sequence[Fault]:
+    """Return which jobs, by name and seconds, have not run for much longer than they should."""
     now = ground.clock.now()
     with ground.database.reading() as connection:
         rows = connection.execute(select(job_leases.c.name, job_leases.c.until))
         until = {row.name: row.until for row in rows}
     late = []
-    for job in expected:
-        allowed = _LATE_JOB + timedelta(seconds=2 * job.every_seconds)
-        if job.name not in until or now > until[job.name] + allowed:
-            late.append(job.name)
+    for name, every in expected.items():
+        allowed = _LATE_JOB + timedelta(seconds=2 * every)
+        if name not in until or now > until[name] + allowed:
+            late.append(name)
     return [Fault(Level.WARNING, f"not run in time: {', '.join(sorted(late))}")] if late else ()
 
 

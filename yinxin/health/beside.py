@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -10,7 +10,6 @@ from typing import Final
 from ca.sqldesk import SQLDeskStore
 from ca.sqlorganisations import SQLOrganisationStore
 from core.errors import Misconfigured, Refused
-from core.jobs import Job
 from core.peer import key_fingerprint
 from keystore import keyref
 from keystore.escrow.sqlstore import SQLEscrowStore
@@ -20,7 +19,7 @@ from keystore.storagekey import StorageKey
 from yinxin.health.authority import late_jobs
 from yinxin.health.findings import Check, Fault, Level
 from yinxin.host_identity import HOST_KEY, fingerprint_of, read_identity
-from yinxin.jobs import centre_jobs, common_jobs, exchange_jobs
+from yinxin.jobs import COMMON
 from yinxin.wiring import Ground
 
 _CERTIFICATE_WARNING: Final = timedelta(days=30)
@@ -90,12 +89,17 @@ def _outbox(host: Beside) -> Sequence[Fault]:
     return (Fault(Level.CRITICAL, says),)
 
 
-def _jobs(expected: Callable[[Ground], Sequence[Job]]) -> Callable[[Beside], Sequence[Fault]]:
-    return lambda host: late_jobs(host.ground, expected(host.ground))
+def _centre_jobs(host: Beside) -> Sequence[Fault]:
+    refill = host.ground.settings.key_management.refill_seconds
+    return late_jobs(host.ground, {"km-refill": refill, **COMMON})
 
 
-def _nothing() -> None:
-    """Stand for work that is only looked for by its name."""
+def _desk_jobs(host: Beside) -> Sequence[Fault]:
+    registration = host.ground.settings.registration
+    # With pull it brings nothing.
+    pushes = registration.authority_url is not None
+    rounds = {"exchange": registration.exchange_seconds} if pushes else {}
+    return late_jobs(host.ground, {**rounds, **COMMON})
 
 
 _HOST_CERTIFICATE: Final = Check(
@@ -125,7 +129,7 @@ CENTRE_CHECKS: Final[tuple[Check[Beside], ...]] = (
         "whether each background job ran when it was due",
         "Start `yinxin serve --role km` on one node at least, and look for `job failed` in its "
         "log.",
-        _jobs(lambda ground: centre_jobs(ground, _nothing)),
+        _centre_jobs,
     ),
 )
 DESK_CHECKS: Final[tuple[Check[Beside], ...]] = (
@@ -148,6 +152,6 @@ DESK_CHECKS: Final[tuple[Check[Beside], ...]] = (
         "jobs",
         "whether each background job ran when it was due",
         "Start `yinxin serve --role ra`, and look for `job failed` in its log.",
-        _jobs(lambda ground: (*exchange_jobs(ground, _nothing), *common_jobs(ground))),
+        _desk_jobs,
     ),
 )

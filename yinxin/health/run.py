@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from core.errors import TrustError
+from core.errors import Misconfigured, TrustError
 from yinxin.health.authority import AUTHORITY_CHECKS
 from yinxin.health.beside import CENTRE_CHECKS, DESK_CHECKS, Beside
 from yinxin.health.findings import Check, Finding, Level, look
@@ -43,8 +43,11 @@ def check_installation(settings: Settings, state: State) -> list[Finding]:
 
     What stands in the way is a finding itself: ``database`` when rows cannot be read, ``ca-keys``
     or ``host-certificate`` when the keystore does not open; the checks behind it are then unknown.
+    Raises `Misconfigured` for the state of an OCSP node.
     """
     role = role_of(state) or HostRole.CA
+    if role not in CHECKS:
+        raise Misconfigured(f"{state.directory} is the state of a {role} node: ask its /readyz")
     try:
         ground = open_ground(settings, state)
     except TrustError as error:

@@ -83,9 +83,12 @@ class PortalPages:
         *,
         status: HTTPStatus = HTTPStatus.OK,
         detail: str | None = None,
+        then: str | None = None,
     ) -> Response:
-        """Draw a page that says one thing; anything but OK is an error."""
-        return self.page("message.html", request, status=status, word=word, detail=detail)
+        """Draw a page that says one thing; anything but OK is an error. `then`: where to go on."""
+        return self.page(
+            "message.html", request, status=status, word=word, detail=detail, then=then
+        )
 
     def oauth_error(self, request: Request, error: OAuthError) -> Response:
         return self.message(

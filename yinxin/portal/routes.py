@@ -17,6 +17,9 @@ from authn.forms import field
 from core.errors import Malformed, NotFound, Refused
 from yinxin.portal.page_route import make_page_route
 from yinxin.portal.pages import PortalPages
+from yinxin.portal.routes_account import add_account
+from yinxin.portal.routes_admission import add_admission
+from yinxin.portal.routes_device import add_device
 from yinxin.portal.routes_factors import add_factors
 from yinxin.portal.routes_login import (
     add_certificate_login,
@@ -26,8 +29,10 @@ from yinxin.portal.routes_login import (
     add_step_up,
 )
 from yinxin.portal.routes_tls import add_tls_login
+from yinxin.portal.routes_upstream import add_upstreams
 from yinxin.portal.visit import Form, shown_methods, signed_in
 
+_FIRST_STEPS: Final = "/login?next=/console/start"
 _STATIC: Final = (
     ("tokens.css", "text/css"),
     ("portal.css", "text/css"),
@@ -40,12 +45,16 @@ def make_router(provider: Provider, pages: PortalPages) -> APIRouter:
     """Serve all pages of the portal."""
     router = APIRouter(include_in_schema=False, route_class=make_page_route(pages))
     add_login(router, provider, pages)
+    add_device(router, provider, pages)
     add_password_change(router, provider, pages)
     add_certificate_login(router, provider, pages)
     add_tls_login(router, provider)
     add_passkey_login(router, provider, pages)
     add_step_up(router, provider, pages)
     add_factors(router, provider, pages)
+    add_upstreams(router, provider, pages)
+    add_account(router, provider, pages)
+    add_admission(router, provider, pages)
     _add_setup(router, provider, pages)
     _add_home(router, provider, pages)
     _add_static(router)
@@ -77,13 +86,15 @@ def _add_setup(router: APIRouter, provider: Provider, pages: PortalPages) -> Non
         cookies.require_csrf(request, field(fields, "csrf"))
         if field(fields, "password") != field(fields, "repeat"):
             return draw(token, request, "different")
+        person = users.find_by_setup_link(token)
         try:
             users.complete_setup(token, field(fields, "password"))
         except Refused as error:
             return draw(token, request, "password_refused", str(error))
         except NotFound:
             return gone(request)
-        return pages.message(request, "setup_done")
+        administers = person is not None and person.role is not None
+        return pages.message(request, "setup_done", then=_FIRST_STEPS if administers else None)
 
     def draw(
         token: str, request: Request, fault: str | None = None, detail: str | None = None

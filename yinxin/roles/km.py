@@ -15,7 +15,7 @@ import yinxin.health.routes
 from authn.assembly import Provider
 from core.audit_export import AuditExporter
 from core.errors import Misconfigured
-from core.jobs import JobRunner
+from core.jobs import Job, JobRunner
 from core.observe import configure_logging
 from keystore.escrow.routes_authority import make_authority_router
 from keystore.registry import KeyStore
@@ -23,12 +23,13 @@ from yinxin import server
 from yinxin.app_parts import add_administration, add_provider, limited, new_app, surround
 from yinxin.audit_key import AuditKey
 from yinxin.auditing import export_runner, make_exporter
-from yinxin.first_start import CENTRE_ADMINISTRATORS, ensure_administrators, ensure_signing_keys
+from yinxin.directory import OurDirectory
+from yinxin.first_start import CENTRE_ADMINISTRATORS, ensure_administrators
 from yinxin.health.beside import CENTRE_CHECKS, Beside
 from yinxin.health.run import check_beside
 from yinxin.health_routes import check_database, make_health_router
 from yinxin.host_identity import HostIdentity, read_identity
-from yinxin.jobs import centre_jobs
+from yinxin.jobs import common_jobs, key_jobs
 from yinxin.key_management import Centre
 from yinxin.keys import open_keys
 from yinxin.roles.beside import NoCertificateLogin, only
@@ -72,8 +73,8 @@ class CentreService:
                 settings.authn,
                 database,
                 ground.administration,
-                signers=ensure_signing_keys(keystore),
                 keystore=keystore,
+                directory=OurDirectory(ground.registration.organisations),
                 verifier=NoCertificateLogin(),
                 audit=ground.audit,
                 clock=ground.clock,
@@ -101,8 +102,9 @@ def serve_centre(settings: Settings, state: State) -> None:
             identity.load_into(context, keystore)
         server.require_client_certificates(contexts[1], identity.root_pem)
         links = ensure_administrators(ground.administration, CENTRE_ADMINISTRATORS)
-        due = centre_jobs(ground, service.management.centre.refill)
-        jobs = JobRunner(ground.database, due, clock=ground.clock)
+        jobs = JobRunner(
+            ground.database, periodic_jobs(service), key_jobs(service.provider), clock=ground.clock
+        )
         stack.callback(jobs.stop)
         stack.callback(service.exporter.close)
         service.provider.sender.start()
@@ -125,6 +127,16 @@ def serve_centre(settings: Settings, state: State) -> None:
         server.run(listeners, started=started)
         exports.stop()
         service.exporter.finish()
+
+
+def periodic_jobs(service: CentreService) -> tuple[Job, ...]:
+    """Return what a key management centre does by itself."""
+    ground = service.ground
+    refill_seconds = ground.settings.key_management.refill_seconds
+    return (
+        Job("km-refill", refill_seconds, service.management.centre.refill),
+        *common_jobs(ground, service.provider),
+    )
 
 
 def make_officers_app(service: CentreService) -> Any:

@@ -33,12 +33,13 @@ from yinxin import server
 from yinxin.app_parts import add_administration, add_provider, limited, new_app, surround
 from yinxin.audit_key import AuditKey
 from yinxin.auditing import export_runner, make_exporter
-from yinxin.first_start import ensure_administrators, ensure_signing_keys
+from yinxin.directory import OurDirectory
+from yinxin.first_start import ensure_administrators
 from yinxin.health.beside import DESK_CHECKS, Beside
 from yinxin.health.run import check_beside
 from yinxin.health_routes import check_database, make_health_router
 from yinxin.host_identity import HostIdentity, read_identity
-from yinxin.jobs import common_jobs, exchange_jobs
+from yinxin.jobs import common_jobs, key_jobs
 from yinxin.keys import open_keys
 from yinxin.roles.beside import NoCertificateLogin, only
 from yinxin.roles.say import say, say_links
@@ -93,8 +94,8 @@ class DeskService:
                 settings.authn,
                 database,
                 ground.administration,
-                signers=ensure_signing_keys(keystore),
                 keystore=keystore,
+                directory=OurDirectory(ground.registration.organisations),
                 verifier=NoCertificateLogin(),
                 audit=ground.audit,
                 clock=ground.clock,
@@ -137,7 +138,12 @@ def serve_desk(settings: Settings, state: State) -> None:
         for context in contexts:
             identity.load_into(context, keystore)
         links = ensure_administrators(ground.administration)
-        jobs = JobRunner(ground.database, common_jobs(ground), clock=ground.clock)
+        jobs = JobRunner(
+            ground.database,
+            common_jobs(ground, service.provider),
+            key_jobs(service.provider),
+            clock=ground.clock,
+        )
         stack.callback(jobs.stop)
         rounds = JobRunner(
             ground.database, _rounds(service, identity, keystore), clock=ground.clock
@@ -217,7 +223,7 @@ def _rounds(service: DeskService, identity: HostIdentity, keystore: KeyStore) ->
         except TrustError as error:
             log.warning("the authority was not reached", extra={"reason": str(error)})
 
-    return exchange_jobs(service.ground, carry)
+    return (Job("exchange", registration.exchange_seconds, carry),)
 
 
 def _require_settings(settings: Settings) -> None:

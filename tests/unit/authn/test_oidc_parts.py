@@ -18,7 +18,8 @@ from authn.oidc.clientmetadata import GrantType
 from authn.oidc.discovery import metadata
 from authn.oidc.draft import Sources, draft
 from authn.oidc.errors import InvalidClient, OAuthError
-from authn.oidc.jwt import SigningKeys, half_hash
+from authn.oidc.issuers import Issuer
+from authn.oidc.jwt import PublishedKey, SigningKeys, half_hash
 from authn.oidc.pushed import PushedRequests
 from authn.oidc.redirects import check_redirect_uri
 from authn.oidc.requestobject import RequestObjects
@@ -34,9 +35,13 @@ from yinxin.portal.words import choose_language, words_of
 ISSUER = "https://ca.example.cn"
 
 
+def published(*signers) -> SigningKeys:
+    return SigningKeys([PublishedKey(signer) for signer in signers])
+
+
 @pytest.fixture(scope="module")
 def keys() -> SigningKeys:
-    return SigningKeys([memory_key(KeyAlgorithm.EC_P256), memory_key(KeyAlgorithm.RSA_2048)])
+    return published(memory_key(KeyAlgorithm.EC_P256), memory_key(KeyAlgorithm.RSA_2048))
 
 
 class MemoryClientStore:
@@ -63,7 +68,9 @@ CLIENT = Client(
 SOURCES = Sources(
     MemoryClientStore(CLIENT),
     PushedRequests(None, clock=FakeClock()),
-    RequestObjects(ClientKeys(None, clock=FakeClock()), issuer=ISSUER, clock=FakeClock()),
+    RequestObjects(
+        ClientKeys(None, clock=FakeClock()), issuer=lambda _client: ISSUER, clock=FakeClock()
+    ),
 )
 
 
@@ -87,12 +94,12 @@ def test_the_key_set_names_use_and_algorithm_and_nothing_private(keys):
 
 def test_an_sm2_key_never_enters_the_key_set():
     with pytest.raises(Misconfigured, match="sm2"):
-        SigningKeys([memory_key(KeyAlgorithm.RSA_2048), memory_key(KeyAlgorithm.SM2)])
+        published(memory_key(KeyAlgorithm.RSA_2048), memory_key(KeyAlgorithm.SM2))
 
 
 def test_a_provider_without_rs256_does_not_start():
     with pytest.raises(Misconfigured, match="RS256"):
-        SigningKeys([memory_key(KeyAlgorithm.EC_P256)])
+        published(memory_key(KeyAlgorithm.EC_P256))
 
 
 def test_a_second_key_of_an_algorithm_is_published_and_verifies_but_does_not_sign():
@@ -103,9 +110,9 @@ def test_a_second_key_of_an_algorithm_is_published_and_verifies_but_does_not_sig
         backend.generate(ref, KeyAlgorithm.EC_P256)
         signers.append(backend.signer(ref))
     rsa = memory_key(KeyAlgorithm.RSA_2048)
-    before = SigningKeys([signers[0], rsa])
+    before = published(signers[0], rsa)
     token = before.sign({"iss": ISSUER, "sub": "u"}, IDTokenAlgorithm.ES256)
-    after = SigningKeys([signers[1], signers[0], rsa])
+    after = published(signers[1], signers[0], rsa)
     assert after.read_hint(token, issuer=ISSUER)["sub"] == "u"
     backend.signed.clear()
     after.sign({"iss": ISSUER}, IDTokenAlgorithm.ES256)
@@ -116,7 +123,7 @@ def test_a_key_that_cannot_be_reached_is_an_error_and_not_a_token():
     backend = MemoryKeyBackend()
     ref = keyref.make("memory", object="oidc")
     backend.generate(ref, KeyAlgorithm.EC_P256)
-    keys = SigningKeys([backend.signer(ref), memory_key(KeyAlgorithm.RSA_2048)])
+    keys = published(backend.signer(ref), memory_key(KeyAlgorithm.RSA_2048))
     backend.broken = True
     with pytest.raises(BackendUnavailable):
         keys.sign({}, IDTokenAlgorithm.ES256)
@@ -140,7 +147,8 @@ def test_a_hint_that_we_did_not_sign_is_refused(keys, spoil):
 
 def test_at_hash_is_the_value_of_the_specification():
     # OIDC Core, A.4: the access token and at_hash of the example.
-    assert half_hash("jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y") == "77QmUPtjPfzWtF2AnpK9RQ"
+    hashed = half_hash("jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y", IDTokenAlgorithm.ES256)
+    assert hashed == "77QmUPtjPfzWtF2AnpK9RQ"
 
 
 # ---- checks -------------------------------------------------------------------------------------
@@ -228,7 +236,7 @@ def test_a_broken_authorization_header_is_an_unknown_client(header):
 
 
 def test_discovery_promises_only_what_there_is(keys):
-    document = metadata(ISSUER, keys, list(GrantType))
+    document = metadata(Issuer(ISSUER, keys), ISSUER, list(GrantType))
     assert document["response_types_supported"] == ["code"]
     assert document["code_challenge_methods_supported"] == ["S256"]
     assert set(document["id_token_signing_alg_values_supported"]) == {"ES256", "RS256"}

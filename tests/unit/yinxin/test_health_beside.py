@@ -29,7 +29,7 @@ from yinxin.health.beside import CENTRE_CHECKS, DESK_CHECKS, Beside
 from yinxin.health.findings import Finding, Level
 from yinxin.health.run import CHECKS, check_beside, check_installation
 from yinxin.host_identity import ensure_host_key, install_identity
-from yinxin.jobs import centre_jobs, common_jobs
+from yinxin.jobs import COMMON
 from yinxin.keys import open_keys
 from yinxin.settings import load_settings
 from yinxin.state import HostRole, claim_role, prepare_state
@@ -106,7 +106,7 @@ def test_a_centre_in_good_order_and_what_is_found_of_it_otherwise(host: Beside) 
     assert all(one.remedy for one in before.values() if one.level is not Level.OK)
     certify(host, days=365)
     StorageKey(host.keystore, keyref.parse("software:object=km-storage-1")).make()
-    ran(host, [job.name for job in centre_jobs(host.ground, lambda: None)])
+    ran(host, ["km-refill", *COMMON])
     after = found(host, CENTRE_CHECKS)
     for name in ("host-certificate", "storage-key", "jobs", "database", "disk-space", "clock"):
         assert after[name].level is Level.OK, after[name]
@@ -144,7 +144,7 @@ def test_a_registration_authority_says_what_is_not_carried(host: Beside) -> None
     assert "right-change" in before["control"].says
     certify(host, days=365)
     host.ground.registration.organisations.ensure_root("杭州市", actor="test")
-    ran(host, [job.name for job in common_jobs(host.ground)])
+    ran(host, list(COMMON))
     now = host.ground.clock.now()
     SQLDeskStore(host.ground.database).add(
         DeskRecord("0" * 32, DeskState.SENT, Operation.REVOKE, None, None, "superseded", "wang",

@@ -1,0 +1,139 @@
+"""Apache with mod_auth_openidc, in front of an application that shows the headers it gets."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from tests.judges import JudgeSaysNo
+
+_MODULES = Path("/usr/lib/apache2/modules")
+_CONFIGURATION = """
+ServerName localhost
+ServerRoot {directory}
+PidFile {directory}/pid
+ErrorLog {directory}/log
+LogLevel warn auth_openidc:info
+Listen 127.0.0.1:{port}
+{modules}
+User www-data
+Group www-data
+SSLEngine on
+SSLCertificateFile {certificate}
+SSLCertificateKeyFile {certificate}
+
+OIDCProviderMetadataURL {issuer}/.well-known/openid-configuration
+OIDCClientID {client_id}
+OIDCClientSecret {client_secret}
+OIDCRedirectURI https://localhost:{port}/private/callback
+OIDCCryptoPassphrase "exec:/bin/cat {directory}/passphrase"
+OIDCPKCEMethod S256
+OIDCScope "openid profile email"
+OIDCSSLValidateServer On
+OIDCCABundlePath {trust}
+OIDCSessionInactivityTimeout 3600
+OIDCPassClaimsAs headers
+
+<Location /private>
+    AuthType openid-connect
+    Require valid-user
+</Location>
+ProxyPass /private/callback !
+ProxyPass /private http://127.0.0.1:{behind}/
+"""
+
+
+@contextmanager
+def protecting(
+    directory: Path,
+    *,
+    port: int,
+    issuer: str,
+    client_id: str,
+    client_secret: str,
+    certificate: Path,
+    trust: Path,
+) -> Iterator[str]:
+    """Run it; gives the protected address. `certificate` holds key and certificate, PEM."""
+    directory.mkdir()
+    (directory / "passphrase").write_text("only for this run\n")
+    with application() as behind:
+        configuration = directory / "apache.conf"
+        names = (
+            *("mpm_event", "authn_core", "authz_core", "authz_user", "socache_shmcb", "ssl"),
+            *("proxy", "proxy_http", "auth_openidc"),
+        )
+        modules = "\n".join(
+            f"LoadModule {name}_module {_MODULES}/mod_{name}.so"
+            for name in names
+            if (_MODULES / f"mod_{name}.so").exists()
+        )
+        configuration.write_text(
+            _CONFIGURATION.format(
+                directory=directory,
+                port=port,
+                modules=modules,
+                certificate=certificate,
+                issuer=issuer,
+                client_id=client_id,
+                client_secret=client_secret,
+                trust=trust,
+                behind=behind,
+            )
+        )
+        process = subprocess.Popen(
+            ["/usr/sbin/apache2", "-f", str(configuration), "-DFOREGROUND"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        try:
+            _wait_until_ready(process, directory)
+            yield f"https://localhost:{port}/private/"
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+
+
+def _wait_until_ready(process: subprocess.Popen[str], directory: Path) -> None:
+    for _ in range(200):
+        if process.poll() is not None:
+            said = process.stdout.read() if process.stdout else ""
+            raise JudgeSaysNo(f"Apache does not start: {said}")
+        log = directory / "log"
+        if (directory / "pid").exists() and log.exists():
+            return
+        time.sleep(0.05)
+    raise JudgeSaysNo("Apache does not become ready")
+
+
+@contextmanager
+def application() -> Iterator[int]:
+    """An application that shows the headers of each request, as JSON; gives its port."""
+
+    class Echo(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            shown = {name.lower(): value for name, value in self.headers.items()}
+            body = json.dumps(shown).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "text/plain")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_words: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Echo)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        server.server_close()

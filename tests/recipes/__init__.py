@@ -1,0 +1,1 @@
+"""The pages of docs/recipes, run as they stand."""

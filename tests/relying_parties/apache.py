@@ -1,0 +1,67 @@
+"""mod_auth_openidc in a real Apache: login, claims in headers, logout, revoked certificate."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from tests.judges.apache import protecting
+from tests.judges.chromium import Chromium
+from tests.relying_parties.scene import PASSWORD, PERSON, Holder, Scene
+from tests.service import free_ports
+
+
+def run(scene: Scene) -> dict[str, Any]:
+    """Return what was measured. Raises when something is not as it should be."""
+    (port,) = free_ports(1)
+    home = f"https://localhost:{port}/private/"
+    client = scene.register(
+        *("Apache", "--redirect-uri", f"{home}callback"),
+        *("--backchannel-logout-uri", f"{home}callback?logout=backchannel"),
+    )
+    holder = scene.certify(PERSON)
+    with (
+        protecting(
+            scene.directory / "apache",
+            port=port,
+            issuer=scene.issuer,
+            client_id=client["client_id"],
+            client_secret=client["client_secret"],
+            certificate=scene.certificate,
+            trust=scene.trust,
+        ) as address,
+        Chromium(scene.directory / "profile") as browser,
+    ):
+        browser.log_in(address, PERSON, PASSWORD, until=address)
+        claims = browser.json()
+        assert claims["oidc_claim_preferred_username"] == PERSON, claims
+        assert claims["oidc_claim_iss"] == scene.issuer, claims
+        scene.service.yinxin("user", "end-sessions", PERSON)
+        ended = _seconds_until_dead(browser, address)
+
+        browser.log_in_with_certificate(address, holder.sign, until=address)
+        assert browser.json()["oidc_claim_acr"] == "urn:yinxin:acr:certificate"
+        revoked = _revoke(scene, holder, browser, address)
+    assert ended < 5, ended
+    assert revoked < 5, revoked
+    return {
+        "administrator ends sessions (command line) to session dead, s": round(ended, 2),
+        "revoke (API) to session dead, s": round(revoked, 2),
+    }
+
+
+def _revoke(scene: Scene, holder: Holder, browser: Chromium, address: str) -> float:
+    call = scene.caller("business")
+    began = time.monotonic()
+    call("POST", f"/certificates/rsa-issuing/{holder.serial}/revoke", {"reason": "keyCompromise"})
+    return _seconds_until_dead(browser, address, since=began)
+
+
+def _seconds_until_dead(browser: Chromium, address: str, since: float | None = None) -> float:
+    """Reload the page until Apache sends the browser to log in again."""
+    began = time.monotonic() if since is None else since
+    while time.monotonic() - began < 30:
+        browser.goto(address)
+        if not browser.url.startswith(address):
+            return time.monotonic() - began
+    raise AssertionError("the application's session is still alive after 30 seconds")

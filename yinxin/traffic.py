@@ -1,0 +1,67 @@
+"""How much this host was asked in the last day, minute by minute, from its own counters."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from prometheus_client.registry import Collector
+
+from core.clock import Clock
+from core.observe import CERTIFICATES_ISSUED, LOGINS
+from crl.ocsp.counts import OCSP_COUNTS
+
+EVERY_SECONDS: Final = 60
+_KEPT: Final = 24 * 60
+_COUNTERS: Final[tuple[tuple[Collector, str], ...]] = (
+    (CERTIFICATES_ISSUED, "yinxin_certificates_issued_total"),
+    (LOGINS, "yinxin_logins_total"),
+    (OCSP_COUNTS, "yinxin_ocsp_answers_total"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Minute:
+    """What happened between the sample before and this one."""
+
+    at: datetime
+    issued: int
+    logins: int
+    """Attempts, good and bad."""
+    ocsp: int
+    """Answers of every process of this host; other nodes count for themselves."""
+
+
+class Traffic:
+    """Keeps one sample a minute for a day, in memory: it begins anew with the process."""
+
+    def __init__(self, *, clock: Clock) -> None:
+        self._clock = clock
+        self._minutes: deque[Minute] = deque(maxlen=_KEPT)
+        self._lock = threading.Lock()
+        self._last = _totals()
+
+    def sample(self) -> None:
+        """Take a sample. To be called once a minute."""
+        totals = _totals()
+        with self._lock:
+            grown = [now - before for now, before in zip(totals, self._last, strict=True)]
+            self._minutes.append(Minute(self._clock.now(), *grown))
+            self._last = totals
+
+    def minutes(self) -> tuple[Minute, ...]:
+        """Return the samples, oldest first."""
+        with self._lock:
+            return tuple(self._minutes)
+
+
+def _totals() -> tuple[int, ...]:
+    return tuple(_total(source, name) for source, name in _COUNTERS)
+
+
+def _total(source: Collector, name: str) -> int:
+    samples = (sample for metric in source.collect() for sample in metric.samples)
+    return int(sum(sample.value for sample in samples if sample.name == name))

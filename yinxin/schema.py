@@ -20,6 +20,7 @@ import authn.tables
 import authn.tables_accounts
 import authn.tables_factors
 import authn.tables_sessions
+import authn.upstream.tables
 import ca.tables
 import ca.tables_bulk
 import ca.tables_massrevocation
@@ -61,6 +62,7 @@ DECLARED_IN = (
     authn.tables_factors,
     authn.oidc.tables,
     authn.tables_sessions,
+    authn.upstream.tables,
     authn.logout.tables,
     authn.legacy.tables,
     authn.oidc.tables_keys,

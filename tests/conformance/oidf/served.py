@@ -173,6 +173,7 @@ def _server(app: FastAPI, port: int, context: ssl.SSLContext) -> uvicorn.Server:
         lifespan="off",
         log_config=None,
         access_log=False,
+        timeout_graceful_shutdown=1,  # clients keep their connections open
         ssl_context_factory=lambda _config, _default: context,
     )
     return uvicorn.Server(config)

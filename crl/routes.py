@@ -9,28 +9,40 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 from ssl import DER_cert_to_PEM_cert
+from typing import Protocol
 
 from cryptography import x509
 from fastapi import APIRouter, Request, Response
 
-from ca.issuer import Issuer
 from ca.pkcs7 import certs_only
 from core.clock import Clock
 from core.errors import NotFound
 from crl.caching import Downloads, cached_response
 from crl.config import RevocationConfig
+from crl.ocsp.issuers import Known
 from crl.ocsp.plane import OCSPPlane
 from crl.ocsp.routes import make_ocsp_router
-from crl.schedule import CRLSchedule
 from crl.store import CRLRecord
 
 _CA_MAX_AGE = timedelta(days=1)
 
 
+class CRLSource(Protocol):
+    """Where the current CRLs come from, by the name of an issuer or one of its partitions."""
+
+    def current(self, name: str) -> CRLRecord:
+        """Return the CRL. Raises `NotFound` for a name that there is not."""
+        ...
+
+    def current_delta(self, name: str) -> CRLRecord:
+        """Return the delta CRL. Raises `NotFound` where there is none."""
+        ...
+
+
 def make_router(
     plane: OCSPPlane,
-    schedule: CRLSchedule,
-    issuers: Mapping[str, Issuer],
+    schedule: CRLSource,
+    issuers: Mapping[str, Known],
     *,
     config: RevocationConfig,
     clock: Clock,
@@ -67,7 +79,7 @@ def make_router(
         """
         return crl_response(request, schedule.current(name))
 
-    def certificates(request: Request, issuer: Issuer, octets: bytes, media_type: str) -> Response:
+    def certificates(request: Request, issuer: Known, octets: bytes, media_type: str) -> Response:
         certificate = x509.load_der_x509_certificate(issuer.certificate)
         return cached_response(
             request,
@@ -79,7 +91,7 @@ def make_router(
             compress=True,
         )
 
-    def get_issuer(name: str) -> Issuer:
+    def get_issuer(name: str) -> Known:
         if name not in issuers:
             raise NotFound(f"there is no issuer {name!r}")
         return issuers[name]

@@ -18,6 +18,8 @@ from authn.accounts import OrganisationEntry
 from authn.assembly import Administration, Provider
 from authn.certlogin import VerifiedCertificate
 from authn.config import AuthnConfig
+from authn.legacy.routes_cas import make_cas_router
+from authn.legacy.routes_gate import make_gate_router
 from authn.middleware import Authentication
 from authn.oidc import routes as oidc_routes
 from authn.oidc import routes_clients as oidc_client_routes
@@ -34,6 +36,7 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.control import make_control
 from tests.fakes.keys import MemoryKeyBackend
 from yinxin.control_routes import make_router as make_control_router
+from yinxin.portal.page_route import make_page_route
 from yinxin.portal.pages import PortalPages
 from yinxin.portal.routes import make_router
 
@@ -190,6 +193,17 @@ def build(
     app.include_router(make_control_router(control))
     app.include_router(
         authn_routes.make_certificate_login_api(provider.certificates, administration.sessions)
+    )
+    page_route, sessions = make_page_route(pages), administration.sessions
+    app.include_router(
+        make_cas_router(
+            provider.entry, sessions, provider.logout, pages, page_route=page_route, clock=clock
+        )
+    )
+    app.include_router(
+        make_gate_router(
+            provider.gate, provider.entry, sessions, issuer=config.issuer, page_route=page_route
+        )
     )
     app.include_router(make_router(provider, pages))
     app.add_middleware(

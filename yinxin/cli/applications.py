@@ -34,6 +34,8 @@ def client() -> None:
 )
 @click.option("--post-logout-redirect-uri", "logout_uris", multiple=True)
 @click.option("--backchannel-logout-uri", help="Posted to when a session ends.")
+@click.option("--cas-service", "cas_services", multiple=True, help="Enters by CAS at this service.")
+@click.option("--gate-origin", "gate_origins", multiple=True, help="Behind a proxy that asks us.")
 @click.option("--frontchannel-logout-uri", help="Loaded by a browser that logs out.")
 @click.option("--id", "client_id", help="Default: a random UUID.")
 @click.option(
@@ -68,6 +70,8 @@ def client_register(
     logout_uris: Sequence[str],
     backchannel_logout_uri: str | None,
     frontchannel_logout_uri: str | None,
+    cas_services: Sequence[str],
+    gate_origins: Sequence[str],
     client_id: str | None,
     auth_method: str,
     scopes: Sequence[str],
@@ -86,6 +90,8 @@ def client_register(
                 metadata_file,
                 backchannel_logout_uri=backchannel_logout_uri,
                 frontchannel_logout_uri=frontchannel_logout_uri,
+                cas_services=tuple(cas_services),
+                gate_origins=tuple(gate_origins),
             ),
             auth_method=AuthMethod(auth_method),
             allowed_scopes=scopes,
@@ -100,8 +106,8 @@ def client_register(
         click.echo(f"{key}\t{value or '-'}")
 
 
-def _metadata(path: Path | None, **options: str | None) -> ClientMetadata:
-    given = {name: value for name, value in options.items() if value is not None}
+def _metadata(path: Path | None, **options: str | tuple[str, ...] | None) -> ClientMetadata:
+    given = {name: value for name, value in options.items() if value}
     try:
         kept = {} if path is None else json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(kept, dict):

@@ -23,7 +23,8 @@ from yinxin.state import HostRole
     type=click.Choice([str(role) for role in HostRole]),
     default=str(HostRole.CA),
     show_default=True,
-    help="ca: the authority; km: a key management centre, ra: a registration authority apart.",
+    help="ca: the authority; apart from it: km, a key management centre; ra, a registration "
+    "authority; ocsp, an OCSP node.",
 )
 @local
 def serve(invocation: Invocation, *, role: str) -> None:

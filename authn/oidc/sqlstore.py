@@ -32,6 +32,7 @@ from authn.oidc.tables import (
 )
 from core.db import Database
 from core.errors import Conflict
+from core.remembered import Remembered
 
 
 class SQLClientStore:
@@ -39,6 +40,7 @@ class SQLClientStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._known = Remembered(self._read, lambda: database.version(clients))
 
     def add(self, client: Client) -> None:
         try:
@@ -51,6 +53,9 @@ class SQLClientStore:
             ) from error
 
     def find(self, client_id: str) -> Client | None:
+        return self._known.get(client_id)
+
+    def _read(self, client_id: str) -> Client | None:
         return self._one(clients.c.id == client_id)
 
     def find_entry(self, address: str) -> Client | None:

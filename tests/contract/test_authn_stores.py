@@ -252,11 +252,12 @@ def test_an_api_token_is_removed_by_its_own_user_only(database, clock, user):
     store = SQLAPITokenStore(database)
     token = APIToken("id-1", b"a" * 32, user.id, "ci", clock.now(), clock.now())
     store.add(token)
-    assert store.find(b"a" * 32) == token
+    assert store.recall_with_owner(b"a" * 32) is None
+    assert store.find_with_owner(b"a" * 32) == (token, user)
     assert list(store.list_of_user(user.id)) == [token]
     assert not store.remove("id-1", "someone else")
     assert store.remove("id-1", user.id)
-    assert store.find(b"a" * 32) is None
+    assert store.find_with_owner(b"a" * 32) is None
 
 
 def test_a_challenge_is_answered_once_by_its_browser_in_time(database, clock):

@@ -48,6 +48,8 @@ class Service:
     environment: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[str] | None = None
     role: str = "ca"
+    patience_seconds: float = 60
+    """How long it may take to become ready."""
 
     def __post_init__(self) -> None:
         self.https_port, self.mutual_tls_port, self.http_port = free_ports(3)
@@ -96,7 +98,7 @@ class Service:
                 stderr=subprocess.STDOUT,
                 text=True,
             )
-        for _ in range(600):
+        for _ in range(round(self.patience_seconds * 10)):
             if self.process.poll() is not None:
                 raise RuntimeError(f"yinxin serve ended: {self.log.read_text()}")
             if self.root.exists() and self._ready():

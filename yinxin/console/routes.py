@@ -23,6 +23,7 @@ from yinxin.console.profiles import add_profiles
 from yinxin.console.proposals import add_proposals
 from yinxin.console.recoveries import add_recoveries
 from yinxin.console.requests import add_requests
+from yinxin.console.revocation import add_revocation
 from yinxin.console.rights import add_rights
 from yinxin.console.session import PREFIX, Asking
 from yinxin.console.start import add_start
@@ -44,6 +45,7 @@ _SECTIONS: Final = (
     add_profiles,
     add_proposals,
     add_recoveries,
+    add_revocation,
     add_rights,
     add_start,
     add_subjects,

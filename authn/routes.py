@@ -18,6 +18,7 @@ from authn.schemas import (
     BindingView,
     ChallengeAnswer,
     ChallengeView,
+    ClientChange,
     ClientCreated,
     ClientView,
     LoggedIn,
@@ -72,6 +73,28 @@ def make_client_api(clients: Clients) -> APIRouter:
     def get(client_id: str, _asking: Watcher) -> ClientView:
         """Show a relying party."""
         return ClientView.of(clients.get(client_id))
+
+    @router.put("/{client_id}")
+    def change(
+        client_id: str, body: ClientChange, asking: System, response: Response
+    ) -> ClientCreated:
+        """Replace what a relying party is registered with; its tokens go on.
+
+        There is a secret in the answer only if it had none and needs one now.
+        """
+        client, secret = clients.change(
+            client_id,
+            body.name,
+            redirect_uris=body.redirect_uris,
+            post_logout_redirect_uris=body.post_logout_redirect_uris,
+            auth_method=body.auth_method,
+            allowed_scopes=body.scopes,
+            id_token_algorithm=body.id_token_algorithm,
+            metadata=body.metadata,
+            actor=asking.name,
+        )
+        response.headers["Cache-Control"] = "no-store"
+        return ClientCreated(client=ClientView.of(client), client_secret=secret)
 
     @router.post("/{client_id}/secret", status_code=HTTPStatus.CREATED)
     def rotate(

@@ -36,6 +36,18 @@ class NewClient(_In):
     metadata: ClientMetadata = ClientMetadata()
 
 
+class ClientChange(_In):
+    """Everything about a relying party but its id and its secret."""
+
+    name: str = Field(min_length=1, max_length=200)
+    redirect_uris: list[URI] = Field(default=[], max_length=20)
+    post_logout_redirect_uris: list[URI] = Field(default=[], max_length=20)
+    auth_method: AuthMethod = AuthMethod.BASIC
+    scopes: list[str] = Field(default=["openid", "profile", "email"], max_length=50)
+    id_token_algorithm: IDTokenAlgorithm = IDTokenAlgorithm.ES256
+    metadata: ClientMetadata = ClientMetadata()
+
+
 class SecretRotation(_In):
     """A new secret for a client."""
 

@@ -278,6 +278,7 @@ def _extensions(
         spki=subject.spki,
         algorithm=key_algorithm(subject.spki),
         surroundings=issuer.surroundings(),
+        serial=contents.serial,
     )
     # The other CA names its key itself, and its certificates carry that name (4.2.1.1).
     named = x509.SubjectKeyIdentifier(subject.key_identifier)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from ca.distribution import MAX_PARTITIONS, is_partitioning
 from ca.lint import LintMode, is_acceptable
 
 _URL = re.compile(r"http://[A-Za-z0-9.\-]+(?::\d{1,5})?(?:/[A-Za-z0-9._/\-]*)?")
@@ -70,6 +71,12 @@ class CAConfig(BaseModel):
         description="SHA-256 of DER SubjectPublicKeyInfo values, lowercase hex, that are refused.",
     )
 
+    crl_partitions: dict[str, int] = Field(
+        default_factory=dict,
+        description="Into how many CRLs the certificates of an issuer are divided, by its name: a "
+        "power of two up to 4096. It holds for certificates issued from then on, those before keep "
+        "their distribution point. An issuer not named here has one full CRL.",
+    )
     pickup: PickupConfig = PickupConfig()
     lint: LintMode = Field(
         default=LintMode.SHAPE,
@@ -99,6 +106,17 @@ class CAConfig(BaseModel):
         if _URL.fullmatch(value) is None:
             raise ValueError(f"revocation_url must be a plain http URL, not {value!r}")
         return value.rstrip("/")
+
+    @field_validator("crl_partitions")
+    @classmethod
+    def _partitionings(cls, value: dict[str, int]) -> dict[str, int]:
+        for issuer, partitions in value.items():
+            if not is_partitioning(partitions):
+                raise ValueError(
+                    f"crl_partitions of {issuer} must be a power of two up to {MAX_PARTITIONS}, "
+                    f"not {partitions}"
+                )
+        return value
 
     @field_validator("blocked_keys")
     @classmethod

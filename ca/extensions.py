@@ -15,6 +15,7 @@ from cryptography.x509.oid import AuthorityInformationAccessOID as AccessOID
 
 from ca.altnames import AlternativeName, encode_alternative_names
 from ca.contents import Contents
+from ca.distribution import scope_of
 from ca.profiles import CertificateProfile, IdentityExtension
 from ca.tbs import Extension
 from core import der
@@ -36,6 +37,8 @@ class Surroundings:
     key_identifier: bytes
     """The issuer's SKI."""
     revocation_url: str
+    crl_partitions: int = 1
+    """Into how many CRLs its certificates are divided (`ca.distribution`)."""
 
 
 def key_identifier(public_key_bits: bytes) -> bytes:
@@ -50,6 +53,7 @@ def build_extensions(
     spki: bytes,
     algorithm: KeyAlgorithm,
     surroundings: Surroundings,
+    serial: int,
 ) -> tuple[Extension, ...]:
     """Return all extensions in the order we write them."""
     built = [
@@ -65,12 +69,12 @@ def build_extensions(
         built.append(_policies(profile.certificate_policies))
     if contents.alternative_names:
         built.append(_alternative_names(contents.alternative_names))
-    built += _locations(
-        profile.authority_information_access,
-        profile.crl_distribution_points,
-        surroundings.revocation_url,
-        surroundings.issuer,
-    )
+    base, name = surroundings.revocation_url, surroundings.issuer
+    if profile.authority_information_access:
+        built.append(_access(profile.authority_information_access, base, name))
+    if profile.crl_distribution_points:
+        scope = scope_of(name, serial, surroundings.crl_partitions)
+        built.append(_distribution_point(f"{base}/{scope.path}"))
     if profile.ocsp_nocheck:
         built.append(_of(x509.OCSPNoCheck()))
     built += [_identity(extension, value) for extension, value in contents.identity]
@@ -123,23 +127,23 @@ def _alternative_names(names: Sequence[AlternativeName]) -> Extension:
 
 
 @lru_cache(maxsize=256)
-def _locations(access: tuple[str, ...], crl: bool, base: str, issuer: str) -> tuple[Extension, ...]:
+def _access(access: tuple[str, ...], base: str, issuer: str) -> Extension:
     methods = {
         "ocsp": (AccessOID.OCSP, f"{base}/ocsp"),
         "caIssuers": (AccessOID.CA_ISSUERS, f"{base}/ca/{issuer}.cer"),
     }
-    found = []
-    if access:
-        descriptions = [
-            x509.AccessDescription(oid, x509.UniformResourceIdentifier(url))
-            for oid, url in (methods[name] for name in access)
-        ]
-        found.append(_of(x509.AuthorityInformationAccess(descriptions)))
-    if crl:
-        location = x509.UniformResourceIdentifier(f"{base}/crl/{issuer}.crl")
-        point = x509.DistributionPoint([location], None, None, None)
-        found.append(_of(x509.CRLDistributionPoints([point])))
-    return tuple(found)
+    descriptions = [
+        x509.AccessDescription(oid, x509.UniformResourceIdentifier(url))
+        for oid, url in (methods[name] for name in access)
+    ]
+    return _of(x509.AuthorityInformationAccess(descriptions))
+
+
+# Partitions have a point each.
+@lru_cache(maxsize=8192)
+def _distribution_point(url: str) -> Extension:
+    point = x509.DistributionPoint([x509.UniformResourceIdentifier(url)], None, None, None)
+    return _of(x509.CRLDistributionPoints([point]))
 
 
 def _identity(extension: IdentityExtension, value: str) -> Extension:

@@ -101,6 +101,8 @@ class Issuer:
     """DER Name, octet for octet as in `certificate`."""
     revocation_url: str = ""
     """Where OCSP, CRLs and CA certificates are; goes into every certificate."""
+    crl_partitions: int = 1
+    """Into how many CRLs the certificates are divided that it issues from now on."""
     linter: Linter = DEFAULT_LINTER
     succeeds: str | None = None
     """The issuing CA whose next generation this is."""
@@ -164,6 +166,7 @@ class Issuer:
                     spki=request.spki,
                     algorithm=key_algorithm(request.spki),
                     surroundings=self.surroundings(),
+                    serial=serial,
                 ),
             )
         )
@@ -237,7 +240,7 @@ class Issuer:
             certificate = x509.load_der_x509_certificate(self.certificate)
             found = certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
             identifier = found.value.digest
-        return Surroundings(self.name, identifier, self.revocation_url)
+        return Surroundings(self.name, identifier, self.revocation_url, self.crl_partitions)
 
 
 def _validity(

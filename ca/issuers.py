@@ -37,6 +37,7 @@ class Issuers(Mapping[str, Issuer]):
         revocation_url: str,
         linter: Linter = DEFAULT_LINTER,
         blocked_keys: Container[str] = frozenset(),
+        crl_partitions: Mapping[str, int] | None = None,
     ) -> None:
         """Load them. Raises `Misconfigured` for a lost key."""
         self._linter = linter
@@ -44,6 +45,7 @@ class Issuers(Mapping[str, Issuer]):
         self._keystore = keystore
         self._revocation_url = revocation_url
         self._blocked_keys = blocked_keys
+        self._crl_partitions = crl_partitions or {}
         self._lock = Lock()
         self._listeners: list[Callable[[], object]] = []
         self._loaded: dict[str, Issuer] = {}
@@ -79,6 +81,7 @@ class Issuers(Mapping[str, Issuer]):
                 linter=self._linter,
                 known=before,
                 blocked_keys=self._blocked_keys,
+                crl_partitions=self._crl_partitions,
             )
             changed = before.keys() != after.keys() or any(
                 after[name] is not issuer for name, issuer in before.items()
@@ -142,11 +145,14 @@ def load_issuers(
     linter: Linter = DEFAULT_LINTER,
     known: Mapping[str, Issuer] | None = None,
     blocked_keys: Container[str] = frozenset(),
+    crl_partitions: Mapping[str, int] | None = None,
 ) -> dict[str, Issuer]:
     """Return every issuer by name, each with its signer; out of `known` where nothing changed.
 
+    `crl_partitions` is by the name of an issuer, and holds for later generations of it too.
     Raises `Misconfigured` for a lost key.
     """
+    partitions = crl_partitions or {}
     loaded: dict[str, Issuer] = {}
     outside = store.list_outside()
     for record in store.list_issuers():
@@ -162,8 +168,13 @@ def load_issuers(
             loaded[record.name] = old
         else:
             made = load_issuer(record, chain, keystore, revocation_url)
+            family = partitions.get(record.succeeds or record.name, 1)
             loaded[record.name] = replace(
-                made, linter=linter, crosses=crosses, blocked_keys=blocked_keys
+                made,
+                linter=linter,
+                crosses=crosses,
+                blocked_keys=blocked_keys,
+                crl_partitions=partitions.get(record.name, family),
             )
     return loaded
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
@@ -21,6 +21,7 @@ from ca.store import (
     CertificateRecord,
     CertificateState,
     CertificateStatus,
+    Changed,
     RevokedEntry,
     StatusChange,
 )
@@ -61,6 +62,18 @@ _STATUS = select(
     .scalar_subquery()
     .label("changed_at"),
 ).where(_C.issuer == bindparam("of_issuer"), _C.serial == bindparam("of_serial"))
+_CHANGED = (
+    select(_E.position, _E.at, _C.serial, _C.state, _C.revoked_at, _C.reason, _C.not_after)
+    .join_from(
+        revocation_events,
+        certificates,
+        (_C.issuer == _E.issuer) & (_C.serial == _E.serial),
+    )
+    .where(_E.issuer == bindparam("of_issuer"), _E.position > bindparam("after"))
+    .order_by(_E.position)
+    .limit(bindparam("at_most"))
+)
+_LISTED = (CertificateState.HELD, CertificateState.REVOKED)
 
 
 class SQLCertificateStore(SQLIssuerStore, SQLInventory):
@@ -188,23 +201,17 @@ class SQLCertificateStore(SQLIssuerStore, SQLInventory):
             changed_at=row.changed_at,
         )
 
-    def list_revoked(self, issuer: str) -> Iterator[RevokedEntry]:
-        statement = (
-            select(_C.serial, _C.revoked_at, _C.reason, _C.not_after)
-            .where(
-                _C.issuer == issuer,
-                _C.state.in_([CertificateState.HELD, CertificateState.REVOKED]),
-            )
-            .order_by(_C.revoked_at, _C.serial)
-        )
+    def list_changed(self, issuer: str, *, after: int, limit: int) -> Sequence[Changed]:
+        wanted = {"of_issuer": issuer, "after": after, "at_most": limit}
         with self._database.reading() as connection:
-            rows = connection.execute(statement).all()
-        return (
-            RevokedEntry(
-                from_hex(row.serial), row.revoked_at, RevocationReason(row.reason), row.not_after
-            )
-            for row in rows
-        )
+            rows = connection.execute(_CHANGED, wanted).all()
+        found = []
+        for row in rows:
+            serial, entry = from_hex(row.serial), None
+            if row.state in _LISTED:
+                entry = RevokedEntry(serial, row.revoked_at, RevocationReason(row.reason))
+            found.append(Changed(int(row.position), serial, row.at, row.not_after, entry))
+        return found
 
     def revocation_position(self, issuer: str) -> int:
         statement = select(revocation_positions.c.position).where(

@@ -79,7 +79,20 @@ class RevokedEntry:
     serial: SerialNumber
     revoked_at: datetime
     reason: RevocationReason
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A certificate that was revoked, held or released, as it stands now."""
+
+    position: int
+    """Of the change; the certificate may have changed once more since."""
+    serial: SerialNumber
+    at: datetime
+    """When the change was."""
     not_after: datetime
+    entry: RevokedEntry | None
+    """What a CRL says of it; None: it is neither revoked nor held."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,8 +260,8 @@ class StatusReader(Protocol):
 class StatusSource(StatusReader, Protocol):
     """What `crl` needs of the authority, and nothing more."""
 
-    def list_revoked(self, issuer: str) -> Iterator[RevokedEntry]:
-        """Return what is revoked or held, in the order of revocation."""
+    def list_changed(self, issuer: str, *, after: int, limit: int) -> Sequence[Changed]:
+        """Return at most `limit` changes after this position, in order."""
         ...
 
     def revocation_position(self, issuer: str) -> int:

@@ -34,6 +34,12 @@ PUBLICATION_LAG: Final = Gauge(
 PUBLICATION_FAULTS: Final = Gauge(
     "yinxin_publication_faults", "Certificates that the directory did not take."
 )
+MIRROR_WRITTEN: Final = Counter(
+    "yinxin_mirror_written", "CRLs and CA certificates put on a shelf.", ["shelf"]
+)
+MIRROR_FAULTS: Final = Gauge(
+    "yinxin_mirror_faults", "Objects that a shelf does not have as they should be.", ["shelf"]
+)
 LOGINS: Final = Counter("yinxin_logins", "Login attempts.", ["method", "result"])
 TOKENS_ISSUED: Final = Counter("yinxin_tokens_issued", "Tokens issued.", ["grant_type"])
 LOGOUTS: Final = Counter(

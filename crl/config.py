@@ -7,6 +7,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from crl.mirror_config import MirrorConfig
 from keystore.algorithms import KeyAlgorithm
 
 
@@ -21,6 +22,16 @@ class CRLConfig(BaseModel):
     """A CRL is made again at this age, even when nothing was revoked."""
     max_age_seconds: int = Field(default=300, ge=0)
     """How long HTTP caches may keep a CRL."""
+    debounce_seconds: int = Field(default=5, ge=0, le=3600)
+    """A CRL with more than 10,000 entries is not made again sooner than this after a revocation.
+    Shorter ones are made at once."""
+    full_entries: int = Field(default=100_000, ge=0)
+    """An issuer all of whose certificates are in partitions (`ca.crl_partitions`) has a full CRL
+    besides, up to so many entries."""
+    delta: bool = False
+    """Make delta CRLs too (RFC 5280, 5.2.4). Complete CRLs then name them in freshestCRL."""
+    delta_validity_hours: int = Field(default=24, ge=2, le=24 * 31)
+    """From thisUpdate to nextUpdate of a delta CRL. It is made again at half of it."""
 
     @model_validator(mode="after")
     def _refreshed_in_time(self) -> Self:
@@ -98,3 +109,4 @@ class RevocationConfig(BaseModel):
 
     crl: CRLConfig = CRLConfig()
     ocsp: OCSPConfig = OCSPConfig()
+    mirror: MirrorConfig = MirrorConfig()

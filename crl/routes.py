@@ -9,61 +9,89 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 from ssl import DER_cert_to_PEM_cert
+from typing import Protocol
 
 from cryptography import x509
 from fastapi import APIRouter, Request, Response
 
-from ca.issuer import Issuer
 from ca.pkcs7 import certs_only
 from core.clock import Clock
 from core.errors import NotFound
-from crl.caching import cached_response
+from crl.caching import Downloads, cached_response
 from crl.config import RevocationConfig
+from crl.ocsp.issuers import Known
 from crl.ocsp.plane import OCSPPlane
 from crl.ocsp.routes import make_ocsp_router
-from crl.schedule import CRLSchedule
+from crl.store import CRLRecord
 
 _CA_MAX_AGE = timedelta(days=1)
 
 
+class CRLSource(Protocol):
+    """Where the current CRLs come from, by the name of an issuer or one of its partitions."""
+
+    def current(self, name: str) -> CRLRecord:
+        """Return the CRL. Raises `NotFound` for a name that there is not."""
+        ...
+
+    def current_delta(self, name: str) -> CRLRecord:
+        """Return the delta CRL. Raises `NotFound` where there is none."""
+        ...
+
+
 def make_router(
     plane: OCSPPlane,
-    schedule: CRLSchedule,
-    issuers: Mapping[str, Issuer],
+    schedule: CRLSource,
+    issuers: Mapping[str, Known],
     *,
     config: RevocationConfig,
     clock: Clock,
 ) -> APIRouter:
-    """Serve ``/ocsp``, ``/crl/{issuer}.crl`` and ``/ca/{issuer}.cer``, ``.pem``, ``.p7c``."""
+    """Serve ``/ocsp``, ``/crl/{name}.crl`` and ``.delta.crl``, ``/ca/{issuer}.cer`` and others."""
     router = APIRouter()
     router.include_router(make_ocsp_router(plane))
 
-    @router.api_route("/crl/{issuer}.crl", methods=["GET", "HEAD"], tags=["crl"])
-    def crl(request: Request, issuer: str) -> Response:
-        """The current CRL, DER (RFC 5280; media type of RFC 2585)."""
-        record = schedule.current(issuer)
+    downloads = Downloads()
+
+    def crl_response(request: Request, record: CRLRecord) -> Response:
         left = int((record.next_update - clock.now()).total_seconds())
+        kind = "crl" if record.base is None else "delta"
         return cached_response(
             request,
-            record.der,
+            downloads.of(f"{kind}/{record.scope}", record.der),
             media_type="application/pkix-crl",
             last_modified=record.this_update,
             expires=record.next_update,
             max_age=min(config.crl.max_age_seconds, left),
+            compress=True,
         )
 
-    def certificates(request: Request, issuer: Issuer, octets: bytes, media_type: str) -> Response:
+    @router.api_route("/crl/{name:path}.delta.crl", methods=["GET", "HEAD"], tags=["crl"])
+    def delta(request: Request, name: str) -> Response:
+        """The current delta CRL of an issuer or a partition, DER."""
+        return crl_response(request, schedule.current_delta(name))
+
+    @router.api_route("/crl/{name:path}.crl", methods=["GET", "HEAD"], tags=["crl"])
+    def crl(request: Request, name: str) -> Response:
+        """The current CRL of an issuer, or of ISSUER/PARTITIONS/PARTITION, DER.
+
+        RFC 5280; the media type is that of RFC 2585.
+        """
+        return crl_response(request, schedule.current(name))
+
+    def certificates(request: Request, issuer: Known, octets: bytes, media_type: str) -> Response:
         certificate = x509.load_der_x509_certificate(issuer.certificate)
         return cached_response(
             request,
-            octets,
+            downloads.of(f"{media_type}/{issuer.name}", octets),
             media_type=media_type,
             last_modified=certificate.not_valid_before_utc,
             expires=clock.now() + _CA_MAX_AGE,
             max_age=int(_CA_MAX_AGE.total_seconds()),
+            compress=True,
         )
 
-    def get_issuer(name: str) -> Issuer:
+    def get_issuer(name: str) -> Known:
         if name not in issuers:
             raise NotFound(f"there is no issuer {name!r}")
         return issuers[name]

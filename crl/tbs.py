@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Annotated, Final
+from datetime import datetime
+from typing import Final
 
 from cryptography import x509
-from cryptography.hazmat import asn1
 
-from ca.reasons import RevocationReason
-from ca.store import RevokedEntry
 from ca.tbs import Extension
 from core import der
+from crl.entries import encode_time
 
-_V2: Final = 1
+_V2: Final = der.encode(1)
 
 
 @dataclass(frozen=True, slots=True)
 class CRLContent:
-    """What one full CRL says."""
+    """What one CRL says."""
 
     issuer: bytes
     """DER Name."""
@@ -31,73 +29,53 @@ class CRLContent:
     number: int
     this_update: datetime
     next_update: datetime
-    entries: tuple[RevokedEntry, ...]
-
-
-@asn1.sequence
-class _RevokedCertificate:
-    user_certificate: int
-    revocation_date: asn1.UTCTime | asn1.GeneralizedTime
-    crl_entry_extensions: list[Extension] | None
-
-
-@asn1.sequence
-class _TBSCertList:
-    version: int
-    signature: asn1.TLV
-    issuer: asn1.TLV
-    this_update: asn1.UTCTime | asn1.GeneralizedTime
-    next_update: asn1.UTCTime | asn1.GeneralizedTime
-    revoked_certificates: list[_RevokedCertificate] | None
-    crl_extensions: Annotated[list[Extension], asn1.Explicit(0)]
+    entries: bytes
+    """Encoded lines, one behind the other (`crl.entries`)."""
+    distribution_points: Sequence[str] = ()
+    """URLs of a partition, as in the certificates of it; none: the CRL speaks of all."""
+    freshest: Sequence[str] = ()
+    """URLs of the delta CRL of the same scope. Not on a delta CRL (RFC 5280, 5.2.6)."""
+    base: int | None = None
+    """On a delta CRL, the number of the CRL that it adds to."""
 
 
 def encode_tbs(content: CRLContent) -> bytes:
     """Return the octets to sign."""
-    return der.encode(
-        _TBSCertList(
-            version=_V2,
-            signature=der.verbatim(content.algorithm),
-            issuer=der.verbatim(content.issuer),
-            this_update=_time(content.this_update),
-            next_update=_time(content.next_update),
-            revoked_certificates=_revoked(content.entries),
-            crl_extensions=[
-                _extension(x509.AuthorityKeyIdentifier(content.issuer_key_identifier, None, None)),
-                _extension(x509.CRLNumber(content.number)),
-            ],
-        )
+    extensions = [der.encode(extension) for extension in _extensions(content)]
+    return der.sequence(
+        _V2,
+        content.algorithm,
+        content.issuer,
+        encode_time(content.this_update),
+        encode_time(content.next_update),
+        # RFC 5280, 5.1.2.6: the list is absent when there is nothing in it.
+        der.sequence(content.entries) if content.entries else b"",
+        der.explicit(0, der.sequence(*extensions)),
     )
 
 
-def _revoked(entries: Iterable[RevokedEntry]) -> list[_RevokedCertificate] | None:
-    # RFC 5280, 5.1.2.6: the list is absent when there is nothing in it.
-    return [
-        _RevokedCertificate(
-            user_certificate=entry.serial,
-            revocation_date=_time(entry.revoked_at),
-            crl_entry_extensions=_REASON[entry.reason],
+def _extensions(content: CRLContent) -> Iterator[Extension]:
+    yield _extension(x509.AuthorityKeyIdentifier(content.issuer_key_identifier, None, None))
+    yield _extension(x509.CRLNumber(content.number))
+    if content.base is not None:
+        yield _extension(x509.DeltaCRLIndicator(content.base), critical=True)
+    if content.distribution_points:
+        # The same octets as in the certificates: OpenSSL and others compare the names.
+        names = [x509.UniformResourceIdentifier(url) for url in content.distribution_points]
+        point = x509.IssuingDistributionPoint(
+            full_name=names,
+            relative_name=None,
+            only_contains_user_certs=False,
+            only_contains_ca_certs=False,
+            only_some_reasons=None,
+            indirect_crl=False,
+            only_contains_attribute_certs=False,
         )
-        for entry in entries
-    ] or None
+        yield _extension(point, critical=True)
+    if content.freshest:
+        urls = [x509.UniformResourceIdentifier(url) for url in content.freshest]
+        yield _extension(x509.FreshestCRL([x509.DistributionPoint(urls, None, None, None)]))
 
 
-def _extension(value: x509.ExtensionType) -> Extension:
-    return Extension(oid=value.oid, critical=False, value=value.public_bytes())
-
-
-def _time(moment: datetime) -> asn1.UTCTime | asn1.GeneralizedTime:
-    # RFC 5280, 5.1.2.4: UTCTime through 2049, GeneralizedTime from 2050 on, whole seconds.
-    utc = moment.astimezone(UTC).replace(microsecond=0)
-    return asn1.UTCTime(utc) if utc.year < 2050 else asn1.GeneralizedTime(utc)
-
-
-_FLAG: Final = {flag.value: flag for flag in x509.ReasonFlags}
-
-# RFC 5280, 5.3.1: reasonCode is absent instead of "unspecified".
-_REASON: Final[dict[RevocationReason, list[Extension] | None]] = {
-    reason: None
-    if reason is RevocationReason.UNSPECIFIED
-    else [_extension(x509.CRLReason(_FLAG[reason.value]))]
-    for reason in RevocationReason
-}
+def _extension(value: x509.ExtensionType, *, critical: bool = False) -> Extension:
+    return Extension(oid=value.oid, critical=critical, value=value.public_bytes())

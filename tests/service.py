@@ -73,14 +73,8 @@ class Service:
     def revocation_url(self) -> str:
         return f"http://localhost:{self.http_port}"
 
-    @property
-    def root(self) -> Path:
-        """The root to trust for TLS."""
-        ours = self.state / "trust" / "rsa-root.pem"
-        return ours if self.role == "ca" else self.state / "host" / "root.pem"
-
-    def start(self) -> Service:
-        """Start and wait until it says that it is ready; fails with its own words."""
+    def launch(self) -> None:
+        """Start, and do not wait."""
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
                 [
@@ -98,6 +92,17 @@ class Service:
                 stderr=subprocess.STDOUT,
                 text=True,
             )
+
+    @property
+    def root(self) -> Path:
+        """The root to trust for TLS."""
+        ours = self.state / "trust" / "rsa-root.pem"
+        return ours if self.role == "ca" else self.state / "host" / "root.pem"
+
+    def start(self) -> Service:
+        """Start and wait until it says that it is ready; fails with its own words."""
+        self.launch()
+        assert self.process is not None
         for _ in range(round(self.patience_seconds * 10)):
             if self.process.poll() is not None:
                 raise RuntimeError(f"yinxin serve ended: {self.log.read_text()}")

@@ -15,6 +15,7 @@ import ca.routes_notices
 import ca.routes_profiles
 import ca.routes_registration
 import crl.routes
+import crl.routes_nodes
 import crl.routes_publication
 import keystore.escrow.routes
 import yinxin.health.routes
@@ -26,6 +27,7 @@ from yinxin.app_parts import add_administration, add_provider, limited, new_app,
 from yinxin.console.routes import add_console
 from yinxin.console.statusnow import ask_responder
 from yinxin.health_routes import Checks, make_health_router
+from yinxin.nodes import OCSPNodes
 from yinxin.portal.pages import PortalPages
 from yinxin.portal.routes_tls import make_tls_router
 from yinxin.registrars import RegistrarDesk
@@ -50,7 +52,9 @@ def make_control_app(service: Service, keeper: Keeper, checks: Checks) -> Any:
     return surround(app, service.ground, service.provider)
 
 
-def make_machine_app(service: Service, registrars: RegistrarDesk, checks: Checks) -> Any:
+def make_machine_app(
+    service: Service, registrars: RegistrarDesk, nodes: OCSPNodes, checks: Checks
+) -> Any:
     """The API and the registrars' counter, for the listener that requires client certificates."""
 
     def require_registrar(request: Request) -> Registrar:
@@ -70,6 +74,7 @@ def make_machine_app(service: Service, registrars: RegistrarDesk, checks: Checks
             registrars.counter, require_registrar=require_registrar
         )
     )
+    app.include_router(crl.routes_nodes.make_node_router(nodes, require_node=nodes.require))
     return surround(app, service.ground, service.provider)
 
 

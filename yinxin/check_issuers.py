@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -11,6 +12,7 @@ from typing import Final
 from cryptography import x509
 
 from ca.check_fault import Fault, IssuerFacts, Listing
+from ca.distribution import Scope, parse_scope, scope_of
 from ca.lint_subject import read_certificate
 from ca.reasons import RevocationReason
 from ca.serials import to_hex
@@ -23,6 +25,7 @@ from keystore.algorithms import signature_algorithm
 from keystore.verify import verify_signature
 
 _AT_ONCE: Final = 1000
+_POINT: Final = re.compile(rb"/crl/[a-z0-9-]+/([0-9]{1,4})/[0-9]{1,4}\.crl")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +65,19 @@ class CheckedIssuers:
     def refresh_lists(self) -> None:
         """Read the current CRLs."""
         for name in self._records:
-            current = self._crls.find_current(name)
-            known = self._lists.get(name)
-            if current is not None and (known is None or known.record.number != current.number):
-                parsed = _parsed(current)
-                if parsed is not None:
-                    self._lists[name] = _List(current, parsed)
+            for scope, head in self._crls.list_heads(name).items():
+                known = self._lists.get(scope)
+                if known is not None and known.record.number == head.number:
+                    continue
+                current = self._crls.find_current(scope)
+                parsed = None if current is None else _parsed(current)
+                if current is not None and parsed is not None:
+                    self._lists[scope] = _List(current, parsed)
 
     def listing(self, record: CertificateRecord) -> Listing | None:
-        """Return what the issuer's CRL says of a certificate; None: it has no CRL."""
-        found = self._lists.get(record.issuer)
+        """Return what the CRL of a certificate says of it; None: there is no such CRL."""
+        scope = _scope_of(record)
+        found = self._lists.get(scope.name)
         if found is None:
             return None
         entry = found.parsed.get_revoked_certificate_by_serial_number(record.serial)
@@ -99,17 +105,25 @@ class CheckedIssuers:
                 yield Fault("chain", name, "", f"{by} did not sign its certificate")
 
     def _list_faults(self, name: str, source: SQLCheckSource) -> Iterator[Fault]:
-        current = self._crls.find_current(name)
-        if current is None:
-            return
+        for scope in sorted(self._crls.list_heads(name)):
+            current = self._crls.find_current(scope)
+            if current is not None:
+                yield from self._faults_of(name, current, source)
+
+    def _faults_of(self, name: str, current: CRLRecord, source: SQLCheckSource) -> Iterator[Fault]:
         if _parsed(current) is None or not _is_signed_by(
             current.der, self._records[name].certificate
         ):
-            yield Fault("crl", name, "", f"CRL number {current.number} is not signed by {name}")
+            yield Fault(
+                "crl", current.scope, "", f"CRL number {current.number} is not signed by {name}"
+            )
             return
-        serials: list[str] = []
-        for entry in self._lists[name].parsed:
+        scope, serials = parse_scope(current.scope), []
+        for entry in self._lists[current.scope].parsed:
             serials.append(to_hex(entry.serial_number))
+            if scope_of(name, entry.serial_number, scope.partitions) != scope:
+                says = f"CRL number {current.number} of another partition lists it"
+                yield Fault("crl", name, serials[-1], says)
             if len(serials) == _AT_ONCE:
                 yield from _unknown(name, serials, current, source)
                 serials = []
@@ -123,6 +137,14 @@ def _unknown(
     for serial in serials:
         if serial not in known:
             yield Fault("crl", name, serial, f"CRL number {current.number} lists it, no row has it")
+
+
+def _scope_of(record: CertificateRecord) -> Scope:
+    """Return whose CRL the certificate itself points to; the full one where it points to none."""
+    found = _POINT.search(record.der or b"")
+    if found is None:
+        return Scope(record.issuer)
+    return scope_of(record.issuer, record.serial, int(found[1]))
 
 
 def _parsed(record: CRLRecord) -> x509.CertificateRevocationList | None:

@@ -138,6 +138,33 @@ class RegistrationConfig(BaseModel):
         return check_fingerprints(value)
 
 
+class OCSPNodeConfig(BaseModel):
+    """OCSP nodes that run apart (`yinxin serve --role ocsp`)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    node_keys: tuple[str, ...] = ()
+    """In the authority's settings: which nodes it certifies responders for. What `yinxin host key`
+    prints at each of them."""
+    authority_url: str | None = None
+    """In a node's settings: the mutual-TLS port of the authority, ``https://host:port``."""
+    authority_keys: tuple[str, ...] = ()
+    """In a node's settings: which keys the authority may show. What `yinxin host key` prints
+    there."""
+    timeout_seconds: float = Field(default=10, ge=0.1, le=60)
+    """How long a node waits for the authority."""
+
+    @field_validator("authority_url")
+    @classmethod
+    def _is_address(cls, value: str | None) -> str | None:
+        return None if value is None else check_peer_url(value)
+
+    @field_validator("node_keys", "authority_keys")
+    @classmethod
+    def _are_fingerprints(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return check_fingerprints(value)
+
+
 class FirstStartConfig(BaseModel):
     """What the first start makes. Changing it later changes nothing that exists."""
 

@@ -18,7 +18,7 @@ def periodic_jobs(service: Service) -> tuple[Job, ...]:
     """Return the jobs of which one node of a cluster does each."""
     ground = service.ground
     return (
-        Job("crl-refresh", 15, service.crls.refresh),
+        Job("crl-refresh", 5, service.crls.refresh),
         Job("mass-revocation", 5, service.mass_revocations.run),
         Job("ocsp-delegates", 3600, service.ensure_delegates),
         *_refilling(service),
@@ -47,11 +47,14 @@ def common_jobs(ground: Ground, provider: Provider) -> tuple[Job, ...]:
 def outward_jobs(service: Service) -> tuple[Job, ...]:
     """Return the jobs that wait for other people's servers, and so must not hold up the rest."""
     settings = service.ground.settings
-    notices = Job("notices", settings.notices.every_seconds, service.notices.run)
-    if service.publication is None:
-        return (notices,)
-    every = settings.publication.every_seconds
-    return (notices, Job("publication", every, service.publication.run))
+    jobs = [Job("notices", settings.notices.every_seconds, service.notices.run)]
+    if service.publication is not None:
+        every = settings.publication.every_seconds
+        jobs.append(Job("publication", every, service.publication.run))
+    if service.mirror is not None:
+        every = settings.revocation.mirror.every_seconds
+        jobs.append(Job("crl-mirror", every, service.mirror.run))
+    return tuple(jobs)
 
 
 def _self_renewal(service: Service) -> tuple[Job, ...]:

@@ -12,12 +12,15 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.exc import ProgrammingError
 
+import authn.legacy.tables
 import authn.logout.tables
 import authn.oidc.tables
 import authn.oidc.tables_keys
 import authn.tables
+import authn.tables_accounts
 import authn.tables_factors
 import authn.tables_sessions
+import authn.upstream.tables
 import ca.tables
 import ca.tables_bulk
 import ca.tables_massrevocation
@@ -55,10 +58,13 @@ DECLARED_IN = (
     crl.tables,
     crl.tables_publication,
     authn.tables,
+    authn.tables_accounts,
     authn.tables_factors,
     authn.oidc.tables,
     authn.tables_sessions,
+    authn.upstream.tables,
     authn.logout.tables,
+    authn.legacy.tables,
     authn.oidc.tables_keys,
 )
 """Every module with tables: importing them is what puts these into `core.db.metadata`."""

@@ -11,6 +11,7 @@ from yinxin.hardening import refuse_core_dumps
 from yinxin.processes import supervise
 from yinxin.roles.ca import serve_authority
 from yinxin.roles.km import serve_centre
+from yinxin.roles.ocsp import serve_node
 from yinxin.roles.ra import serve_desk
 from yinxin.roles.say import say
 from yinxin.server import bind
@@ -18,8 +19,13 @@ from yinxin.settings import Settings
 from yinxin.state import HostRole, State, claim_role, hold, prepare_state
 from yinxin.workers import serve_worker
 
-_WITH_WORKERS = (HostRole.CA,)
-_ROLES = {HostRole.CA: serve_authority, HostRole.KM: serve_centre, HostRole.RA: serve_desk}
+_WITH_WORKERS = (HostRole.CA, HostRole.OCSP)
+_ROLES = {
+    HostRole.CA: serve_authority,
+    HostRole.KM: serve_centre,
+    HostRole.RA: serve_desk,
+    HostRole.OCSP: serve_node,
+}
 
 
 def serve(settings: Settings, directory: Path, role: HostRole) -> None:

@@ -33,6 +33,7 @@ from yinxin.config import (
     FirstStartConfig,
     HealthConfig,
     LogConfig,
+    OCSPNodeConfig,
     RegistrationConfig,
     ServerConfig,
 )
@@ -70,6 +71,7 @@ class Settings(BaseModel):
     key_management: KeyManagementConfig = KeyManagementConfig()
     ca: CAConfig
     registration: RegistrationConfig = RegistrationConfig()
+    ocsp_node: OCSPNodeConfig = OCSPNodeConfig()
     bulk: BulkConfig = BulkConfig()
     revocation: RevocationConfig = RevocationConfig()
     publication: PublicationConfig = PublicationConfig()

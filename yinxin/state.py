@@ -25,6 +25,8 @@ class HostRole(StrEnum):
     """A key management centre, for one authority."""
     RA = "ra"
     """A registration authority, for one authority."""
+    OCSP = "ocsp"
+    """An OCSP node, for one authority."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,12 +27,16 @@ from core.clock import Clock, SystemClock
 from core.control import DualControl
 from core.control_sql import SQLProposalStore
 from core.db import Database
+from crl.generation import CRLGenerator
+from crl.mirror import Mirror
 from crl.ocsp.delegate import ensure_delegate, ensure_delegates
 from crl.ocsp.retirement import destroy_ended
 from crl.publication import Publication
 from crl.schedule import CRLSchedule
+from crl.sqlsegments import SQLSegmentStore
 from crl.sqlstore import SQLCRLStore
 from crl.status import StatusService
+from crl.store import PartitioningStore
 from keystore.registry import KeyStore
 from yinxin.audit_key import AuditKey
 from yinxin.auditing import make_exporter
@@ -45,6 +49,7 @@ from yinxin.key_management import KeyManagement
 from yinxin.keys import open_keys
 from yinxin.login_certificates import OurCertificates
 from yinxin.massrevocation import open_blocked_keys, open_mass_revocations
+from yinxin.mirror import assemble_mirror
 from yinxin.notices import assemble_notices
 from yinxin.operations import Operations
 from yinxin.organisations import Registration, open_reviews
@@ -111,6 +116,7 @@ class Service:
     crls: CRLSchedule
     notices: NoticeService
     publication: Publication | None
+    mirror: Mirror | None
     revoked_sessions: RevokedSessions
     provider: Provider
 
@@ -217,6 +223,7 @@ def open_service(ground: Ground) -> Service:
         revocation_url=settings.ca.revocation_url,
         linter=Linter(settings.ca.lint, accepted=settings.ca.lint_accepted),
         blocked_keys=blocked,
+        crl_partitions=settings.ca.crl_partitions,
     )
     generations = Generations(issuers, clock=ground.clock)
     link = AuthorityLink(authority, generations, host=settings.server.public_host)
@@ -238,9 +245,18 @@ def open_service(ground: Ground) -> Service:
         retention=timedelta(hours=settings.revocation.ocsp.retention_hours),
         clock=ground.clock,
     )
-    crls = CRLSchedule(
-        issuers, source=authority.store, store=crl_store, config=settings.revocation.crl, **common
+    segments = SQLSegmentStore(database)
+    _keep_partitionings(segments, issuers)
+    issuers.listen(lambda: _keep_partitionings(segments, issuers))
+    generator = CRLGenerator(
+        source=authority.store,
+        store=crl_store,
+        segments=segments,
+        partitionings=segments,
+        config=settings.revocation.crl,
+        **common,
     )
+    crls = CRLSchedule(issuers, generator, clock=ground.clock)
     revoked_sessions = RevokedSessions(
         ground.administration.sessions, issuers, statuses, revocation_log=authority.store
     )
@@ -320,6 +336,7 @@ def open_service(ground: Ground) -> Service:
             profiles=authority.profiles,
             clock=ground.clock,
         ),
+        mirror=assemble_mirror(settings.revocation, crls, issuers, clock=ground.clock),
         revoked_sessions=revoked_sessions,
         provider=Provider.assemble(
             settings.authn,
@@ -335,3 +352,9 @@ def open_service(ground: Ground) -> Service:
             trust=trust_applications(settings.authn.outbound, issuers),
         ),
     )
+
+
+def _keep_partitionings(store: PartitioningStore, issuers: Issuers) -> None:
+    """Remember what distribution points are about to be issued, before the first of them is."""
+    for issuer in issuers.values():
+        store.add_partitioning(issuer.name, issuer.crl_partitions, issuer.revocation_url)

@@ -20,7 +20,7 @@ from authn.oidc.flow import Flow, Flows
 from authn.oidc.grant import Confirmation, Grant
 from authn.oidc.interaction import Check, Missing, Situation, first_missing, took_too_long
 from authn.oidc.issuers import Issuers
-from authn.oidc.store import AuthorizationCode, GrantStore
+from authn.oidc.store import AuthorizationCode, Client, GrantStore
 from authn.oidc.subjects import SubjectIdentifiers
 from authn.store import Session, User
 from core.clock import Clock
@@ -99,6 +99,26 @@ class AuthorizationEndpoint:
         """Answer a request that went through our pages; raises as `decide` does."""
         flow = self._flows.open(flow_id, cookie)
         return self._decide(resumed(flow, flow_id, cookie, self._sources), session)
+
+    def missing_for(
+        self,
+        client: Client,
+        scope: str,
+        session: tuple[Session, User] | None,
+        *,
+        fresh: bool = False,
+        after: int | None = None,
+    ) -> Missing | None:
+        """Return what a person has to do before a client may act for them, without a request.
+
+        `fresh`: only a login after the time `after` will do. Raises `OAuthError` when nothing
+        would help (the policy of the application).
+        """
+        request = draft([("client_id", client.id), ("scope", scope)], self._sources)
+        request.client, request.scope, request.after = client, scope, after
+        if fresh:
+            request.prompt = frozenset({"login"})
+        return first_missing(self._policy, self._situation(request, session))
 
     def check(self, fields: Fields) -> Draft:
         """Return a request that passed every check. Raises `OAuthError`."""

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 from authn import opaque
 from authn.oidc import scopes
@@ -68,14 +68,59 @@ class Clients:
 
         Raises `Malformed` and `Refused` with the rule that is broken, `Conflict` for a taken id.
         """
-        chosen = client_id or str(uuid.uuid4())
-        _check_names(chosen, name)
+        client, secret = self._draft(
+            client_id or str(uuid.uuid4()),
+            name,
+            redirect_uris=redirect_uris,
+            auth_method=auth_method,
+            post_logout_redirect_uris=post_logout_redirect_uris,
+            allowed_scopes=allowed_scopes,
+            id_token_algorithm=id_token_algorithm,
+            metadata=metadata,
+        )
+        with self._transactions.transaction():
+            self._store.add(client)
+            self._record("client.registered", actor=actor, client=client)
+        return client, secret
+
+    def change(
+        self, client_id: str, name: str, *, actor: str, **values: Any
+    ) -> tuple[Client, str | None]:
+        """Replace everything about a client but its id; takes what `register` takes.
+
+        A client that had no secret and needs one gets it, to be shown once; another keeps its own.
+        Tokens given before go on. Raises `NotFound`, and what `register` raises.
+        """
+        known = self.get(client_id)
+        client, secret = self._draft(client_id, name, **values)
+        if client.secret_digest is not None and known.secret_digest is not None:
+            client, secret = replace(client, secret_digest=known.secret_digest), None
+        client = replace(client, created_at=known.created_at)
+        with self._transactions.transaction():
+            if not self._store.replace(client):
+                raise NotFound("there is no such client")
+            self._record("client.changed", actor=actor, client=client)
+        return client, secret
+
+    def _draft(
+        self,
+        client_id: str,
+        name: str,
+        *,
+        redirect_uris: Sequence[str],
+        auth_method: AuthMethod,
+        post_logout_redirect_uris: Sequence[str],
+        allowed_scopes: Sequence[str],
+        id_token_algorithm: IDTokenAlgorithm,
+        metadata: ClientMetadata,
+    ) -> tuple[Client, str | None]:
+        _check_names(client_id, name)
         check_metadata(metadata, auth_method, redirect_uris)
         check_logout(metadata, redirect_uris, may_call=self._may_call)
         check_encryption(metadata, id_token_algorithm)
         drawn = opaque.draw() if auth_method.has_secret else None
         client = Client(
-            id=chosen,
+            id=client_id,
             name=name.strip(),
             secret_digest=None if drawn is None else drawn.digest,
             auth_method=auth_method,
@@ -86,20 +131,17 @@ class Clients:
             created_at=self._clock.now(),
             metadata=metadata,
         )
-        with self._transactions.transaction():
-            self._store.add(client)
-            self._audit.record(
-                "client.registered",
-                actor=actor,
-                detail={
-                    "client": client.id,
-                    "name": client.name,
-                    "method": auth_method,
-                    "redirect_uris": " ".join(client.redirect_uris),
-                    "scopes": " ".join(sorted(client.scopes)),
-                },
-            )
         return client, None if drawn is None else drawn.secret
+
+    def _record(self, action: str, *, client: Client, actor: str) -> None:
+        detail = {
+            "client": client.id,
+            "name": client.name,
+            "method": client.auth_method,
+            "redirect_uris": " ".join(client.redirect_uris),
+            "scopes": " ".join(sorted(client.scopes)),
+        }
+        self._audit.record(action, actor=actor, detail=detail)
 
     def rotate_secret(self, client_id: str, *, keep: timedelta, actor: str) -> str:
         """Return a new secret, to be shown once; the one before is good for `keep` more.
@@ -184,4 +226,5 @@ def _checked(uris: Sequence[str], *, least: int) -> tuple[str, ...]:
 
 
 def _least_uris(metadata: ClientMetadata) -> int:
-    return 1 if GrantType.AUTHORIZATION_CODE in metadata.grant_types else 0
+    by_code = GrantType.AUTHORIZATION_CODE in metadata.grant_types
+    return 1 if by_code and not metadata.entries else 0

@@ -33,6 +33,7 @@ def metadata(
         "authorization_endpoint": f"{origin}/oidc/authorize",
         **{name: origin + path for name, path in _CALLED_BY_CLIENTS.items()},
         "jwks_uri": f"{of.identifier}/oidc/jwks",
+        "registration_endpoint": f"{origin}/oidc/register",
         "end_session_endpoint": f"{origin}/oidc/logout",
         "scopes_supported": sorted(scopes.KNOWN),
         "response_types_supported": ["code"],
@@ -87,4 +88,5 @@ _CALLED_BY_CLIENTS: Final = {
     "revocation_endpoint": "/oidc/revoke",
     "introspection_endpoint": "/oidc/introspect",
     "pushed_authorization_request_endpoint": "/oidc/par",
+    "device_authorization_endpoint": "/oidc/device_authorization",
 }

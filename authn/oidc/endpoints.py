@@ -7,6 +7,7 @@ from typing import Self
 
 from authn.certlogin import CertificateVerifier
 from authn.config import AuthnConfig
+from authn.login import Throttle
 from authn.logout.channels import LogoutChannels
 from authn.oidc.accesstokens import AccessTokens, UserinfoEndpoint
 from authn.oidc.accountclaims import AccountClaims
@@ -16,9 +17,22 @@ from authn.oidc.binding import SenderBinding
 from authn.oidc.clientauth import ClientAuthentication
 from authn.oidc.clientgrant import ClientCredentialsGrant
 from authn.oidc.clientkeys import ClientKeys, Fetcher
+from authn.oidc.clients import Clients
 from authn.oidc.codegrant import CodeGrant
+from authn.oidc.device import (
+    DeviceAuthorizationEndpoint,
+    DeviceCodeStore,
+    DeviceDecisions,
+)
+from authn.oidc.devicegrant import DeviceGrant
 from authn.oidc.dpop import Proofs
 from authn.oidc.draft import Sources
+from authn.oidc.dynamicregistration import (
+    InitialTokens,
+    RegistrationEndpoint,
+    RegistrationStore,
+)
+from authn.oidc.exchangegrant import ExchangeGrant
 from authn.oidc.flow import Flows
 from authn.oidc.granting import Granting
 from authn.oidc.interaction import Check
@@ -49,6 +63,8 @@ class Stores:
     users: UserStore
     pushed: PushedRequestStore
     replays: ReplayStore
+    devices: DeviceCodeStore
+    registrations: RegistrationStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +77,10 @@ class Endpoints:
     userinfo: UserinfoEndpoint
     introspection: IntrospectionEndpoint
     revocation: RevocationEndpoint
+    device_authorization: DeviceAuthorizationEndpoint
+    devices: DeviceDecisions
+    registration: RegistrationEndpoint
+    initial_tokens: InitialTokens
     subjects: SubjectIdentifiers
 
     @classmethod
@@ -73,6 +93,8 @@ class Endpoints:
         issuers: Issuers,
         purpose_keys: PurposeKeys,
         policy: tuple[Check, ...],
+        throttle: Throttle,
+        registered: Clients,
         accounts: AccountClaims,
         verifier: CertificateVerifier,
         fetcher: Fetcher | None,
@@ -132,7 +154,13 @@ class Endpoints:
             tokens=TokenEndpoint(
                 authentication,
                 binding,
-                (CodeGrant(granting), RefreshGrant(granting), ClientCredentialsGrant(granting)),
+                (
+                    CodeGrant(granting),
+                    RefreshGrant(granting),
+                    ClientCredentialsGrant(granting),
+                    DeviceGrant(granting, stores.devices),
+                    ExchangeGrant(granting),
+                ),
                 clock=clock,
             ),
             userinfo=UserinfoEndpoint(access, binding, stores.clients, subjects, accounts),
@@ -141,6 +169,27 @@ class Endpoints:
             ),
             revocation=RevocationEndpoint(
                 authentication, stores.grants, transactions=transactions, audit=audit
+            ),
+            device_authorization=DeviceAuthorizationEndpoint(
+                authentication, stores.clients, stores.devices, config=config, clock=clock
+            ),
+            devices=DeviceDecisions(
+                stores.clients,
+                stores.devices,
+                throttle=throttle,
+                transactions=transactions,
+                audit=audit,
+                clock=clock,
+            ),
+            registration=RegistrationEndpoint(
+                registered,
+                stores.registrations,
+                issuer=issuer,
+                transactions=transactions,
+                clock=clock,
+            ),
+            initial_tokens=InitialTokens(
+                stores.registrations, transactions=transactions, audit=audit, clock=clock
             ),
             subjects=subjects,
         )

@@ -54,12 +54,16 @@ class TokenMaker:
         confirmation: Confirmation | None,
         *,
         now: datetime,
+        until: datetime | None = None,
     ) -> MadeToken:
         """Return a new access token: for the provider itself, or for a resource server.
 
-        A JWT is signed here, so the key may be asked. Raises `BackendUnavailable`.
+        It ends at `until` at the latest. A JWT is signed here, so the key may be asked. Raises
+        `BackendUnavailable`.
         """
         expires_at = now + self._access_lifetime
+        if until is not None:
+            expires_at = min(expires_at, until)
         grant = replace(grant, resources=_named(resource))
         if resource is None or resource.metadata.access_token_format is AccessTokenFormat.OPAQUE:
             secret = opaque.draw(PREFIX).secret

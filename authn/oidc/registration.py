@@ -14,6 +14,7 @@ from authn.oidc.clientmetadata import ClientMetadata, GrantType
 from authn.oidc.redirects import check_resource
 from authn.oidc.store import AuthMethod
 from core.errors import Malformed, Refused
+from core.outbound import check_outbound_url
 
 _FAPI2_METHODS = (AuthMethod.PRIVATE_KEY_JWT, AuthMethod.TLS, AuthMethod.SELF_SIGNED_TLS)
 
@@ -24,6 +25,8 @@ def check_metadata(
     """Raises `Refused` with the rule that is broken, and `Malformed` for keys that are none."""
     if metadata.jwks is not None and method is not AuthMethod.SELF_SIGNED_TLS:
         check_jwks(metadata.jwks)
+    if metadata.jwks_uri is not None:
+        check_outbound_url(metadata.jwks_uri, what="jwks_uri")
     _check_method(metadata, method)
     for name in (metadata.token_endpoint_auth_signing_alg, metadata.request_object_signing_alg):
         if name not in (None, *clientjws.ALL, *clientjws.GM):

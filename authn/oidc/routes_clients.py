@@ -57,6 +57,12 @@ def make_client_router(endpoints: Endpoints, *, origin: str) -> APIRouter:
         answer = endpoints.pushed.push(caller(request, fields))
         return JSONResponse(answer, HTTPStatus.CREATED, headers=NO_STORE)
 
+    @router.post("/device_authorization")
+    def begin(request: Request, fields: FormFields) -> JSONResponse:
+        """Give codes to a device without a browser (RFC 8628, 3.1)."""
+        answer = endpoints.device_authorization.begin(caller(request, fields))
+        return JSONResponse(answer, headers=NO_STORE)
+
     @router.get("/userinfo")
     def userinfo(request: Request) -> JSONResponse:
         """Return claims about the user (OIDC Core, 5.3)."""

@@ -6,7 +6,7 @@ What is searched has a column. The rest of a grant is read and written whole: `g
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, LargeBinary, String, Table, Text
+from sqlalchemy import Boolean, Column, Integer, LargeBinary, String, Table, Text
 
 from core.db import UTCDateTime, metadata
 
@@ -31,6 +31,15 @@ clients = Table(
     Column("resource", String(2000), unique=True),
     Column("older_secret_digest", _DIGEST),
     Column("older_secret_until", UTCDateTime),
+)
+
+
+client_entries = Table(
+    "client_entries",
+    metadata,
+    # SHA-256 of the address: addresses are long, and compared whole.
+    Column("digest", _DIGEST, primary_key=True),
+    Column("client_id", _CLIENT_ID, nullable=False, index=True),
 )
 
 
@@ -75,6 +84,36 @@ replays = Table(
     metadata,
     Column("digest", _DIGEST, primary_key=True),
     Column("expires_at", UTCDateTime, nullable=False, index=True),
+)
+
+device_codes = Table(
+    "oidc_device_codes",
+    metadata,
+    Column("digest", _DIGEST, primary_key=True),
+    Column("user_code", _DIGEST, nullable=False, unique=True),
+    *_grant_columns("sid"),
+    Column("state", String(8), nullable=False),
+    Column("polled_at", UTCDateTime),
+    Column("expires_at", UTCDateTime, nullable=False, index=True),
+)
+
+# Who may register applications by themselves (RFC 7591, 1.2), and which ones did (RFC 7592).
+initial_tokens = Table(
+    "oidc_initial_tokens",
+    metadata,
+    Column("digest", _DIGEST, primary_key=True),
+    Column("id", _UUID, nullable=False, unique=True),
+    Column("name", String(64), nullable=False),
+    Column("uses_left", Integer, nullable=False),
+    Column("created_at", UTCDateTime, nullable=False),
+    Column("expires_at", UTCDateTime, nullable=False, index=True),
+)
+
+registrations = Table(
+    "oidc_registrations",
+    metadata,
+    Column("client_id", _CLIENT_ID, primary_key=True),
+    Column("digest", _DIGEST, nullable=False),
 )
 
 access_tokens = Table(

@@ -37,6 +37,8 @@ class Keeper:
     pulse: Pulse
     follower: LogFollower
     table: IssuerTable[Known]
+    issuers: dict[str, KnownIssuer]
+    """Those that are answered for, by name; alive."""
     responder: Responder
     signing: LocalSigning
     config: OCSPConfig
@@ -48,14 +50,13 @@ class Keeper:
         directory: Path,
         *,
         status_log: StatusLog,
+        store: StatusStore | None = None,
         delegates: DelegateSource,
         config: OCSPConfig,
         clock: Clock,
     ) -> Self:
-        """Open the store in `directory`, made when it is missing. Raises `Misconfigured`."""
-        store = StatusStore.open(
-            directory / STORE_FILE, gibibytes=config.store_gibibytes, writable=True
-        )
+        """Put it together over the store in `directory`. Raises `Misconfigured`."""
+        store = store or cls.open_store(directory, config=config)
         pulse = Pulse(directory / PULSE_FILE)
         pulse.restart()
         OCSP_COUNTS.read_from(pulse)
@@ -66,7 +67,8 @@ class Keeper:
             retention=timedelta(hours=config.retention_hours),
             clock=clock,
         )
-        table: IssuerTable[Known] = IssuerTable(store.issuers())
+        issuers = {one.name: one for one in store.issuers()}
+        table: IssuerTable[Known] = IssuerTable(issuers.values())
         produced = store.last_produced()
         responder = Responder(
             table,
@@ -77,7 +79,13 @@ class Keeper:
             last_produced=datetime.fromtimestamp(produced, UTC) if produced else None,
         )
         signing = LocalSigning(responder, local, store, config=config, clock=clock)
-        return cls(store, pulse, follower, table, responder, signing, config, clock)
+        return cls(store, pulse, follower, table, issuers, responder, signing, config, clock)
+
+    @staticmethod
+    def open_store(directory: Path, *, config: OCSPConfig) -> StatusStore:
+        """Open the store in `directory`, made when it is missing. Raises `Misconfigured`."""
+        path = directory / STORE_FILE
+        return StatusStore.open(path, gibibytes=config.store_gibibytes, writable=True)
 
     def keep_issuers(self, issuers: Iterable[Known]) -> None:
         """Answer for these issuers from now on. Raises `Conflict` for two that are one."""
@@ -85,7 +93,8 @@ class Keeper:
             KnownIssuer(one.name, 0, one.certificate, one.chain, one.crosses) for one in issuers
         ]
         self.store.keep_issuers(known)
-        self.table.replace(self.store.issuers())
+        self.issuers.update((one.name, one) for one in self.store.issuers())
+        self.table.replace(self.issuers.values())
 
     def fault(self) -> str | None:
         """Return why this host should not be asked, if there is a reason."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from email.utils import format_datetime
+from hashlib import sha256
 from typing import Final
 
 from core.clock import Clock
@@ -30,7 +31,7 @@ def max_age(answer: Answer, config: OCSPConfig, now: datetime) -> int:
 def fields_of(answer: Answer, config: OCSPConfig, now: datetime) -> bytes:
     """Return the HTTP fields of an answer that caches may keep."""
     headers = cache_headers(
-        answer.der,
+        sha256(answer.der).hexdigest(),
         last_modified=answer.this_update,
         expires=answer.next_update,
         max_age=max_age(answer, config, now),

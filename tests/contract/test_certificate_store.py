@@ -235,7 +235,10 @@ def test_positions_count_per_issuer_without_gaps_under_concurrency(
     assert store.change_status(revoke(other, "b")) == 1
     assert (store.revocation_position("a"), store.revocation_position("b")) == (24, 1)
     assert store.revocation_position("c") == 0
-    assert {entry.serial for entry in store.list_revoked("a")} == set(serials)
+    changes = store.list_changed("a", after=0, limit=100)
+    assert [change.position for change in changes] == list(range(1, 25))
+    assert {change.serial for change in changes if change.entry is not None} == set(serials)
+    assert store.list_changed("a", after=5, limit=3) == changes[5:8]
 
 
 def test_of_many_revocations_at_once_one_applies(store: SQLCertificateStore) -> None:

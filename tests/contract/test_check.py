@@ -13,6 +13,7 @@ from sqlalchemy import delete, insert, select, text, update
 
 import yinxin.check
 from ca.check_fault import KINDS, Fault
+from ca.distribution import Scope
 from ca.issuance import issue_certificate
 from ca.issuer import Issued
 from ca.lint import Linter
@@ -32,7 +33,8 @@ from core.audit_sql import SQLAuditLog
 from core.audit_tables import audit_events
 from core.db import Database, metadata, open_database
 from crl.config import CRLConfig
-from crl.generation import generate_crl
+from crl.generation import CRLGenerator
+from crl.sqlsegments import SQLSegmentStore
 from crl.sqlstore import SQLCRLStore
 from crl.tables import crls
 from tests import postgres
@@ -91,15 +93,18 @@ class World:
         self.authority.store.reserve_all([prepared], now=self.clock.now())
 
     def make_crl(self) -> bytes:
-        return generate_crl(
-            self.authority.issuers[SM2],
+        segments = SQLSegmentStore(self.database)
+        generator = CRLGenerator(
             source=self.authority.store,
             store=self.crls,
+            segments=segments,
+            partitionings=segments,
             config=CRLConfig(),
             transactions=self.database,
             audit=self.audit,
             clock=self.clock,
-        ).der
+        )
+        return generator.complete(self.authority.issuers[SM2], Scope(SM2)).der
 
     def run(self, *statements) -> None:
         with self.database.transaction() as connection:

@@ -10,14 +10,14 @@ import pytest
 
 from core.db import Database
 from core.errors import Conflict
-from crl.sqlstore import KEPT_CRLS, SQLCRLStore
+from crl.sqlstore import KEPT_CRLS, KEPT_OCTETS, SQLCRLStore
 from crl.store import CRLRecord, DelegateRecord
 from keystore import keyref
 from keystore.algorithms import SignatureAlgorithm
 
 NOW = datetime(2026, 11, 22, 8, tzinfo=UTC)
 FIRST = CRLRecord(
-    issuer="issuing",
+    scope="issuing",
     number=5,
     this_update=NOW,
     next_update=NOW + timedelta(days=7),
@@ -50,7 +50,7 @@ def test_the_current_crl_is_the_one_published_last(store):
     store.publish(FIRST)
     second = replace(FIRST, number=6, position=4, der=b"\x30\x01\x00")
     store.publish(second)
-    store.publish(replace(FIRST, issuer="other", number=99))
+    store.publish(replace(FIRST, scope="other", number=99))
     assert store.find_current("issuing") == second
 
 
@@ -94,12 +94,49 @@ def test_a_publication_that_is_rolled_back_never_was(store, database):
     assert store.find_current("issuing") is None
 
 
-def test_only_the_newest_crls_are_kept(store, database):
+def test_octets_of_older_crls_are_forgotten_and_rows_when_they_have_ended(store, database):
+    def rows() -> list[tuple[int, int]]:
+        with database.reading() as connection:
+            found = connection.exec_driver_sql("SELECT number, length(der) FROM crls ORDER BY 1")
+            return [tuple(row) for row in found]
+
     for number in range(1, KEPT_CRLS + 6):
         store.publish(replace(FIRST, number=number))
+    assert [number for number, size in rows() if size] == list(range(6, KEPT_CRLS + 6))
+    assert len(rows()) == KEPT_CRLS + 5
+    # Whoever holds the first one can hold it for as long as it is valid.
+    assert store.find_base("issuing", valid_at=NOW).number == 1
+    later = NOW + timedelta(days=8)
+    store.publish(replace(FIRST, number=500, this_update=later, next_update=later))
+    assert rows()[0][0] == 7
+
+
+def test_long_crls_are_kept_in_full_only_as_far_as_there_is_room(store, database):
+    long = replace(FIRST, der=bytes(KEPT_OCTETS // 2))
+    for number in (1, 2, 3):
+        store.publish(replace(long, number=number))
+    assert store.find_current("issuing").number == 3
     with database.reading() as connection:
-        kept = connection.exec_driver_sql("SELECT min(number), count(*) FROM crls").one()
-    assert tuple(kept) == (6, KEPT_CRLS)
+        sizes = connection.exec_driver_sql("SELECT length(der) FROM crls ORDER BY number").all()
+    assert [row[0] for row in sizes] == [0, KEPT_OCTETS // 2, KEPT_OCTETS // 2]
+
+
+def test_delta_crls_are_kept_beside_complete_ones(store):
+    store.publish(FIRST)
+    delta = replace(FIRST, number=6, position=4, base=5, der=b"\x30\x01\x00")
+    store.publish(delta)
+    partition = replace(FIRST, scope="issuing/16/3", number=7)
+    store.publish(partition)
+    store.publish(replace(FIRST, scope="issuing-2", number=9))
+    assert store.find_current("issuing") == FIRST
+    assert store.find_current("issuing", delta=True) == delta
+    assert {name: head.number for name, head in store.list_heads("issuing").items()} == {
+        "issuing": 5,
+        "issuing/16/3": 7,
+    }
+    assert [head.number for head in store.list_heads("issuing", delta=True).values()] == [6]
+    with pytest.raises(Conflict):
+        store.publish(replace(delta, number=7, position=3))
 
 
 def test_delegates_come_back_the_longest_valid_first(store):

@@ -45,7 +45,9 @@ def verify_whole_path(*path: bytes) -> None:
         ask("openssl", "verify", *trust, *between, file["subject"])
 
 
-def verify_path_with_crls(*path: bytes, crls: tuple[bytes, ...]) -> None:
+def verify_path_with_crls(
+    *path: bytes, crls: tuple[bytes, ...], options: tuple[str, ...] = ()
+) -> None:
     """Judge a whole RSA or EC path with the CRL of every issuer in it, root first."""
     with files(
         root=pem(CERTIFICATE, path[0]),
@@ -56,7 +58,8 @@ def verify_path_with_crls(*path: bytes, crls: tuple[bytes, ...]) -> None:
         between = ("-untrusted", file["between"]) if len(path) > 2 else ()
         lists = ("-crl_check_all", "-CRLfile", file["crls"])
         trust = ("-CAfile", file["root"])
-        ask("openssl", "verify", "-x509_strict", *lists, *trust, *between, file["subject"])
+        judged = (*options, *lists, *trust, *between, file["subject"])
+        ask("openssl", "verify", "-x509_strict", *judged)
 
 
 def verify_request(csr: bytes, *, sm2: bool) -> None:

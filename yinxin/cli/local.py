@@ -23,7 +23,8 @@ from yinxin.state import HostRole
     type=click.Choice([str(role) for role in HostRole]),
     default=str(HostRole.CA),
     show_default=True,
-    help="ca: the authority; km: a key management centre, ra: a registration authority apart.",
+    help="ca: the authority; apart from it: km, a key management centre; ra, a registration "
+    "authority; ocsp, an OCSP node.",
 )
 @local
 def serve(invocation: Invocation, *, role: str) -> None:
@@ -56,12 +57,17 @@ def config(invocation: Invocation, *, as_json: bool, describe: bool) -> None:
 
 @click.command("crl")
 @click.argument("issuer")
+@click.option("--delta", is_flag=True, help="The delta CRL.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write DER here.")
 @local
-def crl_show(invocation: Invocation, issuer: str, out: Path | None) -> None:
-    """Print (or write) the current CRL of ISSUER, making it if it is due."""
+def crl_show(invocation: Invocation, issuer: str, delta: bool, out: Path | None) -> None:
+    """Print (or write) the current CRL of ISSUER, making it if it is due.
+
+    ISSUER/PARTITIONS/PARTITION is the CRL of a partition, like rsa-issuing/16/5.
+    """
     with invocation.service() as service:
-        record = service.crls.current(issuer)
+        crls = service.crls
+        record = crls.current_delta(issuer) if delta else crls.current(issuer)
     if out is not None:
         write_octets(out, record.der)
     click.echo(

@@ -20,6 +20,7 @@ from yinxin.jobs import outward_jobs, periodic_jobs
 from yinxin.wiring import Service
 
 _LATE_JOB: Final = timedelta(seconds=120)
+_LONG_CRL: Final = 200_000
 _INTERRUPTED: Final = timedelta(hours=1)
 
 
@@ -53,15 +54,23 @@ def _crls(service: Service) -> Sequence[Fault]:
     store, now = SQLCRLStore(service.ground.database), service.ground.clock.now()
     faults = []
     for issuer in _alive(service, now):
-        record = store.find_current(issuer.name)
-        if record is None:
-            faults.append(Fault(Level.CRITICAL, f"{issuer.name} has no CRL"))
-        elif record.next_update <= now:
-            says = f"the CRL of {issuer.name} ended at {record.next_update:%Y-%m-%d %H:%M} UTC"
-            faults.append(Fault(Level.CRITICAL, says))
-        elif now > record.this_update + 3 * (record.next_update - record.this_update) / 4:
-            says = f"the CRL of {issuer.name} is in its last quarter, and was not renewed"
-            faults.append(Fault(Level.WARNING, says))
+        heads = store.list_heads(issuer.name)
+        for scope in service.crls.scopes(issuer.name):
+            record = heads.get(scope.name)
+            if record is None:
+                faults.append(Fault(Level.CRITICAL, f"{scope.name} has no CRL"))
+            elif record.next_update <= now:
+                says = f"the CRL of {scope.name} ended at {record.next_update:%Y-%m-%d %H:%M} UTC"
+                faults.append(Fault(Level.CRITICAL, says))
+            elif now > record.this_update + 3 * (record.next_update - record.this_update) / 4:
+                says = f"the CRL of {scope.name} is in its last quarter, and was not renewed"
+                faults.append(Fault(Level.WARNING, says))
+            elif record.entries > _LONG_CRL:
+                says = (
+                    f"the CRL of {scope.name} has {record.entries} entries, more than some clients "
+                    "take (10 MB): divide what is issued from now on (ca.crl_partitions)"
+                )
+                faults.append(Fault(Level.WARNING, says))
     return faults
 
 

@@ -19,6 +19,7 @@ from yinxin.portal.page_route import make_page_route
 from yinxin.portal.pages import PortalPages
 from yinxin.portal.routes_account import add_account
 from yinxin.portal.routes_admission import add_admission
+from yinxin.portal.routes_device import add_device
 from yinxin.portal.routes_factors import add_factors
 from yinxin.portal.routes_login import (
     add_certificate_login,
@@ -28,6 +29,7 @@ from yinxin.portal.routes_login import (
     add_step_up,
 )
 from yinxin.portal.routes_tls import add_tls_login
+from yinxin.portal.routes_upstream import add_upstreams
 from yinxin.portal.visit import Form, shown_methods, signed_in
 
 _FIRST_STEPS: Final = "/login?next=/console/start"
@@ -43,12 +45,14 @@ def make_router(provider: Provider, pages: PortalPages) -> APIRouter:
     """Serve all pages of the portal."""
     router = APIRouter(include_in_schema=False, route_class=make_page_route(pages))
     add_login(router, provider, pages)
+    add_device(router, provider, pages)
     add_password_change(router, provider, pages)
     add_certificate_login(router, provider, pages)
     add_tls_login(router, provider)
     add_passkey_login(router, provider, pages)
     add_step_up(router, provider, pages)
     add_factors(router, provider, pages)
+    add_upstreams(router, provider, pages)
     add_account(router, provider, pages)
     add_admission(router, provider, pages)
     _add_setup(router, provider, pages)

@@ -21,6 +21,27 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "password": ("口令", "Password"),
     "console": ("管理控制台", "Console"),
     "logout": ("退出登录", "Sign out"),
+    "device": ("连接设备", "Connect a device"),
+    "device_code": ("设备上显示的代码", "Code on the device"),
+    "device_asks": (
+        "下面的应用请求以您的身份登录一台设备：",
+        "This application asks to sign in on a device as you:",
+    ),
+    "device_warning": (
+        "请核对设备上显示的代码。代码若是他人发给您的，请拒绝。",
+        "Compare the code with the device. If somebody sent it to you, say no.",
+    ),
+    "device_unknown": (
+        "没有设备在等待此代码，请再看一眼设备上的代码。",
+        "No device waits for this code; look at the device again.",
+    ),
+    "device_allowed": (
+        "设备已连接，可以关闭此页面。",
+        "The device is connected. You may close this page.",
+    ),
+    "device_denied": ("已拒绝该设备。", "The device was refused."),
+    "allow": ("允许", "Allow"),
+    "deny": ("拒绝", "Refuse"),
     "going_back": ("正在返回应用…", "Going back to the application …"),
     "continue": ("继续", "Continue"),
     "certificate_steps": (
@@ -191,6 +212,16 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "scope_admin": ("以您的角色管理本系统", "to administer this service in your role"),
     "agree": ("同意", "Agree"),
     "disagree": ("不同意", "Do not agree"),
+    "elsewhere": ("其他登录方式", "Sign in by another system"),
+    "linked": ("其他系统的身份", "Identities of other systems"),
+    "linked_note": (
+        "关联后，可以用该系统的身份登录本账号。",
+        "An identity that is tied to this account signs in to it.",
+    ),
+    "link": ("关联", "Tie"),
+    "unlink": ("解除关联", "Untie"),
+    "upstream_refused": ("未能登录", "You were not signed in"),
+    "amr_fed": ("其他系统", "Another system"),
     "security": ("登录与安全", "Sign-in and security"),
     "totp": ("动态口令", "One-time passwords"),
     "totp_note": (

@@ -16,6 +16,7 @@ from yinxin.first_start import ensure_administrators
 from yinxin.health_routes import check_authority
 from yinxin.jobs import bulk_jobs, local_jobs, outward_jobs, periodic_jobs, registrar_jobs
 from yinxin.local_status import open_keeper, require_same_history
+from yinxin.nodes import OCSPNodes
 from yinxin.organisations import ensure_rights
 from yinxin.plain import bind_plain, plain_listener, signing_for_workers
 from yinxin.registrars import RegistrarDesk
@@ -123,11 +124,14 @@ def _listeners(
     sockets: Sequence[socket.socket | None],
     contexts: Sequence[ssl.SSLContext],
 ) -> tuple[server.Listener, ...]:
+    nodes = OCSPNodes(service)
+
     def checks() -> list[tuple[str, str | None]]:
-        return [*check_authority(service), ("status-log", keeper.fault())]
+        fault = keeper.fault() or nodes.fault()
+        return [*check_authority(service), ("status-log", fault)]
 
     plane = keeper.plane()
-    machines = app.make_machine_app(service, registrars, checks)
+    machines = app.make_machine_app(service, registrars, nodes, checks)
     revocation = app.make_revocation_app(service, plane, checks)
     return (
         server.Listener(sockets[0], app.make_control_app(service, keeper, checks), tls=contexts[0]),

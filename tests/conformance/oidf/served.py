@@ -25,6 +25,7 @@ from fastapi import FastAPI
 
 from authn.certlogin import VerifiedCertificate
 from authn.oidc import routes_clients
+from core.clock import Clock
 from core.db import metadata, open_database
 from tests.fakes.audit import MemoryAuditLog
 from tests.fakes.clock import FakeClock
@@ -114,7 +115,7 @@ class Served:
 
 
 @contextmanager
-def serving(directory: Path) -> Iterator[Served]:
+def serving(directory: Path, *, clock: Clock | None = None) -> Iterator[Served]:
     """Serve until the block ends."""
     port, tls_port = free_ports(2)
     issuer, mutual_tls = f"https://localhost:{port}", f"https://localhost:{tls_port}"
@@ -124,7 +125,11 @@ def serving(directory: Path) -> Iterator[Served]:
     database = open_database(f"sqlite:///{directory}/oidf.sqlite3")
     metadata.create_all(database.engine)
     house = build(
-        database, audit=MemoryAuditLog(), clock=FakeClock(), mutual_tls=mutual_tls, issuer=issuer
+        database,
+        audit=MemoryAuditLog(),
+        clock=clock or FakeClock(),
+        mutual_tls=mutual_tls,
+        issuer=issuer,
     )
     for key in keys.values():
         # What a certificate of ours would be: known to the verifier that stands in for `ca`.

@@ -12,6 +12,7 @@ from ca.reasons import RevocationReason
 from ca.store import RevokedEntry
 from core import der
 from core.errors import AuditUnavailable, BackendUnavailable, Conflict, Refused
+from crl.entries import encode_entry
 from crl.store import CRLRecord
 from crl.tbs import CRLContent, encode_tbs
 from keystore.algorithms import signature_algorithm
@@ -115,7 +116,7 @@ def test_next_update_does_not_outlive_the_issuer(world: World):
 def test_times_from_2050_on_are_generalized(clock: FakeClock):
     def tbs(year: int) -> bytes:
         moment = datetime(year, 1, 1, tzinfo=UTC)
-        entry = RevokedEntry(5, moment, RevocationReason.UNSPECIFIED, moment)
+        entry = RevokedEntry(5, moment, RevocationReason.UNSPECIFIED)
         return encode_tbs(
             CRLContent(
                 issuer=der.sequence(),
@@ -124,7 +125,7 @@ def test_times_from_2050_on_are_generalized(clock: FakeClock):
                 number=1,
                 this_update=moment,
                 next_update=moment,
-                entries=(entry,),
+                entries=encode_entry(entry),
             )
         )
 

@@ -234,3 +234,58 @@ def test_an_issuer_we_do_not_have_is_404(client, path):
     answer = client.get(path)
     assert answer.status_code == 404
     assert answer.headers["content-type"] == "application/problem+json"
+
+
+# ---- CRLs and CA certificates -------------------------------------------------------------------
+
+
+def test_a_crl_is_compressed_for_who_asks(client, world):
+    world.revoke(world.issue("ec-issuing"))
+    plain = client.get("/crl/ec-issuing.crl", headers={"Accept-Encoding": "identity"})
+    assert "content-encoding" not in plain.headers
+    squeezed = client.get("/crl/ec-issuing.crl", headers={"Accept-Encoding": "br, gzip;q=0.5"})
+    assert squeezed.headers["content-encoding"] == "gzip"
+    assert int(squeezed.headers["content-length"]) != len(plain.content)
+    assert squeezed.content == plain.content
+    assert plain.headers["vary"] == squeezed.headers["vary"] == "Accept-Encoding"
+    # Two representations, two tags; each is recognised again.
+    tags = [answer.headers["etag"] for answer in (plain, squeezed)]
+    assert len(set(tags)) == 2
+    for tag, coding in zip(tags, ("identity", "gzip"), strict=True):
+        headers = {"If-None-Match": tag, "Accept-Encoding": coding}
+        assert client.get("/crl/ec-issuing.crl", headers=headers).status_code == 304
+    refused = client.get("/crl/ec-issuing.crl", headers={"Accept-Encoding": "gzip;q=0"})
+    assert "content-encoding" not in refused.headers
+
+
+def test_who_has_the_crl_of_this_second_is_told_so(client, world):
+    first = client.get("/crl/ec-issuing.crl")
+    headers = {"If-Modified-Since": first.headers["last-modified"]}
+    assert client.get("/crl/ec-issuing.crl", headers=headers).status_code == 304
+    world.clock.advance(seconds=1)
+    world.revoke(world.issue("ec-issuing"))
+    assert client.get("/crl/ec-issuing.crl", headers=headers).status_code == 200
+    assert client.get("/crl/ec-issuing.crl", headers={"If-Modified-Since": "x"}).status_code == 200
+    # With a tag, the date does not count (RFC 9110, 13.1.3).
+    both = {"If-Modified-Since": "Fri, 01 Jan 2100 00:00:00 GMT", "If-None-Match": '"other"'}
+    assert client.get("/crl/ec-issuing.crl", headers=both).status_code == 200
+
+
+def test_partitions_and_deltas_have_addresses_of_their_own(client, world):
+    world.partition("ec-issuing", 4)
+    answer = client.get("/crl/ec-issuing/4/3.crl")
+    assert answer.headers["content-type"] == "application/pkix-crl"
+    assert answer.content == world.schedule.current("ec-issuing/4/3").der
+    for path in ("ec-issuing/4/4", "ec-issuing/8/1", "ec-issuing.delta", "ec-issuing/4/3.delta"):
+        assert client.get(f"/crl/{path}.crl").status_code == 404
+
+
+def test_every_date_is_in_gmt(client, question, world):
+    answers = (
+        client.post("/ocsp", content=question),
+        client.get("/crl/ec-issuing.crl"),
+        client.get("/ca/ec-issuing.cer"),
+    )
+    for answer in answers:
+        for field in ("last-modified", "expires"):
+            assert answer.headers[field].endswith(" GMT")

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
+from ca import issuing
 from ca.bootstrap import NewIssuer, create_root, create_subordinate
 from ca.contents import IssuanceRequest
+from ca.distribution import parse_scope
 from ca.issuance import issue_certificate
 from ca.issuer import Issued, Issuer
 from ca.profiles import load_profiles
 from ca.reasons import RevocationReason
 from ca.revocation import RevocationService
+from ca.serials import SerialNumber
 from ca.sqlstatuslog import SQLStatusLog
 from ca.sqlstore import SQLCertificateStore
 from core.db import Database
 from crl.config import CRLConfig, OCSPConfig, RevocationConfig
-from crl.generation import generate_crl
+from crl.generation import CRLGenerator
 from crl.ocsp.delegate import Delegates, ensure_delegate
 from crl.ocsp.issuers import IssuerTable
 from crl.ocsp.keeper import Keeper
 from crl.ocsp.responder import Responder
 from crl.schedule import CRLSchedule
+from crl.sqlsegments import SQLSegmentStore
 from crl.sqlstore import SQLCRLStore
 from crl.status import StatusService
 from crl.store import CRLRecord, DelegateRecord
@@ -61,6 +66,7 @@ class World:
         self.keystore = MemoryKeyBackend()
         self.store = SQLCertificateStore(database)
         self.crl_store = SQLCRLStore(database)
+        self.segments = SQLSegmentStore(database)
         self.issuers: dict[str, Issuer] = {}
         for family in families:
             self._bootstrap(family)
@@ -76,10 +82,14 @@ class World:
         self.responder = self.make_responder()
 
     def make_schedule(self) -> CRLSchedule:
-        return CRLSchedule(
-            self.issuers,
+        return CRLSchedule(self.issuers, self.make_generator(), clock=self.clock)
+
+    def make_generator(self) -> CRLGenerator:
+        return CRLGenerator(
             source=self.store,
             store=self.crl_store,
+            segments=self.segments,
+            partitionings=self.segments,
             config=self.config.crl,
             transactions=self.database,
             audit=self.audit,
@@ -147,21 +157,29 @@ class World:
             clock=self.clock,
         )
 
+    def issue_with_serial(self, issuer: str, serial: int) -> Issued:
+        """Issue under a serial number that is not drawn."""
+        drawn = issuing.random_serial
+        issuing.random_serial = lambda: SerialNumber(serial)
+        try:
+            return self.issue(issuer, f"{serial:x}.example.cn"[-60:])
+        finally:
+            issuing.random_serial = drawn
+
     def revoke(
         self, issued: Issued, reason: RevocationReason = RevocationReason.KEY_COMPROMISE
     ) -> None:
         self.revocation.revoke(issued.issuer, issued.serial, reason, actor="tester")
 
-    def generate(self, issuer: str) -> CRLRecord:
-        return generate_crl(
-            self.issuers[issuer],
-            source=self.store,
-            store=self.crl_store,
-            config=self.config.crl,
-            transactions=self.database,
-            audit=self.audit,
-            clock=self.clock,
-        )
+    def generate(self, name: str) -> CRLRecord:
+        scope = parse_scope(name)
+        return self.make_generator().complete(self.issuers[scope.issuer], scope)
+
+    def partition(self, issuer: str, partitions: int) -> None:
+        """Divide the certificates that the issuer issues from now on."""
+        made = replace(self.issuers[issuer], crl_partitions=partitions)
+        self.segments.add_partitioning(issuer, partitions, made.revocation_url)
+        self.issuers[issuer] = made
 
     def _bootstrap(self, family: str) -> None:
         algorithm = ALGORITHMS[family]

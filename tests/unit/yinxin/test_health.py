@@ -105,7 +105,7 @@ def test_crls_ocsp_signers_and_jobs_that_are_not_renewed_are_found(service: Serv
 
 def test_an_issuer_without_a_crl_is_critical(service: Service) -> None:
     with service.ground.database.transaction() as connection:
-        connection.execute(delete(crls).where(crls.c.issuer == "sm2-root"))
+        connection.execute(delete(crls).where(crls.c.scope == "sm2-root"))
     assert found(service)["crl-age"].says == "sm2-root has no CRL"
 
 

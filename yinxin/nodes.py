@@ -1,0 +1,81 @@
+"""The authority's side of OCSP nodes that run apart (`yinxin serve --role ocsp`)."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+
+from fastapi import Request
+
+from ca.contents import IssuanceRequest
+from ca.csr import parse_csr
+from ca.issuance import issue_certificate
+from ca.names import attributes_of
+from ca.parsed import parsed_certificate
+from ca.sqlstatuslog import SQLStatusLog
+from core.errors import NotFound
+from core.http import client_certificate
+from core.peer import require_key
+from yinxin.wiring import Service
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class OCSPNodes:
+    """`crl.routes_nodes.NodeDesk` over a running authority."""
+
+    service: Service
+    ahead: dict[str, int] = field(default_factory=dict)
+    """Nodes that know of an entry of the status log that this database does not have."""
+
+    def require(self, request: Request) -> str:
+        """Return which node calls. Raises `Forbidden`."""
+        keys = frozenset(self.service.ground.settings.ocsp_node.node_keys)
+        return require_key(client_certificate(request), keys, what="the OCSP nodes of this service")
+
+    def certify(self, node: str, issuer: str, request: bytes) -> bytes:
+        """Issue a delegated responder. Raises `NotFound`, and what a bad request is refused with.
+
+        The node proves that it has the key; everything else of the certificate is ours.
+        """
+        authority, clock = self.service.authority, self.service.ground.clock
+        found = self.service.issuers.get(issuer)
+        if found is None:
+            raise NotFound(f"there is no issuer {issuer!r}")
+        csr = parse_csr(request)
+        subject = attributes_of(parsed_certificate(found.certificate).subject)
+        kept = tuple(pair for pair in subject if pair[0] in {"C", "O"})
+        name = f"OCSP {issuer} {node[:8]} {clock.now():%Y%m%d}"
+        issued = issue_certificate(
+            IssuanceRequest(
+                spki=csr.spki, subject=(*kept, ("CN", name[:64])), requester=f"ocsp-node:{node}"
+            ),
+            profile=authority.profiles["ocsp-signer"],
+            issuer=found,
+            store=authority.store,
+            transactions=authority.transactions,
+            audit=authority.audit,
+            clock=clock,
+        )
+        return issued.der
+
+    def report(self, node: str, position: int, mark: int) -> bool:
+        """Hold a node's place against our log. False, and an error in the log: we are older."""
+        entries = SQLStatusLog(self.service.ground.database).read_log(since=position, limit=1)
+        known = bool(entries) and (entries[0].position, entries[0].mark) == (position, mark)
+        if known:
+            self.ahead.pop(node, None)
+        else:
+            self.ahead[node] = position
+            log.error(
+                "an OCSP node knows more than this database: was an older copy put back?",
+                extra={"node": node, "position": position},
+            )
+        return known
+
+    def fault(self) -> str | None:
+        """Return what is wrong, for readiness."""
+        if not self.ahead:
+            return None
+        return f"OCSP nodes know more than this database ({len(self.ahead)}): yinxin reconcile"

@@ -38,4 +38,4 @@ def add_revocation(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> N
     @router.get("/revocation")
     async def shown(asking: Asking, request: Request) -> Response:
         status = await api.get(asking, path_of("revocation-status"))
-        return pages.page("revocation.html", request, section=_SECTION, texts=TEXTS, status=status)
+        return pages.page("revocation.html", request, section=_SECTION, texts=TEXTS, found=status)

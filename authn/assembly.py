@@ -15,10 +15,15 @@ from authn.breached import BreachedPasswords
 from authn.certlogin import CertificateLogin, CertificateVerifier
 from authn.config import AuthnConfig
 from authn.factors import Enrolled, Standards
+from authn.legacy.cas import CASLogout
+from authn.legacy.entry import EntriesEnded, Entry
+from authn.legacy.gate import Gate
+from authn.legacy.sqlstore import SQLEntryStore
 from authn.login import PasswordLogin, Throttle
 from authn.logout.channels import LogoutChannels
-from authn.logout.sender import LogoutSender
+from authn.logout.sender import LogoutSender, MessagesByChannel
 from authn.logout.sqlstore import SQLDeliveryQueue, SQLParticipationStore
+from authn.logout.store import Channel
 from authn.oidc import purposekeys
 from authn.oidc.accesstokens import AccessTokens
 from authn.oidc.accountclaims import AccountClaims
@@ -52,6 +57,10 @@ from authn.sqlstore import (
 )
 from authn.tlslogin import TLSLogin
 from authn.totp import OneTimePasswords
+from authn.upstream.assembly import open_upstreams
+from authn.upstream.links import Links
+from authn.upstream.login import Upstreams
+from authn.upstream.sqlstore import SQLLinkStore
 from authn.users import Users
 from core.audit import AuditLog
 from core.clock import Clock
@@ -99,7 +108,7 @@ class Administration:
             SQLSessionStore(database),
             store,
             config=config.login,
-            listeners=(access, channels),
+            listeners=(access, channels, EntriesEnded(SQLEntryStore(database))),
             standards=Standards(SQLFactorStore(database)),
             transactions=database,
             audit=audit,
@@ -168,9 +177,12 @@ class Provider:
     passkeys: Passkeys
     tls_login: TLSLogin
     admission: Admission
+    upstreams: Upstreams
     endpoints: Endpoints
     logout: LogoutEndpoint
     sender: LogoutSender
+    entry: Entry
+    gate: Gate
 
     @classmethod
     def assemble(
@@ -210,7 +222,12 @@ class Provider:
         outbound = Outbound(config.outbound, trust or trusting(config.outbound, ""))
         sender = LogoutSender(
             SQLDeliveryQueue(database),
-            LogoutTokens(clients, issuers, clock=clock),
+            MessagesByChannel(
+                {
+                    Channel.OIDC: LogoutTokens(clients, issuers, clock=clock),
+                    Channel.CAS: CASLogout(clock=clock),
+                }
+            ),
             outbound,
             config=config.logout,
             transactions=database,
@@ -260,6 +277,42 @@ class Provider:
             audit=audit,
             clock=clock,
         )
+        endpoints = Endpoints.assemble(
+            config,
+            Stores(
+                clients=clients,
+                grants=SQLGrantStore(database),
+                users=users,
+                pushed=SQLPushedRequestStore(database),
+                replays=SQLReplayStore(database),
+                devices=SQLDeviceCodeStore(database),
+                registrations=SQLRegistrationStore(database),
+            ),
+            access=administration.access_tokens,
+            issuers=issuers,
+            purpose_keys=purpose_keys(master),
+            throttle=throttle,
+            registered=administration.clients,
+            policy=make_policy(Enrolled(factors, bindings), admission.access, admission.consents),
+            accounts=AccountClaims(admission.accounts, admission.people),
+            verifier=verifier,
+            fetcher=outbound if outbound.allows_any else None,
+            channels=administration.channels,
+            transactions=database,
+            audit=audit,
+            clock=clock,
+        )
+        entries = SQLEntryStore(database)
+        entry = Entry(
+            entries,
+            clients,
+            users,
+            endpoints.authorization,
+            administration.channels,
+            transactions=database,
+            audit=audit,
+            clock=clock,
+        )
         return cls(
             administration=administration,
             clock=clock,
@@ -275,6 +328,22 @@ class Provider:
             ),
             certificates=certificates,
             admission=admission,
+            upstreams=open_upstreams(
+                config,
+                Links(
+                    SQLLinkStore(database),
+                    users,
+                    administration.users,
+                    transactions=database,
+                    audit=audit,
+                    clock=clock,
+                ),
+                outbound,
+                seal=seal,
+                throttle=throttle,
+                attempts=attempts,
+                clock=clock,
+            ),
             tls_login=TLSLogin(
                 certificates,
                 bindings,
@@ -304,37 +373,13 @@ class Provider:
                 audit=audit,
                 clock=clock,
             ),
-            endpoints=Endpoints.assemble(
-                config,
-                Stores(
-                    clients=clients,
-                    grants=SQLGrantStore(database),
-                    users=users,
-                    pushed=SQLPushedRequestStore(database),
-                    replays=SQLReplayStore(database),
-                    devices=SQLDeviceCodeStore(database),
-                    registrations=SQLRegistrationStore(database),
-                ),
-                access=administration.access_tokens,
-                issuers=issuers,
-                purpose_keys=purpose_keys(master),
-                throttle=throttle,
-                registered=administration.clients,
-                policy=make_policy(
-                    Enrolled(factors, bindings), admission.access, admission.consents
-                ),
-                accounts=AccountClaims(admission.accounts, admission.people),
-                verifier=verifier,
-                fetcher=outbound if outbound.allows_any else None,
-                channels=administration.channels,
-                transactions=database,
-                audit=audit,
-                clock=clock,
-            ),
+            endpoints=endpoints,
             logout=LogoutEndpoint(
                 clients, issuers, administration.sessions, administration.channels
             ),
             sender=sender,
+            entry=entry,
+            gate=Gate(entries, entry, users, config=config.login, clock=clock),
         )
 
 

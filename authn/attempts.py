@@ -64,6 +64,12 @@ class Attempts:
             self._audit.record("login.succeeded", actor=user.name, detail=detail)
         observe.LOGINS.labels(method=factor, result="succeeded").inc()
 
+    def forgive(self, user: User, factor: str, *, address: str) -> None:
+        """Forgive what came before, where the caller audits the success itself."""
+        with self._transactions.transaction():
+            self._throttle.refund(address)
+            self._store.forgive(user.id, factor)
+
     def failed(self, user: User, factor: str, *, address: str, why: str) -> Unauthenticated:
         """Audit a wrong answer; returns the error to raise."""
         self._refuse(user, factor, address)

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from authn.logout.config import LogoutConfig
+from authn.upstream.config import LDAPSourceConfig, OpenIDSourceConfig
 from core.outbound import OutboundConfig
 from core.peer import check_fingerprints, check_peer_url
 
@@ -110,6 +111,10 @@ class AuthnConfig(BaseModel):
     gm: GMConfig = GMConfig()
     logout: LogoutConfig = LogoutConfig()
     outbound: OutboundConfig = OutboundConfig()
+    openid_sources: tuple[OpenIDSourceConfig, ...] = ()
+    """OpenID providers whose people may log in here (docs/login.md)."""
+    ldap_sources: tuple[LDAPSourceConfig, ...] = ()
+    """LDAP directories whose people may log in here (docs/login.md)."""
     tls_login_url: str | None = None
     """Where TLS asks people for their certificate (docs/login.md): ``https://host[:port]``; by
     default the mutual-TLS port. A proxy in front may give it a host name of its own."""

@@ -11,6 +11,7 @@ from typing import Any, Final
 from sqlalchemy import Column, delete, select
 
 from authn import tables
+from authn.legacy import tables as legacy_tables
 from authn.oidc import tables as oidc
 from core.db import Database
 
@@ -21,6 +22,8 @@ _EXPIRING: Final[tuple[tuple[Column[Any], timedelta], ...]] = (
     (tables.setup_links.c.expires_at, _KEPT_AFTER_EXPIRY),
     (tables.login_addresses.c.free_at, _KEPT_AFTER_EXPIRY),
     (tables.api_tokens.c.expires_at, _KEPT_AFTER_EXPIRY),
+    (legacy_tables.tickets.c.expires_at, timedelta()),
+    (legacy_tables.gate_passes.c.expires_at, timedelta()),
     # Anybody can ask for challenges, so they go at once.
     (tables.login_challenges.c.expires_at, timedelta()),
     (oidc.codes.c.expires_at, _KEPT_AFTER_EXPIRY),

@@ -31,6 +31,7 @@ from ca.requests import (
     RequestState,
     RequestStore,
     content_of,
+    request_of,
     with_key,
 )
 from ca.steps import check_maker, check_reviewer, describe
@@ -166,8 +167,17 @@ class EnrollmentService:
             raise Conflict(describe(self.get(request_id)))
         return self._go_on(self.get(request_id), actor=actor, codes=codes)
 
-    def make(self, request_id: str, *, actor: str, spki: bytes | None = None) -> EnrollmentRecord:
+    def make(
+        self,
+        request_id: str,
+        *,
+        actor: str,
+        spki: bytes | None = None,
+        temporary_key: bytes | None = None,
+    ) -> EnrollmentRecord:
         """Make what was reviewed. `spki`: the key, where the request was entered without one.
+
+        `temporary_key`: of a double request (`keystore.cfca`).
 
         May be repeated, as `approve`. Raises `Forbidden` for the one who reviewed.
         """
@@ -178,20 +188,26 @@ class EnrollmentService:
         now = self._clock.now()
         step = Move(record.id, (_S.REVIEWED,), _S.APPROVED, now, now - _RESUME_AFTER, made_by=actor)
         if spki is not None:
-            wanted = with_key(record, spki)
+            wanted = with_key(record, spki, temporary_key)
             self._submission.check(wanted, profile=record.profile, issuer=record.issuer)
             step = replace(step, content=content_of(wanted))
         if not self._ledger.move(step, "request.made", actor=actor):
             raise Conflict(describe(self.get(request_id)))
         return self._go_on(self.get(request_id), actor=actor)
 
-    def take_key(self, request_id: str, *, spki: bytes, actor: str) -> EnrollmentRecord:
+    def taken_key(self, request_id: str) -> bytes:
+        """Return the key that a request has; empty while it waits for one. Raises `NotFound`."""
+        return request_of(self.get(request_id)).spki
+
+    def take_key(
+        self, request_id: str, *, spki: bytes, actor: str, temporary_key: bytes | None = None
+    ) -> EnrollmentRecord:
         """Issue what waits for its pick-up, for the key that its subscriber has brought.
 
         May be repeated with the same key. Raises `Conflict` for another one.
         """
         record = self.get(request_id)
-        wanted = with_key(record, spki)
+        wanted = with_key(record, spki, temporary_key)
         if record.state is _S.ISSUED:
             return record
         self._submission.check(wanted, profile=record.profile, issuer=record.issuer)

@@ -225,12 +225,18 @@ def _optional(**fields: bytes | None) -> dict[str, str]:
     return {name: value.hex() for name, value in fields.items() if value is not None}
 
 
-def with_key(record: EnrollmentRecord, spki: bytes) -> IssuanceRequest:
+def with_key(
+    record: EnrollmentRecord, spki: bytes, temporary_key: bytes | None = None
+) -> IssuanceRequest:
     """Return what was entered without a key, with it. Raises `Conflict` for a second key."""
     wanted = request_of(record)
     if wanted.spki not in (b"", spki):
         raise Conflict("the request has another key already: reject it and enter a new one")
-    return replace(wanted, spki=spki)
+    if wanted.spki and wanted.temporary_key != temporary_key:
+        raise Conflict(
+            "the request has this key with another temporary key: bring the same CSR again"
+        )
+    return replace(wanted, spki=spki, temporary_key=temporary_key)
 
 
 def request_of(record: EnrollmentRecord) -> IssuanceRequest:

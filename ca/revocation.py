@@ -246,10 +246,14 @@ def check_reason(record: CertificateRecord, reason: RevocationReason) -> None:
 
 
 def _is_authority(record: CertificateRecord) -> bool:
+    if not record.tbs:
+        return False  # a lost one, of which nothing but its status is left (`crl.reconcile`)
     # End-entity certificates of ours never carry basic constraints (`ca.lint`).
     return extension_value(parse_tbs(record.tbs), x509.BasicConstraints.oid) is not None
 
 
 def _is_self_signed(record: CertificateRecord) -> bool:
+    if not record.tbs:
+        return False
     tbs = parse_tbs(record.tbs)
     return der.octets_of(tbs.issuer) == der.octets_of(tbs.subject)

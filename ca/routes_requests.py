@@ -112,10 +112,17 @@ def add_request_routes(
         dependencies=[access.act_on_request(Step.MAKE)],
     )
     def make(asking: Writer, request_id: str, body: MakeRequest) -> RequestView:
-        spki = None
-        if body.csr is not None:
-            spki = parse_csr(body.csr.encode(), accept_empty_sm2_id=accept_empty_sm2_id).spki
-        return RequestView.of(enrollment.make(request_id, actor=asking.name, spki=spki))
+        if body.csr is None:
+            return RequestView.of(enrollment.make(request_id, actor=asking.name))
+        csr = parse_csr(body.csr.encode(), accept_empty_sm2_id=accept_empty_sm2_id)
+        return RequestView.of(
+            enrollment.make(
+                request_id,
+                actor=asking.name,
+                spki=csr.spki,
+                temporary_key=csr.temporary_key,
+            )
+        )
 
     @router.post(
         "/requests/{request_id}/reject",

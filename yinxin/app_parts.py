@@ -15,12 +15,15 @@ import authn.routes
 import authn.routes_accounts
 import ca.routes_bulk
 from authn.assembly import Provider
+from authn.legacy.routes_cas import make_cas_router
+from authn.legacy.routes_gate import make_gate_router
 from authn.middleware import Authentication
 from core.http import BodyLimit, RequestId, install_problem_handlers
 from yinxin import audit_routes, control_routes
 from yinxin.audit_key import AuditKey
 from yinxin.console.session import ConsoleSession
 from yinxin.health_routes import make_metrics_router
+from yinxin.portal.page_route import make_page_route
 from yinxin.portal.pages import PortalPages
 from yinxin.portal.routes import make_router as make_portal_router
 from yinxin.wiring import Ground
@@ -103,6 +106,22 @@ def add_provider(
     app.include_router(
         authn.routes.make_certificate_login_api(
             provider.certificates, provider.administration.sessions
+        )
+    )
+    page_route, sessions = make_page_route(pages), provider.administration.sessions
+    app.include_router(
+        make_cas_router(
+            provider.entry,
+            sessions,
+            provider.logout,
+            pages,
+            page_route=page_route,
+            clock=ground.clock,
+        )
+    )
+    app.include_router(
+        make_gate_router(
+            provider.gate, provider.entry, sessions, issuer=issuer, page_route=page_route
         )
     )
     app.include_router(make_portal_router(provider, pages))

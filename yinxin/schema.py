@@ -12,6 +12,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.exc import ProgrammingError
 
+import authn.legacy.tables
 import authn.logout.tables
 import authn.oidc.tables
 import authn.oidc.tables_keys
@@ -19,6 +20,7 @@ import authn.tables
 import authn.tables_accounts
 import authn.tables_factors
 import authn.tables_sessions
+import authn.upstream.tables
 import ca.tables
 import ca.tables_bulk
 import ca.tables_massrevocation
@@ -60,7 +62,9 @@ DECLARED_IN = (
     authn.tables_factors,
     authn.oidc.tables,
     authn.tables_sessions,
+    authn.upstream.tables,
     authn.logout.tables,
+    authn.legacy.tables,
     authn.oidc.tables_keys,
 )
 """Every module with tables: importing them is what puts these into `core.db.metadata`."""

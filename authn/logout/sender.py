@@ -17,7 +17,7 @@ from datetime import timedelta
 from typing import Final, Protocol
 
 from authn.logout.config import LogoutConfig
-from authn.logout.store import Delivery, DeliveryQueue
+from authn.logout.store import Channel, Delivery, DeliveryQueue
 from core import observe
 from core.audit import AuditLog, Event
 from core.clock import Clock
@@ -41,6 +41,17 @@ class Messages(Protocol):
     def form_of(self, delivery: Delivery) -> Mapping[str, str] | None:
         """Return the form; None when there is nobody to tell any more."""
         ...
+
+
+class MessagesByChannel:
+    """`Messages` that asks whoever writes for the channel."""
+
+    def __init__(self, writers: Mapping[Channel, Messages]) -> None:
+        self._writers = writers
+
+    def form_of(self, delivery: Delivery) -> Mapping[str, str] | None:
+        """Return the form of that channel."""
+        return self._writers[delivery.channel].form_of(delivery)
 
 
 class Caller(Protocol):

@@ -101,14 +101,23 @@ class AuthorizationEndpoint:
         return self._decide(resumed(flow, flow_id, cookie, self._sources), session)
 
     def missing_for(
-        self, client: Client, scope: str, session: tuple[Session, User] | None
+        self,
+        client: Client,
+        scope: str,
+        session: tuple[Session, User] | None,
+        *,
+        fresh: bool = False,
+        after: int | None = None,
     ) -> Missing | None:
         """Return what a person has to do before a client may act for them, without a request.
 
-        Raises `OAuthError` when nothing would help (the policy of the application).
+        `fresh`: only a login after the time `after` will do. Raises `OAuthError` when nothing
+        would help (the policy of the application).
         """
         request = draft([("client_id", client.id), ("scope", scope)], self._sources)
-        request.client, request.scope = client, scope
+        request.client, request.scope, request.after = client, scope, after
+        if fresh:
+            request.prompt = frozenset({"login"})
         return first_missing(self._policy, self._situation(request, session))
 
     def check(self, fields: Fields) -> Draft:

@@ -91,6 +91,12 @@ class ClientMetadata(BaseModel):
     frontchannel_logout_uri: URI | None = None
     frontchannel_logout_session_required: bool = False
 
+    # Addresses at which it is entered by older protocols (docs/connect/cas.md, nginx.md).
+    cas_services: tuple[URI, ...] = Field(default=(), max_length=20)
+    """Services of CAS, compared character for character."""
+    gate_origins: tuple[URI, ...] = Field(default=(), max_length=20)
+    """Origins of applications behind a proxy that asks us: ``https://host[:port]``."""
+
     # A resource server: what it is called in `resource` (RFC 8707), and what it wants to read.
     resource: URI | None = None
     resource_scopes: tuple[str, ...] = Field(default=(), max_length=50)
@@ -116,6 +122,11 @@ class ClientMetadata(BaseModel):
         if len(self.certificate_names) > 1:
             raise ValueError("give one of the tls_client_auth_… names (RFC 8705, 2.1.2)")
         return self
+
+    @property
+    def entries(self) -> tuple[str, ...]:
+        """Every address at which it is entered by an older protocol."""
+        return (*self.cas_services, *self.gate_origins)
 
     @property
     def certificate_names(self) -> dict[str, str]:

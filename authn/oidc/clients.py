@@ -226,4 +226,5 @@ def _checked(uris: Sequence[str], *, least: int) -> tuple[str, ...]:
 
 
 def _least_uris(metadata: ClientMetadata) -> int:
-    return 1 if GrantType.AUTHORIZATION_CODE in metadata.grant_types else 0
+    by_code = GrantType.AUTHORIZATION_CODE in metadata.grant_types
+    return 1 if by_code and not metadata.entries else 0

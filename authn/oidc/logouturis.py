@@ -21,6 +21,11 @@ def check_logout(metadata: ClientMetadata, redirect_uris: Sequence[str], *, may_
                 "the networks that applications are in, in CIDR notation"
             )
         check_outbound_url(back, what="backchannel_logout_uri")
+    for service in metadata.cas_services:
+        check_redirect_uri(service)
+    for origin in metadata.gate_origins:
+        if _origin(check_redirect_uri(origin)) != ("https", origin.removeprefix("https://")):
+            raise Refused(f"a gate origin is https://host[:port] and nothing behind, not {origin}")
     if front is not None and _origin(check_redirect_uri(front)) not in map(_origin, redirect_uris):
         # Front-Channel Logout 1.0, 2: domain, port and scheme of a registered redirect URI.
         raise Refused("frontchannel_logout_uri is on the host of one of the redirect URIs")

@@ -8,9 +8,10 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Table, and_, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Table, and_, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from authn import opaque
 from authn.oidc.clientmetadata import ClientMetadata
 from authn.oidc.grant import Confirmation, Grant, decode_grant, encode_grant
 from authn.oidc.store import (
@@ -21,7 +22,14 @@ from authn.oidc.store import (
     IDTokenAlgorithm,
     RefreshToken,
 )
-from authn.oidc.tables import access_tokens, clients, codes, device_codes, refresh_tokens
+from authn.oidc.tables import (
+    access_tokens,
+    client_entries,
+    clients,
+    codes,
+    device_codes,
+    refresh_tokens,
+)
 from core.db import Database
 from core.errors import Conflict
 
@@ -36,11 +44,18 @@ class SQLClientStore:
         try:
             with self._database.transaction() as connection, connection.begin_nested():
                 connection.execute(insert(clients).values(**_client_row(client)))
+                _write_entries(connection, client)
         except IntegrityError as error:
-            raise Conflict(f"there is a client {client.id!r} already, or its resource") from error
+            raise Conflict(
+                f"there is a client {client.id!r} already, or one with its resource or address"
+            ) from error
 
     def find(self, client_id: str) -> Client | None:
         return self._one(clients.c.id == client_id)
+
+    def find_entry(self, address: str) -> Client | None:
+        entry = client_entries.c.digest == opaque.digest(address)
+        return self._one(clients.c.id.in_(select(client_entries.c.client_id).where(entry)))
 
     def find_resource(self, resource: str) -> Client | None:
         return self._one(clients.c.resource == resource)
@@ -62,13 +77,20 @@ class SQLClientStore:
                 done = connection.execute(
                     update(clients).where(clients.c.id == client.id).values(**values)
                 )
+                connection.execute(
+                    delete(client_entries).where(client_entries.c.client_id == client.id)
+                )
+                _write_entries(connection, client)
         except IntegrityError as error:
-            raise Conflict("another client has this resource") from error
+            raise Conflict("another client has this resource or address") from error
         return done.rowcount == 1
 
     def remove(self, client_id: str) -> bool:
         with self._database.transaction() as connection:
             done = connection.execute(delete(clients).where(clients.c.id == client_id))
+            connection.execute(
+                delete(client_entries).where(client_entries.c.client_id == client_id)
+            )
         return done.rowcount == 1
 
 
@@ -155,6 +177,12 @@ class SQLGrantStore:
     def _remove(self, table: Table, condition: ColumnElement[bool]) -> int:
         with self._database.transaction() as connection:
             return connection.execute(delete(table).where(condition)).rowcount
+
+
+def _write_entries(connection: Connection, client: Client) -> None:
+    for address in client.metadata.entries:
+        row = {"digest": opaque.digest(address), "client_id": client.id}
+        connection.execute(insert(client_entries).values(**row))
 
 
 def _client_row(client: Client) -> dict[str, Any]:

@@ -121,6 +121,10 @@ class ClientStore(Protocol):
 
     def find(self, client_id: str) -> Client | None: ...
 
+    def find_entry(self, address: str) -> Client | None:
+        """Return the client entered at this address by an older protocol (`authn.legacy`)."""
+        ...
+
     def find_resource(self, resource: str) -> Client | None:
         """Return the resource server of that name (RFC 8707)."""
         ...

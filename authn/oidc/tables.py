@@ -34,6 +34,15 @@ clients = Table(
 )
 
 
+client_entries = Table(
+    "client_entries",
+    metadata,
+    # SHA-256 of the address: addresses are long, and compared whole.
+    Column("digest", _DIGEST, primary_key=True),
+    Column("client_id", _CLIENT_ID, nullable=False, index=True),
+)
+
+
 def _grant_columns(*indexed: str) -> tuple[Column[str], ...]:
     # Only what is searched often is indexed: each index is paid for with every token.
     return (

@@ -10,6 +10,7 @@ from pathlib import Path
 from ca.altnames import AlternativeNameKind, parse_alternative_name
 from ca.bootstrap import NewIssuer, create_root, create_subordinate
 from ca.contents import IssuanceRequest
+from ca.distribution import Scope
 from ca.issuance import issue_certificate
 from ca.issuer import Issued, Issuer
 from ca.names import Attributes
@@ -20,10 +21,11 @@ from ca.sqlstore import SQLCertificateStore
 from core.clock import SystemClock
 from core.db import metadata, open_database
 from crl.config import CRLConfig, OCSPConfig
-from crl.generation import generate_crl
+from crl.generation import CRLGenerator
 from crl.ocsp.delegate import Delegates, ensure_delegate
 from crl.ocsp.issuers import IssuerTable
 from crl.ocsp.responder import Responder
+from crl.sqlsegments import SQLSegmentStore
 from crl.sqlstore import SQLCRLStore
 from crl.status import StatusService
 from keystore import keyref
@@ -88,6 +90,7 @@ class Hierarchy:
         metadata.create_all(database.engine)
         self._keys, self._reference = keys or MemoryKeyBackend(), reference
         self._store, self._crls = SQLCertificateStore(database), SQLCRLStore(database)
+        self._segments = SQLSegmentStore(database)
         clock = SystemClock()
         self._transacting = {"transactions": database, "audit": MemoryAuditLog(), "clock": clock}
         self._root = create_root(
@@ -176,9 +179,15 @@ class Hierarchy:
         )
 
     def _generate(self, issuer: Issuer) -> bytes:
-        return generate_crl(
-            issuer, source=self._store, store=self._crls, config=CRLConfig(), **self._transacting
-        ).der
+        generator = CRLGenerator(
+            source=self._store,
+            store=self._crls,
+            segments=self._segments,
+            partitionings=self._segments,
+            config=CRLConfig(),
+            **self._transacting,
+        )
+        return generator.complete(issuer, Scope(issuer.name)).der
 
     def _make_responder(self) -> Responder:
         config = OCSPConfig(signer_key=self._reference)

@@ -8,6 +8,7 @@ import re
 import secrets
 import ssl
 from dataclasses import dataclass
+from functools import cache
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from fastapi import FastAPI
@@ -18,6 +19,8 @@ from authn.accounts import OrganisationEntry
 from authn.assembly import Administration, Provider
 from authn.certlogin import VerifiedCertificate
 from authn.config import AuthnConfig
+from authn.legacy.routes_cas import make_cas_router
+from authn.legacy.routes_gate import make_gate_router
 from authn.middleware import Authentication
 from authn.oidc import routes as oidc_routes
 from authn.oidc import routes_clients as oidc_client_routes
@@ -34,6 +37,7 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.control import make_control
 from tests.fakes.keys import MemoryKeyBackend
 from yinxin.control_routes import make_router as make_control_router
+from yinxin.portal.page_route import make_page_route
 from yinxin.portal.pages import PortalPages
 from yinxin.portal.routes import make_router
 
@@ -88,6 +92,17 @@ class FakeDirectory:
         if len(number) != 18:
             raise Malformed("an identity card number has 17 digits and a digit or X")
         return number.upper()
+
+
+@cache
+def _pages() -> PortalPages:
+    """Templates are compiled once: they are the same in every house."""
+    return PortalPages()
+
+
+@cache
+def _trust_of_the_system() -> ssl.SSLContext:
+    return ssl.create_default_context()
 
 
 @dataclass
@@ -150,9 +165,9 @@ def build(
         directory=directory,
         audit=audit,
         clock=clock,
-        trust=trust,
+        trust=trust or _trust_of_the_system(),
     )
-    pages = PortalPages()
+    pages = _pages()
     app = FastAPI()
     install_problem_handlers(app)
     app.include_router(
@@ -190,6 +205,17 @@ def build(
     app.include_router(make_control_router(control))
     app.include_router(
         authn_routes.make_certificate_login_api(provider.certificates, administration.sessions)
+    )
+    page_route, sessions = make_page_route(pages), administration.sessions
+    app.include_router(
+        make_cas_router(
+            provider.entry, sessions, provider.logout, pages, page_route=page_route, clock=clock
+        )
+    )
+    app.include_router(
+        make_gate_router(
+            provider.gate, provider.entry, sessions, issuer=config.issuer, page_route=page_route
+        )
     )
     app.include_router(make_router(provider, pages))
     app.add_middleware(

@@ -207,6 +207,21 @@ def test_an_application_shows_its_secret_once(system: Browser) -> None:
     system.page("/console/clients/oa-portal", status=404)
 
 
+def test_what_was_refused_comes_back_to_be_mended(system: Browser) -> None:
+    fields = {
+        "name": "办公系统",
+        "redirect_uris": "http://plain.example.gov.cn/cb\nhttps://b.example.gov.cn/cb",
+        "auth_method": "client_secret_basic",
+        "scopes": ["openid", "email"],
+    }
+    refused = system.post("/console/clients", fields)
+    assert refused.status_code == 422
+    assert "redirect URI" in refused.text
+    assert 'name="name" value="办公系统"' in refused.text
+    assert "登录回调地址" in refused.text
+    assert refused.text.count('name="scopes"') == 2
+
+
 def test_a_user_gets_a_link_and_is_locked_out(system: Browser) -> None:
     person = system.done("/console/users", {"name": "wang", "display_name": "王五"})
     link = system.post(f"{person.partition('?')[0]}/setup-link")

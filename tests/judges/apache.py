@@ -63,7 +63,7 @@ def protecting(
     """Run it; gives the protected address. `certificate` holds key and certificate, PEM."""
     directory.mkdir()
     (directory / "passphrase").write_text("only for this run\n")
-    with _application() as behind:
+    with application() as behind:
         configuration = directory / "apache.conf"
         names = (
             *("mpm_event", "authn_core", "authz_core", "authz_user", "socache_shmcb", "ssl"),
@@ -114,7 +114,9 @@ def _wait_until_ready(process: subprocess.Popen[str], directory: Path) -> None:
 
 
 @contextmanager
-def _application() -> Iterator[int]:
+def application() -> Iterator[int]:
+    """An application that shows the headers of each request, as JSON; gives its port."""
+
     class Echo(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             shown = {name.lower(): value for name, value in self.headers.items()}

@@ -17,7 +17,6 @@ from pathlib import Path
 from tests.judges.command import ask
 from tests.judges.octets import files
 
-_SOURCE = Path(__file__).parent / "go"
 _TOOLS = Path(__file__).parents[1] / ".tools"
 
 
@@ -49,18 +48,24 @@ def sign_data(message: bytes, *, how: str) -> bytes:
         return bytes.fromhex(ask(binary(), "sign", how, file["message"]))
 
 
-@cache
 def binary() -> str:
     """Return the judge, compiled from what the sources are now."""
-    sources = sorted(_SOURCE.iterdir())
+    return build("go")
+
+
+@cache
+def build(name: str) -> str:
+    """Compile the program in the directory `name` beside this file, once for its sources."""
+    source = Path(__file__).parent / name
+    sources = sorted(source.iterdir())
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
-    built = _TOOLS / f"gmsm-{digest}"
+    built = _TOOLS / f"{'gmsm' if name == 'go' else name}-{digest}"
     if not built.exists():
         _TOOLS.mkdir(exist_ok=True)
         unfinished = built.with_suffix(f".{os.getpid()}")
         subprocess.run(
             [Path(sys.executable).parent / "go", "build", "-trimpath", "-o", unfinished, "."],
-            cwd=_SOURCE,
+            cwd=source,
             env={**os.environ, "GOTOOLCHAIN": "local", "CGO_ENABLED": "0"},
             check=True,
         )

@@ -7,7 +7,7 @@ import sys
 
 from tests.relying_parties.scene import scene
 
-ALL = ("apache",)
+ALL = ("apache", "nginx", "go", "many")
 
 
 def main(names: list[str]) -> int:

@@ -46,6 +46,7 @@ _MODULES: Final = {
     "proposal": ("control",),
     "publication": ("publication",),
     "ra": ("ra",),
+    "reconcile": ("reconcile",),
     "recovery": ("key_management",),
     "renewal": ("operations",),
     "request": ("requests", "key_management", "operations"),

@@ -237,11 +237,12 @@ def client() -> None:
     "--redirect-uri",
     "redirect_uris",
     multiple=True,
-    required=True,
     help="Exactly as the application sends it; may be given again.",
 )
 @click.option("--post-logout-redirect-uri", "logout_uris", multiple=True)
 @click.option("--backchannel-logout-uri", help="Posted to when a session ends.")
+@click.option("--cas-service", "cas_services", multiple=True, help="Enters by CAS at this service.")
+@click.option("--gate-origin", "gate_origins", multiple=True, help="Behind a proxy that asks us.")
 @click.option("--frontchannel-logout-uri", help="Loaded by a browser that logs out.")
 @click.option("--id", "client_id", help="Default: a random UUID.")
 @click.option(
@@ -270,6 +271,8 @@ def client_register(
     logout_uris: Sequence[str],
     backchannel_logout_uri: str | None,
     frontchannel_logout_uri: str | None,
+    cas_services: Sequence[str],
+    gate_origins: Sequence[str],
     client_id: str | None,
     auth_method: str,
     scopes: Sequence[str],
@@ -286,6 +289,8 @@ def client_register(
             metadata=ClientMetadata(
                 backchannel_logout_uri=backchannel_logout_uri,
                 frontchannel_logout_uri=frontchannel_logout_uri,
+                cas_services=tuple(cas_services),
+                gate_origins=tuple(gate_origins),
             ),
             auth_method=AuthMethod(auth_method),
             allowed_scopes=scopes,

@@ -15,6 +15,7 @@ from authn.forms import Fields, form_fields
 from core.errors import Malformed
 from yinxin.console.session import signed_in
 
+_SENT: Final = "yinxin.console.form"
 _MULTIPART: Final = "multipart/form-data"
 _MOST_FIELDS: Final = 64
 _MOST_OCTETS: Final = 262_144
@@ -49,7 +50,15 @@ async def posted(request: Request) -> Posted:
     signed_in(request)
     form = await _read(request)
     cookies.require_csrf(request, form["csrf"])
+    request.scope[_SENT] = form
     return form
+
+
+def sent_with(request: Request) -> list[tuple[str, str]]:
+    """Return the fields of the form that a request brought, without its token; none, if none."""
+    form = request.scope.get(_SENT)
+    fields = form.fields if isinstance(form, Posted) else ()
+    return [(name, value) for name, value in fields if name != "csrf"]
 
 
 async def _read(request: Request) -> Posted:

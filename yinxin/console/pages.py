@@ -21,6 +21,7 @@ from core.clock import Clock
 from core.errors import Forbidden, TrustError, Unauthenticated
 from core.http import status_of
 from yinxin.console.api import ConsoleAPI, Problem
+from yinxin.console.forms import sent_with
 from yinxin.console.sections import sections_for
 from yinxin.console.session import PREFIX, NotAnAdministrator, person, signed_in
 from yinxin.console.words import words_of
@@ -31,13 +32,18 @@ from yinxin.portal.words import LANGUAGES, choose_language
 _STALE: Final = "stale-form"
 Texts = Mapping[str, tuple[str, str]]
 _NO_TEXTS: Final[Texts] = MappingProxyType({})
+_NO_SECTIONS: Final[Mapping[str, Texts]] = MappingProxyType({})
 
 
 class ConsolePages:
     """Draws every page of the console."""
 
-    def __init__(self, api: ConsoleAPI, *, clock: Clock) -> None:
+    def __init__(
+        self, api: ConsoleAPI, *, clock: Clock, texts: Mapping[str, Texts] = _NO_SECTIONS
+    ) -> None:
+        """`texts`: the words of each section, to say what a refused form held."""
         self.clock = clock
+        self._texts = texts
         self._api = api
         self._templates = Environment(
             loader=PackageLoader("yinxin.console"),
@@ -88,10 +94,18 @@ class ConsolePages:
             cookies.set_cookie(response, LANGUAGE, language, max_age=YEAR)
         return response
 
-    def problem(self, request: Request, problem: Problem, *, section: str = "") -> Response:
-        """Draw what was refused, and why."""
+    def problem(self, request: Request, problem: Problem) -> Response:
+        """Draw what was refused and why, with the form as it was sent: to be mended."""
+        section = request.url.path.removeprefix(f"{PREFIX}/").partition("/")[0]
         return self.page(
-            "problem.html", request, section=section, status=problem.status, problem=problem
+            "problem.html",
+            request,
+            section=section,
+            texts=self._texts.get(section, _NO_TEXTS),
+            status=problem.status,
+            problem=problem,
+            sent=[] if problem.kind == _STALE else sent_with(request),
+            action=request.url.path,
         )
 
 

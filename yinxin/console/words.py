@@ -57,6 +57,8 @@ FRAME: Final[Mapping[str, tuple[str, str]]] = {
         "Something is out of reach; nothing was changed",
     ),
     "problem_other": ("未能完成", "This did not work"),
+    "mend": ("修改后再提交", "Mend it and send it again"),
+    "send_again": ("再次提交", "Send again"),
     "stale_form": (
         "表单已过期，请返回并重新打开页面。",
         "The form is too old. Go back and load the page again.",

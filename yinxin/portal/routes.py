@@ -29,6 +29,7 @@ from yinxin.portal.routes_login import (
     add_step_up,
 )
 from yinxin.portal.routes_tls import add_tls_login
+from yinxin.portal.routes_upstream import add_upstreams
 from yinxin.portal.visit import Form, shown_methods, signed_in
 
 _FIRST_STEPS: Final = "/login?next=/console/start"
@@ -51,6 +52,7 @@ def make_router(provider: Provider, pages: PortalPages) -> APIRouter:
     add_passkey_login(router, provider, pages)
     add_step_up(router, provider, pages)
     add_factors(router, provider, pages)
+    add_upstreams(router, provider, pages)
     add_account(router, provider, pages)
     add_admission(router, provider, pages)
     _add_setup(router, provider, pages)

@@ -140,6 +140,9 @@ class _Page:
             codes=codes,
             fault=fault,
             script=True,
+            sources=[one.config for one in self.provider.upstreams.openid.values()],
+            directories=[one.config for one in self.provider.upstreams.directories.values()],
+            linked={one.source for one in self.provider.upstreams.links.list_of(user)},
             passkeys=self.provider.passkeys.list_of(user),
             options=self.provider.passkeys.registration_options(user, cookies.browser_of(request)),
         )

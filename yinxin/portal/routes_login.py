@@ -67,6 +67,8 @@ def add_login(router: APIRouter, provider: Provider, pages: PortalPages) -> None
             next_path=next_path,
             name=name,
             fault=fault,
+            sources=[one.config for one in provider.upstreams.openid.values()],
+            directories=[one.config for one in provider.upstreams.directories.values()],
         )
 
 

@@ -212,6 +212,16 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "scope_admin": ("以您的角色管理本系统", "to administer this service in your role"),
     "agree": ("同意", "Agree"),
     "disagree": ("不同意", "Do not agree"),
+    "elsewhere": ("其他登录方式", "Sign in by another system"),
+    "linked": ("其他系统的身份", "Identities of other systems"),
+    "linked_note": (
+        "关联后，可以用该系统的身份登录本账号。",
+        "An identity that is tied to this account signs in to it.",
+    ),
+    "link": ("关联", "Tie"),
+    "unlink": ("解除关联", "Untie"),
+    "upstream_refused": ("未能登录", "You were not signed in"),
+    "amr_fed": ("其他系统", "Another system"),
     "security": ("登录与安全", "Sign-in and security"),
     "totp": ("动态口令", "One-time passwords"),
     "totp_note": (

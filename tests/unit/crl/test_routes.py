@@ -278,3 +278,14 @@ def test_partitions_and_deltas_have_addresses_of_their_own(client, world):
     assert answer.content == world.schedule.current("ec-issuing/4/3").der
     for path in ("ec-issuing/4/4", "ec-issuing/8/1", "ec-issuing.delta", "ec-issuing/4/3.delta"):
         assert client.get(f"/crl/{path}.crl").status_code == 404
+
+
+def test_every_date_is_in_gmt(client, question, world):
+    answers = (
+        client.post("/ocsp", content=question),
+        client.get("/crl/ec-issuing.crl"),
+        client.get("/ca/ec-issuing.cer"),
+    )
+    for answer in answers:
+        for field in ("last-modified", "expires"):
+            assert answer.headers[field].endswith(" GMT")

@@ -7,6 +7,7 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
+from ca import issuing
 from ca.bootstrap import NewIssuer, create_root, create_subordinate
 from ca.contents import IssuanceRequest
 from ca.distribution import parse_scope
@@ -15,6 +16,7 @@ from ca.issuer import Issued, Issuer
 from ca.profiles import load_profiles
 from ca.reasons import RevocationReason
 from ca.revocation import RevocationService
+from ca.serials import SerialNumber
 from ca.sqlstatuslog import SQLStatusLog
 from ca.sqlstore import SQLCertificateStore
 from core.db import Database
@@ -154,6 +156,15 @@ class World:
             audit=self.audit,
             clock=self.clock,
         )
+
+    def issue_with_serial(self, issuer: str, serial: int) -> Issued:
+        """Issue under a serial number that is not drawn."""
+        drawn = issuing.random_serial
+        issuing.random_serial = lambda: SerialNumber(serial)
+        try:
+            return self.issue(issuer, f"{serial:x}.example.cn"[-60:])
+        finally:
+            issuing.random_serial = drawn
 
     def revoke(
         self, issued: Issued, reason: RevocationReason = RevocationReason.KEY_COMPROMISE

@@ -1,0 +1,1 @@
+"""Applications that do not speak OpenID Connect: CAS, and those behind a proxy that asks us."""

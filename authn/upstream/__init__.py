@@ -1,0 +1,1 @@
+"""Other systems that vouch for people: OpenID providers and LDAP directories."""

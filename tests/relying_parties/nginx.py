@@ -1,0 +1,76 @@
+"""nginx with auth_request, as docs/connect/nginx.md has it, and an unchanged application."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+from tests.judges.apache import application
+from tests.judges.chromium import Chromium
+from tests.relying_parties.scene import PASSWORD, PERSON, Scene
+from tests.service import free_ports
+
+_AROUND = """
+daemon off; user www-data; pid {directory}/pid; error_log {directory}/log warn;
+events {{ worker_connections 64; }}
+http {{
+  access_log off;
+  client_body_temp_path {directory}/1; proxy_temp_path {directory}/2;
+  fastcgi_temp_path {directory}/3; uwsgi_temp_path {directory}/4; scgi_temp_path {directory}/5;
+  ssl_certificate {certificate}; ssl_certificate_key {certificate};
+{recipe}
+}}
+"""
+
+
+def run(scene: Scene) -> dict[str, Any]:
+    """Log in, read the headers, end the session. Raises when something is not as it should be."""
+    (port,) = free_ports(1)
+    origin = f"https://localhost:{port}"
+    scene.register("Behind nginx", "--gate-origin", origin)
+    directory = scene.directory / "nginx"
+    directory.mkdir()
+    with application() as behind, Chromium(scene.directory / "profile") as browser:
+        text = _AROUND.format(
+            directory=directory, certificate=scene.certificate, recipe=_recipe(scene, port, behind)
+        )
+        (directory / "nginx.conf").write_text(text)
+        process = subprocess.Popen(["/usr/sbin/nginx", "-c", directory / "nginx.conf"])
+        try:
+            time.sleep(1)
+            browser.log_in(f"{origin}/page", PERSON, PASSWORD, until=f"{origin}/page")
+            headers = browser.json()
+            assert headers["remote-user"] == PERSON, headers
+            began = time.monotonic()
+            scene.service.yinxin("user", "end-sessions", PERSON)
+            browser.goto(f"{origin}/page")
+            assert browser.url.startswith(scene.issuer), browser.url
+        finally:
+            process.terminate()
+            process.wait()
+    seconds = round(time.monotonic() - began, 2)
+    return {"end-sessions (with the start of the command) to refused, s": seconds}
+
+
+def _recipe(scene: Scene, port: int, behind: int) -> str:
+    """Take the page's own configuration, with the names of this run."""
+    page = (Path(__file__).parents[2] / "docs/connect/nginx.md").read_text(encoding="utf-8")
+    recipe = re.search(r"```nginx\n(.*?)```", page, re.DOTALL)
+    assert recipe is not None
+    changes = {
+        "listen 443 ssl": f"listen 127.0.0.1:{port} ssl",
+        "server_name old.example.gov.cn": "server_name localhost",
+        "http://127.0.0.1:8000": f"http://127.0.0.1:{behind}",
+        "https://id.example.gov.cn/gate/": f"{scene.issuer}/gate/",
+        "Host id.example.gov.cn": f"Host localhost:{scene.service.https_port}",
+        "proxy_ssl_server_name on;": "proxy_ssl_server_name on; proxy_ssl_name localhost;",
+        "/etc/nginx/yinxin-root.pem": str(scene.trust),
+    }
+    text = recipe[1]
+    for old, new in changes.items():
+        assert old in text, old
+        text = text.replace(old, new)
+    return text

@@ -57,7 +57,7 @@ class Soak:
                 "FAKETIME_DONT_FAKE_MONOTONIC": "1",
             },
             patience_seconds=600,
-        ).start()
+        )
 
     def kill_a_worker(self) -> None:
         os.kill(self._worker(), signal.SIGKILL)
@@ -126,8 +126,11 @@ class Soak:
 
 def main() -> None:
     rounds, seconds, count = (int(word) for word in [*sys.argv[1:], "5", "9", "5000"][:3])
-    with _disk() as directory:
+    with contextlib.ExitStack() as stack:
+        directory = stack.enter_context(_disk())
         soak = Soak(directory, count)
+        stack.callback(soak.service.end)
+        soak.service.start()
         acts = (
             soak.kill_a_worker,
             soak.stop_a_worker,
@@ -141,7 +144,6 @@ def main() -> None:
             found, verdict = soak.round(act, seconds, directory / str(number))
             name = act.__name__.replace("_", " ")
             print(f"| {name} | {found.rate:.0f} | {found.bad} | {verdict} |", flush=True)
-        soak.service.stop()
 
 
 @contextlib.contextmanager

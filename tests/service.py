@@ -140,6 +140,11 @@ class Service:
         self.process.wait(timeout=30)
         self.process = None
 
+    def end(self) -> None:
+        """Kill it if it still runs."""
+        if self.process is not None:
+            self.kill()
+
     def yinxin(self, *words: str | Path, **how) -> str:
         """Run a command on this state directory; return what it prints."""
         done = yinxin("--state", self.state, *words, environment=self.environment, **how)

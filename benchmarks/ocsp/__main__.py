@@ -44,7 +44,11 @@ class Row:
 def main() -> None:
     arguments = _arguments()
     with tempfile.TemporaryDirectory(dir=arguments.directory) as name:
-        _Run(arguments, Path(name)).all()
+        run = _Run(arguments, Path(name))
+        try:
+            run.all()
+        finally:
+            run.service.end()
 
 
 def _arguments() -> argparse.Namespace:
@@ -61,6 +65,7 @@ class _Run:
         self.count, self.seconds = arguments.certificates, arguments.seconds
         self.peers = min(arguments.peers, self.count)
         self.directory = directory
+        self.service = Service(directory / "var", patience_seconds=900)
         self.rows: dict[tuple[str, str], Row] = {}
 
     def all(self) -> None:
@@ -69,7 +74,7 @@ class _Run:
         print(f"{self.count} certificates, made in {time.monotonic() - start:.0f} s\n", flush=True)
         asker = Asker(issuer)
         start = time.monotonic()
-        service = Service(self.directory / "var", patience_seconds=900).start()
+        service = self.service.start()
         print(
             f"first start, the store made from the database: {time.monotonic() - start:.1f} s",
             flush=True,

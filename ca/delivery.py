@@ -32,24 +32,38 @@ class PairDelivery:
 
     def dialects(self, pair: Pair) -> tuple[Dialect, ...]:
         """Return how this pair can be fetched, the usual way first."""
-        if pair.temporary_key is not None:
-            return (Dialect.CFCA,)
-        profile = self._profiles.get(pair.signing.profile)
-        allowed = () if profile is None else profile.dialects
-        return tuple(dialect for dialect in allowed if dialect is not Dialect.CFCA)
+        return self._allowed(pair.signing.profile, double=pair.temporary_key is not None)
 
-    def fetch(
-        self, request_id: str, dialect: Dialect, *, actor: str, sealed_password: bytes | None = None
-    ) -> bytes:
-        """Return the envelope. Raises `Refused` with what is allowed, `Unavailable`, `Conflict`."""
-        pair = self._pairs.get(request_id)
-        allowed = self.dialects(pair)
+    def require(
+        self, profile: str, dialect: Dialect, *, double: bool, sealed_password: bytes | None
+    ) -> None:
+        """Raises `Refused` unless pairs of a profile can be fetched so.
+
+        `double`: the request has a temporary key.
+        """
+        allowed = self._allowed(profile, double=double)
         if dialect not in allowed:
             raise ProfileViolation(
                 f"this pair can be fetched as {', '.join(allowed) or 'json'}; not as {dialect}"
             )
         if (dialect is Dialect.PKCS12) != (sealed_password is not None):
             raise Refused("a PKCS#12 file is asked for with a sealed password, and by POST")
+
+    def transport_key(self) -> bytes:
+        """Return what passwords of PKCS#12 files are sealed to. Raises `Unavailable`."""
+        return self._pairs.identity().transport_key
+
+    def fetch(
+        self, request_id: str, dialect: Dialect, *, actor: str, sealed_password: bytes | None = None
+    ) -> bytes:
+        """Return the envelope. Raises `Refused` with what is allowed, `Unavailable`, `Conflict`."""
+        pair = self._pairs.get(request_id)
+        self.require(
+            pair.signing.profile,
+            dialect,
+            double=pair.temporary_key is not None,
+            sealed_password=sealed_password,
+        )
         signing, encryption = pair.signing.der, pair.encryption.der
         if signing is None or encryption is None:
             raise NotFound("the pair is not issued")
@@ -66,6 +80,13 @@ class PairDelivery:
             sealed_password=sealed_password,
         )
         return self._pairs.envelop(request_id, order, actor=actor)
+
+    def _allowed(self, profile: str, *, double: bool) -> tuple[Dialect, ...]:
+        if double:
+            return (Dialect.CFCA,)
+        known = self._profiles.get(profile)
+        allowed = () if known is None else known.dialects
+        return tuple(dialect for dialect in allowed if dialect is not Dialect.CFCA)
 
     def _issuer_certificates(self, pair: Pair) -> tuple[bytes, ...]:
         issuer = self._issuers[pair.encryption.issuer]

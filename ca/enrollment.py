@@ -18,7 +18,7 @@ from ca.contents import IssuanceRequest
 from ca.dual import PairService
 from ca.execution import Act, Execution
 from ca.issuer import Issuer
-from ca.ledger import RequestLedger
+from ca.ledger import Entered, KeyTaken, RequestLedger
 from ca.operations import Operation, ReviewRules, ReviewsOfProfiles
 from ca.pickup import PickupOffers
 from ca.pickup_codes import Codes
@@ -31,6 +31,7 @@ from ca.requests import (
     RequestState,
     RequestStore,
     content_of,
+    request_of,
     with_key,
 )
 from ca.steps import check_maker, check_reviewer, describe
@@ -105,6 +106,7 @@ class EnrollmentService:
             transactions=transactions,
             audit=audit,
             clock=clock,
+            ledger=self._ledger,
             acts=acts,
         )
 
@@ -131,18 +133,19 @@ class EnrollmentService:
                 raise Malformed("Idempotency-Key is 1 to 128 printable ASCII characters")
             known = self._requests.find_claim(entry.request.requester, idempotency.key)
             if known is not None:
-                return self._replay(known, idempotency)
-        record = self._submission.record(entry)
-        with self._transactions.transaction():
-            if idempotency is None:
-                claim = self._ledger.add(record)
-            else:
-                key, body_hash = idempotency.key, idempotency.body_hash
-                claim = self._ledger.add(record, key=key, body_hash=body_hash)
-            mine = claim.request_id == record.id
-            codes = self._offer(record.id, record.state, record.requester) if mine else None
-        if idempotency is not None and not mine:
-            return self._replay(claim, idempotency)
+                return self._replay(known, idempotency.body_hash)
+        record, prepared = self._submission.record(entry)
+        entered = Entered(record)
+        if idempotency is not None:
+            entered = Entered(record, idempotency.key, idempotency.body_hash)
+        try:
+            if prepared is not None:
+                return self._execution.enter(entered, prepared)
+            with self._transactions.transaction():
+                self._ledger.add(entered)
+                codes = self._offer(record.id, record.state, record.requester)
+        except KeyTaken as taken:
+            return self._replay(taken.claim, entered.body_hash)
         return self._go_on(record, actor=record.requester, codes=codes)
 
     def approve(self, request_id: str, *, actor: str) -> EnrollmentRecord:
@@ -166,8 +169,17 @@ class EnrollmentService:
             raise Conflict(describe(self.get(request_id)))
         return self._go_on(self.get(request_id), actor=actor, codes=codes)
 
-    def make(self, request_id: str, *, actor: str, spki: bytes | None = None) -> EnrollmentRecord:
+    def make(
+        self,
+        request_id: str,
+        *,
+        actor: str,
+        spki: bytes | None = None,
+        temporary_key: bytes | None = None,
+    ) -> EnrollmentRecord:
         """Make what was reviewed. `spki`: the key, where the request was entered without one.
+
+        `temporary_key`: of a double request (`keystore.cfca`).
 
         May be repeated, as `approve`. Raises `Forbidden` for the one who reviewed.
         """
@@ -178,20 +190,26 @@ class EnrollmentService:
         now = self._clock.now()
         step = Move(record.id, (_S.REVIEWED,), _S.APPROVED, now, now - _RESUME_AFTER, made_by=actor)
         if spki is not None:
-            wanted = with_key(record, spki)
+            wanted = with_key(record, spki, temporary_key)
             self._submission.check(wanted, profile=record.profile, issuer=record.issuer)
             step = replace(step, content=content_of(wanted))
         if not self._ledger.move(step, "request.made", actor=actor):
             raise Conflict(describe(self.get(request_id)))
         return self._go_on(self.get(request_id), actor=actor)
 
-    def take_key(self, request_id: str, *, spki: bytes, actor: str) -> EnrollmentRecord:
+    def taken_key(self, request_id: str) -> bytes:
+        """Return the key that a request has; empty while it waits for one. Raises `NotFound`."""
+        return request_of(self.get(request_id)).spki
+
+    def take_key(
+        self, request_id: str, *, spki: bytes, actor: str, temporary_key: bytes | None = None
+    ) -> EnrollmentRecord:
         """Issue what waits for its pick-up, for the key that its subscriber has brought.
 
         May be repeated with the same key. Raises `Conflict` for another one.
         """
         record = self.get(request_id)
-        wanted = with_key(record, spki)
+        wanted = with_key(record, spki, temporary_key)
         if record.state is _S.ISSUED:
             return record
         self._submission.check(wanted, profile=record.profile, issuer=record.issuer)
@@ -243,8 +261,8 @@ class EnrollmentService:
         """Return one page, newest first. `scope`: tops of the subtrees to look in."""
         return self._requests.list_requests(state=state, scope=scope, cursor=cursor, limit=limit)
 
-    def _replay(self, claim: Claim, idempotency: Idempotency) -> EnrollmentRecord:
-        if claim.body_hash != idempotency.body_hash:
+    def _replay(self, claim: Claim, body_hash: str) -> EnrollmentRecord:
+        if claim.body_hash != body_hash:
             raise Conflict("this Idempotency-Key was used with another request body")
         record = self.get(claim.request_id)
         if record.needs_approval or record.needs_make or record.keyless:
@@ -267,8 +285,7 @@ class EnrollmentService:
         """Carry out what nobody has to be waited for, and what follows from it."""
         self._settle(record)
         if record.state is _S.APPROVED:
-            codes = self._execution.run(record, actor=actor)
-            record = self.get(record.id)
+            record = self._execution.run(record, actor=actor)
             self._settle(record)
         return record if codes is None else replace(record, codes=codes)
 

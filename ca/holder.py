@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import Final
 
-from ca.csr import parse_csr
+from ca.csr import CSR, parse_csr
 from ca.history import HistoryService
 from ca.keycheck import spki_fingerprint
 from ca.likeness import signing_half
@@ -56,16 +56,19 @@ class HolderDesk:
         May be repeated: it returns the request there is. Raises `Refused` outside of the window.
         """
         old = self._find(shown)
-        key = None if csr is None else self._key(csr)
+        brought = None if csr is None else self._csr(csr)
+        key = None if brought is None else brought.spki
         known = self._replacements.find_successor(old)
         if known is not None:
             wanted = old.spki_fingerprint if key is None else spki_fingerprint(key)
             return _of_this_key(known, wanted)
         self._require_valid(old)
-        if key is None or spki_fingerprint(key) == old.spki_fingerprint:
+        if brought is None or key is None or spki_fingerprint(key) == old.spki_fingerprint:
             return self._replace(old, Replacement(Operation.RENEW))
         self._replacements.check_window(old)
-        return self._replace(old, Replacement(Operation.REKEY, key))
+        return self._replace(
+            old, Replacement(Operation.REKEY, key, temporary_key=brought.temporary_key)
+        )
 
     def renew_by_key(
         self, issuer: str, serial: int, csr: bytes, *, address: str
@@ -76,7 +79,7 @@ class HolderDesk:
         `Throttled`, and `Forbidden` for another key or no such certificate.
         """
         self._throttle.charge(address)
-        key = self._key(csr)
+        key = self._csr(csr).spki
         found = self._certificates.find_certificate(issuer, serial)
         old = None if found is None else signing_half(self._certificates, found)
         if old is None or old.spki_fingerprint != spki_fingerprint(key):
@@ -145,8 +148,8 @@ class HolderDesk:
         if not record.not_before <= self._clock.now() <= record.not_after:
             raise Forbidden(f"the client certificate ended on {record.not_after:%Y-%m-%d}")
 
-    def _key(self, csr: bytes) -> bytes:
-        return parse_csr(csr, accept_empty_sm2_id=self._accept_empty_sm2_id).spki
+    def _csr(self, csr: bytes) -> CSR:
+        return parse_csr(csr, accept_empty_sm2_id=self._accept_empty_sm2_id)
 
     def _replace(self, old: CertificateRecord, wanted: Replacement) -> EnrollmentRecord:
         try:

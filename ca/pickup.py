@@ -8,19 +8,20 @@ who comes again with the same key gets the same certificate (docs/decisions/0074
 from __future__ import annotations
 
 import hmac
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from ca.config import PickupConfig
-from ca.csr import parse_csr
+from ca.csr import CSR, parse_csr
 from ca.pickup_codes import Codes, digest, make_codes
-from ca.requests import EnrollmentRecord, request_of
 from core.audit import AuditLog
 from core.clock import Clock
 from core.errors import Conflict, Forbidden
 from core.transaction import Transactions
 
+T = TypeVar("T")
 _REFUSAL: Final = (
     "the reference number or the authorisation code is wrong, used, locked or expired: "
     "ask your registration office to send new codes"
@@ -66,11 +67,11 @@ class AddressThrottle(Protocol):
 
 
 class KeyTaker(Protocol):
-    """Issues what waits for its key (`ca.enrollment.EnrollmentService`)."""
+    """Knows which key a request got (`ca.enrollment.EnrollmentService`, `ca.desk.Desk`)."""
 
-    def get(self, request_id: str) -> EnrollmentRecord: ...
-
-    def take_key(self, request_id: str, *, spki: bytes, actor: str) -> EnrollmentRecord: ...
+    def taken_key(self, request_id: str) -> bytes:
+        """Return its SubjectPublicKeyInfo; empty while it waits for one."""
+        ...
 
 
 class PickupOffers:
@@ -99,12 +100,12 @@ class PickupOffers:
 
 
 class PickupDesk:
-    """Takes codes and a CSR, and gives a certificate."""
+    """Takes codes and a CSR, and says whose they are."""
 
     def __init__(
         self,
         store: PickupStore,
-        enrollment: KeyTaker,
+        keys: KeyTaker,
         *,
         throttle: AddressThrottle,
         config: PickupConfig,
@@ -114,7 +115,7 @@ class PickupDesk:
         clock: Clock,
     ) -> None:
         self._store = store
-        self._enrollment = enrollment
+        self._keys = keys
         self._throttle = throttle
         self._config = config
         self._accept_empty_sm2_id = accept_empty_sm2_id
@@ -122,25 +123,33 @@ class PickupDesk:
         self._audit = audit
         self._clock = clock
 
-    def collect(self, reference: str, code: str, csr: bytes, *, address: str) -> EnrollmentRecord:
-        """Issue the certificate for the key of `csr`, or return what that key has got already.
+    def collect(
+        self,
+        reference: str,
+        code: str,
+        csr: bytes,
+        *,
+        address: str,
+        take: Callable[[str, CSR], T],
+    ) -> T:
+        """Return what `take` gives for the request of the codes and the parsed `csr`.
+
+        `take` gives the request its key, or what that key has got already.
 
         Raises `Throttled`, and `Forbidden` with one sentence whatever is wrong with the codes.
         What is wrong with the CSR raises what `parse_csr` and the profile say; the codes still
         work then.
         """
         self._throttle.charge(address)
-        spki = parse_csr(csr, accept_empty_sm2_id=self._accept_empty_sm2_id).spki
-        request_id = self._judge(digest(reference), digest(code), spki, address)
+        parsed = parse_csr(csr, accept_empty_sm2_id=self._accept_empty_sm2_id)
+        request_id = self._judge(digest(reference), digest(code), parsed.spki, address)
         if request_id is None:
             raise Forbidden(_REFUSAL)
         self._throttle.refund(address)
         try:
-            return self._enrollment.take_key(
-                request_id, spki=spki, actor=f"subscriber:{request_id}"
-            )
+            return take(request_id, parsed)
         except Conflict as error:
-            if self._taken_by_another(request_id, spki):
+            if self._taken_by_another(request_id, parsed.spki):
                 raise Forbidden(_REFUSAL) from error
             raise
 
@@ -166,8 +175,7 @@ class PickupDesk:
             return found.request_id
 
     def _taken_by_another(self, request_id: str, spki: bytes) -> bool:
-        record = self._enrollment.get(request_id)
-        return request_of(record).spki not in (b"", spki)
+        return self._keys.taken_key(request_id) not in (b"", spki)
 
     def _refused(self, found: Pickup | None, why: str, address: str) -> None:
         request = None if found is None else found.request_id

@@ -6,6 +6,7 @@ certificate is dealt with afterwards (`ca.settlement`).
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -38,6 +39,8 @@ class Replacement:
     validity_days: int | None = None
     reason: RevocationReason = RevocationReason.SUPERSEDED
     """Of the old certificate; of a re-issue only."""
+    temporary_key: bytes | None = None
+    """Of a double request (`keystore.cfca`)."""
 
 
 class ReplacementService:
@@ -81,7 +84,7 @@ class ReplacementService:
             old, profile, spki=spki, requester=actor, validity_days=wanted.validity_days
         )
         entry = Entry(
-            request,
+            dataclasses.replace(request, temporary_key=wanted.temporary_key),
             old.profile,
             old.issuer,
             wanted.operation,

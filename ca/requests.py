@@ -145,10 +145,16 @@ class RequestStore(Protocol):
     def find_claim(self, caller: str, key: str) -> Claim | None: ...
 
     def add_requests(self, records: Sequence[EnrollmentRecord]) -> None:
-        """Add several, all or none; as `add_request`."""
+        """Add several, all or none.
+
+        Raises `Conflict` when a certificate is being replaced already; the caller's transaction
+        ends with it.
+        """
         ...
 
-    def add_request(self, record: EnrollmentRecord) -> None: ...
+    def add_request(self, record: EnrollmentRecord) -> None:
+        """Add one; as `add_requests`."""
+        ...
 
     def find_request(self, request_id: str) -> EnrollmentRecord | None: ...
 
@@ -225,12 +231,18 @@ def _optional(**fields: bytes | None) -> dict[str, str]:
     return {name: value.hex() for name, value in fields.items() if value is not None}
 
 
-def with_key(record: EnrollmentRecord, spki: bytes) -> IssuanceRequest:
+def with_key(
+    record: EnrollmentRecord, spki: bytes, temporary_key: bytes | None = None
+) -> IssuanceRequest:
     """Return what was entered without a key, with it. Raises `Conflict` for a second key."""
     wanted = request_of(record)
     if wanted.spki not in (b"", spki):
         raise Conflict("the request has another key already: reject it and enter a new one")
-    return replace(wanted, spki=spki)
+    if wanted.spki and wanted.temporary_key != temporary_key:
+        raise Conflict(
+            "the request has this key with another temporary key: bring the same CSR again"
+        )
+    return replace(wanted, spki=spki, temporary_key=temporary_key)
 
 
 def request_of(record: EnrollmentRecord) -> IssuanceRequest:

@@ -69,7 +69,7 @@ def make_router(
         belonging=partial(belonging_of, organisations=organisations, subjects=subjects),
         clock=clock,
     )
-    add_pickup_routes(router, desks.pickup, desks.resends, desks.deliveries, access)
+    add_pickup_routes(router, desks, enrollment, access)
 
     @router.get("/issuers", tags=["issuers"], summary="List the issuers")
     def list_issuers(_: Anyone) -> list[IssuerView]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -102,10 +103,13 @@ def add_replacement_routes(
         response.headers["Location"] = f"/api/v1/requests/{record.id}"
         return RequestView.of(record)
 
-    def key(csr: str | None) -> bytes:
+    def wanted_by(operation: Operation, csr: str | None, validity_days: int | None) -> Replacement:
         if csr is None:
-            return b""
-        return parse_csr(csr.encode(), accept_empty_sm2_id=accept_empty_sm2_id).spki
+            return Replacement(operation, validity_days=validity_days)
+        brought = parse_csr(csr.encode(), accept_empty_sm2_id=accept_empty_sm2_id)
+        return Replacement(
+            operation, brought.spki, validity_days, temporary_key=brought.temporary_key
+        )
 
     @router.post(
         f"{_PATH}/renew",
@@ -133,7 +137,7 @@ def add_replacement_routes(
     def rekey(
         asking: Writer, issuer: str, serial: str, body: RekeyRequest, response: Response
     ) -> RequestView:
-        wanted = Replacement(Operation.REKEY, key(body.csr), body.validity_days)
+        wanted = wanted_by(Operation.REKEY, body.csr, body.validity_days)
         return enter(issuer, serial, wanted, asking, response)
 
     @router.post(
@@ -149,8 +153,9 @@ def add_replacement_routes(
     def reissue(
         asking: Writer, issuer: str, serial: str, body: ReissueRequest, response: Response
     ) -> RequestView:
-        spki = key(body.csr)
-        wanted = Replacement(Operation.REISSUE, spki, body.validity_days, body.reason)
+        wanted = replace(
+            wanted_by(Operation.REISSUE, body.csr, body.validity_days), reason=body.reason
+        )
         return enter(issuer, serial, wanted, asking, response)
 
 

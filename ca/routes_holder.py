@@ -61,7 +61,7 @@ def add_holder_routes(router: APIRouter, holders: HolderDesk, deliveries: Delive
         if record.state is not RequestState.ISSUED:
             response.status_code = HTTPStatus.ACCEPTED
         response.headers["Cache-Control"] = "no-store"
-        return DeliveryView.of(deliveries.of(record))
+        return DeliveryView.of(deliveries.of(record, body.wanted))
 
     @router.get(
         "/my/certificates",

@@ -48,10 +48,15 @@ class PKCS12Request(_Wire):
     @property
     def octets(self) -> bytes:
         """Raises `Malformed`."""
-        try:
-            return b64decode(self.sealed_password, validate=True)
-        except binascii.Error as error:
-            raise Malformed("sealed_password is not base64") from error
+        return sealed_octets(self.sealed_password)
+
+
+def sealed_octets(text: str) -> bytes:
+    """Return a sealed password. Raises `Malformed`."""
+    try:
+        return b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise Malformed("sealed_password is not base64") from error
 
 
 class KeyManagementIdentityView(_Wire):

@@ -8,8 +8,11 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from ca.formats import CertificateFormat, pem, render
-from ca.handover import Delivery
+from ca.handover import Delivery, WantedEnvelope
 from ca.requests import RequestState
+from ca.schemas_pairs import sealed_octets
+from keystore import pem as keypem
+from keystore.dialects import Dialect
 
 
 class _Wire(BaseModel):
@@ -19,7 +22,24 @@ class _Wire(BaseModel):
 CSRText = Annotated[str, Field(max_length=90_000, description="PKCS#10 in PEM.")]
 
 
-class PickupRequest(_Wire):
+class _WithEnvelope(_Wire):
+    """How the encryption key of a pair is wanted."""
+
+    format: Dialect | None = None
+    """One of `envelopes` in the answer; None: the kept envelope alone."""
+    sealed_password: Annotated[str, Field(max_length=1000)] | None = None
+    """For ``pkcs12``: base64, sealed to `transport_key`."""
+
+    @property
+    def wanted(self) -> WantedEnvelope | None:
+        """Raises `Malformed`."""
+        if self.format is None:
+            return None
+        sealed = self.sealed_password
+        return WantedEnvelope(self.format, None if sealed is None else sealed_octets(sealed))
+
+
+class PickupRequest(_WithEnvelope):
     """Both codes, and the key they are for."""
 
     reference: Annotated[str, Field(max_length=40, examples=["4711-0815-4242"])]
@@ -39,7 +59,14 @@ class DeliveryView(_Wire):
     encryption_certificate: str | None
     """PEM; of a pair."""
     enveloped_key: str | None
-    """The encryption key of a pair, enveloped to the key of the request; base64."""
+    """The encryption key of a pair, enveloped to the key of the request, or to the temporary key
+    of a double one; base64."""
+    envelopes: tuple[Dialect, ...]
+    """In which formats that key can be had."""
+    envelope: str | None
+    """The same key in the format that was asked for; base64."""
+    transport_key: str | None
+    """PEM: what the password of a PKCS#12 file is sealed to, where that is one of `envelopes`."""
 
     @classmethod
     def of(cls, delivery: Delivery) -> Self:
@@ -54,10 +81,17 @@ class DeliveryView(_Wire):
             chain=chain.decode() or None,
             encryption_certificate=None if encryption is None else pem(encryption).decode(),
             enveloped_key=None if pair is None else b64encode(pair.enveloped).decode(),
+            envelopes=delivery.dialects,
+            envelope=None if delivery.envelope is None else b64encode(delivery.envelope).decode(),
+            transport_key=(
+                None
+                if delivery.transport_key is None
+                else keypem.encode(delivery.transport_key, "PUBLIC KEY").decode()
+            ),
         )
 
 
-class RenewalRequest(_Wire):
+class RenewalRequest(_WithEnvelope):
     """What to renew. All of it is optional with a client certificate."""
 
     issuer: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")] | None = None

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from cryptography import x509
+
+from ca.names import attributes_of
+from ca.serials import to_hex
+from ca.store import CertificateRecord
 from core.errors import Refused
 
 _FIELD: Final = re.compile(r"\{([^{}]*)\}")
@@ -33,6 +38,23 @@ def entry_name(template: str, fields: Mapping[str, str]) -> EntryName:
     if first is None:
         raise Refused("the template does not begin with an attribute and a field")
     return EntryName(_FIELD.sub(fill, template), attribute, _value(fields, first[1]))
+
+
+def fields_of(record: CertificateRecord) -> Mapping[str, str]:
+    """Return what a template can name of a certificate; the first of attributes that repeat."""
+    if record.der is None:
+        raise Refused("there is no certificate")
+    subject = x509.load_der_x509_certificate(record.der).subject
+    fields = {"serial": to_hex(record.serial), "issuer": record.issuer, "profile": record.profile}
+    return dict(_first_of_each(attributes_of(subject))) | fields
+
+
+def _first_of_each(attributes: Iterable[tuple[str, str]]) -> Iterable[tuple[str, str]]:
+    seen: set[str] = set()
+    for name, value in attributes:
+        if name not in seen:
+            seen.add(name)
+            yield name, value
 
 
 def _value(fields: Mapping[str, str], name: str) -> str:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import bonsai
-from bonsai import LDAPEntry, LDAPModOp, errors
+from bonsai import LDAPEntry, LDAPModOp, LDAPSearchScope, errors
 
 from core.errors import Misconfigured, Refused, Unavailable
 from crl.directory_names import EntryName
@@ -52,6 +52,23 @@ class LDAPDirectory:
             self._add(name, classes, {_AUTHORITY: certificate, _CRL: crl})
         else:
             self._modify(name.dn, _CRL, LDAPModOp.REPLACE, crl)
+
+    def put_distribution_point(self, name: EntryName, crl: bytes) -> None:
+        try:
+            self._modify(name.dn, _CRL, LDAPModOp.REPLACE, crl)
+        except errors.NoSuchObjectError:
+            self._add(name, ("cRLDistributionPoint",), {_CRL: crl})
+
+    def find_crl(self, name: EntryName) -> bytes | None:
+        with self._connected() as connection:
+            try:
+                found = connection.search(
+                    name.dn, LDAPSearchScope.BASE, attrlist=[_CRL], timeout=_TIMEOUT_SECONDS
+                )
+            except errors.NoSuchObjectError:
+                return None
+        values = found[0].get(_CRL) if found else None
+        return bytes(values[0]) if values else None
 
     def close(self) -> None:
         """Close the connection; the next use opens another."""

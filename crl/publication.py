@@ -8,23 +8,21 @@ a crash or an absent directory costs nothing but time.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
-from cryptography import x509
-
+from ca.distribution import Scope, parse_scope
 from ca.issuer import Issuer
-from ca.names import attributes_of
-from ca.serials import to_hex
 from ca.store import CertificateRecord, CertificateState
 from core.clock import Clock
 from core.errors import Refused, TrustError, Unavailable
 from core.observe import PUBLICATION_FAULTS, PUBLICATION_LAG
-from crl.directory_names import EntryName, entry_name
+from crl.directory_names import EntryName, entry_name, fields_of
 from crl.publication_config import PublicationConfig
-from crl.store import CRLRecord
+from crl.store import CRLHead, CRLRecord
+from crl.succession import check_succession
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +49,14 @@ class Directory(Protocol):
     def remove_certificate(self, name: EntryName, certificate: bytes) -> None: ...
 
     def put_authority(self, name: EntryName, certificate: bytes, crl: bytes) -> None: ...
+
+    def put_distribution_point(self, name: EntryName, crl: bytes) -> None:
+        """Put the CRL of a partition into an entry of its own."""
+        ...
+
+    def find_crl(self, name: EntryName) -> bytes | None:
+        """Return the CRL in an entry."""
+        ...
 
     def close(self) -> None: ...
 
@@ -110,7 +116,9 @@ class PublicationStore(Protocol):
 class CRLs(Protocol):
     """The current CRLs."""
 
-    def find_current(self, issuer: str) -> CRLRecord | None: ...
+    def find_current(self, scope: str) -> CRLRecord | None: ...
+
+    def list_heads(self, issuer: str) -> Mapping[str, CRLHead]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +153,8 @@ class Publication:
         self._profiles = frozenset(profiles)
         self._config = config
         self._clock = clock
+        # As far as this process knows; the store knows it after a restart.
+        self._crls_there: dict[str, int] = {}
         self._error: str | None = None
         self._absences = 0
         self._rest_until = clock.now()
@@ -187,17 +197,36 @@ class Publication:
 
     def _authorities(self) -> None:
         for issuer in self._issuers.values():
-            crl, cursor = self._crls.find_current(issuer.name), f"crl:{issuer.name}"
-            if crl is None or self._store.position(cursor) >= crl.number:
-                continue
-            name = entry_name(self._config.issuer_dn, {"issuer": issuer.name, "CN": issuer.name})
-            try:
-                self._directory.put_authority(name, issuer.certificate, crl.der)
-            except Refused as error:
-                self._error = f"{name.dn}: {error}"
-                log.warning("the directory refuses a CA", extra={"reason": self._error})
-                continue
-            self._store.move(cursor, crl.number)
+            # The whole before its partitions, whose entries lie below.
+            for scope, head in sorted(self._crls.list_heads(issuer.name).items()):
+                if self._crls_there.get(scope, 0) >= head.number:
+                    continue
+                if self._store.position(f"crl:{scope}") < head.number:
+                    self._put_crl(issuer, parse_scope(scope))
+                else:
+                    self._crls_there[scope] = head.number
+
+    def _put_crl(self, issuer: Issuer, scope: Scope) -> None:
+        record = self._crls.find_current(scope.name)
+        if record is None:
+            return
+        name = entry_name(self._config.issuer_dn, {"issuer": issuer.name, "CN": issuer.name})
+        if scope.partitions > 1:
+            number = f"{scope.partitions}-{scope.partition}"
+            name = EntryName(f"cn={number},{name.dn}", "cn", number)
+        try:
+            there = self._directory.find_crl(name)
+            if there is not None and there != record.der:
+                check_succession(there, record)
+            if scope.partitions == 1:
+                self._directory.put_authority(name, issuer.certificate, record.der)
+            else:
+                self._directory.put_distribution_point(name, record.der)
+        except Refused as error:
+            self._error = f"{name.dn}: {error}"
+            log.warning("the directory refuses a CRL", extra={"reason": self._error})
+            return
+        self._store.move(f"crl:{scope.name}", record.number)
 
     def _retry(self) -> None:
         due = self._store.list_faults(due=self._clock.now(), limit=_AT_ONCE)
@@ -260,20 +289,3 @@ class Publication:
         else:
             if attempts:
                 self._store.remove_fault(number)
-
-
-def fields_of(record: CertificateRecord) -> Mapping[str, str]:
-    """Return what a template can name of a certificate; the first of attributes that repeat."""
-    if record.der is None:
-        raise Refused("there is no certificate")
-    subject = x509.load_der_x509_certificate(record.der).subject
-    fields = {"serial": to_hex(record.serial), "issuer": record.issuer, "profile": record.profile}
-    return dict(_first_of_each(attributes_of(subject))) | fields
-
-
-def _first_of_each(attributes: Iterable[tuple[str, str]]) -> Iterable[tuple[str, str]]:
-    seen: set[str] = set()
-    for name, value in attributes:
-        if name not in seen:
-            seen.add(name)
-            yield name, value

@@ -118,6 +118,7 @@ ADMINISTRATION = {
     "POST /api/v1/certificate-bindings": {"system"},
     "GET /api/v1/certificate-bindings": {"system", "audit"},
     "DELETE /api/v1/certificate-bindings/{binding_id}": {"system"},
+    "GET /api/v1/health-checks": {"system", "audit"},
     "GET /api/v1/whoami": {"system", "business", "audit", "key", "judicial"},
 }
 """What hosts of every role serve, and to which administrators."""

@@ -26,6 +26,7 @@ from crl.ocsp.plane import OCSPPlane
 from yinxin.app_parts import add_administration, add_provider, limited, new_app, surround
 from yinxin.console.routes import add_console
 from yinxin.console.statusnow import ask_responder
+from yinxin.health.run import check_health
 from yinxin.health_routes import Checks, make_health_router
 from yinxin.nodes import OCSPNodes
 from yinxin.portal.pages import PortalPages
@@ -134,7 +135,7 @@ def _add_api(app: FastAPI, service: Service, checks: Checks) -> None:
         app.include_router(keystore.escrow.routes.make_router(local.centre, local.recoveries))
     if remote is not None:
         app.include_router(keystore.escrow.routes.make_holders_router(remote))
-    app.include_router(yinxin.health.routes.make_router(service))
+    app.include_router(yinxin.health.routes.make_router(lambda: check_health(service)))
     app.include_router(make_traffic_router(service.traffic))
     app.include_router(make_settings_router(ground.settings))
     add_administration(app, ground, service.provider, service.audit_key)

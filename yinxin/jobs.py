@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from authn.assembly import Provider
 from authn.purge import purge_all_expired
 from ca.selfrenewal import SelfRenewal
@@ -12,6 +14,9 @@ from yinxin.self_signed_clients import SelfSignedClients
 from yinxin.settings import Settings
 from yinxin.tls import ServerTLS
 from yinxin.wiring import Ground, Service
+
+COMMON: Final = {"proposals": 30, "signing-keys": 600, "session-timeouts": 15, "purge": 60}
+"""How often a host of any role does what, in seconds."""
 
 
 def periodic_jobs(service: Service) -> tuple[Job, ...]:
@@ -37,10 +42,18 @@ def periodic_jobs(service: Service) -> tuple[Job, ...]:
 def common_jobs(ground: Ground, provider: Provider) -> tuple[Job, ...]:
     """Return what a host of any role does."""
     return (
-        Job("proposals", 30, ground.control.resume),
-        Job("signing-keys", 600, provider.ring.destroy_gone),
-        Job("session-timeouts", 15, ground.administration.sessions.end_timed_out),
-        Job("purge", 60, lambda: purge_all_expired(ground.database, now=ground.clock.now())),
+        Job("proposals", COMMON["proposals"], ground.control.resume),
+        Job("signing-keys", COMMON["signing-keys"], provider.ring.destroy_gone),
+        Job(
+            "session-timeouts",
+            COMMON["session-timeouts"],
+            ground.administration.sessions.end_timed_out,
+        ),
+        Job(
+            "purge",
+            COMMON["purge"],
+            lambda: purge_all_expired(ground.database, now=ground.clock.now()),
+        ),
     )
 
 

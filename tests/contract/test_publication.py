@@ -50,6 +50,8 @@ class Directory:
     def __init__(self) -> None:
         self.entries: dict[str, list[bytes]] = {}
         self.authorities: dict[str, tuple[bytes, bytes]] = {}
+        self.points: dict[str, bytes] = {}
+        self.published: dict[str, bytes] = {}
         self.absent = False
         self.refused: set[str] = set()
 
@@ -73,6 +75,13 @@ class Directory:
     def put_authority(self, name, certificate, crl) -> None:
         self._ask(name)
         self.authorities[name.dn] = (certificate, crl)
+
+    def put_distribution_point(self, name, crl) -> None:
+        self._ask(name)
+        self.points[name.dn] = crl
+
+    def find_crl(self, name) -> bytes | None:
+        return self.published.get(name.dn)
 
     def close(self) -> None:
         pass
@@ -224,6 +233,26 @@ def test_each_new_crl_is_published_once(desk: Desk) -> None:
         desk.run()
         assert desk.directory.authorities == {}
         desk.directory.authorities.clear()
+
+
+def test_the_crl_of_a_partition_has_an_entry_below_its_issuer(desk: Desk) -> None:
+    for scope, number in (("a", 1), ("a/16/5", 2)):
+        desk.crls.publish(
+            CRLRecord(scope, number, NOW, NOW + timedelta(days=1), 0, 0, b"crl%d" % number)
+        )
+    desk.run()
+    assert desk.directory.points == {"cn=16-5,cn=a,dc=x": b"crl2"}
+    assert desk.directory.authorities == {"cn=a,dc=x": (b"ca", b"crl1")}
+
+
+def test_what_is_not_the_crl_before_is_not_overwritten(desk: Desk) -> None:
+    desk.directory.published["cn=a,dc=x"] = b"somebody else's"
+    desk.crls.publish(CRLRecord("a", 1, NOW, NOW + timedelta(days=1), 0, 0, b"crl1"))
+    desk.run()
+    assert desk.directory.authorities == {}
+    del desk.directory.published["cn=a,dc=x"]
+    desk.run()
+    assert desk.directory.authorities == {"cn=a,dc=x": (b"ca", b"crl1")}
 
 
 def test_names_of_entries_are_escaped() -> None:

@@ -8,6 +8,7 @@ import re
 import secrets
 import ssl
 from dataclasses import dataclass
+from functools import cache
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from fastapi import FastAPI
@@ -93,6 +94,17 @@ class FakeDirectory:
         return number.upper()
 
 
+@cache
+def _pages() -> PortalPages:
+    """Templates are compiled once: they are the same in every house."""
+    return PortalPages()
+
+
+@cache
+def _trust_of_the_system() -> ssl.SSLContext:
+    return ssl.create_default_context()
+
+
 @dataclass
 class House:
     provider: Provider
@@ -153,9 +165,9 @@ def build(
         directory=directory,
         audit=audit,
         clock=clock,
-        trust=trust,
+        trust=trust or _trust_of_the_system(),
     )
-    pages = PortalPages()
+    pages = _pages()
     app = FastAPI()
     install_problem_handlers(app)
     app.include_router(

@@ -11,12 +11,16 @@ from typing import Any
 import bonsai
 import pytest
 
+from core.db import Database
 from core.errors import Refused, Unavailable
-from crl.directory_names import entry_name
+from crl.directory_names import EntryName, entry_name
 from crl.ldap import LDAPDirectory
 from crl.publication_config import PublicationConfig
+from tests.fakes.audit import MemoryAuditLog
+from tests.fakes.clock import FakeClock
 from tests.servers import localhost_certificate
 from tests.service import free_ports
+from tests.unit.crl.world import World
 
 USER = "userCertificate;binary"
 AUTHORITY = "cACertificate;binary"
@@ -123,6 +127,26 @@ def directory(slapd: Slapd) -> Iterator[LDAPDirectory]:
     opened = LDAPDirectory(slapd.config())
     yield opened
     opened.close()
+
+
+def test_the_crl_of_a_partition_is_a_distribution_point_below_its_issuer(
+    slapd: Slapd, directory: LDAPDirectory, certificates: list[bytes], sqlite_database: Database
+) -> None:
+    world = World(sqlite_database, "ec", clock=FakeClock(), audit=MemoryAuditLog())
+    world.partition("ec-issuing", 16)
+    crls = [world.generate("ec-issuing/16/5").der for _ in range(2)]
+    issuer = entry_name("cn={CN},dc=example", {"CN": "divided"})
+    point = EntryName(f"cn=16-5,{issuer.dn}", "cn", "16-5")
+    assert directory.find_crl(point) is None
+    with pytest.raises(Refused, match="above"):
+        directory.put_distribution_point(point, crls[0])
+    directory.put_authority(issuer, certificates[0], world.generate("ec-issuing").der)
+    for crl in crls:
+        directory.put_distribution_point(point, crl)
+        assert directory.find_crl(point) == crl
+    entry = slapd.read(point.dn)
+    assert entry["objectClass"] == ["cRLDistributionPoint"]
+    assert entry[CRL] == [crls[1]]
 
 
 def test_certificates_come_and_go_in_one_entry(

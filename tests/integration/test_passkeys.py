@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -74,26 +75,20 @@ def test_with_a_passkey_enrolled_a_password_alone_is_not_enough(house, authentic
     assert browser.get("/").status_code == 200
 
 
-def another_key(one: Authenticator) -> None:
-    one.key = Authenticator(ISSUER, HOST).key
-
-
-BENT = {
-    "no verification": lambda one: setattr(one, "flags", USER_PRESENT),
-    "origin": lambda one: setattr(one, "origin", "https://evil.example"),
-    "rp": lambda one: setattr(one, "rp_id", "evil.example"),
-    "copied": lambda one: setattr(one, "count", one.count - 1),
-    "unknown": lambda one: setattr(one, "credential_id", b"another"),
-    "key": another_key,
-}
-
-
-@pytest.mark.parametrize("case", BENT)
-def test_what_is_not_right_is_refused(house, authenticator, case):
+def test_what_is_not_right_is_refused(house, authenticator):
     assert use(house.browser(), authenticator).status_code == 303
-    BENT[case](authenticator)
-    assert use(house.browser(), authenticator).status_code == 401
-    assert house.audit.actions[-1] == "login.failed"
+    bent = {
+        "no verification": {"flags": USER_PRESENT},
+        "origin": {"origin": "https://evil.example"},
+        "rp": {"rp_id": "evil.example"},
+        "copied": {"count": authenticator.count - 1},
+        "unknown": {"credential_id": b"another"},
+        "key": {"key": Authenticator(ISSUER, HOST).key},
+    }
+    for case, change in bent.items():
+        assert use(house.browser(), replace(authenticator, **change)).status_code == 401, case
+        assert house.audit.actions[-1] == "login.failed"
+    assert use(house.browser(), authenticator).status_code == 303
 
 
 def test_a_challenge_is_for_one_browser_once_and_for_five_minutes(house, authenticator):
@@ -115,14 +110,13 @@ def test_a_disabled_user_has_no_passkey(house, authenticator):
     assert use(house.browser(), authenticator).status_code == 401
 
 
-@pytest.mark.parametrize(
-    "answer",
-    ["", "{", "[]", "null", '{"response": {}}', '{"response": {"clientDataJSON": "e30"}}',
-     '{"response": {"clientDataJSON": "eyJjaGFsbGVuZ2UiOiAiw6kifQ"}}', "x" * 30_000],
-)  # fmt: skip
-def test_nonsense_is_refused_and_not_an_error_of_ours(house, answer):
+def test_nonsense_is_refused_and_not_an_error_of_ours(house):
     browser = house.browser()
-    assert send(browser, browser.get("/login/passkey"), answer).status_code == 401
+    for answer in (
+        "", "{", "[]", "null", '{"response": {}}', '{"response": {"clientDataJSON": "e30"}}',
+        '{"response": {"clientDataJSON": "eyJjaGFsbGVuZ2UiOiAiw6kifQ"}}', "x" * 30_000,
+    ):  # fmt: skip
+        assert send(browser, browser.get("/login/passkey"), answer).status_code == 401, answer
 
 
 def test_half_an_answer_is_refused(house, authenticator):

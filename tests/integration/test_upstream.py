@@ -223,16 +223,17 @@ def test_the_liar_is_believed_when_it_tells_the_truth(house, liar):
     assert house.provider.administration.users.find_by_name("li.na")
 
 
-@pytest.mark.parametrize(
-    "claims",
-    [{"iss": "https://evil.example"}, {"aud": "other"}, {"aud": ["city", "other"]}, {"exp": 1},
-     {"exp": None}, {"exp": "soon"}, {"iat": 4102444800}, {"nonce": "another"}, {"nonce": None},
-     {"sub": ""}, {"sub": None}, {"sub": "x" * 256}],
-    ids=str,
-)  # fmt: skip
-def test_a_token_with_one_wrong_claim_is_refused(house, liar, claims):
-    liar.claims = claims
-    assert visit(house, liar).status_code == 401
+LIES: list[dict[str, object]] = [
+    {"iss": "https://evil.example"}, {"aud": "other"}, {"aud": ["city", "other"]}, {"exp": 1},
+    {"exp": None}, {"exp": "soon"}, {"iat": 4102444800}, {"nonce": "another"}, {"nonce": None},
+    {"sub": ""}, {"sub": None}, {"sub": "x" * 256},
+]  # fmt: skip
+
+
+def test_a_token_with_one_wrong_claim_is_refused(house, liar):
+    for claims in LIES:
+        liar.nonce, liar.claims = "", claims
+        assert visit(house, liar).status_code == 401, claims
     assert house.provider.administration.users.find_by_name("li.na") is None
 
 
@@ -247,14 +248,16 @@ def test_a_token_of_another_key_or_of_none_is_refused(house, liar):
     assert visit(house, liar).status_code == 401
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [{"iss": "https://evil.example"}, {"iss": None}, {"state": "x"}, {"code": None},
-     {"error": "access_denied", "code": None}],
-    ids=str,
-)  # fmt: skip
-def test_an_answer_that_is_not_right_is_refused(house, liar, changes):
-    assert visit(house, liar, **changes).status_code == 401
+def test_an_answer_that_is_not_right_is_refused(house, liar):
+    for changes in (
+        {"iss": "https://evil.example"},
+        {"iss": None},
+        {"state": "x"},
+        {"code": None},
+        {"error": "access_denied", "code": None},
+    ):
+        liar.nonce = ""
+        assert visit(house, liar, **changes).status_code == 401, changes
 
 
 def test_a_provider_that_describes_itself_as_another_is_not_used(house, liar):
@@ -348,14 +351,16 @@ def test_a_person_of_a_directory_logs_in_with_its_password(listed):
     assert current(listed, again)[1].id == user.id
 
 
-@pytest.mark.parametrize(
-    ("name", "password"),
-    [("li.na", "wrong"), ("li.na", ""), ("nobody", "a good password"), ("*", "a good password"),
-     ("li.na)(uid=*", "a good password"), ("li*", "a good password"), ("x" * 200, "x"), ("", "x")],
+WRONG = (
+    ("li.na", "wrong"), ("li.na", ""), ("nobody", "a good password"), ("*", "a good password"),
+    ("li.na)(uid=*", "a good password"), ("li*", "a good password"), ("x" * 200, "x"), ("", "x"),
 )  # fmt: skip
-def test_a_wrong_name_or_password_is_refused_and_no_filter(listed, name, password):
-    assert by_directory(listed.browser(), name, password).status_code == 401
-    assert listed.audit.actions[-1] == "login.failed"
+
+
+def test_a_wrong_name_or_password_is_refused_and_no_filter(listed):
+    for name, password in WRONG:
+        assert by_directory(listed.browser(), name, password).status_code == 401, name
+        assert listed.audit.actions[-1] == "login.failed"
 
 
 def test_wrong_passwords_of_a_directory_lock_a_known_user(listed):

@@ -10,6 +10,9 @@ from typing import Any, Final
 import click
 
 from core.errors import Malformed, Refused
+from keystore import pem, pin
+from keystore.dialects import Dialect
+from keystore.escrow.identity import seal_password
 from keystore.files import write_new
 from yinxin.cli.client import Client
 from yinxin.cli.context import Invocation
@@ -86,6 +89,15 @@ def request_resend(client: Client, request_id: str) -> None:
 @click.option("--out", type=_NewFile, required=True, help="A new file for certificate and chain.")
 @click.option("--encryption-out", type=_NewFile, help="A new file; of a pair.")
 @click.option("--envelope-out", type=_NewFile, help="A new file; of a pair.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice([dialect.value for dialect in Dialect]),
+    help="Of the envelope; default: SM2EnvelopedKey, or for RSA EnvelopedData.",
+)
+@click.option(
+    "--password-file", type=PathTo, help="For pkcs12: a file with mode 600, one line. Given once."
+)
 @click.option("--server", envvar="YINXIN_SERVER_URL", help="https://host:port")
 @click.option("--trust", type=PathTo, help="PEM of the root to trust.")
 @click.make_pass_decorator(Invocation)
@@ -98,6 +110,8 @@ def pickup(
     out: Path,
     encryption_out: Path | None,
     envelope_out: Path | None,
+    form: str | None,
+    password_file: Path | None,
     server: str | None,
     trust: Path | None,
 ) -> None:
@@ -117,6 +131,10 @@ def pickup(
         trust=trust or our_root(invocation),
     )
     body = {"reference": reference, "code": code, "csr": csr_pem(read_octets(csr))}
+    if form is not None:
+        body["format"] = form
+    if form == Dialect.PKCS12:
+        body["sealed_password"] = _sealed(client, body, password_file)
     given = client.post("/pickup", body)
     _keep(given, out, encryption_out, envelope_out)
 
@@ -166,6 +184,23 @@ def renewal(
     _keep(given, out, encryption_out, envelope_out)
 
 
+def _sealed(client: Client, body: dict[str, str], password_file: Path | None) -> str:
+    """Return the password, sealed for the request of the two codes: a first call says which."""
+    if password_file is None:
+        raise Refused("say where the password is: --password-file")
+    password = pin.from_file(password_file)().decode("ascii", "replace")
+    asked = {name: value for name, value in body.items() if name != "format"}
+    given = client.post("/pickup", asked)
+    if given["transport_key"] is None:
+        raise Refused(f"this can be had as {', '.join(given['envelopes']) or 'one certificate'}")
+    sealed = seal_password(
+        password,
+        transport_key=pem.public_key_of_pem(given["transport_key"]),
+        request_id=given["request"],
+    )
+    return base64.b64encode(sealed).decode()
+
+
 def _keep(
     given: dict[str, Any], out: Path, encryption_out: Path | None, envelope_out: Path | None
 ) -> None:
@@ -176,7 +211,7 @@ def _keep(
                 "this is a pair: call again with --encryption-out and --envelope-out, too"
             )
         _write(encryption_out, given["encryption_certificate"].encode())
-        _write(envelope_out, base64.b64decode(given["enveloped_key"]))
+        _write(envelope_out, base64.b64decode(given["envelope"] or given["enveloped_key"]))
     _write(out, given["chain"].encode())
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -11,13 +11,14 @@ from sqlalchemy import select
 
 from ca.issuer import Issuer
 from ca.store import CertificateQuery, CertificateState
+from core.errors import Unavailable
 from core.jobs import job_leases
 from crl.sqlstore import SQLCRLStore
 from keystore import keyref
 from keystore.escrow.store import KeyState
 from yinxin.health.findings import Check, Fault, Level
 from yinxin.jobs import outward_jobs, periodic_jobs
-from yinxin.wiring import Service
+from yinxin.wiring import Ground, Service
 
 _LATE_JOB: Final = timedelta(seconds=120)
 _LONG_CRL: Final = 200_000
@@ -91,9 +92,14 @@ def _delegates(service: Service) -> Sequence[Fault]:
 
 
 def _pool(service: Service) -> Sequence[Fault]:
-    local = service.key_management.local
+    local, remote = service.key_management.local, service.key_management.remote
+    if remote is not None:
+        try:
+            remote.identity()  # its pools are asked there
+        except Unavailable as error:
+            return (Fault(Level.CRITICAL, str(error)),)
     if local is None:
-        return ()  # it runs apart, and is asked there
+        return ()
     waiting = local.centre.count_keys().get(KeyState.STANDBY, 0)
     minimum = service.ground.settings.key_management.standby_minimum
     if waiting >= minimum:
@@ -103,15 +109,21 @@ def _pool(service: Service) -> Sequence[Fault]:
 
 
 def _jobs(service: Service) -> Sequence[Fault]:
-    now = service.ground.clock.now()
-    with service.ground.database.reading() as connection:
+    expected = (*periodic_jobs(service), *outward_jobs(service))
+    return late_jobs(service.ground, {job.name: job.every_seconds for job in expected})
+
+
+def late_jobs(ground: Ground, expected: Mapping[str, float]) -> Sequence[Fault]:
+    """Return which jobs, by name and seconds, have not run for much longer than they should."""
+    now = ground.clock.now()
+    with ground.database.reading() as connection:
         rows = connection.execute(select(job_leases.c.name, job_leases.c.until))
         until = {row.name: row.until for row in rows}
     late = []
-    for job in (*periodic_jobs(service), *outward_jobs(service)):
-        allowed = _LATE_JOB + timedelta(seconds=2 * job.every_seconds)
-        if job.name not in until or now > until[job.name] + allowed:
-            late.append(job.name)
+    for name, every in expected.items():
+        allowed = _LATE_JOB + timedelta(seconds=2 * every)
+        if name not in until or now > until[name] + allowed:
+            late.append(name)
     return [Fault(Level.WARNING, f"not run in time: {', '.join(sorted(late))}")] if late else ()
 
 
@@ -182,8 +194,9 @@ AUTHORITY_CHECKS: Final[tuple[Check[Service], ...]] = (
     ),
     Check(
         "key-pool",
-        "whether encryption keys wait in the key management centre of this process",
-        "Look for `job failed` with `km-refill` in the log; raise `key_management.standby_target`.",
+        "whether encryption keys wait in the key management centre, or one that runs apart answers",
+        "Look for `job failed` with `km-refill` in the log; raise `key_management.standby_target`. "
+        "Where the centre runs apart: start it, and `yinxin health-check` there.",
         _pool,
     ),
     Check(

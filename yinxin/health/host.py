@@ -13,10 +13,16 @@ from core.audit_tables import audit_checkpoints, audit_events
 from core.control_store import Act
 from core.identity import Role
 from yinxin.health.findings import Check, Fault, Level
+from yinxin.state import HostRole, role_of
 from yinxin.wiring import Ground
 
 _CLOCK_SKEW: Final = timedelta(seconds=5)
 _MEGABYTE: Final = 1 << 20
+_ACTS_OF: Final = {
+    HostRole.KM: (Act.ROLE_CHANGE, Act.CREDENTIAL),
+    HostRole.RA: (Act.ROLE_CHANGE, Act.RIGHT_CHANGE, Act.CREDENTIAL),
+}
+"""What can be done under control where no certificates are issued; elsewhere everything."""
 
 
 def _database(ground: Ground) -> Sequence[Fault]:
@@ -77,24 +83,30 @@ def _administrators(ground: Ground) -> Sequence[Fault]:
     """Look whether somebody can act in each line, and whether two can watch one another."""
     faults = []
     users = ground.administration.users.list_users()
-    for role in (Role.SYSTEM, Role.BUSINESS, Role.AUDIT):
+    centre = role_of(ground.state) is HostRole.KM
+    acting = Role.KEY if centre else Role.BUSINESS
+    needed = ground.settings.key_management.recovery_approvals if centre else 2
+    for role in (Role.SYSTEM, acting, Role.AUDIT):
         ready = [
             one for one in users if one.role is role and one.password_hash and not one.disabled
         ]
         if not ready:
             faults.append(Fault(Level.WARNING, f"no {role} administrator has set a password"))
-        elif len(ready) == 1 and role is Role.BUSINESS:
-            says = f"{ready[0].name} is the only business administrator: nobody can review"
-            faults.append(Fault(Level.WARNING, says))
+        elif len(ready) < needed and role is acting:
+            act = "approve a recovery" if centre else "review"
+            says = f"{role} administrators with a password: {len(ready)}, and to {act} it needs "
+            faults.append(Fault(Level.WARNING, f"{says}{needed}"))
     return faults
 
 
 def _control(ground: Ground) -> Sequence[Fault]:
-    alone = [act.value for act in Act if ground.control.rule(act).approvals == 0]
+    here = _ACTS_OF.get(role_of(ground.state) or HostRole.CA, tuple(Act))
+    alone = [act.value for act in here if ground.control.rule(act).approvals == 0]
     faults = []
     if alone:
         faults.append(Fault(Level.WARNING, f"one person alone can do: {', '.join(alone)}"))
-    if not ground.settings.ca.separate_approver:
+    reviews = role_of(ground.state) is not HostRole.KM
+    if reviews and not ground.settings.ca.separate_approver:
         says = "a requester may approve the own request (ca.separate_approver)"
         faults.append(Fault(Level.WARNING, says))
     return faults

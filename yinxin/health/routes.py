@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
@@ -9,9 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from core.http import require_role
 from core.identity import Principal, Role
-from yinxin.health.findings import worst_of
-from yinxin.health.run import check_health
-from yinxin.wiring import Service
+from yinxin.health.findings import Finding, worst_of
 
 _Reader = Annotated[Principal, Depends(require_role(Role.SYSTEM, Role.AUDIT))]
 
@@ -36,13 +35,13 @@ class HealthView(BaseModel):
     checks: list[FindingView]
 
 
-def make_router(service: Service) -> APIRouter:
+def make_router(check: Callable[[], Sequence[Finding]]) -> APIRouter:
     """Serve /api/v1/health-checks."""
     router = APIRouter(prefix="/api/v1", tags=["health"])
 
     @router.get("/health-checks", summary="Check this installation")
     def health_checks(_: _Reader) -> HealthView:
-        findings = check_health(service)
+        findings = check()
         return HealthView(
             level=worst_of(findings).name.lower(),
             checks=[

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import keystore.escrow.routes
+import yinxin.health.routes
 from authn.assembly import Provider
 from core.audit_export import AuditExporter
 from core.errors import Misconfigured
@@ -24,6 +25,8 @@ from yinxin.audit_key import AuditKey
 from yinxin.auditing import export_runner, make_exporter
 from yinxin.directory import OurDirectory
 from yinxin.first_start import CENTRE_ADMINISTRATORS, ensure_administrators
+from yinxin.health.beside import CENTRE_CHECKS, Beside
+from yinxin.health.run import check_beside
 from yinxin.health_routes import check_database, make_health_router
 from yinxin.host_identity import HostIdentity, read_identity
 from yinxin.jobs import common_jobs, key_jobs
@@ -141,6 +144,11 @@ def make_officers_app(service: CentreService) -> Any:
     app = new_app("Yinxin key management centre")
     app.include_router(
         make_health_router(lambda: [check_database(service.ground)], service.exporter)
+    )
+    app.include_router(
+        yinxin.health.routes.make_router(
+            lambda: check_beside(Beside(service.ground, service.keystore), CENTRE_CHECKS)
+        )
     )
     management = service.management
     app.include_router(keystore.escrow.routes.make_router(management.centre, management.recoveries))

@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Self
 
+import yinxin.health.routes
 from authn.assembly import Provider
 from ca.acts import Branch
 from ca.branch import FollowedBranch
@@ -34,6 +35,8 @@ from yinxin.audit_key import AuditKey
 from yinxin.auditing import export_runner, make_exporter
 from yinxin.directory import OurDirectory
 from yinxin.first_start import ensure_administrators
+from yinxin.health.beside import DESK_CHECKS, Beside
+from yinxin.health.run import check_beside
 from yinxin.health_routes import check_database, make_health_router
 from yinxin.host_identity import HostIdentity, read_identity
 from yinxin.jobs import common_jobs, key_jobs
@@ -52,6 +55,7 @@ class DeskService:
     """Everything of a registration authority."""
 
     ground: Ground
+    keystore: KeyStore
     audit_key: AuditKey
     exporter: AuditExporter
     desk: Desk
@@ -65,6 +69,7 @@ class DeskService:
         audit_key = AuditKey.open(keystore)
         return cls(
             ground=ground,
+            keystore=keystore,
             audit_key=audit_key,
             exporter=make_exporter(
                 settings.audit, ground.audit, audit_key, hostname=settings.server.public_host
@@ -173,6 +178,11 @@ def make_operators_app(service: DeskService) -> Any:
     app = new_app("Yinxin registration authority")
     app.include_router(
         make_health_router(lambda: [check_database(service.ground)], service.exporter)
+    )
+    app.include_router(
+        yinxin.health.routes.make_router(
+            lambda: check_beside(Beside(service.ground, service.keystore), DESK_CHECKS)
+        )
     )
     registration = service.ground.registration
     app.include_router(

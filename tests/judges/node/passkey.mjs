@@ -17,6 +17,7 @@ async function enrolAndUse({ port, host, profile, name, password }) {
   });
   try {
     const page = context.pages()[0] ?? (await context.newPage());
+    page.setDefaultTimeout(90_000); // a machine may be busy
     const refused = [];
     page.on("console", (message) => { if (message.type() === "error") refused.push(message.text()); });
     const devtools = await context.newCDPSession(page);
@@ -29,8 +30,10 @@ async function enrolAndUse({ port, host, profile, name, password }) {
     });
     const origin = `https://${host}`;
     await page.goto(`${origin}/login`);
+    await page.waitForSelector("#name:focus");
     await page.keyboard.type(name);
     await page.keyboard.press("Tab");
+    await page.waitForSelector("#password:focus");
     await page.keyboard.type(password);
     await page.keyboard.press("Enter");
     await page.waitForURL(`${origin}/`);
@@ -42,6 +45,7 @@ async function enrolAndUse({ port, host, profile, name, password }) {
     await page.goto(`${origin}/`);
     await page.click("form[action='/logout'] button");
     await page.goto(`${origin}/login/passkey`);
+    await page.waitForSelector("form[data-passkey] button:focus");
     await page.keyboard.press("Enter");
     await page.waitForURL(`${origin}/`);
     return { said: await page.innerText("main"), wide, refused };

@@ -14,9 +14,11 @@ from ca.config import CAConfig
 from ca.contents import IssuanceRequest
 from ca.issuance import issue_certificate
 from ca.issuer import Issued, Issuer
+from ca.overview import Overviews
 from ca.profiles import CertificateProfile, load_profiles
 from ca.routes import make_router
 from ca.routes_registration import make_registration_router
+from ca.sqloverview import SQLOverviews
 from ca.sqlstatistics import SQLStatistics
 from ca.sqlstore import SQLCertificateStore
 from core.db import Database
@@ -142,6 +144,7 @@ def app(authority: Authority, registration: Registration) -> FastAPI:
             changes=registration.changes,
             reviews=registration.reviews(authority.profiles),
             statistics=SQLStatistics(authority.database),
+            overviews=Overviews(SQLOverviews(authority.database), clock=authority.clock),
             clock=authority.clock,
         )
     )

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from ca.config import PickupConfig
+from ca.csr import CSR
 from ca.enrollment import EnrollmentService
 from ca.operations import Operation, Review, ReviewsOfProfiles
 from ca.pickup import PickupDesk, PickupOffers
@@ -96,7 +97,17 @@ class World:
 
     def collect(self, codes: Codes, csr: bytes = SM2, **changes) -> EnrollmentRecord:
         asked = replace(codes, **changes)
-        return self.desk.collect(asked.reference, asked.code, csr, address="192.0.2.1")
+        return self.desk.collect(
+            asked.reference, asked.code, csr, address="192.0.2.1", take=self.take
+        )
+
+    def take(self, request_id: str, csr: CSR) -> EnrollmentRecord:
+        return self.enrollment.take_key(
+            request_id,
+            spki=csr.spki,
+            temporary_key=csr.temporary_key,
+            actor=f"subscriber:{request_id}",
+        )
 
     def whys(self) -> list[object]:
         return [d["why"] for action, _, d in self.authority.audit.events if "refused" in action]

@@ -22,11 +22,14 @@ from keystore.escrow.tables import escrow_keys
 from keystore.registry import KeyStore
 from tests.fakes.clock import FakeClock
 from yinxin.health import run
+from yinxin.health.authority import AUTHORITY_CHECKS
+from yinxin.health.beside import CENTRE_CHECKS, DESK_CHECKS
 from yinxin.health.findings import Check, Fault, Finding, Level, look, worst_of
+from yinxin.health.host import HOST_CHECKS
 from yinxin.health.run import CHECKS, check_health, check_installation
 from yinxin.jobs import outward_jobs, periodic_jobs
 from yinxin.settings import load_settings
-from yinxin.state import prepare_state
+from yinxin.state import HostRole, prepare_state
 from yinxin.wiring import Service, open_ground, open_service
 
 
@@ -175,7 +178,7 @@ def test_a_database_that_cannot_be_opened_is_the_finding(
     findings = check_installation(load_settings(None), prepare_state(tmp_path / "var"))
     assert [one.check for one in findings if one.level is Level.CRITICAL] == ["database"]
     assert {one.level for one in findings} == {Level.CRITICAL, Level.UNKNOWN}
-    assert len(findings) == len(CHECKS)
+    assert len(findings) == len(CHECKS[HostRole.CA])
 
 
 def test_a_keystore_that_does_not_open_is_the_finding(
@@ -214,4 +217,5 @@ def test_every_check_is_in_the_document_and_no_other() -> None:
     rows = re.findall(
         r"^\| `([\w-]+)` \| (.*?) \| (.*) \|$", document.read_text("utf-8"), re.MULTILINE
     )
-    assert rows == [(check.name, check.looks_at, check.remedy) for check in CHECKS]
+    known = (*HOST_CHECKS, *AUTHORITY_CHECKS, *CENTRE_CHECKS, *DESK_CHECKS)
+    assert rows == [(check.name, check.looks_at, check.remedy) for check in known]

@@ -94,12 +94,12 @@ TRAPS = {
         f"{PLANE}::test_under_load_no_question_asked_after_a_revocation_hears_good",
     ),
     "a restart behind the status log": (
-        f"{STORE}::test_what_was_stored_is_there_again_after_a_restart",
+        f"{STORE}::test_statuses_and_answers_are_there_again_after_a_restart",
         "integration/test_ocsp_node.py::test_without_the_database_a_node_goes_on_and_starts",
     ),
     "a clock that goes back": (
         f"{RESPONDER}::test_a_clock_that_went_back_signs_nothing",
-        f"{STORE}::test_what_was_stored_is_there_again_after_a_restart",
+        f"{STORE}::test_statuses_and_answers_are_there_again_after_a_restart",
     ),
     "a CA's own certificate, answered by itself": (
         f"{RESPONDER}::test_a_ca_certificate_is_answered_for_by_its_parent",

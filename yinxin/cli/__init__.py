@@ -25,7 +25,7 @@ _MODULES: Final = {
     "ceremony": ("ceremony",),
     "certificate": ("certificates", "replacements"),
     "check": ("check",),
-    "client": ("accounts", "admission"),
+    "client": ("applications", "admission"),
     "config": ("local",),
     "crl": ("local",),
     "database": ("database",),

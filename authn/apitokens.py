@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Final
 
 from authn import opaque
-from authn.store import APIToken, APITokenStore, User, UserStore
+from authn.store import APIToken, APITokenStore, User
 from core.audit import AuditLog, Detail
 from core.clock import Clock
 from core.errors import Forbidden, Malformed, NotFound
@@ -25,14 +25,12 @@ class APITokens:
     def __init__(
         self,
         store: APITokenStore,
-        users: UserStore,
         *,
         transactions: Transactions,
         audit: AuditLog,
         clock: Clock,
     ) -> None:
         self._store = store
-        self._users = users
         self._transactions = transactions
         self._audit = audit
         self._clock = clock
@@ -60,12 +58,20 @@ class APITokens:
         return drawn.secret
 
     def find_user(self, secret: str) -> User | None:
-        """Return whose live token it is."""
-        token = self._store.find(opaque.digest(secret))
-        if token is None or self._clock.now() >= token.expires_at:
+        """Return whose live token it is.
+
+        What another process revoked or disabled is known here a moment later (`core.remembered`).
+        """
+        return self._live_owner(self._store.find_with_owner(opaque.digest(secret)))
+
+    def recall_user(self, secret: str) -> User | None:
+        """Return the same without waiting, if it was found a moment ago."""
+        return self._live_owner(self._store.recall_with_owner(opaque.digest(secret)))
+
+    def _live_owner(self, found: tuple[APIToken, User] | None) -> User | None:
+        if found is None or self._clock.now() >= found[0].expires_at:
             return None
-        user = self._users.find(token.user_id)
-        return None if user is None or user.disabled else user
+        return None if found[1].disabled else found[1]
 
     def list_of(self, user: User) -> Sequence[APIToken]:
         """Return the tokens of a user, oldest first."""

@@ -132,7 +132,7 @@ class Administration:
             clock=clock,
         )
         tokens = APITokens(
-            SQLAPITokenStore(database), store, transactions=database, audit=audit, clock=clock
+            SQLAPITokenStore(database), transactions=database, audit=audit, clock=clock
         )
         return cls(
             hasher=hasher,

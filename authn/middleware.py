@@ -51,7 +51,9 @@ class Authentication:
         if scope["type"] == "http" and str(scope["path"]).startswith(self._prefixes):
             scope.pop(PRINCIPAL, None)
             try:
-                found = await run_in_threadpool(self._authenticate, scope)
+                found = self._recall(scope)
+                if found is None:
+                    found = await run_in_threadpool(self._authenticate, scope)
             except TrustError as error:
                 # We could not find out (the database is away): say so, rather than "nobody".
                 log.exception("a request could not be authenticated")
@@ -63,14 +65,19 @@ class Authentication:
                 scope[PRINCIPAL] = found
         await self._app(scope, receive, send)
 
+    def _recall(self, scope: Scope) -> Principal | None:
+        """Return who asked with this API token a moment ago: a thread less for each request."""
+        secret = _bearer(scope)
+        if secret is None or not secret.startswith(apitokens.PREFIX):
+            return None
+        return _principal(self._api_tokens.recall_user(secret), "token")
+
     def _authenticate(self, scope: Scope) -> Principal | None:
-        authorization = dict(scope["headers"]).get(b"authorization", b"").decode("latin-1")
-        if authorization:
+        secret = _bearer(scope)
+        if secret is not None:
             # An explicit token that is not good is an error of the caller, even when TLS would
             # have told who they are: no falling back to another identity.
-            scheme, _, secret = authorization.partition(" ")
-            user = self._by_token(secret.strip()) if scheme.lower() == "bearer" else None
-            return _principal(user, "token")
+            return _principal(self._by_token(secret), "token")
         certificate = scope.get(CLIENT_CERTIFICATE)
         if not isinstance(certificate, bytes):
             return None
@@ -87,6 +94,15 @@ class Authentication:
         if secret.startswith(apitokens.PREFIX):
             return self._api_tokens.find_user(secret)
         return None
+
+
+def _bearer(scope: Scope) -> str | None:
+    """Return the bearer token; None without Authorization, empty for another scheme."""
+    authorization = dict(scope["headers"]).get(b"authorization", b"").decode("latin-1")
+    if not authorization:
+        return None
+    scheme, _, secret = authorization.partition(" ")
+    return secret.strip() if scheme.lower() == "bearer" else ""
 
 
 def _principal(user: User | None, method: str) -> Principal | None:

@@ -15,6 +15,7 @@ from authn.store import APIToken, Binding, Challenge, User
 from core.db import Database
 from core.errors import Conflict
 from core.identity import Role
+from core.remembered import Remembered
 
 
 class SQLUserStore:
@@ -160,16 +161,28 @@ class SQLAPITokenStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._owned = Remembered(
+            self._read_owned, lambda: database.version(tables.api_tokens, tables.users)
+        )
 
     def add(self, token: APIToken) -> None:
         _insert(self._database, tables.api_tokens, asdict(token), taken="drawn twice")
 
-    def find(self, digest: bytes) -> APIToken | None:
+    def find_with_owner(self, digest: bytes) -> tuple[APIToken, User] | None:
+        return self._owned.get(digest)
+
+    def recall_with_owner(self, digest: bytes) -> tuple[APIToken, User] | None:
+        return self._owned.recall(digest)
+
+    def _read_owned(self, digest: bytes) -> tuple[APIToken, User] | None:
+        tokens = tables.api_tokens
         with self._database.reading() as connection:
-            row = connection.execute(
-                select(tables.api_tokens).where(tables.api_tokens.c.digest == digest)
-            ).first()
-        return None if row is None else APIToken(**_fields(row))
+            row = connection.execute(select(tokens).where(tokens.c.digest == digest)).first()
+        if row is None:
+            return None
+        token = APIToken(**_fields(row))
+        user = SQLUserStore(self._database).find(token.user_id)
+        return None if user is None else (token, user)
 
     def list_of_user(self, user_id: str) -> Sequence[APIToken]:
         tokens = tables.api_tokens

@@ -18,7 +18,7 @@ from cryptography import x509
 from ca.contents import IssuanceRequest
 from ca.issuance import issue_together
 from ca.issuer import Issuer
-from ca.issuing import Group
+from ca.issuing import Wanted
 from ca.profiles import CertificateProfile
 from ca.requests import encryption_request_id
 from ca.serials import random_serial
@@ -179,7 +179,7 @@ class PairService:
             clock=self._clock,
         )
 
-    def begin(self, request: IssuanceRequest, *, profile: CertificateProfile) -> Group:
+    def begin(self, request: IssuanceRequest, *, profile: CertificateProfile) -> Sequence[Wanted]:
         """Give the request its encryption key: always the same. Returns what to issue together.
 
         Raises `Unavailable` when the key management centre cannot be reached: nothing is

@@ -18,7 +18,7 @@ from ca.contents import IssuanceRequest
 from ca.dual import PairService
 from ca.execution import Act, Execution
 from ca.issuer import Issuer
-from ca.ledger import RequestLedger
+from ca.ledger import Entered, KeyTaken, RequestLedger
 from ca.operations import Operation, ReviewRules, ReviewsOfProfiles
 from ca.pickup import PickupOffers
 from ca.pickup_codes import Codes
@@ -106,6 +106,7 @@ class EnrollmentService:
             transactions=transactions,
             audit=audit,
             clock=clock,
+            ledger=self._ledger,
             acts=acts,
         )
 
@@ -132,18 +133,19 @@ class EnrollmentService:
                 raise Malformed("Idempotency-Key is 1 to 128 printable ASCII characters")
             known = self._requests.find_claim(entry.request.requester, idempotency.key)
             if known is not None:
-                return self._replay(known, idempotency)
-        record = self._submission.record(entry)
-        with self._transactions.transaction():
-            if idempotency is None:
-                claim = self._ledger.add(record)
-            else:
-                key, body_hash = idempotency.key, idempotency.body_hash
-                claim = self._ledger.add(record, key=key, body_hash=body_hash)
-            mine = claim.request_id == record.id
-            codes = self._offer(record.id, record.state, record.requester) if mine else None
-        if idempotency is not None and not mine:
-            return self._replay(claim, idempotency)
+                return self._replay(known, idempotency.body_hash)
+        record, prepared = self._submission.record(entry)
+        entered = Entered(record)
+        if idempotency is not None:
+            entered = Entered(record, idempotency.key, idempotency.body_hash)
+        try:
+            if prepared is not None:
+                return self._execution.enter(entered, prepared)
+            with self._transactions.transaction():
+                self._ledger.add(entered)
+                codes = self._offer(record.id, record.state, record.requester)
+        except KeyTaken as taken:
+            return self._replay(taken.claim, entered.body_hash)
         return self._go_on(record, actor=record.requester, codes=codes)
 
     def approve(self, request_id: str, *, actor: str) -> EnrollmentRecord:
@@ -259,8 +261,8 @@ class EnrollmentService:
         """Return one page, newest first. `scope`: tops of the subtrees to look in."""
         return self._requests.list_requests(state=state, scope=scope, cursor=cursor, limit=limit)
 
-    def _replay(self, claim: Claim, idempotency: Idempotency) -> EnrollmentRecord:
-        if claim.body_hash != idempotency.body_hash:
+    def _replay(self, claim: Claim, body_hash: str) -> EnrollmentRecord:
+        if claim.body_hash != body_hash:
             raise Conflict("this Idempotency-Key was used with another request body")
         record = self.get(claim.request_id)
         if record.needs_approval or record.needs_make or record.keyless:
@@ -283,8 +285,7 @@ class EnrollmentService:
         """Carry out what nobody has to be waited for, and what follows from it."""
         self._settle(record)
         if record.state is _S.APPROVED:
-            codes = self._execution.run(record, actor=actor)
-            record = self.get(record.id)
+            record = self._execution.run(record, actor=actor)
             self._settle(record)
         return record if codes is None else replace(record, codes=codes)
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 
-from ca.issuing import Group
+from ca.issuer import Prepared
+from ca.issuing import Group, Ready
 from ca.issuing_desk import IssuingDesk
+from ca.ledger import Entered, RequestLedger
 from ca.operations import ISSUING, Operation
 from ca.pickup_codes import Codes
 from ca.requests import EnrollmentRecord, Move, RequestState, RequestStore, request_of
@@ -31,6 +35,7 @@ class Execution:
         transactions: Transactions,
         audit: AuditLog,
         clock: Clock,
+        ledger: RequestLedger,
         acts: Mapping[Operation, Act],
     ) -> None:
         self._submission = submission
@@ -42,31 +47,51 @@ class Execution:
             transactions=transactions,
             audit=audit,
             clock=clock,
+            ledger=ledger,
         )
         self._acts = acts
 
-    def run(self, record: EnrollmentRecord, *, actor: str) -> Codes | None:
-        """Carry out a request that is APPROVED."""
-        try:
+    def enter(self, entered: Entered, prepared: Prepared) -> EnrollmentRecord:
+        """Remember a request that waits for nobody, with the intent to sign; then issue.
+
+        Raises as `RequestLedger.add`: then nothing is remembered. Whatever fails after that leaves
+        the request to be approved again.
+        """
+        with self._reopening(entered.record):
+            return self._issue(entered.record, Ready(prepared, entered))
+
+    def run(self, record: EnrollmentRecord, *, actor: str) -> EnrollmentRecord:
+        """Carry out a request that is APPROVED; return it as it is then, with its codes."""
+        with self._reopening(record):
             if record.operation in ISSUING:
-                self._issue(record)
-                return None
+                return self._issue(record, self._wanted(record))
             codes = self._acts[record.operation](record, actor)
+        done = Move(record.id, (RequestState.APPROVED,), RequestState.DONE, self._clock.now())
+        self._requests.move(done)
+        return replace(record, state=RequestState.DONE, codes=codes)
+
+    @contextmanager
+    def _reopening(self, record: EnrollmentRecord) -> Iterator[None]:
+        try:
+            yield
         except Exception:
             # It failed and said so; a crash does not come here and is found by its age.
             self._requests.reopen(record.id, _waiting(record))
             raise
-        done = Move(record.id, (RequestState.APPROVED,), RequestState.DONE, self._clock.now())
-        self._requests.move(done)
-        return codes
 
-    def _issue(self, record: EnrollmentRecord) -> None:
+    def _wanted(self, record: EnrollmentRecord) -> Group:
         profile = self._submission.profiles[record.profile]
         request = request_of(record)
-        group: Group = ((request, profile),)
         if profile.encryption_profile is not None:
-            group = self._submission.pair_service().begin(request, profile=profile)
-        self._desk.issue(group, issuer=record.issuer)
+            return self._submission.pair_service().begin(request, profile=profile)
+        return ((request, profile),)
+
+    def _issue(self, record: EnrollmentRecord, group: Group) -> EnrollmentRecord:
+        # Of a pair, the signing certificate is the request's, and comes first.
+        issued = self._desk.issue(group, issuer=record.issuer)[0]
+        return replace(
+            record, state=RequestState.ISSUED, issued_by=issued.issuer, serial=issued.serial
+        )
 
 
 def _waiting(record: EnrollmentRecord) -> RequestState:

@@ -17,6 +17,7 @@ import hashlib
 from collections.abc import Container
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 from cryptography import x509
 
@@ -234,13 +235,19 @@ class Issuer:
 
     def surroundings(self) -> Surroundings:
         """Return what goes into every certificate of this issuer."""
-        identifier = key_identifier(self.public_key_bits)
         if self.certificate:
-            # An imported CA may have named its key otherwise (RFC 5280, 4.2.1.1).
-            certificate = x509.load_der_x509_certificate(self.certificate)
-            found = certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
-            identifier = found.value.digest
+            identifier = _identifier_of(self.certificate)
+        else:
+            identifier = key_identifier(self.public_key_bits)
         return Surroundings(self.name, identifier, self.revocation_url, self.crl_partitions)
+
+
+@lru_cache(maxsize=256)
+def _identifier_of(certificate: bytes) -> bytes:
+    """Return how a CA certificate names its key; an imported one may do so in its own way."""
+    # RFC 5280, 4.2.1.1.
+    extensions = parsed_certificate(certificate).extensions
+    return extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
 
 
 def _validity(

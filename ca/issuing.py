@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from ca.contents import IssuanceRequest
 from ca.issuer import Issued, Issuer, Prepared, Reserved
+from ca.ledger import Entered, RequestLedger
 from ca.profiles import CertificateProfile
 from ca.serials import random_serial, to_hex
 from ca.store import CertificateRecord, CertificateState, CertificateStore
@@ -26,10 +27,22 @@ from core.transaction import Transactions
 log = logging.getLogger(__name__)
 
 Wanted = tuple[IssuanceRequest, CertificateProfile]
-Group = Sequence[Wanted]
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """One certificate, prepared a moment ago, whose request is remembered with its intent."""
+
+    prepared: Prepared
+    entered: Entered
+
+
+Group = Sequence[Wanted] | Ready
 """Certificates of which all are issued or none: one, or the two of a pair."""
 Outcome = tuple[Issued, ...] | Exception
 """What became of a group: its certificates, or what refused it."""
+_Preparation = tuple[tuple[Prepared, ...], tuple[Entered, ...]]
+"""What a group consists of, and the requests that begin with it."""
 _Signed = tuple[tuple[Reserved, ...], tuple[Issued, ...]]
 
 
@@ -46,6 +59,8 @@ class Issuing:
     transactions: Transactions
     audit: AuditLog
     clock: Clock
+    ledger: RequestLedger | None = None
+    """Where the requests of `Ready` groups are remembered."""
 
     def issue(self, groups: Sequence[Group]) -> list[Outcome]:
         """Issue every group, or finish it, as `ca.issuance.issue_certificate` does with one.
@@ -69,12 +84,13 @@ class Issuing:
     def _reserve(
         self, groups: Sequence[Group], outcomes: dict[int, Outcome]
     ) -> dict[int, tuple[Reserved, ...]]:
-        known = self.store.find_by_requests(
-            [request.request_id for group in groups for request, _ in group if request.request_id]
-        )
+        known = self._find_known(groups)
         reserved: dict[int, tuple[Reserved, ...]] = {}
-        prepared: dict[int, tuple[Prepared, ...]] = {}
+        prepared: dict[int, _Preparation] = {}
         for index, group in enumerate(groups):
+            if isinstance(group, Ready):
+                prepared[index] = (group.prepared,), (group.entered,)
+                continue
             try:
                 records = _known(group, known)
                 if records and all(record.der is not None for record in records):
@@ -82,7 +98,7 @@ class Issuing:
                 elif records:
                     reserved[index] = tuple(_reserved_again(record) for record in records)
                 else:
-                    prepared[index] = self._prepare(group)
+                    prepared[index] = self._prepare(group), ()
             except TrustError as error:
                 outcomes[index] = error
         try:
@@ -96,7 +112,18 @@ class Issuing:
                     outcomes[index] = error
         return reserved
 
-    def _prepare(self, group: Group) -> tuple[Prepared, ...]:
+    def _find_known(self, groups: Sequence[Group]) -> Mapping[str, CertificateRecord]:
+        return self.store.find_by_requests(
+            [
+                request.request_id
+                for group in groups
+                if not isinstance(group, Ready)
+                for request, _ in group
+                if request.request_id
+            ]
+        )
+
+    def _prepare(self, group: Sequence[Wanted]) -> tuple[Prepared, ...]:
         now = self.clock.now()
         prepared = tuple(
             self.issuer.prepare(request, profile=profile, serial=random_serial(), now=now)
@@ -109,25 +136,20 @@ class Issuing:
             )
         return prepared
 
-    def _remember(
-        self, prepared: Mapping[int, tuple[Prepared, ...]]
-    ) -> dict[int, tuple[Reserved, ...]]:
-        flat = [one for group in prepared.values() for one in group]
-        if not flat:
+    def _remember(self, prepared: Mapping[int, _Preparation]) -> dict[int, tuple[Reserved, ...]]:
+        if not prepared:
             return {}
+        flat = [one for group, _ in prepared.values() for one in group]
+        entered = [one for _, entering in prepared.values() for one in entering]
         with self.transactions.transaction():
-            reserved = iter(self.store.reserve_all(flat, now=self.clock.now()))
-            found = {
-                index: tuple(next(reserved) for _ in group) for index, group in prepared.items()
-            }
-            self.audit.record_all(
-                [
-                    Event("certificate.signing", one.requester, _detail(one))
-                    for group in found.values()
-                    for one in group
-                ]
-            )
-        return found
+            events = self.ledger.write(entered) if self.ledger is not None else []
+            reserved = self.store.reserve_all(flat, now=self.clock.now())
+            events += [
+                Event("certificate.signing", one.requester, _detail(one)) for one in reserved
+            ]
+            self.audit.record_all(events)
+        each = iter(reserved)
+        return {index: tuple(next(each) for _ in group) for index, (group, _) in prepared.items()}
 
     def _complete(self, signed: Mapping[int, _Signed], outcomes: dict[int, Outcome]) -> None:
         try:
@@ -190,7 +212,9 @@ class Issuing:
         return Conflict(f"serial {serials} of {self.issuer.name} was revoked while it was signed")
 
 
-def _known(group: Group, found: Mapping[str, CertificateRecord]) -> list[CertificateRecord]:
+def _known(
+    group: Sequence[Wanted], found: Mapping[str, CertificateRecord]
+) -> list[CertificateRecord]:
     """Return what earlier calls began: nothing, or a record for each."""
     ids = [request.request_id for request, _ in group]
     known = [found[one] for one in ids if one is not None and one in found]

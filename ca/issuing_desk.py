@@ -7,6 +7,7 @@ from functools import cache
 
 from ca.issuer import Issued, Issuer
 from ca.issuing import Group, Issuing, Outcome
+from ca.ledger import RequestLedger
 from ca.store import CertificateStore
 from core.audit import AuditLog
 from core.clock import Clock
@@ -25,12 +26,14 @@ class IssuingDesk:
         transactions: Transactions,
         audit: AuditLog,
         clock: Clock,
+        ledger: RequestLedger,
     ) -> None:
         @cache
         def gathering(issuer: str) -> Gathering[Group, tuple[Issued, ...]]:
             def issue(groups: Sequence[Group]) -> list[Outcome]:
                 # Looked up each time: an issuer may get a successor while we run.
-                return Issuing(issuers[issuer], store, transactions, audit, clock).issue(groups)
+                signing = issuers[issuer]
+                return Issuing(signing, store, transactions, audit, clock, ledger).issue(groups)
 
             return Gathering(issue)
 

@@ -145,10 +145,16 @@ class RequestStore(Protocol):
     def find_claim(self, caller: str, key: str) -> Claim | None: ...
 
     def add_requests(self, records: Sequence[EnrollmentRecord]) -> None:
-        """Add several, all or none; as `add_request`."""
+        """Add several, all or none.
+
+        Raises `Conflict` when a certificate is being replaced already; the caller's transaction
+        ends with it.
+        """
         ...
 
-    def add_request(self, record: EnrollmentRecord) -> None: ...
+    def add_request(self, record: EnrollmentRecord) -> None:
+        """Add one; as `add_requests`."""
+        ...
 
     def find_request(self, request_id: str) -> EnrollmentRecord | None: ...
 

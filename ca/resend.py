@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from dataclasses import replace
 
-from ca.ledger import RequestLedger
+from ca.ledger import Entered, RequestLedger
 from ca.operations import Operation, ReviewRules
 from ca.pickup import PickupOffers
 from ca.pickup_codes import Codes
@@ -58,7 +58,7 @@ class PickupResend:
             subject_id=waiting.subject_id,
             target_request=waiting.id,
         )
-        self._ledger.add(asked)
+        self._ledger.add(Entered(asked))
         return asked
 
     def act(self, record: EnrollmentRecord, actor: str) -> Codes:

@@ -16,6 +16,7 @@ from ca.routes_access import Access
 from ca.schemas import MakeRequest, RejectRequest, RequestList, RequestView, SubmitRequest
 from ca.submitting import request_in
 from ca.wire import Cursor, Limit, Reader, Writer, problems, scope_of
+from core.http import answer
 
 
 def add_request_routes(
@@ -33,6 +34,7 @@ def add_request_routes(
         "Idempotency-Key the same call can be repeated after any failure and gives the same "
         "certificate; another body under the same key is refused.",
         status_code=HTTPStatus.CREATED,
+        response_model=RequestView,
         responses={
             202: {"model": RequestView, "description": "It waits for approval."},
             **problems(404, 409, 413, 422, 503),
@@ -41,9 +43,8 @@ def add_request_routes(
     def submit(
         asking: Writer,
         body: SubmitRequest,
-        response: Response,
         idempotency_key: Annotated[str | None, Header(max_length=128)] = None,
-    ) -> RequestView:
+    ) -> Response:
         organisation = access.place(
             asking,
             Operation.APPLY,
@@ -66,10 +67,12 @@ def add_request_routes(
             if idempotency_key is None
             else Idempotency(idempotency_key, body.fingerprint),
         )
-        if record.state is not RequestState.ISSUED:
-            response.status_code = HTTPStatus.ACCEPTED
-        response.headers["Location"] = f"/api/v1/requests/{record.id}"
-        return RequestView.of(record)
+        issued = record.state is RequestState.ISSUED
+        return answer(
+            RequestView.of(record),
+            HTTPStatus.CREATED if issued else HTTPStatus.ACCEPTED,
+            headers={"Location": f"/api/v1/requests/{record.id}"},
+        )
 
     @router.get("/requests", tags=["requests"], summary="List requests", responses=problems())
     def list_requests(

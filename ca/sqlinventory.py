@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, and_, func, insert, or_, select
+from sqlalchemy import Connection, Select, and_, bindparam, func, insert, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
+from ca.issuer import Prepared
 from ca.reasons import RevocationReason
 from ca.serials import from_hex, to_hex
 from ca.sqlorganisations import in_scope
@@ -73,18 +74,24 @@ def _in_order(connection: Connection) -> Iterator[None]:
         connection.exec_driver_sql("RESET enable_sort")
 
 
-def add_terms(connection: Connection, subjects: Iterable[tuple[int, str]]) -> None:
-    """Let certificates, by their ids, be found by the words of their subjects."""
+def add_terms(connection: Connection, prepared: Sequence[Prepared]) -> None:
+    """Let certificates that were just added be found by the words of their subjects."""
     rows = [
-        {"term": term, "certificate_id": certificate_id}
-        for certificate_id, subject in subjects
-        for term in terms_of(subject)
+        {"term": term, "of_issuer": one.issuer, "of_serial": to_hex(one.serial)}
+        for one in prepared
+        for term in terms_of(one.subject)
     ]
     if rows:
         connection.execute(_ADD_TERMS, rows)
 
 
-_ADD_TERMS = insert(certificate_terms)
+# The ids are looked up where they are: fetching them would cost a statement as long as its rows.
+_ADD_TERMS = insert(certificate_terms).values(
+    term=bindparam("term"),
+    certificate_id=select(_C.id)
+    .where(_C.issuer == bindparam("of_issuer"), _C.serial == bindparam("of_serial"))
+    .scalar_subquery(),
+)
 
 
 def _filtered(statement: Select[Any], query: CertificateQuery) -> Select[Any]:

@@ -80,7 +80,7 @@ class SQLRequestStore:
         if not rows:
             return
         try:
-            with self._database.transaction() as connection, connection.begin_nested():
+            with self._database.transaction() as connection:
                 connection.execute(_ADD, rows)
         except IntegrityError as error:
             raise Conflict("there is a request that replaces this certificate already") from error

@@ -13,6 +13,7 @@ from ca.reviews_store import ReviewRule
 from ca.sqlorganisations import ROOT, SQLOrganisationStore, in_scope
 from ca.tables_organisations import organisation_closure, organisations, review_rules
 from core.db import Database
+from core.remembered import Remembered
 
 _R = review_rules.c
 _A = organisation_closure.c
@@ -47,6 +48,10 @@ class SQLReviewRuleStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._bearing = Remembered(
+            self._read_bearing,
+            lambda: database.version(review_rules, organisations, organisation_closure),
+        )
 
     def lock_tree(self) -> None:
         SQLOrganisationStore(self._database).lock_tree()
@@ -86,6 +91,10 @@ class SQLReviewRuleStore:
     def find_bearing(
         self, operation: Operation, profile: str, organisation: str | None
     ) -> ReviewRule | None:
+        return self._bearing.get((operation, profile, organisation))
+
+    def _read_bearing(self, asked: tuple[Operation, str, str | None]) -> ReviewRule | None:
+        operation, profile, organisation = asked
         statement = _BEARING_ON_ALL if organisation is None else _BEARING
         given: dict[str, Any] = {"operation": operation, "profiles": (profile, _EVERY)}
         if organisation is not None:

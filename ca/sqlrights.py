@@ -13,6 +13,7 @@ from ca.sqlorganisations import ROOT, SQLOrganisationStore, below, in_scope
 from ca.tables_organisations import organisation_closure, organisations, rights
 from core.db import Database
 from core.errors import Malformed
+from core.remembered import Remembered
 
 _R = rights.c
 _A = organisation_closure.c
@@ -25,6 +26,12 @@ class SQLRightStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+        def version() -> object | None:
+            return database.version(rights, organisations, organisation_closure)
+
+        self._held = Remembered(self._read_held, version)
+        self._of = Remembered(self._read_of, version)
 
     def lock_tree(self) -> None:
         SQLOrganisationStore(self._database).lock_tree()
@@ -54,6 +61,13 @@ class SQLRightStore:
         return None if row is None else _right(row)
 
     def list_held(self, operator: str, organisation: str | None) -> Sequence[Held]:
+        return self._held.get((operator, organisation))
+
+    def list_of(self, operator: str) -> Sequence[Held]:
+        return self._of.get(operator)
+
+    def _read_held(self, asked: tuple[str, str | None]) -> Sequence[Held]:
+        operator, organisation = asked
         wanted = ROOT if organisation is None else literal(organisation)
         statement = (
             _held(_ASKED)
@@ -63,7 +77,7 @@ class SQLRightStore:
         )
         return self._list(statement)
 
-    def list_of(self, operator: str) -> Sequence[Held]:
+    def _read_of(self, operator: str) -> Sequence[Held]:
         return self._list(_held(_TOP).where(_R.operator == operator))
 
     def list_related(self, operator: str, organisation: str) -> Sequence[Held]:

@@ -6,7 +6,7 @@ import secrets
 from dataclasses import replace
 
 from ca.contents import IssuanceRequest
-from ca.ledger import RequestLedger
+from ca.ledger import Entered, RequestLedger
 from ca.likeness import signing_half, subject_of
 from ca.operations import Operation, ReviewRules
 from ca.pickup_codes import Codes
@@ -78,7 +78,7 @@ class StatusRequests:
         if waiting is not None:
             return waiting
         asked = self._request(operation, record, actor, reason=reason)
-        self._ledger.add(asked)
+        self._ledger.add(Entered(asked))
         return asked
 
     def report_lost(self, issuer: str, serial: int, *, actor: str) -> EnrollmentRecord:
@@ -96,7 +96,7 @@ class StatusRequests:
                     self._request(Operation.FREEZE, record, actor),
                     provisional=record.state is _S.ISSUED,
                 )
-                self._ledger.add(asked)
+                self._ledger.add(Entered(asked))
         # After the request: what is frozen is never without somebody who has to look at it.
         self._revocation.hold(record.issuer, record.serial, actor=actor)
         return asked

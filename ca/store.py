@@ -175,7 +175,7 @@ class CertificateStore(Protocol):
     def reserve_all(self, prepared: Sequence[Prepared], *, now: datetime) -> Sequence[Reserved]:
         """Make the intents to sign durable, all or none.
 
-        Raises `Conflict` for a serial or request id in use.
+        Raises `Conflict` for a serial or request id in use; the caller's transaction ends with it.
         """
         ...
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Container, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ca.contents import IssuanceRequest
 from ca.dual import PairService
-from ca.issuer import Issuer
+from ca.issuer import Issuer, Prepared
 from ca.keycheck import check_key
 from ca.operations import REPLACING, Operation, ReviewRules
 from ca.profiles import CertificateProfile
@@ -51,9 +51,14 @@ class Submission:
         self._blocked_keys = blocked_keys
         self._clock = clock
 
-    def record(self, entry: Entry) -> EnrollmentRecord:
-        """Raises `Refused` or `NotFound` for what would not be issued."""
-        self.check(entry.request, profile=entry.profile, issuer=entry.issuer)
+    def record(self, entry: Entry) -> tuple[EnrollmentRecord, Prepared | None]:
+        """Return what is to be remembered; and the certificate, if it waits for nothing else.
+
+        Raises `Refused` or `NotFound` for what would not be issued.
+        """
+        request_id = secrets.token_hex(16)
+        request = replace(entry.request, request_id=request_id)
+        prepared = self.check(request, profile=entry.profile, issuer=entry.issuer)
         organisation = entry.request.organisation_id
         review = self._reviews.needed(entry.operation, entry.profile, organisation)
         now, requester = self._clock.now(), entry.request.requester
@@ -63,8 +68,8 @@ class Submission:
         else:
             state = state_after_review(needs_make=review.make, keyless=keyless)
         direct = state is RequestState.APPROVED
-        return EnrollmentRecord(
-            id=secrets.token_hex(16),
+        record = EnrollmentRecord(
+            id=request_id,
             state=state,
             issuer=entry.issuer,
             profile=entry.profile,
@@ -83,9 +88,10 @@ class Submission:
             reason=entry.reason,
             follow_up=entry.operation if entry.operation in REPLACING else None,
         )
+        return record, prepared if direct and record.follow_up is None else None
 
-    def check(self, request: IssuanceRequest, *, profile: str, issuer: str) -> None:
-        """Prepare the certificates, lint included, and throw their octets away."""
+    def check(self, request: IssuanceRequest, *, profile: str, issuer: str) -> Prepared | None:
+        """Prepare the certificates, lint included; return the only one, with its key."""
         if issuer not in self.issuers:
             raise NotFound(f"there is no issuer {issuer}")
         chosen = self.profiles.get(profile)
@@ -98,11 +104,13 @@ class Submission:
             self.pair_service()
         if not request.spki:
             signer.check_without_key(request, profile=chosen, now=now)
-            return
+            return None
         check_key(request.spki, blocked=self._blocked_keys)
-        signer.prepare(request, profile=chosen, serial=random_serial(), now=now)
-        if chosen.encryption_profile is not None:
-            self.pair_service().check(request, profile=chosen, issuer=signer)
+        prepared = signer.prepare(request, profile=chosen, serial=random_serial(), now=now)
+        if chosen.encryption_profile is None:
+            return prepared
+        self.pair_service().check(request, profile=chosen, issuer=signer)
+        return None
 
     def pair_service(self) -> PairService:
         """Raises `Unavailable` when there is no key management centre."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import Column, Connection, MetaData, String, Table, event
+from sqlalchemy import Column, Connection, MetaData, String, Table, event, text
 
 from ca import tables as _certificates  # noqa: F401 - the triggers are on its table
 from core import audit_tables as _audit  # noqa: F401 - and lock a row of this one
@@ -89,4 +89,5 @@ def _make_triggers(
     if status_log in tables:
         sqlite = connection.dialect.name == "sqlite"
         for statement in SQLITE if sqlite else POSTGRESQL:
-            connection.exec_driver_sql(statement)
+            # As text: the driver would take the % of a message for a parameter.
+            connection.execute(text(statement))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -20,11 +21,15 @@ from sqlalchemy import (
     BigInteger,
     Connection,
     DateTime,
+    Delete,
     Dialect,
     Engine,
+    Insert,
     Integer,
     MetaData,
+    Table,
     TypeDecorator,
+    Update,
     create_engine,
     event,
     make_url,
@@ -86,17 +91,26 @@ class UTCDateTime(TypeDecorator[datetime]):
         return stored.replace(tzinfo=UTC) if stored.tzinfo is None else stored.astimezone(UTC)
 
 
+class _Thread(threading.local):
+    """The transaction of a thread, and the tables that it wrote to."""
+
+    connection: Connection | None = None
+    written: set[str] | None = None
+
+
 class Database:
     """Transactions on one engine. Safe to share between threads."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self._local = threading.local()
+        self._local = _Thread()
         self._for_reading: dict[str, Any] = {"yinxin_reading": True}
         if engine.dialect.name == "postgresql":
             # Read committed: each statement sees what is committed when it begins, in a
             # transaction or not. Without one, a look costs one round trip and not three.
             self._for_reading["isolation_level"] = "AUTOCOMMIT"
+        self._writes, self._counting = Counter[str](), threading.Lock()
+        event.listen(engine, "before_execute", self._note)
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -106,21 +120,26 @@ class Database:
         instead of failing half way. Raises `Unavailable` when the database cannot be reached,
         is full or stays locked.
         """
-        connection: Connection | None = getattr(self._local, "connection", None)
+        connection: Connection | None = self._local.connection
         if connection is not None:
             yield connection
             return
-        with _translated(), self.engine.begin() as connection:
-            self._local.connection = connection
-            try:
-                yield connection
-            finally:
-                self._local.connection = None
+        written: set[str] = set()
+        try:
+            with _translated(), self.engine.begin() as connection:
+                self._local.connection, self._local.written = connection, written
+                try:
+                    yield connection
+                finally:
+                    self._local.connection = self._local.written = None
+        finally:
+            with self._counting:
+                self._writes.update(written)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Open a reading transaction, or join the one open in this thread."""
-        connection: Connection | None = getattr(self._local, "connection", None)
+        connection: Connection | None = self._local.connection
         if connection is not None:
             yield connection
             return
@@ -130,6 +149,20 @@ class Database:
             connection.begin(),
         ):
             yield connection
+
+    def version(self, *tables: Table) -> tuple[int, ...] | None:
+        """Return what changes when this process commits to one of `tables`; None in a transaction.
+
+        For `core.remembered`. Statements as text are not noticed.
+        """
+        if self._local.connection is not None:
+            return None
+        return tuple(self._writes[table.name] for table in tables)
+
+    def _note(self, _connection: Connection, statement: object, *_: object) -> None:
+        written = self._local.written
+        if written is not None and isinstance(statement, Insert | Update | Delete):
+            written.update(table.name for table in (statement.table,) if isinstance(table, Table))
 
     def close(self) -> None:
         """Close the pool."""

@@ -66,7 +66,9 @@ class ClientAssertions:
         # Only the issuer is safe against a provider that passes assertions on (FAPI 2.0, 5.3.2.1);
         # clients of RFC 7523 name the endpoint, and are served unless they are held to FAPI.
         named = [audience] if isinstance(audience, str) else audience
-        fine = isinstance(named, list) and named in ([url], [issuer])
+        # The path of the token endpoint is on the origin of the call, whichever endpoint it is for.
+        token_endpoint = f"{url.rpartition('/')[0]}/token"
+        fine = isinstance(named, list) and named in ([url], [issuer], [token_endpoint])
         if client.metadata.is_fapi2 or not fine:
             raise Malformed("aud must be the issuer identifier, as a text")
 

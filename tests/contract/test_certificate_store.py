@@ -78,15 +78,18 @@ def test_a_request_has_one_certificate_until_it_fails(store: SQLCertificateStore
     assert found.serial == prepared(2).serial
 
 
-def test_a_conflict_leaves_the_open_transaction_usable(
+def test_a_conflict_ends_the_open_transaction_and_undoes_it(
     store: SQLCertificateStore, database: Database
 ) -> None:
     store.reserve_all([prepared(1)], now=NOW)
-    with database.transaction():
-        with pytest.raises(Conflict):
-            store.reserve_all([prepared(1)], now=NOW)
+    with pytest.raises(Conflict), database.transaction():
         store.reserve_all([prepared(2)], now=NOW)
-    assert len(store.list_reserved()) == 2
+        store.reserve_all([prepared(1)], now=NOW)
+    store.reserve_all([prepared(3)], now=NOW)
+    assert [row.serial for row in store.list_reserved()] == [
+        prepared(1).serial,
+        prepared(3).serial,
+    ]
 
 
 def test_a_certificate_is_completed_once_and_keeps_its_first_octets(

@@ -6,8 +6,6 @@ settings ask for approvals, these commands propose (docs/control.md).
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -15,8 +13,6 @@ import click
 
 from authn.answers import parse_certificates
 from authn.breached import breached_lines
-from authn.oidc.clientmetadata import ClientMetadata
-from authn.oidc.store import AuthMethod, IDTokenAlgorithm
 from authn.store import User
 from core.control_store import Proposal, ProposalState
 from core.errors import NotFound
@@ -226,103 +222,4 @@ def _known(name: str, found: User | None) -> User:
     return found
 
 
-@click.group()
-def client() -> None:
-    """Applications that log people in through us (OpenID relying parties)."""
-
-
-@client.command("register")
-@click.argument("name")
-@click.option(
-    "--redirect-uri",
-    "redirect_uris",
-    multiple=True,
-    help="Exactly as the application sends it; may be given again.",
-)
-@click.option("--post-logout-redirect-uri", "logout_uris", multiple=True)
-@click.option("--backchannel-logout-uri", help="Posted to when a session ends.")
-@click.option("--cas-service", "cas_services", multiple=True, help="Enters by CAS at this service.")
-@click.option("--gate-origin", "gate_origins", multiple=True, help="Behind a proxy that asks us.")
-@click.option("--frontchannel-logout-uri", help="Loaded by a browser that logs out.")
-@click.option("--id", "client_id", help="Default: a random UUID.")
-@click.option(
-    "--auth-method",
-    type=click.Choice([method.value for method in AuthMethod]),
-    default=AuthMethod.BASIC.value,
-    show_default=True,
-    help="How it authenticates; none: a public client, PKCE alone.",
-)
-@click.option(
-    "--scope", "scopes", multiple=True, default=("openid", "profile", "email"), show_default=True
-)
-@click.option(
-    "--id-token-algorithm",
-    default=IDTokenAlgorithm.ES256.value,
-    show_default=True,
-    type=click.Choice([item.value for item in IDTokenAlgorithm]),
-)
-@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
-@local
-def client_register(
-    invocation: Invocation,
-    name: str,
-    *,
-    redirect_uris: Sequence[str],
-    logout_uris: Sequence[str],
-    backchannel_logout_uri: str | None,
-    frontchannel_logout_uri: str | None,
-    cas_services: Sequence[str],
-    gate_origins: Sequence[str],
-    client_id: str | None,
-    auth_method: str,
-    scopes: Sequence[str],
-    id_token_algorithm: str,
-    as_json: bool,
-) -> None:
-    """Register an application. Its secret is shown this once."""
-    with invocation.ground() as ground:
-        made, secret = ground.administration.clients.register(
-            name,
-            client_id=client_id,
-            redirect_uris=redirect_uris,
-            post_logout_redirect_uris=logout_uris,
-            metadata=ClientMetadata(
-                backchannel_logout_uri=backchannel_logout_uri,
-                frontchannel_logout_uri=frontchannel_logout_uri,
-                cas_services=tuple(cas_services),
-                gate_origins=tuple(gate_origins),
-            ),
-            auth_method=AuthMethod(auth_method),
-            allowed_scopes=scopes,
-            id_token_algorithm=IDTokenAlgorithm(id_token_algorithm),
-            actor=actor(),
-        )
-    shown = {"client_id": made.id, "client_secret": secret}
-    if as_json:
-        click.echo(json.dumps(shown))
-        return
-    for key, value in shown.items():
-        click.echo(f"{key}\t{value or '-'}")
-
-
-@client.command("list")
-@local
-def client_list(invocation: Invocation) -> None:
-    """Print applications: id, method, name, redirect URIs."""
-    with invocation.ground() as ground:
-        for item in ground.administration.clients.list_clients():
-            click.echo(
-                f"{item.id}\t{item.auth_method}\t{item.name}\t{' '.join(item.redirect_uris)}"
-            )
-
-
-@client.command("remove")
-@click.argument("client_id")
-@local
-def client_remove(invocation: Invocation, client_id: str) -> None:
-    """Remove an application; its tokens stop working at once."""
-    with invocation.ground() as ground:
-        ground.administration.clients.remove(client_id, actor=actor())
-
-
-COMMANDS: Final = (user, token, client)
+COMMANDS: Final = (user, token)

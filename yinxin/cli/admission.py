@@ -14,7 +14,8 @@ from authn.levels import LEVEL_WORDS, level_of_word
 from authn.people import RealName
 from authn.store import User
 from core.errors import Malformed, NotFound
-from yinxin.cli.accounts import client, user
+from yinxin.cli.accounts import user
+from yinxin.cli.applications import client
 from yinxin.cli.context import Invocation, actor, local
 from yinxin.wiring import Ground
 

@@ -28,6 +28,7 @@ class Browser:
     def __init__(self, served: Served, *, name: str = "zhang.wei") -> None:
         self.served, self.name, self.logins = served, name, 0
         self.session = requests.Session()
+        served.opened.append(self.session)
         self.session.verify = str(served.trust)
         self.session.trust_env = False
 
@@ -201,17 +202,17 @@ class RelyingParty:
 
     def call(self, method: str, url: str, **how: Any) -> requests.Response:
         cert = str(self.key.pem) if url.startswith(self.served.mutual_tls) else None
-        session = requests.Session()
-        session.trust_env = False
-        return session.request(
-            method,
-            url,
-            verify=str(self.served.trust),
-            cert=cert,
-            timeout=TIMEOUT,
-            allow_redirects=False,
-            **how,
-        )
+        with requests.Session() as session:
+            session.trust_env = False
+            return session.request(
+                method,
+                url,
+                verify=str(self.served.trust),
+                cert=cert,
+                timeout=TIMEOUT,
+                allow_redirects=False,
+                **how,
+            )
 
     def push(self, parameters: dict[str, str], **how: Any) -> requests.Response:
         return self.post("par", parameters, **how)

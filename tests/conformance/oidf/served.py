@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import jwt
+import requests
 import uvicorn
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -108,6 +109,8 @@ class Served:
     mutual_tls: str
     trust: Path
     keys: dict[str, ClientKey] = field(default_factory=dict)
+    opened: list[requests.Session] = field(default_factory=list)
+    """Connections of browsers, to be closed before the server waits for their end."""
 
     @property
     def clock(self) -> FakeClock:
@@ -153,9 +156,12 @@ def serving(directory: Path, *, clock: Clock | None = None) -> Iterator[Served]:
         threading.Event().wait(0.02)
     trust = directory / "trust.pem"
     trust.write_bytes(own.certificate.public_bytes(serialization.Encoding.PEM))
+    served = Served(house, issuer, mutual_tls, trust, keys)
     try:
-        yield Served(house, issuer, mutual_tls, trust, keys)
+        yield served
     finally:
+        for session in served.opened:
+            session.close()
         for server in servers:
             server.should_exit = True
         for thread in threads:

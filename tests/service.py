@@ -48,6 +48,8 @@ class Service:
     environment: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[str] | None = None
     role: str = "ca"
+    patience_seconds: float = 60
+    """How long it may take to become ready."""
 
     def __post_init__(self) -> None:
         self.https_port, self.mutual_tls_port, self.http_port = free_ports(3)
@@ -101,7 +103,7 @@ class Service:
         """Start and wait until it says that it is ready; fails with its own words."""
         self.launch()
         assert self.process is not None
-        for _ in range(600):
+        for _ in range(round(self.patience_seconds * 10)):
             if self.process.poll() is not None:
                 raise RuntimeError(f"yinxin serve ended: {self.log.read_text()}")
             if self.root.exists() and self._ready():
@@ -137,6 +139,11 @@ class Service:
         self.process.kill()
         self.process.wait(timeout=30)
         self.process = None
+
+    def end(self) -> None:
+        """Kill it if it still runs."""
+        if self.process is not None:
+            self.kill()
 
     def yinxin(self, *words: str | Path, **how) -> str:
         """Run a command on this state directory; return what it prints."""

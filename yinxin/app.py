@@ -32,6 +32,7 @@ from yinxin.nodes import OCSPNodes
 from yinxin.portal.pages import PortalPages
 from yinxin.portal.routes_tls import make_tls_router
 from yinxin.registrars import RegistrarDesk
+from yinxin.revocation_status import make_revocation_status_router
 from yinxin.settings_routes import make_settings_router
 from yinxin.traffic_routes import make_traffic_router
 from yinxin.wiring import Ground, Service
@@ -137,6 +138,7 @@ def _add_api(app: FastAPI, service: Service, checks: Checks) -> None:
         app.include_router(keystore.escrow.routes.make_holders_router(remote))
     app.include_router(yinxin.health.routes.make_router(lambda: check_health(service)))
     app.include_router(make_traffic_router(service.traffic))
+    app.include_router(make_revocation_status_router(service))
     app.include_router(make_settings_router(ground.settings))
     add_administration(app, ground, service.provider, service.audit_key)
 

@@ -14,6 +14,7 @@ from ca.lint import Linter
 from ca.massrevocation import MassRevocations
 from ca.notices import NoticeService
 from ca.overview import Overviews
+from ca.profiles import IssuerKind
 from ca.reviews import Reviews
 from ca.revocation import RevocationService
 from ca.sqloverview import SQLOverviews
@@ -225,6 +226,9 @@ def open_service(ground: Ground) -> Service:
         blocked_keys=blocked,
         crl_partitions=settings.ca.crl_partitions,
     )
+    segments = SQLSegmentStore(database)
+    _keep_partitionings(segments, issuers)
+    issuers.listen(lambda: _keep_partitionings(segments, issuers))
     generations = Generations(issuers, clock=ground.clock)
     link = AuthorityLink(authority, generations, host=settings.server.public_host)
     key_management = KeyManagement.assemble(
@@ -245,9 +249,6 @@ def open_service(ground: Ground) -> Service:
         retention=timedelta(hours=settings.revocation.ocsp.retention_hours),
         clock=ground.clock,
     )
-    segments = SQLSegmentStore(database)
-    _keep_partitionings(segments, issuers)
-    issuers.listen(lambda: _keep_partitionings(segments, issuers))
     generator = CRLGenerator(
         source=authority.store,
         store=crl_store,
@@ -358,3 +359,6 @@ def _keep_partitionings(store: PartitioningStore, issuers: Issuers) -> None:
     """Remember what distribution points are about to be issued, before the first of them is."""
     for issuer in issuers.values():
         store.add_partitioning(issuer.name, issuer.crl_partitions, issuer.revocation_url)
+        if issuer.kind is IssuerKind.ROOT:
+            # The first start certifies issuing CAs before anything is divided.
+            store.add_partitioning(issuer.name, 1, issuer.revocation_url)

@@ -27,6 +27,7 @@ from benchmarks.ocsp.questions import Asker, Method, Question, write_requests
 from tests.service import Service
 
 BOUND_MS = 1000
+_WORKERS = "YINXIN_REVOCATION__OCSP__WORKERS"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,11 @@ class Row:
 def main() -> None:
     arguments = _arguments()
     with tempfile.TemporaryDirectory(dir=arguments.directory) as name:
-        _Run(arguments, Path(name)).all()
+        run = _Run(arguments, Path(name))
+        try:
+            run.all()
+        finally:
+            run.service.end()
 
 
 def _arguments() -> argparse.Namespace:
@@ -60,6 +65,7 @@ class _Run:
         self.count, self.seconds = arguments.certificates, arguments.seconds
         self.peers = min(arguments.peers, self.count)
         self.directory = directory
+        self.service = Service(directory / "var", patience_seconds=900)
         self.rows: dict[tuple[str, str], Row] = {}
 
     def all(self) -> None:
@@ -68,11 +74,11 @@ class _Run:
         print(f"{self.count} certificates, made in {time.monotonic() - start:.0f} s\n", flush=True)
         asker = Asker(issuer)
         start = time.monotonic()
-        service = Service(
-            self.directory / "var",
-            {"YINXIN_REVOCATION__OCSP__CACHE_ENTRIES": str(self.count + 1000)},
-        ).start()
-        print(f"first start: {time.monotonic() - start:.1f} s", flush=True)
+        service = self.service.start()
+        print(
+            f"first start, the store made from the database: {time.monotonic() - start:.1f} s",
+            flush=True,
+        )
         port, pid = service.http_port, service.pid
         pin(pid, {0})
         everything = self.requests("each", asker, range(self.count), Question)
@@ -109,11 +115,36 @@ class _Run:
             f"without it ({mix.quiet.p99_ms:.2f} ms at {mix.quiet.rate:.0f}/s); "
             f"{mix.revocations} revocations in {mix.revocations_seconds:.1f} s\n{mix.verdict}"
         )
-        start = time.monotonic()
         service.stop()
-        service.start()
-        print(f"\nstop and start again: {time.monotonic() - start:.1f} s")
-        service.stop()
+        self.workers(service)
+
+    def workers(self, service: Service) -> None:
+        """Start again with the store that is there: one worker beside its keeper, then two.
+
+        Two workers have both processors, and the load tool needs one of them, too: so the ratio
+        is of what a processor does, and not of rates.
+        """
+        micros = []
+        for count, processors in ((1, {0}), (2, {0, 1})):
+            service.environment[_WORKERS] = str(count)
+            start = time.monotonic()
+            service.start()
+            print(f"\nstart with the store, {count} workers: {time.monotonic() - start:.1f} s\n")
+            pin(service.pid, processors)
+            self.measure(
+                f"yinxin, {count} workers",
+                "GET, keep-alive",
+                service.http_port,
+                service.pid,
+                self.directory / "get",
+                close=False,
+                processors="1" if count == 1 else "0,1",
+            )
+            micros.append(self.rows[f"yinxin, {count} workers", "GET, keep-alive"].micros)
+            for one in memory(service.pid):
+                print(f"memory: {one.resident} MiB resident, {one.own} MiB its share: {one.name}")
+            service.stop()
+        print(f"\ntwo workers on two processors: {2 * micros[0] / micros[1]:.2f} x one worker")
 
     def ways(self, asker: Asker, numbers: Iterable[int]) -> list[tuple[str, Path, bool]]:
         """Every way of asking that is measured: its name, its requests, one connection each."""
@@ -148,11 +179,19 @@ class _Run:
             self.measure("openssl ocsp", "POST, a connection each", port, pid, posted, close=True)
 
     def measure(
-        self, who: str, how: str, port: int, pid: int, requests: Path, *, close: bool
+        self,
+        who: str,
+        how: str,
+        port: int,
+        pid: int,
+        requests: Path,
+        *,
+        close: bool,
+        processors: str = "1",
     ) -> None:
-        load(port, requests, seconds=min(2, self.seconds), close=close)
+        load(port, requests, seconds=min(2, self.seconds), close=close, processors=processors)
         before = processor_seconds(pid)
-        found = load(port, requests, seconds=self.seconds, close=close)
+        found = load(port, requests, seconds=self.seconds, close=close, processors=processors)
         micros = (processor_seconds(pid) - before) / found.requests * 1e6
         self.rows[who, how] = Row(who, how, found, micros)
         print(

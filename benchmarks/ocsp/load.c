@@ -94,8 +94,18 @@ static void dial(struct connection *c) {
     if (stopped || (once && next_once >= count)) return;
     c->fd = socket(AF_INET, SOCK_STREAM, 0);
     if (c->fd < 0) die("socket");
-    // On the loopback this ends at once, or not for want of a listener.
-    if (connect(c->fd, (struct sockaddr *)&address, sizeof address)) die("connect");
+    // On the loopback this ends at once. Nobody listens: a server that is being started again.
+    while (connect(c->fd, (struct sockaddr *)&address, sizeof address)) {
+        bad++;
+        close(c->fd);
+        usleep(10000);
+        if (once || now_ns() >= until) {
+            stopped = 1;
+            return;
+        }
+        c->fd = socket(AF_INET, SOCK_STREAM, 0);
+        if (c->fd < 0) die("socket");
+    }
     int yes = 1;
     setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
     fcntl(c->fd, F_SETFL, O_NONBLOCK);

@@ -42,43 +42,63 @@ def run_mix(
     Raises `CalledProcessError`, after printing what is wrong, when there is a wrong answer.
     """
     asker = Asker(issuer)
-    victims = [serial(n) for n in set(_some(count, seconds * REVOCATIONS_A_SECOND))]
-    mixed = list(_questions(count, victims))
-    requests = write_requests(directory / "mix", (asker.over_http(q) for q in mixed))
+    many = seconds * REVOCATIONS_A_SECOND
+    played = Played(
+        directory, asker, count=count, victims={secrets.randbelow(count) for _ in range(many)}
+    )
     plain = [Question(serial(n)) for n in _some(count, SAMPLE)]
     quiet = write_requests(directory / "plain", (asker.over_http(q) for q in plain))
-    known = {serial(n) for n in range(count)}
-    with (directory / "questions").open("w") as lines:
-        for question in mixed:
-            word = "known" if question.serial in known else "unknown"
-            nonce = question.nonce.hex() or "-"
-            lines.write(f"{word} {asker.cert_id(question.serial).hex()} {nonce}\n")
-    (directory / "victims").write_text("\n".join(map(to_hex, victims)))
-    (directory / "issuer").write_bytes(issuer)
-    log, record = directory / "log", directory / "record"
-    with _revoking(state, directory / "victims", log) as begin:
+    with revoking(state, played, rate=REVOCATIONS_A_SECOND) as begin:
         before = load(port, quiet, seconds=seconds)
         begin()
-        found = load(port, requests, seconds=seconds + 2, record=record)
-    done = [[int(word) for word in line.split()[1:]] for line in log.read_text().splitlines()]
-    words = [directory / "issuer", directory / "questions", record, log, str(bound)]
-    verdict = subprocess.run(
-        [gmsm.binary(), "ocsp-answers", *map(str, words)],
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    if verdict.returncode != 0:
-        print(verdict.stdout)
-        verdict.check_returncode()
+        found = load(port, played.requests, seconds=seconds + 2, record=played.record)
+    verdict = played.verify(bound)
+    done = [
+        [int(word) for word in line.split()[1:]] for line in played.log.read_text().splitlines()
+    ]
     spent = (done[-1][1] - done[0][0]) / 1e9
-    return Mix(found, before, verdict.stdout.strip(), len(done), spent)
+    return Mix(found, before, verdict, len(done), spent)
+
+
+class Played:
+    """Requests of the mix, what is known of them, and what is recorded of their answers."""
+
+    def __init__(self, directory: Path, asker: Asker, *, count: int, victims: set[int]) -> None:
+        """Write all files into `directory`; of `count` certificates the `victims` get revoked."""
+        self._directory = directory
+        self.log, self.record = directory / "log", directory / "record"
+        self.victims = directory / "victims"
+        chosen = [serial(n) for n in victims]
+        mixed = list(_questions(count, chosen))
+        self.requests = write_requests(directory / "mix", (asker.over_http(q) for q in mixed))
+        known = {serial(n) for n in range(count)}
+        with (directory / "questions").open("w") as lines:
+            for question in mixed:
+                word = "known" if question.serial in known else "unknown"
+                nonce = question.nonce.hex() or "-"
+                lines.write(f"{word} {asker.cert_id(question.serial).hex()} {nonce}\n")
+        self.victims.write_text("\n".join(map(to_hex, chosen)))
+        (directory / "issuer").write_bytes(asker.issuer)
+
+    def verify(self, bound: int) -> str:
+        """Return what the judge counted. Raises `CalledProcessError` for a wrong answer."""
+        words = [self._directory / "issuer", self._directory / "questions", self.record, self.log]
+        verdict = subprocess.run(
+            [gmsm.binary(), "ocsp-answers", *map(str, words), str(bound)],
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        if verdict.returncode != 0:
+            print(verdict.stdout)
+            verdict.check_returncode()
+        return verdict.stdout.strip()
 
 
 @contextmanager
-def _revoking(state: Path, victims: Path, log: Path) -> Iterator[Callable[[], None]]:
+def revoking(state: Path, played: Played, *, rate: int) -> Iterator[Callable[[], None]]:
     """Have a process ready that revokes; give what makes it begin, and wait for its end."""
-    words = [str(state), str(victims), str(log), str(REVOCATIONS_A_SECOND)]
+    words = [str(state), str(played.victims), str(played.log), str(rate)]
     revoker = subprocess.Popen(
         ["taskset", "-c", "1", sys.executable, "-m", "benchmarks.ocsp.revoker", *words],
         stdin=subprocess.PIPE,

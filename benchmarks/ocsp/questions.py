@@ -40,6 +40,7 @@ class Asker:
     """Writes requests about the certificates of one issuer."""
 
     def __init__(self, issuer: bytes) -> None:
+        self.issuer = issuer
         certificate = x509.load_der_x509_certificate(issuer)
         bits = der.public_key_bits(
             certificate.public_key().public_bytes(

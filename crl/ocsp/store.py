@@ -13,11 +13,14 @@ from base64 import b64decode, b64encode
 from collections.abc import Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import lmdb
+from cryptography import x509
 
+from ca.serials import to_hex
 from ca.store import CertificateStatus, StatusEntry
 from core.errors import Misconfigured, Unavailable
 from core.gathering import Gathering
@@ -43,6 +46,7 @@ _PLACE: Final = b"place"
 _COMPLETE: Final = b"complete"
 _PRODUCED: Final = b"produced"
 _TABLES: Final = b"tables"
+_WITHDRAWN: Final = b"withdrawn:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +148,7 @@ class StatusStore:
         return {
             NUMBER.unpack(number)[0]: certificate
             for number, certificate in self._items(self._responders)
-            if certificate
+            if not certificate.startswith(_WITHDRAWN)
         }
 
     def statuses(self) -> Iterator[tuple[str, int, CertificateStatus]]:
@@ -178,6 +182,7 @@ class StatusStore:
                         _forget(answers, key)
             with transaction.cursor(self._statuses) as statuses:
                 statuses.putmulti(items)
+            self._withdraw(transaction, {one.serial for one in entries if one.state != "issued"})
             if entries:
                 last = entries[-1]
                 transaction.put(_PLACE, PLACE.pack(last.position, last.mark), db=self._meta)
@@ -202,23 +207,20 @@ class StatusStore:
                 self._touch(transaction)
 
     def responder_number(self, certificate: bytes) -> int:
-        """Return the number of a responder's certificate, which is given one when it is new."""
-        known = {one: number for number, one in self.responders().items()}
-        if certificate in known:
-            return known[certificate]
+        """Return the number of a responder's certificate, which is given one when it is new.
+
+        Raises `Unavailable` for one that was revoked.
+        """
+        for key, octets in self._items(self._responders):
+            if octets == certificate:
+                return int(NUMBER.unpack(key)[0])
+            if octets == _WITHDRAWN + certificate:
+                raise Unavailable("the OCSP responder was revoked, and there is no other yet")
         with self._writing() as transaction, transaction.cursor(self._responders) as cursor:
             number = NUMBER.unpack(cursor.key())[0] + 1 if cursor.last() else 1
             cursor.put(NUMBER.pack(number), certificate)
             self._touch(transaction)
         return int(number)
-
-    def withdraw_responder(self, certificate: bytes) -> None:
-        """Give no answer any more that this responder signed: it was revoked."""
-        for number, known in self.responders().items():
-            if known == certificate:
-                with self._writing() as transaction:
-                    transaction.put(NUMBER.pack(number), b"", db=self._responders)
-                    self._touch(transaction)
 
     def drop_answers(self) -> None:
         """Forget every answer: room is needed, or they are not to be believed."""
@@ -280,6 +282,23 @@ class StatusStore:
             for entry in entries
         }
 
+    def _withdraw(self, transaction: lmdb.Transaction, serials: set[str]) -> None:
+        """Give no answer any more of a responder that is revoked itself: nobody else looks.
+
+        By the serial number alone, 158 random bits.
+        """
+        if not serials:
+            return
+        with transaction.cursor(self._responders) as cursor:
+            gone = [
+                (key, octets)
+                for key, octets in cursor
+                if not bytes(octets).startswith(_WITHDRAWN) and _serial_of(bytes(octets)) in serials
+            ]
+        for key, octets in gone:
+            transaction.put(key, _WITHDRAWN + bytes(octets), db=self._responders)
+            self._touch(transaction)
+
     def _number(self, transaction: lmdb.Transaction, name: str) -> int:
         octets = transaction.get(name.encode(), db=self._issuers)
         if octets is not None:
@@ -324,6 +343,11 @@ def _forget(answers: lmdb.Cursor, key: bytes) -> None:
     found = answers.set_range(key)
     while found and bytes(answers.key()).startswith(key):
         found = answers.delete()
+
+
+@lru_cache(maxsize=1024)
+def _serial_of(certificate: bytes) -> str:
+    return to_hex(x509.load_der_x509_certificate(certificate).serial_number)
 
 
 def _encode(issuer: KnownIssuer) -> bytes:

@@ -110,6 +110,7 @@ class House:
     provider: Provider
     verifier: FakeVerifier
     directory: FakeDirectory
+    keystore: MemoryKeyBackend
     audit: MemoryAuditLog
     clock: FakeClock
     app: FastAPI
@@ -148,9 +149,11 @@ def build(
     rules: ControlConfig | None = None,
     mutual_tls: str | None = None,
     trust: ssl.SSLContext | None = None,
+    keystore: MemoryKeyBackend | None = None,
     **settings: object,
 ) -> House:
     verifier, directory = FakeVerifier(), FakeDirectory()
+    keystore = keystore or MemoryKeyBackend()
     config = CONFIG.model_copy(update=settings)
     control = make_control(database, audit=audit, clock=clock, rules=rules)
     administration = Administration.assemble(
@@ -160,7 +163,7 @@ def build(
         config,
         database,
         administration,
-        keystore=MemoryKeyBackend(),
+        keystore=keystore,
         verifier=verifier,
         directory=directory,
         audit=audit,
@@ -224,7 +227,7 @@ def build(
         access_tokens=administration.access_tokens,
         certificates=provider.certificates,
     )
-    return House(provider, verifier, directory, audit, clock, app)
+    return House(provider, verifier, directory, keystore, audit, clock, app)
 
 
 def csrf_of(html: str) -> str:

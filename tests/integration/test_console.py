@@ -407,3 +407,10 @@ def test_settings_are_shown_without_secrets(system: Browser, audit: Browser) -> 
         page = browser.page("/console/settings")
         assert "server.https_port" in page
         assert "rsa-issuing" in page
+
+
+def test_the_state_of_the_revocation_service_is_shown(system: Browser, business: Browser) -> None:
+    for browser in (system, business):
+        page = browser.page("/console/revocation")
+        assert "rsa-issuing" in page
+        assert "OCSP" in page

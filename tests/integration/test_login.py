@@ -74,7 +74,7 @@ def test_five_failures_lock_for_fifteen_minutes_even_across_a_restart(house, sql
     for _ in range(5):
         assert log_in(house.browser(), password="wrong").status_code == 401
     assert log_in(house.browser()).status_code == 401
-    again = build(sqlite_database, audit=house.audit, clock=house.clock)
+    again = build(sqlite_database, audit=house.audit, clock=house.clock, keystore=house.keystore)
     house.clock.advance(minutes=14, seconds=59)
     assert log_in(again.browser()).status_code == 401
     house.clock.advance(seconds=1)

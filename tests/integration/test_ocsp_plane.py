@@ -188,6 +188,25 @@ def test_an_answer_in_use_is_signed_anew_at_half_of_its_life(world, client, cloc
         assert time.monotonic() < until
 
 
+def test_answers_of_a_revoked_responder_are_given_no_more(world, client):
+    """Trap 11: nobody asks whether a responder is revoked, so its answers go within a second."""
+    asked = question(world, world.issue("ec-issuing"))
+    first = post(client, asked)
+    (responder,) = world.crl_store.list_delegates("ec-issuing")
+    world.revocation.revoke(
+        "ec-issuing", responder.serial, RevocationReason.KEY_COMPROMISE, actor="tester"
+    )
+    until = time.monotonic() + 5
+    while post(client, asked).hex() != TRY_LATER:
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    world.ensure_delegate("ec-issuing")
+    world.clock.advance(minutes=2)
+    found = post(client, asked)
+    assert status(found) is GOOD
+    assert found != first
+
+
 # ---- budgets ------------------------------------------------------------------------------------
 
 

@@ -200,6 +200,7 @@ def test_roles_open_their_own_doors_only(service: Service) -> None:
         "GET /api/v1/audit/verification": {a},
         "GET /metrics": {s, a},
         "GET /api/v1/health-checks": {s, a},
+        "GET /api/v1/revocation-status": {s, b, a},
         "POST /api/v1/profiles": {s},
         "GET /api/v1/profiles/{name}/versions": {s, b, a},
         "POST /api/v1/mass-revocations/preview": {b},

@@ -44,6 +44,7 @@ SECTIONS: Final = (
     Section("proposals", _ALL - {Role.JUDICIAL}, "/api/v1/proposals"),
     Section("clients", _SYSTEM, "/api/v1/clients"),
     Section("users", _SYSTEM, "/api/v1/users"),
+    Section("revocation", _CA | _SYSTEM, "/api/v1/revocation-status"),
     Section("settings", _SYSTEM, "/api/v1/settings"),
     Section("audit", frozenset({Role.AUDIT}), "/api/v1/audit/events"),
 )

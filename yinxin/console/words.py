@@ -78,6 +78,7 @@ FRAME: Final[Mapping[str, tuple[str, str]]] = {
     "nav_clients": ("应用", "Applications"),
     "nav_users": ("用户", "Users"),
     "nav_audit": ("审计", "Audit"),
+    "nav_revocation": ("吊销服务", "Revocation"),
     "nav_settings": ("系统", "System"),
 }
 

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from core.clock import SystemClock
+from core.db import Database
 from crl.config import CRLConfig, OCSPConfig, RevocationConfig
+from tests.fakes.audit import MemoryAuditLog
+from tests.fakes.clock import FakeClock
 from tests.judges import JudgeSaysNo, openssl
+from tests.unit.crl.requests import cert_id, request
 from tests.unit.crl.world import World
 
 pytestmark = pytest.mark.judge
@@ -65,3 +70,15 @@ def test_a_delta_revokes_and_releases_on_top_of_its_base(world: World):
     with pytest.raises(JudgeSaysNo, match="certificate revoked"):
         judge(released.serial, released.der, deltas_too=False)
     judge(released.serial, released.der, deltas_too=True)
+
+
+def test_openssl_takes_an_answer_of_an_ed25519_issuer(sqlite_database: Database):
+    # The command takes no other time than now.
+    clock = FakeClock(SystemClock().now().replace(microsecond=0))
+    world = World(sqlite_database, "ed25519", clock=clock, audit=MemoryAuditLog())
+    issued = world.issue("ed25519-issuing")
+    path = [world.issuers[f"ed25519-{kind}"].certificate for kind in ("root", "issuing")]
+    asked = request(cert_id(world.issuers["ed25519-issuing"], issued.serial))
+    assert openssl.verify_ocsp(world.responder.answer(asked).der, *path, issued.der) == "good"
+    world.revoke(issued)
+    assert openssl.verify_ocsp(world.responder.answer(asked).der, *path, issued.der) == "revoked"

@@ -21,6 +21,7 @@ from tests.unit.crl.world import PROFILES, World
 TESTS = Path(__file__).parents[2]
 RESPONDER, PATH = "unit/crl/test_responder.py", "unit/crl/test_ocsp_path.py"
 PARSER, ROUTES = "unit/crl/test_ocsp_request.py", "unit/crl/test_routes.py"
+STORE = "unit/crl/test_status_store.py"
 PLANE, HERE = "integration/test_ocsp_plane.py", "unit/crl/test_traps.py"
 
 TRAPS = {
@@ -81,6 +82,33 @@ TRAPS = {
     ),
     "signatures of different lengths": (
         f"{HERE}::test_answers_are_whole_whatever_length_their_signature_has",
+    ),
+    "HTTP/1.0 that waits for us to close": (f"{PLANE}::test_http_1_0_is_closed_by_the_service",),
+    "answers of a responder that was replaced or revoked": (
+        f"{PLANE}::test_answers_of_a_revoked_responder_are_given_no_more",
+    ),
+    "races of revoking, issuing and signing": (
+        f"{STORE}::test_a_good_that_was_read_before_the_revocation_does_not_come_in_after_it",
+        f"{STORE}::test_a_certificate_is_known_as_soon_as_it_is_asked_about",
+        f"{PLANE}::test_a_good_that_was_being_signed_during_the_revocation_is_not_kept",
+        f"{PLANE}::test_under_load_no_question_asked_after_a_revocation_hears_good",
+    ),
+    "a restart behind the status log": (
+        f"{STORE}::test_statuses_and_answers_are_there_again_after_a_restart",
+        "integration/test_ocsp_node.py::test_without_the_database_a_node_goes_on_and_starts",
+    ),
+    "a clock that goes back": (
+        f"{RESPONDER}::test_a_clock_that_went_back_signs_nothing",
+        f"{STORE}::test_statuses_and_answers_are_there_again_after_a_restart",
+    ),
+    "a CA's own certificate, answered by itself": (
+        f"{RESPONDER}::test_a_ca_certificate_is_answered_for_by_its_parent",
+    ),
+    "one name with two keys, one key with two names": (
+        f"{RESPONDER}::test_the_issuer_is_found_by_name_and_key_together",
+    ),
+    "a view of the store that is never renewed": (
+        f"{STORE}::test_a_reader_sees_each_change_at_once_and_holds_no_old_view",
     ),
 }
 

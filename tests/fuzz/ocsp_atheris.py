@@ -1,0 +1,180 @@
+"""Millions of inputs into one OCSP connection, guided by coverage. `scripts/fuzz-ocsp` runs it.
+
+An input is the octets of a connection, or of a request behind a good head (by GET or POST). Each
+must end in whole HTTP responses with valid OCSP answers, in an answer that has to be signed (which
+is not done here), or in the connection being given to the general server. Nothing may raise, and
+memory may not grow.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import sys
+import tempfile
+from base64 import b64encode
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import atheris
+
+with atheris.instrument_imports(include=["crl.ocsp"]):
+    from crl.ocsp import head, layout, path, plane, reader, request, server, wire
+
+from cryptography.x509 import ocsp
+
+from core.clock import SystemClock
+from core.db import metadata, open_database
+from tests.fakes.audit import MemoryAuditLog
+from tests.unit.crl.requests import cert_id
+from tests.unit.crl.requests import request as ocsp_request
+from tests.unit.crl.world import World
+
+MODULES = (head, layout, path, plane, reader, request, server, wire)
+MOST_GROWTH_KIBIBYTES = 32 * 1024
+SETTLED = 100_000
+"""Inputs after which memory is measured for the first time."""
+
+
+class Loop:
+    """An event loop in which nothing happens: what has to be signed is dropped."""
+
+    def create_task(self, coroutine: Coroutine[Any, Any, None]) -> object:
+        coroutine.close()
+        return object()
+
+    def call_later(self, _seconds: float, _act: object) -> None:
+        """Nothing happens later."""
+
+
+class Transport:
+    """Keeps what is written."""
+
+    def __init__(self) -> None:
+        self.out = b""
+        self.closed = False
+
+    def write(self, octets: bytes) -> None:
+        self.out += octets
+
+    def close(self) -> None:
+        self.closed = True
+
+    abort = close
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def pause_reading(self) -> None:
+        """It is one input only."""
+
+
+class Target:
+    """One listener with one answer in its store."""
+
+    def __init__(self, directory: Path) -> None:
+        database = open_database(f"sqlite:///{directory}/fuzz.sqlite3")
+        metadata.create_all(database.engine)
+        world = World(database, "ec", clock=SystemClock(), audit=MemoryAuditLog())
+        issued = world.issue("ec-issuing")
+        keeper = world.make_keeper(directory)
+        keeper.follower.follow()
+        made = keeper.plane()
+        self.asked = ocsp_request(cert_id(world.issuers["ec-issuing"], issued.serial))
+        posted = head.parse_head(_post(self.asked)[: -len(self.asked)])
+        assert posted is not None
+        pending = made.respond(posted, self.asked)
+        assert isinstance(pending, plane.Pending)
+        self.answer = asyncio.run(made.respond_later(pending)).partition(b"\r\n\r\n")[2]
+        self.listener = server.OCSPListener(made, wait_seconds=30)
+        self.inputs = 0
+        self.settled = 0
+        self.counts = {"answered": 0, "handed over": 0, "to be signed or more to come": 0}
+        asyncio.get_running_loop = Loop  # type: ignore[assignment]
+
+    def seeds(self, directory: Path) -> None:
+        """Write what to begin from: each kind of input, good."""
+        path_ = quote(b64encode(self.asked).decode(), safe="").encode()
+        get = b"GET /ocsp/" + path_ + b" HTTP/1.1\r\nHost: x\r\n\r\n"
+        for number, octets in enumerate(
+            (
+                b"\x00" + get + get,
+                b"\x00" + _post(self.asked),
+                b"\x01" + self.asked,
+                b"\x02" + self.asked,
+            )
+        ):
+            (directory / str(number)).write_bytes(octets)
+
+    def one(self, octets: bytes) -> None:
+        """Play one input."""
+        kind, rest = octets[:1], octets[1:]
+        if kind == b"\x01":
+            rest = _post(rest)
+        elif kind == b"\x02":
+            path_ = quote(b64encode(rest).decode(), safe="").encode()
+            rest = b"GET /ocsp/" + path_ + b" HTTP/1.1\r\nHost: x\r\n\r\n"
+        transport, handed = Transport(), []
+        connection = server.OCSPConnection(
+            self.listener, lambda _, unread: handed.append(unread), set()
+        )
+        connection.connection_made(transport)  # type: ignore[arg-type]
+        connection.data_received(rest)
+        connection.connection_lost(None)
+        self.check(transport.out)
+        if handed:
+            self.counts["handed over"] += 1
+        elif transport.out:
+            self.counts["answered"] += 1
+        else:
+            self.counts["to be signed or more to come"] += 1
+        self.inputs += 1
+        if self.inputs % SETTLED == 0:
+            self.measure()
+
+    def check(self, out: bytes) -> None:
+        """Whole responses only, each with an OCSP answer that is one."""
+        while out:
+            begin, separator, out = out.partition(b"\r\n\r\n")
+            status = begin[:12]
+            assert separator, begin
+            assert status in {b"HTTP/1.1 200", b"HTTP/1.1 304"}, begin
+            if status.endswith(b"304"):
+                continue
+            fields = dict(line.lower().split(b": ", 1) for line in begin.split(b"\r\n")[1:])
+            size = int(fields[b"content-length"])
+            body, out = out[:size], out[size:]
+            if body and body != self.answer:
+                assert len(body) == size
+                found = ocsp.load_der_ocsp_response(body)
+                assert found.response_status is not ocsp.OCSPResponseStatus.SUCCESSFUL, body.hex()
+                assert found.response_status is not ocsp.OCSPResponseStatus.INTERNAL_ERROR
+
+    def measure(self) -> None:
+        """Say how far it is, and end it when memory grew."""
+        size = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() >> 10
+        self.settled = self.settled or size
+        print(f"{self.inputs} inputs, {size >> 10} MiB: {self.counts}", flush=True)
+        assert size - self.settled < MOST_GROWTH_KIBIBYTES, "memory grows"
+
+
+def _post(octets: bytes) -> bytes:
+    return b"POST /ocsp HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(octets) + octets
+
+
+def main() -> None:
+    directory = Path(tempfile.mkdtemp(prefix="fuzz-ocsp-"))
+    target = Target(directory)
+    corpus = directory / "corpus"
+    corpus.mkdir()
+    target.seeds(corpus)
+    # What is kept in memory is bounded by libFuzzer's own list of inputs, which grows slowly.
+    words = [sys.argv[0], f"-runs={sys.argv[1]}", "-max_len=4096", "-rss_limit_mb=1024"]
+    atheris.Setup([*words, str(corpus)], target.one)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()

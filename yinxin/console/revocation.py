@@ -1,0 +1,41 @@
+"""How the revocation service is: what this host answered, and what every issuer publishes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from fastapi import APIRouter, Request, Response
+
+from yinxin.console.api import ConsoleAPI, path_of
+from yinxin.console.pages import ConsolePages
+from yinxin.console.session import Asking
+
+_SECTION: Final = "revocation"
+
+TEXTS: Final[Mapping[str, tuple[str, str]]] = {
+    "answers": ("本机的 OCSP 应答", "OCSP answers of this host"),
+    "answers_note": ("自服务启动以来，所有进程合计。", "Of all its processes, since they started."),
+    "status_age": ("距上次读完状态日志（秒）", "Seconds since the status log was read"),
+    "not_read": ("尚未读完", "not read yet"),
+    "stored": ("直接来自本地存储", "From the local store"),
+    "answer_successful": ("成功", "Successful"),
+    "answer_malformed_request": ("请求有误", "Malformed request"),
+    "answer_internal_error": ("内部错误", "Internal error"),
+    "answer_try_later": ("稍后再试", "Try later"),
+    "answer_unauthorized": ("不作回答", "Unauthorized"),
+    "issuers": ("签发者", "Issuers"),
+    "crl_number": ("CRL 编号", "CRL number"),
+    "this_update": ("本次更新", "This update"),
+    "next_update": ("下次更新", "Next update"),
+    "responder_until": ("OCSP 签名证书到期", "OCSP signer ends"),
+}
+
+
+def add_revocation(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> None:
+    """Add the page."""
+
+    @router.get("/revocation")
+    async def shown(asking: Asking, request: Request) -> Response:
+        status = await api.get(asking, path_of("revocation-status"))
+        return pages.page("revocation.html", request, section=_SECTION, texts=TEXTS, found=status)

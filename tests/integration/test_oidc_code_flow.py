@@ -84,7 +84,9 @@ def test_a_person_logs_in_and_the_client_learns_who_it_is(house):
     assert house.audit.actions[-3:] == ["login.succeeded", "session.started", "token.issued"]
 
 
-@pytest.mark.parametrize("algorithm", list(IDTokenAlgorithm))
+@pytest.mark.parametrize(
+    "algorithm", [one for one in IDTokenAlgorithm if one is not IDTokenAlgorithm.SM2]
+)
 def test_four_libraries_verify_the_id_token(sqlite_database, audit, algorithm):
     house = build(sqlite_database, audit=audit, clock=SystemClock())
     house.user()

@@ -7,6 +7,7 @@ from base64 import b64encode
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -161,7 +162,7 @@ def test_the_memory_is_bounded(monkeypatch):
 
 def test_the_clock_of_the_machine_goes_on(monkeypatch):
     clock, times = SystemClock(), iter((1_800_000_000.2, 1_800_000_000.9, 1_800_000_001.0, 5.0))
-    monkeypatch.setattr("core.clock.time.time", lambda: next(times))
+    monkeypatch.setattr("core.clock.time", SimpleNamespace(time=lambda: next(times)))
     first, same, later, back = (clock.now() for _ in range(4))
     assert first is same
     assert later - first == timedelta(seconds=1)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final, Protocol
 
@@ -140,6 +140,7 @@ class Accounts:
     ) -> Affiliation:
         """Tie a person to an organisation. Raises `NotFound`, `Conflict`, `Malformed`."""
         now = self._clock.now()
+        ends_at = None if ends_at is None else ends_at.astimezone(UTC)
         if self.directory.find(organisation) is None:
             raise NotFound(f"there is no open organisation {organisation}")
         if ends_at is not None and ends_at <= now:
@@ -164,7 +165,8 @@ class Accounts:
         if found is None:
             raise NotFound("there is no such affiliation")
         with self._transactions.transaction():
-            self._store.remove(affiliation_id)
+            if not self._store.remove(affiliation_id):
+                raise NotFound("there is no such affiliation")  # somebody was faster
             self._sessions.end_of_account(affiliation_id, reason="affiliation", actor=actor)
             detail = {"organisation": found.organisation, "capacity": found.capacity}
             self._audit.record("affiliation.removed", actor=actor, detail={**detail})

@@ -34,18 +34,12 @@ from sqlalchemy import (
     event,
     make_url,
 )
-from sqlalchemy.exc import (
-    ArgumentError,
-    DBAPIError,
-    DisconnectionError,
-    InterfaceError,
-    OperationalError,
-)
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.exc import ArgumentError, DisconnectionError
 from sqlalchemy.pool import ConnectionPoolEntry
 from typing_extensions import override
 
-from core.errors import Malformed, Misconfigured, Unavailable
+from core.db_errors import hide_values, translated
+from core.errors import Malformed, Misconfigured
 
 metadata = MetaData(
     naming_convention={
@@ -126,7 +120,7 @@ class Database:
             return
         written: set[str] = set()
         try:
-            with _translated(), self.engine.begin() as connection:
+            with translated(), self.engine.begin() as connection:
                 self._local.connection, self._local.written = connection, written
                 try:
                     yield connection
@@ -144,7 +138,7 @@ class Database:
             yield connection
             return
         with (
-            _translated(),
+            translated(),
             self.engine.connect().execution_options(**self._for_reading) as connection,
             connection.begin(),
         ):
@@ -167,19 +161,6 @@ class Database:
     def close(self) -> None:
         """Close the pool."""
         self.engine.dispose()
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except (OperationalError, InterfaceError, PoolTimeoutError) as error:
-        raise Unavailable("the database cannot be used at the moment; try again later") from error
-    except DBAPIError as error:
-        # A connection lost in the middle of a statement can come as any of them.
-        if error.connection_invalidated:
-            raise Unavailable("the database was lost; try again later") from error
-        raise
 
 
 def _check_values(
@@ -226,6 +207,7 @@ def open_database(url: str) -> Database:
             hide_parameters=True,  # values must not reach a log through an error
         )
         _ping_after_a_pause(engine)
+        event.listen(engine, "handle_error", hide_values)
     else:
         raise Misconfigured(
             f"the database must be sqlite or postgresql, not {parsed.get_backend_name()!r}"

@@ -31,6 +31,7 @@ CONTINUE: Final = "/oidc/continue"
 REFUSE: Final = "/refuse"
 _FOR_PAGES: Final = ("login_hint", "ui_locales")
 """What the login page is told (OIDC Core, 3.1.2.1)."""
+_MOST_OF_FAPI2: Final = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,10 +219,14 @@ class AuthorizationEndpoint:
                 nonce=given.get("nonce"),
                 code_challenge=given["code_challenge"],
                 confirmation=None if jkt is None else Confirmation("jkt", jkt),
-                expires_at=self._clock.now() + self._lifetime,
+                expires_at=self._clock.now() + self._lifetime_of(client),
             )
         )
         return self._send_back(request, {"code": drawn.secret})
+
+    def _lifetime_of(self, client: Client) -> timedelta:
+        # FAPI 2.0 Security Profile, 5.3.2.2: at most 60 seconds, whatever the setting says.
+        return min(self._lifetime, _MOST_OF_FAPI2) if client.metadata.is_fapi2 else self._lifetime
 
     def _send_back(self, request: Draft, answer: dict[str, str]) -> SendBack:
         if request.state is not None:

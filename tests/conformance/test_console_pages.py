@@ -5,10 +5,17 @@ from __future__ import annotations
 
 import re
 import subprocess
+import time
+from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterator
+from hashlib import sha256
+from html import unescape
 from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
+import requests
 
 from tests.judges.window import Window
 from tests.service import Service
@@ -95,6 +102,174 @@ def test_in_english_an_application_is_registered_and_refused_ones_say_why(
         person.fill(name="Office", client_id="office", redirect_uris="https://oa.example/cb")
         person.press("Register an application")
         assert "Client secret (shown this once)" in person.text()
+
+
+def test_many_at_once_are_previewed_decided_and_made(
+    service: Service, chosen: None, tmp_path: Path
+) -> None:
+    """A bad row is marked and stops the file; the mended file is issued and fetched."""
+    certificate = make_recipient(tmp_path)
+    table = tmp_path / "gateways.csv"
+    with Window(service.url, script=False) as person:
+        person.log_in("business", PASSWORD)
+        for names in (("a.example.gov.cn", "not_a_host!"), ("b.example.gov.cn", "c.example.cn")):
+            table.write_text("CN,dns\n" + "".join(f"{name},{name}\n" for name in names))
+            person.open("/console/bulk")
+            person.unfold("上传文件")
+            person.choose("file", table)
+            person.fill(profile="device", issuer="sm2-issuing", key_algorithm="sm2", label="网关")
+            person.press("上传文件")
+            until(person, "待提交")
+            assert ("不合格" in person.text()) is (names[1] == "not_a_host!")
+        person.fill(recipient=certificate)
+        person.press("提交签发")
+        person.press("审核通过")
+        until(person, "已完成")
+        assert "2 / 2" in person.text()
+        assert "下载结果包" in person.text()
+
+
+def make_recipient(directory: Path) -> str:
+    """The certificate for whom the package of a batch is encrypted."""
+    made = subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=recipient"),
+            *("-keyout", directory / "recipient.pem"),
+            *("-addext", "keyUsage=critical,keyEncipherment"),
+        ],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return made.stdout
+
+
+def until(person: Window, text: str) -> None:
+    """Look again, as the page does by itself, until it says `text`."""
+    for _ in range(240):
+        if text in person.text():
+            return
+        time.sleep(0.5)
+        person.open(person.path())
+    raise AssertionError(person.text())
+
+
+def test_an_application_is_registered_and_logged_in_to(service: Service, chosen: None) -> None:
+    """Without script: registered, logged in to, consented to; the code is worth a token."""
+    callback = f"{service.url}/callback"
+    with Window(service.url, script=False) as person:
+        person.log_in("system", PASSWORD)
+        person.open("/console/clients")
+        person.unfold("登记应用")
+        person.fill(name="办公系统", client_id="oa-portal", redirect_uris=callback)
+        person.press("登记应用")
+        secret = re.search(r'class="secret mono">([^<]{20,})<', person.html())[1]
+    verifier = "v" * 43
+    asked = {
+        "client_id": "oa-portal",
+        "response_type": "code",
+        "scope": "openid profile",
+        "redirect_uri": callback,
+        "state": "s" * 22,
+        "prompt": "consent",
+        "code_challenge_method": "S256",
+        "code_challenge": urlsafe_b64encode(sha256(verifier.encode()).digest()).decode()[:43],
+    }
+    with Window(service.url, script=False) as person:
+        person.open(f"/oidc/authorize?{urlencode(asked)}")
+        person.fill(name="audit", password=PASSWORD)
+        person.press("登录")
+        assert "办公系统" in person.text()
+        person.press("同意")
+        landed = person.url()
+    assert landed.startswith(f"{callback}?")
+    answer = parse_qs(urlsplit(landed).query)
+    assert answer["state"] == [asked["state"]]
+    exchange = {"grant_type": "authorization_code", "redirect_uri": callback}
+    told = requests.post(
+        f"{service.url}/oidc/token",
+        data=exchange | {"code": answer["code"][0], "code_verifier": verifier},
+        auth=("oa-portal", secret),
+        verify=str(service.root),
+        timeout=30,
+    )
+    assert "id_token" in told.json(), told.text
+
+
+def test_a_certificate_logs_its_holder_in_until_it_is_reported_lost(
+    service: Service, chosen: None, tmp_path: Path
+) -> None:
+    """In English: applied for, approved, bound, logged in with, frozen, refused."""
+    csr = make_csr(tmp_path, "wang")
+    with (
+        Window(service.url, script=False, language="en-US") as business,
+        Window(service.url, script=False, language="en-US") as system,
+    ):
+        business.log_in("business", PASSWORD, button="Sign in")
+        business.open("/console/requests/new?profile=device")
+        business.fill(issuer="sm2-issuing", csr=csr)
+        business.press("Submit")
+        business.press("Approve")
+        business.open(re.search(r'href="(/console/certificates/[^"]+)"', business.html())[1])
+        certificate = business.path()
+        system.log_in("system", PASSWORD, button="Sign in")
+        system.open("/console/users")
+        system.unfold("Create a user")
+        system.fill(name="wang", display_name="Wang Wu")
+        system.press("Create a user")
+        pem = published(service, certificate)
+        bind(service, user=system.path().rpartition("/")[2], certificate=pem)
+        holder = system
+        log_in_by_certificate(holder, pem, tmp_path)
+        assert holder.path() == "/"
+        assert "Wang Wu" in holder.text()
+        business.follow("Hold")
+        business.press("Hold")
+        log_in_by_certificate(holder, pem, tmp_path)
+        assert "The certificate login did not succeed" in holder.text()
+
+
+def published(service: Service, page: str) -> str:
+    """The certificate on a page of the console, as PEM."""
+    where = page.removeprefix("/console")
+    return call(service, "GET", f"{where}?format=pem", "business").text
+
+
+def bind(service: Service, *, user: str, certificate: str) -> None:
+    """Let a certificate log a user in."""
+    body = {"user_id": user, "certificate": certificate}
+    call(service, "POST", "/certificate-bindings", "system", json=body)
+
+
+def call(service: Service, method: str, path: str, role: str, **how: Any) -> requests.Response:
+    """Call the API, for what has no form."""
+    answer = requests.request(
+        method,
+        f"{service.url}/api/v1{path}",
+        headers={"Authorization": f"Bearer {service.token(role)}"},
+        verify=str(service.root),
+        timeout=60,
+        **how,
+    )
+    assert answer.ok, answer.text
+    return answer
+
+
+def log_in_by_certificate(person: Window, certificate: str, directory: Path) -> None:
+    """Sign the challenge with the key `wang.pem`, as the page explains it."""
+    person.open("/login/certificate")
+    challenge = directory / "login.txt"
+    challenge.write_text(unescape(re.search(r'id="message"[^>]*>([^<]+)<', person.html())[1]))
+    signed = subprocess.run(
+        [
+            *("openssl", "pkeyutl", "-sign", "-inkey", directory / "wang.pem", "-rawin"),
+            *("-digest", "sm3", "-pkeyopt", f"distid:{STANDARD_ID}", "-in", challenge),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    person.fill(certificate=certificate, signature=b64encode(signed.stdout).decode())
+    person.press("Sign in")
 
 
 PAGES = {

@@ -27,6 +27,7 @@ from authn.oidc import routes_clients as oidc_client_routes
 from authn.oidc import routes_registration
 from authn.oidc.routes_keys import make_signing_key_api
 from authn.oidc.store import AuthMethod
+from authn.routes_accounts import make_account_api
 from core.config import ControlConfig
 from core.db import Database
 from core.errors import Malformed, Refused
@@ -199,6 +200,9 @@ def build(
     app.include_router(make_signing_key_api(provider.ring))
     app.include_router(
         authn_routes.make_user_api(administration.users, administration.roles, issuer=config.issuer)
+    )
+    app.include_router(
+        make_account_api(provider.admission, administration.users, administration.clients)
     )
     app.include_router(
         authn_routes.make_binding_api(

@@ -87,6 +87,7 @@ def test_a_request_is_entered_approved_and_its_certificate_revoked(business: Bro
     assert "正常（good）" in page
     assert "SM2 with SM3 (1.2.156.10197.1.501)" in page
     assert "SM2, 256 bit" in page
+    assert "clientAuth, 1.3.6.1.5.5.7.3.17" in page, "a usage without a name shows its number"
 
     assert "吊销后不能恢复" in business.page(f"{certificate}/revoke")
     business.done(f"{certificate}/revoke", {"reason": "keyCompromise"})

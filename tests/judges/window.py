@@ -78,6 +78,10 @@ class Window:
         """Return where the page is."""
         return "/" + str(self._do("seen")["url"]).split("/", 3)[3].partition("?")[0]
 
+    def url(self) -> str:
+        """Return the whole address, of a page that need not be ours."""
+        return str(self._do("where")["url"])
+
     def judge(self) -> dict[str, Any]:
         """Return what axe-core finds, by how much the page is too wide, and what was refused."""
         return self._do("judge")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import click
@@ -37,7 +37,7 @@ def user_affiliate(
             _known(service.ground, name),
             organisation,
             Capacity(capacity),
-            ends_at=None if until is None else until.astimezone(),
+            ends_at=None if until is None else until.replace(tzinfo=UTC) + timedelta(days=1),
             actor=actor(),
         )
         click.echo(made.id)

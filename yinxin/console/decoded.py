@@ -112,11 +112,14 @@ def _public_key(certificate: x509.Certificate) -> str:
             return type(key).__name__
 
 
+def _known(oid: x509.ObjectIdentifier) -> str:
+    name = oid._name  # noqa: SLF001 - the library's only table of names
+    return oid.dotted_string if name == "Unknown OID" else name
+
+
 def _extension(extension: x509.Extension[Any]) -> Field:
     oid = extension.oid
-    name = _IDENTITY.get(oid) or (
-        oid._name if oid._name != "Unknown OID" else oid.dotted_string  # noqa: SLF001
-    )
+    name = _IDENTITY.get(oid) or _known(oid)
     show = _VALUES.get(oid)
     value = show(extension.value) if show is not None else _octets(extension.value)
     return Field(name, value, extension.critical)
@@ -159,7 +162,7 @@ def _policies(policies: x509.CertificatePolicies) -> str:
 _VALUES: Final[dict[x509.ObjectIdentifier, Callable[[Any], str]]] = {
     ExtensionOID.SUBJECT_ALTERNATIVE_NAME: _general,
     ExtensionOID.KEY_USAGE: _usage,
-    ExtensionOID.EXTENDED_KEY_USAGE: lambda value: ", ".join(one._name for one in value),  # noqa: SLF001
+    ExtensionOID.EXTENDED_KEY_USAGE: lambda value: ", ".join(map(_known, value)),
     ExtensionOID.BASIC_CONSTRAINTS: lambda value: (
         f"CA={value.ca}" + ("" if value.path_length is None else f", pathLen={value.path_length}")
     ),
@@ -168,8 +171,7 @@ _VALUES: Final[dict[x509.ObjectIdentifier, Callable[[Any], str]]] = {
     ExtensionOID.CRL_DISTRIBUTION_POINTS: _points,
     ExtensionOID.FRESHEST_CRL: _points,
     ExtensionOID.AUTHORITY_INFORMATION_ACCESS: lambda value: ", ".join(
-        f"{one.access_method._name}={one.access_location.value}"  # noqa: SLF001
-        for one in value
+        f"{_known(one.access_method)}={one.access_location.value}" for one in value
     ),
     ExtensionOID.CERTIFICATE_POLICIES: _policies,
     ExtensionOID.OCSP_NO_CHECK: lambda _: "",

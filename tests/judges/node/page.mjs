@@ -54,6 +54,7 @@ const acts = {
       url: page.url(), text: await page.innerText("main"), html: await page.content(), faults,
     };
   },
+  async where() { return { url: page.url() }; },
   async judge() {
     const found = await new AxeBuilder({ page }).analyze();
     return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -15,7 +16,14 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The clock of the machine."""
+    """The clock of the machine. Within one second it returns one object: it is asked for often."""
+
+    def __init__(self) -> None:
+        self._last = (0, datetime.fromtimestamp(0, UTC))
 
     def now(self) -> datetime:
-        return datetime.now(UTC).replace(microsecond=0)
+        second = int(time.time())
+        last = self._last
+        if last[0] != second:
+            last = self._last = (second, datetime.fromtimestamp(second, UTC))
+        return last[1]

@@ -81,6 +81,10 @@ class _Run:
         )
         port, pid = service.http_port, service.pid
         pin(pid, {0})
+        before = processor_seconds(pid)
+        time.sleep(3)
+        idle = (processor_seconds(pid) - before) / 3 * 1000
+        print(f"without a request: {idle:.0f} ms of processor time a second, in what follows too")
         everything = self.requests("each", asker, range(self.count), Question)
         record = self.directory / "first"
         first = load(port, everything, seconds=0, record=record)

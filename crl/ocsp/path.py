@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import binascii
 from base64 import b64decode
-from contextlib import suppress
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
@@ -24,10 +23,12 @@ def decode_path(encoded: bytes) -> bytes:
     """
     if encoded.startswith(b"M"):
         # As nearly every client writes it; anything that is not quite so is decoded below.
-        with suppress(binascii.Error):
+        try:
             text = encoded.replace(b"%2B", b"+").replace(b"%2F", b"/").replace(b"%3D", b"=")
             if len(text) <= MAX_REQUEST_OCTETS:
                 return binascii.a2b_base64(text, strict_mode=True)
+        except binascii.Error:
+            pass
     if len(encoded) > _LONGEST:
         raise TooLarge("the path is longer than any OCSP request that is answered")
     # DER begins with "M" in base64, so slashes in front are never part of it.

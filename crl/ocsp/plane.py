@@ -17,6 +17,7 @@ from crl.ocsp.layout import KnownIssuer, answer_key
 from crl.ocsp.path import decode_path
 from crl.ocsp.pulse import Count, Pulse
 from crl.ocsp.reader import AnswerReader
+from crl.ocsp.recent import RecentRequest, RecentRequests
 from crl.ocsp.request import OCSPRequest, parse_request
 from crl.ocsp.responder import QUIET, refusal_of
 from crl.ocsp.response import Refusal
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 _LOG_EVERY: Final = timedelta(seconds=1)
 _REFRESH_AGAIN_SECONDS: Final = 5
 _REFRESHING: Final = 4096
+_STORED: Final = Count.STORED.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,9 @@ class OCSPPlane:
         self._slot = slot
         self._counts = pulse.counts_of(slot)
         self._issuers: IssuerTable[KnownIssuer] = IssuerTable(())
+        self._reloads = 0
+        self.recent = RecentRequests()
+        """What came before: to be asked before `recognise`."""
         self._refreshing: dict[bytes, int] = {}
         self._logged: datetime | None = None
         self.look()
@@ -74,32 +79,59 @@ class OCSPPlane:
         To be called every second.
         """
         try:
-            if self._reader.reload():
+            self._reader.reload()
+            # It also does so by itself, for an answer of a new responder.
+            if self._reloads != self._reader.reloads:
+                self._reloads = self._reader.reloads
                 self._issuers.replace(self._reader.issuers)
+                self.recent.clear()
         except TrustError:
             log.exception("the tables of the local store cannot be read")
         self._pulse.count(self._slot, self._counts)
 
-    def quick(self, encoded: bytes, *, close: bool) -> bytes | None:
-        """Return the response to a simple GET if it is in the store. None says nothing.
+    def recognise(self, data: bytes, encoded: bytes, *, close: bool) -> RecentRequest | None:
+        """Remember a request that is a simple GET for an issuer of ours. None says nothing.
 
-        `encoded` is what stands behind ``/ocsp/``.
+        `data` is all of it, `encoded` what stands behind ``/ocsp/``.
         """
         octets = decode_path(encoded)
         key = self._reader.key_of(octets)
-        if key is None or not self._gives_stored or self._pulse.distrusted:
+        if key is None or not self._gives_stored:
+            return None
+        recent = RecentRequest(key, octets, close=close)
+        self.recent.keep(data, recent)
+        return recent
+
+    def quick(self, recent: RecentRequest) -> bytes | None:
+        """Return the response if it is in the store, as the store is now. None says nothing.
+
+        What was found before is given again only while nothing at all was written since.
+        """
+        if self._pulse.distrusted:
             return None
         now = self._writer.second()
-        found = self._reader.find_good(key, now)
-        if found is None:
+        # The state is read first: what is written meanwhile shows at the next request.
+        state = self._reader.state()
+        fits = recent.state == state and recent.begin <= now < recent.end
+        if not fits and not self._find(recent, state, now):
             return None
-        block, header, tail = found
-        if now > header.fields_until:
-            return None
+        self._counts[_STORED] += 1
+        return b"".join((self._writer.begins[recent.close], recent.rest, recent.tail))
+
+    def _find(self, recent: RecentRequest, state: int, now: int) -> bool:
+        """Look the answer up, at this state of the store or a later one."""
+        recent.forget()
+        found = self._reader.find_good(recent.key, now)
+        if found is None or now > found[1].fields_until:
+            return False
+        block, header, recent.tail = found
         if now >= header.refresh_at:
-            self._refresh(key, octets, now)
-        self._counts[Count.STORED] += 1
-        return b"".join((self._writer.begins[close], block[HEADER_OCTETS:], tail))
+            self._refresh(recent.key, recent.octets, now)
+        recent.rest = block[HEADER_OCTETS:]
+        recent.begin = header.produced_at
+        recent.end = min(header.until, header.fields_until, header.refresh_at)
+        recent.state = state
+        return True
 
     def respond(self, head: Head, body: bytes) -> bytes | Pending:
         """Return the whole response if it can be given at once, or what `respond_later` wants."""

@@ -42,6 +42,7 @@ class Trust(IntEnum):
     """The database is of another history: what the store knows holds, and nothing is followed."""
 
 
+_DISTRUSTED: Final = Trust.DISTRUSTED.value
 _SLOT: Final = _COUNT.size * len(Count)
 _SIZE: Final = _COUNTS_BEGIN + _SLOT * (MAX_WORKERS + 1)
 
@@ -77,7 +78,7 @@ class Pulse:
     @property
     def distrusted(self) -> bool:
         """Whether no answer of the store may be given. Cheap: asked for each request."""
-        return self._page[8] == Trust.DISTRUSTED
+        return self._page[8] == _DISTRUSTED
 
     def age_seconds(self) -> float:
         """Return how long ago the log was read to its end; infinite before the first time."""

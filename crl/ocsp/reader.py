@@ -43,20 +43,23 @@ class AnswerReader:
         self.key_of = RequestForms(()).key_of
         self.tails: dict[int, bytes] = {}
         self.complete = False
+        self.reloads = 0
+        """Counts the times that issuers or responders were others than before."""
+        self.state = store.state
 
-    def reload(self) -> bool:
+    def reload(self) -> None:
         """Look whether there are other issuers or responders than before, and take them."""
         self.complete = self._store.is_complete()
         tables = self._store.tables()
         if tables == self._tables:
-            return False
+            return
         self.issuers = self._store.issuers()
         self.key_of = RequestForms(self.issuers).key_of
         self.tails = {
             number: certificate_tail(one) for number, one in self._store.responders().items()
         }
         self._tables = tables
-        return True
+        self.reloads += 1
 
     def find_good(self, key: bytes, now: int) -> tuple[bytes, Header, bytes] | None:
         """Return block, header and tail of an answer that may be given at this second."""

@@ -16,6 +16,7 @@ from typing_extensions import override
 from core.errors import TrustError
 from crl.ocsp.head import Head, parse_head
 from crl.ocsp.plane import OCSPPlane, Pending
+from crl.ocsp.recent import RecentRequest
 
 MAX_HEAD_OCTETS: Final = 8192
 MAX_CONNECTIONS: Final = 10_000
@@ -35,6 +36,7 @@ class OCSPListener:
 
     def __init__(self, plane: OCSPPlane, *, wait_seconds: float) -> None:
         self.plane = plane
+        self.recent = plane.recent
         self.tick = 0
         """Counts up every second while there are connections."""
         self._patience = max(1, round(wait_seconds / _TICK_SECONDS))
@@ -58,21 +60,20 @@ class OCSPListener:
         """Watch over it no more."""
         self._watched.discard(connection)
 
-    def quick(self, data: bytes) -> tuple[bytes, bool] | None:
-        """Return the response to one whole simple GET if it is in the store, and whether to close.
+    def recognise(self, data: bytes) -> RecentRequest | None:
+        """Return one whole simple GET, to be remembered. None says nothing.
 
         What stands behind the target is the same for all requests of one client program, so it is
-        parsed once (`learn`). None says nothing.
+        parsed once (`learn`).
         """
         line = data.find(b"\r\n") - _VERSION_OCTETS
         close = self._closes.get(data[line:])
         if close is None or not data.startswith(_GET):
             return None
         try:
-            response = self.plane.quick(data[len(_GET) : line], close=close)
+            return self.plane.recognise(data, data[len(_GET) : line], close=close)
         except TrustError:
             return None
-        return None if response is None else (response, close)
 
     def learn(self, octets: bytes, head: Head) -> None:
         """Remember what stands behind the target of a simple GET."""
@@ -142,12 +143,14 @@ class OCSPConnection(asyncio.Protocol):
     @override
     def data_received(self, data: bytes) -> None:
         if not self._unread and self._answering is None and not self._blocked:
-            quick = self._listener.quick(data)
-            if quick is not None and self._transport is not None:
-                self.since = self._listener.tick
-                self._transport.write(quick[0])
-                if quick[1]:
-                    self._transport.close()
+            listener, transport = self._listener, self._transport
+            recent = listener.recent.get(data) or listener.recognise(data)
+            response = None if recent is None else listener.plane.quick(recent)
+            if recent is not None and response is not None and transport is not None:
+                self.since = listener.tick
+                transport.write(response)
+                if recent.close:
+                    transport.close()
                 return
         self._unread = self._unread + data if self._unread else data
         if self._answering is None and not self._blocked:

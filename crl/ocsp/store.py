@@ -160,6 +160,13 @@ class StatusStore:
             serial = int.from_bytes(key[NUMBER.size :], "big")
             yield names[key[: NUMBER.size]], serial, decode_status(octets)
 
+    def state(self) -> int:
+        """Return a number that changes with everything that is written into the store."""
+        transaction = self._environment.begin()
+        number: int = transaction.id()
+        transaction.abort()
+        return number
+
     def find_answer(self, key: bytes) -> bytes | None:
         """Return the block (`crl.ocsp.block`) under a key, as it is now."""
         transaction = self._environment.begin(self._answers)

@@ -58,7 +58,7 @@ class ResponseWriter:
     def now(self) -> datetime:
         """Return the present, and write it into the responses from here on."""
         now = self._clock.now()
-        if now != self._now:
+        if now is not self._now and now != self._now:
             self._now = now
             self._second = int(now.timestamp())
             self._date = b"date: " + format_datetime(now, usegmt=True).encode() + b"\r\n"
@@ -68,7 +68,8 @@ class ResponseWriter:
 
     def second(self) -> int:
         """Return the present in seconds since 1970, like `now`."""
-        self.now()
+        if self._clock.now() is not self._now:
+            self.now()
         return self._second
 
     def success(self, head: Head, fields: bytes, body: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""A long CRL beside `cryptography`'s builder: python -m benchmarks.crl [entries, 1000000].
+"""A long CRL beside `cryptography`'s builder: python -m benchmarks.long_crl [entries, 1000000].
 
 Both make a CRL of the same entries, signed with ECDSA on P-256, in the same run. What counts is
 processor time: join and hash and sign, and, as the service does, verify and store.

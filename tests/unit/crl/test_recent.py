@@ -1,0 +1,169 @@
+"""What the data plane remembers of requests is never given when the store says something else."""
+
+from __future__ import annotations
+
+import asyncio
+from base64 import b64encode
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from ca.reasons import RevocationReason
+from ca.revocation import RevocationService
+from core.clock import SystemClock
+from core.db import Database
+from crl.ocsp import recent
+from crl.ocsp.keeper import Keeper
+from crl.ocsp.plane import OCSPPlane
+from crl.ocsp.pulse import Trust
+from crl.ocsp.recent import RecentRequest, RecentRequests
+from tests.fakes.audit import MemoryAuditLog
+from tests.fakes.clock import FakeClock
+from tests.unit.crl.requests import cert_id, request
+from tests.unit.crl.world import World
+
+
+class Running:
+    """A plane over a small authority, which asks it as a connection does."""
+
+    def __init__(self, world: World, keeper: Keeper) -> None:
+        self.world, self.keeper = world, keeper
+        self.plane: OCSPPlane = keeper.plane()
+        self.looks = 0
+        find = keeper.store.find_answer
+
+        def counted(key: bytes) -> bytes | None:
+            self.looks += 1
+            return find(key)
+
+        keeper.store.find_answer = counted  # type: ignore[method-assign]
+
+    def ask(self, octets: bytes, *, close: bool = False) -> bytes | None:
+        data = b"GET %r %s" % (close, octets)
+        found = self.plane.recent.get(data) or self.plane.recognise(
+            data, b64encode(octets), close=close
+        )
+        assert found is not None
+        return self.plane.quick(found)
+
+    def sign(self, octets: bytes) -> None:
+        asyncio.run(self.keeper.signing.make(octets))
+
+
+@pytest.fixture
+def running(
+    sqlite_database: Database, clock: FakeClock, audit: MemoryAuditLog, tmp_path: Path
+) -> Iterator[Running]:
+    world = World(sqlite_database, "ec", clock=clock, audit=audit)
+    keeper = world.make_keeper(tmp_path)
+    world.revocation = RevocationService(
+        store=world.store,
+        transactions=world.database,
+        audit=audit,
+        clock=clock,
+        listeners=(keeper.follower.after_change,),
+    )
+    yield Running(world, keeper)
+    keeper.close()
+
+
+@pytest.fixture
+def asked(running: Running) -> bytes:
+    return simple(running, issue(running))
+
+
+def issue(running: Running) -> int:
+    serial = running.world.issue("ec-issuing").serial
+    running.keeper.follower.follow()
+    return serial
+
+
+def simple(running: Running, serial: int) -> bytes:
+    octets = request(cert_id(running.world.issuers["ec-issuing"], serial))
+    assert running.ask(octets) is None
+    running.sign(octets)
+    running.plane.look()
+    return octets
+
+
+def test_while_nothing_is_written_the_store_is_asked_once(running, asked):
+    first = running.ask(asked)
+    looks = running.looks
+    assert [running.ask(asked) for _ in range(5)] == [first] * 5
+    assert running.looks == looks
+    assert running.ask(asked, close=True) == first.replace(
+        b"GMT\r\n", b"GMT\r\nconnection: close\r\n", 1
+    )
+
+
+def test_a_change_of_another_certificate_makes_it_look_again(running, asked):
+    first = running.ask(asked)
+    issue(running)
+    looks = running.looks
+    assert [running.ask(asked) for _ in range(3)] == [first] * 3
+    assert running.looks == looks + 1
+
+
+def test_a_revocation_ends_it_at_once(running):
+    serial = issue(running)
+    asked = simple(running, serial)
+    assert running.ask(asked) is not None
+    running.world.revocation.hold("ec-issuing", serial, actor="tester")
+    assert running.ask(asked) is None
+    running.sign(asked)
+    held = running.ask(asked)
+    running.world.revocation.release("ec-issuing", serial, actor="tester")
+    assert running.ask(asked) is None
+    running.sign(asked)
+    assert running.ask(asked) not in {None, held}
+
+
+def test_a_store_that_is_not_to_be_believed_ends_it(running, asked):
+    assert running.ask(asked) is not None
+    running.keeper.pulse.doubt(Trust.DISTRUSTED)
+    assert running.ask(asked) is None
+    running.keeper.pulse.doubt(Trust.BELIEVED)
+    assert running.ask(asked) is not None
+
+
+def test_it_is_given_neither_before_it_was_made_nor_after_its_end(running, asked, clock):
+    first = running.ask(asked)
+    clock.advance(seconds=-1)
+    assert running.ask(asked) is None
+    clock.advance(seconds=1)
+    assert running.ask(asked) == first
+    clock.advance(days=2)
+    assert running.ask(asked) is None
+
+
+def test_a_responder_that_is_revoked_takes_its_answers_along(running, asked):
+    assert running.ask(asked) is not None
+    (responder,) = running.world.crl_store.list_delegates("ec-issuing")
+    running.world.revocation.revoke(
+        "ec-issuing", responder.serial, RevocationReason.KEY_COMPROMISE, actor="tester"
+    )
+    running.ask(asked)  # the tables are looked at once a second
+    running.plane.look()
+    assert running.ask(asked) is None
+
+
+def test_the_memory_is_bounded(monkeypatch):
+    monkeypatch.setattr(recent, "MAX_RECENT", 3)
+    memory = RecentRequests()
+    for number in range(10):
+        memory.keep(bytes((number,)), RecentRequest(b"", b"", close=False))
+        assert 1 <= len(memory) <= 3
+    memory.keep(bytes(recent.MAX_RECENT_OCTETS + 1), RecentRequest(b"", b"", close=False))
+    assert all(len(one) == 1 for one in memory)
+
+
+def test_the_clock_of_the_machine_goes_on(monkeypatch):
+    clock, times = SystemClock(), iter((1_800_000_000.2, 1_800_000_000.9, 1_800_000_001.0, 5.0))
+    monkeypatch.setattr("core.clock.time", SimpleNamespace(time=lambda: next(times)))
+    first, same, later, back = (clock.now() for _ in range(4))
+    assert first is same
+    assert later - first == timedelta(seconds=1)
+    assert (first.isoformat(), back.timestamp()) == ("2027-01-15T08:00:00+00:00", 5.0)

@@ -230,6 +230,17 @@ def test_roles_open_their_own_doors_only(service: Service) -> None:
         "POST /api/v1/certificate-bindings": {s},
         "GET /api/v1/certificate-bindings": {s, a},
         "DELETE /api/v1/certificate-bindings/{binding_id}": {s},
+        "DELETE /api/v1/affiliations/{affiliation_id}": {s},
+        "DELETE /api/v1/registration-tokens/{token_id}": {s},
+        "GET /api/v1/clients/{client_id}/access": {s, a},
+        "GET /api/v1/registration-tokens": {s},
+        "GET /api/v1/users/{user_id}/affiliations": {s, a},
+        "POST /api/v1/clients/{client_id}/secret": {s},
+        "POST /api/v1/registration-tokens": {s},
+        "POST /api/v1/users/{user_id}/affiliations": {s},
+        "PUT /api/v1/clients/{client_id}": {s},
+        "PUT /api/v1/clients/{client_id}/access": {s},
+        "PUT /api/v1/users/{user_id}/real-name": {s},
         "GET /api/v1/whoami": {s, b, a, k, j},
     }
     paths = json.loads(call(service, "/api/openapi.json")[1])["paths"]

@@ -8,6 +8,7 @@ come from.
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -164,7 +165,10 @@ def effective(settings: Settings) -> dict[str, Any]:
         if url is not None and "@" in url:
             scheme, _, rest = url.partition("://")
             user, _, place = rest.rpartition("@")
-            tree["database"][key] = f"{scheme}://{user.partition(':')[0]}:***@{place}"
+            url = f"{scheme}://{user.partition(':')[0]}:***@{place}"
+        if url is not None:
+            # libpq takes it as a parameter, too; this is shown over HTTP as well.
+            tree["database"][key] = re.sub(r"(?i)([?&]password=)[^&]*", r"\1***", url)
     return tree
 
 

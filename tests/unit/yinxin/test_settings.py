@@ -119,3 +119,18 @@ def test_a_passphrase_is_random_private_and_never_replaced(tmp_path: Path) -> No
     write_passphrase(state)
     assert state.passphrase_file.read_text() == first
     assert [path.name for path in state.directory.iterdir()] == ["passphrase"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql+psycopg://yinxin:hidden@db/yinxin",
+        "postgresql+psycopg://db/yinxin?user=yinxin&password=hidden",
+        "postgresql+psycopg://yinxin@db/yinxin?sslmode=require&PASSWORD=hidden&application_name=x",
+    ],
+)
+def test_no_password_of_the_database_is_shown(tmp_path: Path, url: str) -> None:
+    path = write(tmp_path, f'[database]\nurl = "{url}"\n')
+    shown = effective(load_settings(path))["database"]["url"]
+    assert "hidden" not in shown
+    assert shown.startswith("postgresql+psycopg://")

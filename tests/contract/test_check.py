@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from unittest.mock import patch
 
 import pytest
 from sqlalchemy import delete, insert, select, text, update
@@ -187,6 +188,17 @@ def _lint(w: World) -> None:
     issue_certificate(request(), profile=profile, issuer=careless, **w.authority.services)
 
 
+def _partition(w: World) -> None:
+    careless = replace(w.authority.issuers[SM2], crl_partitions=4)
+    with patch("ca.extensions.scope_of", lambda issuer, serial, n: Scope(issuer, n, ~serial % n)):
+        issue_certificate(
+            request(),
+            profile=w.authority.profiles["device"],
+            issuer=careless,
+            **w.authority.services,
+        )
+
+
 def _content(w: World) -> None:
     asked = select(enrollment_requests.c.content).where(enrollment_requests.c.id == w.pair)
     with w.database.reading() as connection:
@@ -269,6 +281,7 @@ PLANTED: dict[str, tuple[Callable[[World], None], set[str]]] = {
         {"chain"},
     ),
     "a broken rule": (_lint, {"lint"}),
+    "the CRL of another serial": (_partition, {"partition"}),
     "another profile": (lambda w: w.set(w.device, profile="ocsp-signer"), {"profile"}),
     "a lost profile": (lambda w: w.set(w.device, profile="gone"), {"profile"}),
     "a rejected request": (_requests(state="rejected"), {"request"}),

@@ -331,7 +331,7 @@ def test_the_doors_of_a_registrar_open_to_their_own_roles_only(world: World) -> 
             f"POST {certificate}/revoke": {"business"},
             f"POST {certificate}/hold": {"business"},
             f"POST {certificate}/release": {"business"},
-            "GET /api/v1/organisations": {"business", "audit"},
+            "GET /api/v1/organisations": {"system", "business", "audit"},
             "GET /api/v1/rights": {"business", "audit"},
             "POST /api/v1/rights": {"business"},
             "DELETE /api/v1/rights/{right_id}": {"business"},

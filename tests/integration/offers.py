@@ -14,6 +14,7 @@ _SUBJECT: Final = "/console/subjects/{subject_id}"
 _RECOVERY: Final = "/console/recoveries/{recovery_id}"
 _PROPOSAL: Final = "/console/proposals/{proposal_id}"
 _CLIENT: Final = "/console/clients/{client_id}"
+_TOKEN: Final = "/console/signingkeys/tokens/{token_id}"
 _USER: Final = "/console/users/{user_id}"
 
 PAGES: Final = {
@@ -110,7 +111,7 @@ PAGES: Final = {
     "POST /signing-keys/rotate": "POST /console/signingkeys/rotate",
     "GET /registration-tokens": "GET /console/signingkeys",
     "POST /registration-tokens": "POST /console/signingkeys/tokens",
-    "DELETE /registration-tokens/{token_id}": "POST /console/signingkeys/tokens/{token_id}/withdraw",
+    "DELETE /registration-tokens/{token_id}": f"POST {_TOKEN}/withdraw",
     "GET /users": "GET /console/users",
     "POST /users": "POST /console/users",
     "POST /users/{user_id}/end-sessions": f"POST {_USER}/{{act}}",
@@ -144,6 +145,6 @@ REASONS: Final = {
     "GET /my/certificates/{issuer}/{serial}/recoveries": "as GET /my/certificates",
     "POST /my/certificates/{issuer}/{serial}/report-lost": "as GET /my/certificates",
     "POST /pickup": "the subscriber's program makes the key and brings the codes",
-    "GET /mass-revocations/{job_id}": "GET /console/massrevocations lists every job with its counts",
+    "GET /mass-revocations/{job_id}": "GET /console/massrevocations lists each with its counts",
     "GET /whoami": "every page says who is signed in",
 }

@@ -187,6 +187,18 @@ class SessionStore(Protocol):
 
     def list_of_account(self, account: str) -> Sequence[str]: ...
 
+    def list_live(
+        self,
+        now: datetime,
+        idle_since: datetime,
+        *,
+        user_id: str | None,
+        after: tuple[datetime, str] | None,
+        limit: int,
+    ) -> Sequence[Session]:
+        """Return live sessions, those that end last first; behind `after`, its end and name."""
+        ...
+
     def list_sessions(self, user_id: str) -> Sequence[Session]:
         """Return a person's sessions, the newest first."""
         ...

@@ -374,7 +374,7 @@ def test_the_doors_of_a_registrar_open_to_their_own_roles_only(world: World) -> 
             f"POST {certificate}/renew": {"business"},
             f"POST {certificate}/rekey": {"business"},
             f"POST {certificate}/reissue": {"business"},
-            "GET /api/v1/organisations": {"business", "audit"},
+            "GET /api/v1/organisations": {"system", "business", "audit"},
             "GET /api/v1/rights": {"business", "audit"},
             "POST /api/v1/rights": {"business"},
             "DELETE /api/v1/rights/{right_id}": {"business"},

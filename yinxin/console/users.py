@@ -45,6 +45,12 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
         "原角色的登录和令牌立即失效。管理员的变更可能需要他人同意。",
         "Sessions and tokens of the old role end. Changes of administrators may need others.",
     ),
+    "end_sessions": ("结束其全部登录", "End every session"),
+    "ask_end_sessions": (
+        "所有浏览器中的登录立即结束，已进入的应用会收到通知。",
+        "Every browser is signed out at once, and the applications are told.",
+    ),
+    "identities": ("机构、实名与证书登录", "Organisations, real name, certificates"),
     "credential": ("申请重置凭证", "Propose new credentials"),
     "more": ("更多的人请按姓名搜索。", "Search by name for more."),
     "find": ("姓名或用户名", "Name"),

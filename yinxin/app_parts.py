@@ -60,7 +60,10 @@ def add_administration(
     )
     app.include_router(
         authn.routes.make_user_api(
-            administration.users, administration.roles, issuer=ground.settings.authn.issuer
+            administration.users,
+            administration.roles,
+            administration.factor_reset,
+            issuer=ground.settings.authn.issuer,
         )
     )
     app.include_router(

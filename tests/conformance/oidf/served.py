@@ -32,7 +32,7 @@ from tests.fakes.audit import MemoryAuditLog
 from tests.fakes.clock import FakeClock
 from tests.integration.provider import House, build
 from tests.service import free_ports
-from yinxin.server import _Protocol
+from yinxin.http1 import HTTPConnection
 
 
 @dataclass
@@ -173,7 +173,7 @@ def _server(app: FastAPI, port: int, context: ssl.SSLContext) -> uvicorn.Server:
         app,
         host="127.0.0.1",
         port=port,
-        http=_Protocol,
+        http=HTTPConnection,
         ws="none",
         lifespan="off",
         log_config=None,

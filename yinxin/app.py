@@ -31,6 +31,7 @@ from yinxin.health.run import check_health
 from yinxin.health_routes import Checks, make_health_router
 from yinxin.nodes import OCSPNodes
 from yinxin.portal.pages import PortalPages
+from yinxin.portal.routes_certificates import OwnDesk
 from yinxin.portal.routes_tls import make_tls_router
 from yinxin.registrars import RegistrarDesk
 from yinxin.revocation_status import make_revocation_status_router
@@ -43,8 +44,13 @@ def make_control_app(service: Service, keeper: Keeper, checks: Checks) -> Any:
     """API, OpenID provider and pages, for the https listener."""
     app = new_app("Yinxin")
     _add_api(app, service, checks)
+    desks = service.operations.desks
     add_provider(
-        app, service.ground, service.provider, mutual_tls=mutual_tls_origin(service.ground)
+        app,
+        service.ground,
+        service.provider,
+        mutual_tls=mutual_tls_origin(service.ground),
+        own=OwnDesk(desks.own, desks.pickup, desks.deliveries, service.enrollment.take_key),
     )
     add_console(
         app,

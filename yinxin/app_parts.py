@@ -27,6 +27,7 @@ from yinxin.health_routes import make_metrics_router
 from yinxin.portal.page_route import make_page_route
 from yinxin.portal.pages import PortalPages
 from yinxin.portal.routes import make_router as make_portal_router
+from yinxin.portal.routes_certificates import OwnDesk
 from yinxin.wiring import Ground
 
 
@@ -82,13 +83,19 @@ def add_administration(
 
 
 def add_provider(
-    app: FastAPI, ground: Ground, provider: Provider, *, mutual_tls: str | None = None
+    app: FastAPI,
+    ground: Ground,
+    provider: Provider,
+    *,
+    mutual_tls: str | None = None,
+    own: OwnDesk | None = None,
 ) -> None:
     """Add the OpenID provider, its pages, and the certificate login.
 
-    `mutual_tls` is the origin where clients may call with a certificate, if there is one.
+    `mutual_tls` is the origin where clients may call with a certificate, if there is one. `own`:
+    people's certificates, where this process has them.
     """
-    pages, issuer = PortalPages(), ground.settings.authn.issuer
+    pages, issuer = PortalPages(certificates=own is not None), ground.settings.authn.issuer
     app.include_router(
         authn.oidc.routes.make_document_router(
             provider.issuers, provider.endpoints.tokens.grant_types, mutual_tls=mutual_tls
@@ -131,7 +138,7 @@ def add_provider(
             provider.gate, provider.entry, sessions, issuer=issuer, page_route=page_route
         )
     )
-    app.include_router(make_portal_router(provider, pages))
+    app.include_router(make_portal_router(provider, pages, own))
 
 
 def surround(app: FastAPI, ground: Ground, provider: Provider) -> Any:

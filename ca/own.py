@@ -184,6 +184,13 @@ class OwnCertificates:
         """
         return self._history.recoveries(self.get(person, issuer, serial))
 
+    def asked_for(self, person: Person, record: CertificateRecord) -> bool:
+        """Whether they asked for it here, and it is not the encryption half of a pair."""
+        asked = (
+            None if record.request_id is None else self._requests.find_request(record.request_id)
+        )
+        return asked is not None and asked.owner == person.id
+
     def check_pickup(self, person: Person, request_id: str) -> EnrollmentRecord:
         """Return a request whose codes were brought. Raises `Forbidden` for somebody else's."""
         record = self._enrollment.get(request_id)

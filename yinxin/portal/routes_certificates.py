@@ -136,6 +136,20 @@ def _add_one(router: APIRouter, shown: _Pages) -> None:
         kind = MEDIA_TYPE[CertificateFormat.PEM]
         return Response(pem(record.der), media_type=kind, headers=headers)
 
+    @router.post(_ONE + "/sign-in")
+    def sign_in_with_it(request: Request, issuer: str, serial: str, fields: Form) -> Response:
+        cookies.require_csrf(request, field(fields, "csrf"))
+        here = f"{PATH}/{issuer}/{to_hex(from_hex(serial))}"
+        _, user = fresh(request, shown.provider, within=FRESH, back=here)
+        person = shown.person(user)
+        record = shown.own.get(person, issuer, from_hex(serial))
+        allowed = record.der is not None and shown.own.asked_for(person, record)
+        if not allowed or not shown.provider.certificates.bind_own(user, record.der or b""):
+            return shown.draw_one(
+                request, issuer, serial, Refused("ask the system administrator to bind it")
+            )
+        return go("/account")
+
     own = shown.own
     acts: dict[str, Callable[[Person, str, int], EnrollmentRecord]] = {
         "renew": own.renew,
@@ -252,6 +266,9 @@ class _Pages:
             recoveries=recoveries,
             can_renew=self.own.can_renew(record),
             lost=record.state is held,
+            may_sign_in=(record.issuer, record.serial) not in person.shown
+            and record.state is issued
+            and self.own.asked_for(person, record),
             can_report=record.state is issued,
         )
 

@@ -111,6 +111,11 @@ CERTIFICATE_WORDS: Final[Mapping[str, tuple[str, str]]] = {
         "已挂失，证书已冻结。",
         "It is reported lost, and on hold.",
     ),
+    "sign_in_with_it": ("用此证书登录", "Sign in with it"),
+    "sign_in_with_it_note": (
+        "窗口制作的证书在此登记后即可用来登录。",
+        "One that was made for you at a counter signs you in from then on.",
+    ),
     "renew_own": ("延期", "Renew"),
     "renew_own_note": (
         "密钥不变，有效期从现在重新计算。",

@@ -4,24 +4,32 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import time
-from base64 import b64encode, urlsafe_b64encode
+from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from hashlib import sha256
 from html import unescape
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 import requests
 
+from tests.conformance.people import (
+    PASSWORD,
+    apply_for,
+    choose_password,
+    found,
+    log_in_by_certificate,
+    make_csr,
+    make_recipient,
+    newcomer,
+    newest,
+    own_certificate,
+    pick_up,
+    until,
+)
 from tests.judges.window import Chromium, Window
 from tests.service import Service
-
-PASSWORD = "correct horse battery"
-STANDARD_ID = "1234567812345678"
 
 
 @pytest.fixture(scope="module")
@@ -44,25 +52,23 @@ def chosen(service: Service, chromium: Chromium) -> None:
     assert len(links) == 3
     with chromium.window(script=False) as person:
         for link in links:
-            person.open(link)
-            person.fill(password=PASSWORD, repeat=PASSWORD)
-            person.press("保存")
-            assert "口令已设置" in person.text()
+            choose_password(person, link)
 
 
-def make_csr(directory: Path, name: str) -> str:
-    key = directory / f"{name}.pem"
-    subprocess.run(["openssl", "genpkey", "-algorithm", "SM2", "-out", key], check=True)
-    made = subprocess.run(
-        [
-            *("openssl", "req", "-new", "-key", key, "-sm3", "-subj", f"/C=CN/CN={name}"),
-            *("-sigopt", f"distid:{STANDARD_ID}"),
-        ],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return made.stdout
+@pytest.fixture(scope="module")
+def system(chromium: Chromium, chosen: None) -> Window:
+    """A system administrator, signed in, without script."""
+    window = chromium.window(script=False)
+    window.log_in("system", PASSWORD)
+    return window
+
+
+@pytest.fixture(scope="module")
+def business(chromium: Chromium, chosen: None) -> Window:
+    """A business administrator, signed in, without script."""
+    window = chromium.window(script=False)
+    window.log_in("business", PASSWORD)
+    return window
 
 
 def test_from_nothing_to_the_first_certificate_and_its_loss(
@@ -118,7 +124,8 @@ def test_many_at_once_are_previewed_decided_and_made(
     table = tmp_path / "gateways.csv"
     with chromium.window(script=False) as person:
         person.log_in("business", PASSWORD)
-        for names in (("a.example.gov.cn", "not_a_host!"), ("b.example.gov.cn", "c.example.cn")):
+        hundred = [f"{number}.example.gov.cn" for number in range(100)]
+        for names in (["a.example.gov.cn", "not_a_host!"], hundred):
             table.write_text("CN,dns\n" + "".join(f"{name},{name}\n" for name in names))
             person.open("/console/bulk")
             person.unfold("上传文件")
@@ -126,38 +133,13 @@ def test_many_at_once_are_previewed_decided_and_made(
             person.fill(profile="device", issuer="sm2-issuing", key_algorithm="sm2", label="网关")
             person.press("上传文件")
             until(person, "待提交")
-            assert ("不合格" in person.text()) is (names[1] == "not_a_host!")
+            assert ("不合格" in person.text()) is ("not_a_host!" in names)
         person.fill(recipient=certificate)
         person.press("提交签发")
         person.press("审核通过")
         until(person, "已完成")
-        assert "2 / 2" in person.text()
+        assert "100 / 100" in person.text()
         assert "下载结果包" in person.text()
-
-
-def make_recipient(directory: Path) -> str:
-    """The certificate for whom the package of a batch is encrypted."""
-    made = subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=recipient"),
-            *("-keyout", directory / "recipient.pem"),
-            *("-addext", "keyUsage=critical,keyEncipherment"),
-        ],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return made.stdout
-
-
-def until(person: Window, text: str) -> None:
-    """Look again, as the page does by itself, until it says `text`."""
-    for _ in range(240):
-        if text in person.text():
-            return
-        time.sleep(0.5)
-        person.open(person.path())
-    raise AssertionError(person.text())
 
 
 def test_an_application_is_registered_and_logged_in_to(
@@ -204,80 +186,62 @@ def test_an_application_is_registered_and_logged_in_to(
     assert "id_token" in told.json(), told.text
 
 
-def test_a_certificate_logs_its_holder_in_until_it_is_reported_lost(
-    service: Service, chromium: Chromium, chosen: None, tmp_path: Path
+def test_a_person_applies_picks_up_logs_in_and_is_refused_after_the_loss(
+    chromium: Chromium, system: Window, business: Window, tmp_path: Path
 ) -> None:
-    """In English: applied for, approved, bound, logged in with, frozen, refused."""
-    csr = make_csr(tmp_path, "wang")
-    with (
-        chromium.window(script=False, language="en-US") as business,
-        chromium.window(script=False, language="en-US") as system,
-    ):
-        business.log_in("business", PASSWORD, button="Sign in")
-        business.open("/console/requests/new?profile=device")
-        business.fill(issuer="sm2-issuing", csr=csr)
-        business.press("Submit")
-        business.press("Approve")
-        business.open(re.search(r'href="(/console/certificates/[^"]+)"', business.html())[1])
-        certificate = business.path()
-        system.log_in("system", PASSWORD, button="Sign in")
-        system.open("/console/users")
-        system.unfold("Create a user")
-        system.fill(name="wang", display_name="Wang Wu")
-        system.press("Create a user")
-        pem = published(service, certificate)
-        bind(service, user=system.path().rpartition("/")[2], certificate=pem)
-        holder = system
-        log_in_by_certificate(holder, pem, tmp_path)
-        assert holder.path() == "/"
-        assert "Wang Wu" in holder.text()
-        business.follow("Hold")
-        business.press("Hold")
-        log_in_by_certificate(holder, pem, tmp_path)
-        assert "The certificate login did not succeed" in holder.text()
+    """Without script."""
+    wang = newcomer(chromium, system, "wang")
+    apply_for(wang, "person-authentication")
+    newest(business, "requests")
+    business.press("审核通过")
+    pick_up(wang, business, make_csr(tmp_path, "wang"))
+    assert "此证书现在可以用来登录" in wang.text()
+    pem = unescape(found(r"(-----BEGIN CERTIFICATE-----[^<]+)<", wang.html()))
+    with chromium.window(script=False) as elsewhere:
+        log_in_by_certificate(elsewhere, pem, tmp_path / "wang.pem")
+        assert elsewhere.path() == "/"
+        assert "用户wang" in elsewhere.text()
+        own_certificate(wang)
+        wang.press("挂失")
+        assert "已挂失，证书已冻结" in wang.text()
+        log_in_by_certificate(elsewhere, pem, tmp_path / "wang.pem")
+        assert "证书登录未成功" in elsewhere.text()
 
 
-def published(service: Service, page: str) -> str:
-    """The certificate on a page of the console, as PEM."""
-    where = page.removeprefix("/console")
-    return call(service, "GET", f"{where}?format=pem", "business").text
+def test_a_key_is_recovered_with_two_officers_and_its_holder_sees_it(
+    chromium: Chromium, system: Window, business: Window, tmp_path: Path
+) -> None:
+    """Without script: a pair is picked up; asked for, approved twice, fetched once."""
+    holder = newcomer(chromium, system, "zhao")
+    officers = [newcomer(chromium, system, name, "key") for name in ("officer-a", "officer-b")]
+    apply_for(holder, "person-dual-signing")
+    request = newest(business, "requests").rpartition("/")[2]
+    business.press("审核通过")
+    pick_up(holder, business, make_csr(tmp_path, "zhao"))
+    certificate = own_certificate(holder)
+    signing = found(r'href="/console/certificates/([^"]+)"', shown(business, request))
+    business.open("/console/recoveries")
+    business.unfold("申请恢复（用户）")
+    business.fill(request_id=request, certificate=signing, reason="介质损坏")
+    business.press("提交申请")
+    recovery = business.path()
+    for officer in officers:
+        officer.open(recovery)
+        officer.press("批准")
+    business.open(recovery)
+    business.press("领取密钥（仅一次）")
+    assert "加密的私钥" in business.text()
+    business.open(recovery)
+    assert "加密的私钥" not in business.text()
+    holder.open(certificate)
+    assert "用户恢复 · 已交付" in holder.text()
+    assert "officer-a，officer-b" in holder.text()
 
 
-def bind(service: Service, *, user: str, certificate: str) -> None:
-    """Let a certificate log a user in."""
-    body = {"user_id": user, "certificate": certificate}
-    call(service, "POST", "/certificate-bindings", "system", json=body)
-
-
-def call(service: Service, method: str, path: str, role: str, **how: Any) -> requests.Response:
-    """Call the API, for what has no form."""
-    answer = requests.request(
-        method,
-        f"{service.url}/api/v1{path}",
-        headers={"Authorization": f"Bearer {service.token(role)}"},
-        verify=str(service.root),
-        timeout=60,
-        **how,
-    )
-    assert answer.ok, answer.text
-    return answer
-
-
-def log_in_by_certificate(person: Window, certificate: str, directory: Path) -> None:
-    """Sign the challenge with the key `wang.pem`, as the page explains it."""
-    person.open("/login/certificate")
-    challenge = directory / "login.txt"
-    challenge.write_text(unescape(re.search(r'id="message"[^>]*>([^<]+)<', person.html())[1]))
-    signed = subprocess.run(
-        [
-            *("openssl", "pkeyutl", "-sign", "-inkey", directory / "wang.pem", "-rawin"),
-            *("-digest", "sm3", "-pkeyopt", f"distid:{STANDARD_ID}", "-in", challenge),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    person.fill(certificate=certificate, signature=b64encode(signed.stdout).decode())
-    person.press("Sign in")
+def shown(person: Window, request: str) -> str:
+    """Open a request; return its page."""
+    person.open(f"/console/requests/{request}")
+    return person.html()
 
 
 PAGES = {
@@ -304,14 +268,14 @@ PAGES = {
 def test_no_page_breaks_a_rule_of_axe_or_leaves_the_origin(
     chromium: Chromium, chosen: None
 ) -> None:
-    found: dict[str, list[str]] = {}
+    verdicts: dict[str, list[str]] = {}
     for role, pages in PAGES.items():
         with chromium.window() as person:
             person.log_in(role, PASSWORD)
             for page in pages:
                 person.open(page)
-                found[page] = person.judge()
-    assert {page: faults for page, faults in found.items() if faults} == {}
+                verdicts[page] = person.judge()
+    assert {page: faults for page, faults in verdicts.items() if faults} == {}
 
 
 def test_axe_and_the_ears_for_other_origins_can_say_no(chromium: Chromium) -> None:

@@ -48,7 +48,9 @@ def make_control_app(service: Service, keeper: Keeper, checks: Checks) -> Any:
     add_console(
         app,
         clock=service.ground.clock,
-        status_now=ask_responder(keeper.responder, service.issuers),
+        status_now=ask_responder(
+            keeper.responder, service.issuers, catch_up=keeper.follower.follow
+        ),
     )
     return surround(app, service.ground, service.provider)
 

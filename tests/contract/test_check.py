@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -31,13 +30,13 @@ from ca.tables import (
 )
 from core.audit_sql import SQLAuditLog
 from core.audit_tables import audit_events
-from core.db import Database, metadata, open_database
+from core.db import Database
 from crl.config import CRLConfig
 from crl.generation import CRLGenerator
 from crl.sqlsegments import SQLSegmentStore
 from crl.sqlstore import SQLCRLStore
 from crl.tables import crls
-from tests import postgres
+from tests import databases
 from tests.fakes.clock import FakeClock
 from tests.unit.ca.conftest import Authority, request
 from tests.unit.ca.test_dual import World as Pairs
@@ -150,16 +149,14 @@ def undone(made: World) -> Iterator[World]:
 
 @pytest.fixture(scope="module")
 def on_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    database = open_database(f"sqlite:///{tmp_path_factory.mktemp('check')}/test.sqlite3")
-    metadata.create_all(database.engine)
+    database = databases.sqlite(tmp_path_factory.mktemp("check"), "test.sqlite3")
     yield World(database)
     database.close()
 
 
 @pytest.fixture(scope="module")
 def on_postgres(postgres_url: str) -> Iterator[World]:
-    database = open_database(postgres.fresh_database(postgres_url, f"t{secrets.token_hex(8)}"))
-    metadata.create_all(database.engine)
+    database = databases.on_postgres(postgres_url)
     yield World(database)
     database.close()
 

@@ -27,7 +27,7 @@ from fastapi import FastAPI
 from authn.certlogin import VerifiedCertificate
 from authn.oidc import routes_clients
 from core.clock import Clock
-from core.db import metadata, open_database
+from tests import databases
 from tests.fakes.audit import MemoryAuditLog
 from tests.fakes.clock import FakeClock
 from tests.integration.provider import House, build
@@ -125,8 +125,7 @@ def serving(directory: Path, *, clock: Clock | None = None) -> Iterator[Served]:
     own = make_key(directory, "server")
     keys = {name: make_key(directory, name) for name in ("one", "two")}
     keys["rsa"] = make_key(directory, "rsa", kind="PS256")
-    database = open_database(f"sqlite:///{directory}/oidf.sqlite3")
-    metadata.create_all(database.engine)
+    database = databases.sqlite(directory, "oidf.sqlite3")
     house = build(
         database,
         audit=MemoryAuditLog(),

@@ -24,6 +24,7 @@ from ca.sqlregistrars import SQLRegistrarStore
 from ca.store import CertificateQuery, CertificateState
 from core.db import Database
 from core.errors import Conflict, Forbidden, Malformed, NotFound, Refused, Unavailable
+from tests import databases
 from tests.fakes.audit import MemoryAuditLog
 from tests.fakes.clock import FakeClock
 from tests.unit.ca.conftest import PROFILES, Authority
@@ -432,10 +433,8 @@ def test_nothing_is_reviewed_when_the_audit_log_cannot_be_written(
 def test_the_branch_is_followed_wherever_it_goes(
     world: World, sqlite_database: Database, tmp_path, audit: MemoryAuditLog, clock: FakeClock
 ) -> None:
-    from core.db import metadata, open_database
 
-    database = open_database(f"sqlite:///{tmp_path}/branch.sqlite3")
-    metadata.create_all(database.engine)
+    database = databases.sqlite(tmp_path, "branch.sqlite3")
     store = SQLOrganisationStore(database)
     followed = FollowedBranch(store, transactions=database, audit=audit, clock=clock)
 

@@ -1,4 +1,3 @@
-
 """What people do on the pages, and at their own command lines."""
 
 from __future__ import annotations

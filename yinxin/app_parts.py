@@ -23,6 +23,7 @@ from core.http import BodyLimit, RequestId, install_problem_handlers
 from yinxin import audit_routes, control_routes
 from yinxin.audit_key import AuditKey
 from yinxin.console.session import ConsoleSession
+from yinxin.exact_paths import ExactPaths
 from yinxin.health_routes import make_metrics_router
 from yinxin.portal.page_route import make_page_route
 from yinxin.portal.pages import PortalPages
@@ -126,7 +127,11 @@ def add_provider(
 
 
 def surround(app: FastAPI, ground: Ground, provider: Provider) -> Any:
-    """Put authentication, the limit of bodies and the request id around an application."""
+    """Put authentication, the limit of bodies and the request id around an application.
+
+    Its routes are complete now.
+    """
+    app.router.routes.insert(0, ExactPaths(app.routes))
     administration, settings = provider.administration, ground.settings
     # Who asks is found out before the body is read: only who is known may send a long file.
     body_limited = BodyLimit(

@@ -9,6 +9,7 @@ status: who reads sees both as they were at one moment. The status log decides
 from __future__ import annotations
 
 import json
+import threading
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Sequence
 from contextlib import contextmanager
@@ -72,6 +73,7 @@ class StatusStore:
         self._issuers = environment.open_db(b"issuers", create=writable)
         self._responders = environment.open_db(b"responders", create=writable)
         self._numbers: dict[str, int] = {}
+        self._write_lock = threading.Lock()
         self._putting: Gathering[NewAnswer, bool] = Gathering(self._put)
 
     @classmethod
@@ -103,8 +105,10 @@ class StatusStore:
         return store
 
     def close(self) -> None:
-        """Close the file."""
-        self._environment.close()
+        """Close the file, when nobody writes into it."""
+        # lmdb 3.0 waits for ever for a transaction that another thread begins while it closes.
+        with self._write_lock:
+            self._environment.close()
 
     # ---- reading --------------------------------------------------------------------------------
 
@@ -272,7 +276,7 @@ class StatusStore:
     @contextmanager
     def _writing(self) -> Iterator[lmdb.Transaction]:
         try:
-            with self._environment.begin(write=True) as transaction:
+            with self._write_lock, self._environment.begin(write=True) as transaction:
                 yield transaction
         except lmdb.Error as error:
             self._numbers.clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -298,6 +299,26 @@ def test_a_reader_sees_each_change_at_once_and_holds_no_old_view(follower, statu
         assert stored(store, 7) == bytes([turn]) * 3000
     # An old view would have kept the pages of each turn.
     assert store._environment.info()["last_pgno"] < 60
+
+
+def test_closing_waits_for_who_writes_and_ends_later_writes(tmp_path):
+    store = open_store(tmp_path)
+    ended = []
+
+    def write() -> None:
+        with pytest.raises(Unavailable):
+            while True:
+                store.drop_answers()
+        ended.append(True)
+
+    writers = [threading.Thread(target=write, daemon=True) for _ in range(4)]
+    for writer in writers:
+        writer.start()
+    store.drop_answers()
+    store.close()
+    for writer in writers:
+        writer.join(30)
+    assert len(ended) == len(writers)
 
 
 def test_counts_of_all_processes_are_added(pulse, tmp_path):

@@ -60,14 +60,14 @@ class Keeper:
         pulse = Pulse(directory / PULSE_FILE)
         pulse.restart()
         OCSP_COUNTS.read_from(pulse)
-        follower = LogFollower(status_log, store, pulse)
+        follower = LogFollower(status_log, store, pulse, directory=directory)
         local = LocalStatus(store, pulse, follower.follow)
         statuses = StatusService(
             local,
             retention=timedelta(hours=config.retention_hours),
             clock=clock,
         )
-        issuers = {one.name: one for one in store.issuers()}
+        issuers = {one.name: one for one in store.parties.issuers()}
         table: IssuerTable[Known] = IssuerTable(issuers.values())
         produced = store.last_produced()
         responder = Responder(
@@ -92,8 +92,8 @@ class Keeper:
         known = [
             KnownIssuer(one.name, 0, one.certificate, one.chain, one.crosses) for one in issuers
         ]
-        self.store.keep_issuers(known)
-        self.issuers.update((one.name, one) for one in self.store.issuers())
+        self.store.parties.keep_issuers(known)
+        self.issuers.update((one.name, one) for one in self.store.parties.issuers())
         self.table.replace(self.issuers.values())
 
     def fault(self) -> str | None:

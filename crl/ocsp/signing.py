@@ -120,7 +120,7 @@ class LocalSigning:
 
     def _stored(self, issuer: Known, request: OCSPRequest) -> Made | None:
         """Return what the store has for one CertID, whatever else was asked for with it."""
-        cert_id, number = request.cert_ids[0], self._store.number_of(issuer.name)
+        cert_id, number = request.cert_ids[0], self._store.parties.number_of(issuer.name)
         if number is None or len(request.cert_ids) != 1:
             return None
         key = answer_key(cert_id.der, number, cert_id.serial)
@@ -128,7 +128,7 @@ class LocalSigning:
         if block is None:
             return None
         header, now = read_header(block), int(self._clock.now().timestamp())
-        certificate = self._store.responders().get(header.responder)
+        certificate = self._store.parties.responders().get(header.responder)
         if certificate is None or not header.produced_at <= now < header.until:
             return None
         return Made(block, certificate_tail(certificate))
@@ -138,7 +138,7 @@ class LocalSigning:
     ) -> Made | None:
         """Take an answer into the store. None: it says what does not hold any more."""
         (cert_id,) = request.cert_ids
-        number = self._store.number_of(issuer.name)
+        number = self._store.parties.number_of(issuer.name)
         key = None if number is None else answer_key(cert_id.der, number, cert_id.serial)
         if key is None or number is None or ticket == 0:
             found = self._store.ticket(issuer.name, cert_id.serial)
@@ -146,7 +146,7 @@ class LocalSigning:
         tail = certificate_tail(answer.responder)
         block = encode_block(
             answer,
-            responder=self._store.responder_number(answer.responder),
+            responder=self._store.parties.responder_number(answer.responder),
             tail=tail,
             refresh_at=_refresh_at(answer),
             config=self._config,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-from ca.packedstatus import KEY_OCTETS, NUMBER, SERIAL_OCTETS, encode_status, position_in
+from ca.packedstatus import NUMBER, SERIAL_OCTETS, encode_status, position_in
 from ca.store import CertificateStatus, StatusEntry
 from core.gathering import Gathering
 from crl.ocsp.block import read_header
@@ -119,13 +119,6 @@ class StatusStore:
         block: bytes | None = transaction.get(key)
         transaction.abort()
         return block
-
-    def find_answer_at(self, key: bytes) -> tuple[int, bytes | None]:
-        """Return `state` and the block under a key at that state."""
-        transaction = self._file.environment.begin(self._file.answers)
-        found: tuple[int, bytes | None] = (transaction.id(), transaction.get(key))
-        transaction.abort()
-        return found
 
     # ---- writing --------------------------------------------------------------------------------
 
@@ -265,8 +258,3 @@ def _forget(answers: lmdb.Cursor, key: bytes) -> None:
     found = answers.set_range(key)
     while found and bytes(answers.key()).startswith(key):
         found = answers.delete()
-
-
-def key_and_value(record: bytes) -> tuple[bytes, bytes]:
-    """Split a packed status (`ca.packedstatus`)."""
-    return record[:KEY_OCTETS], record[KEY_OCTETS:]

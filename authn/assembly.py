@@ -14,6 +14,7 @@ from authn.attempts import Attempts
 from authn.breached import BreachedPasswords
 from authn.certlogin import CertificateLogin, CertificateVerifier
 from authn.config import AuthnConfig
+from authn.factorreset import FactorReset
 from authn.factors import Enrolled, Standards
 from authn.legacy.cas import CASLogout
 from authn.legacy.entry import EntriesEnded, Entry
@@ -46,6 +47,7 @@ from authn.passwordpolicy import PasswordPolicy
 from authn.passwords import PasswordHasher
 from authn.rolechanges import RoleChanges
 from authn.sessions import Sessions
+from authn.setup import Setup
 from authn.sqlfactors import SQLAttemptStore, SQLFactorStore, SQLPasswordHistory, SQLSealedKeyStore
 from authn.sqlpasskeys import SQLPasskeyStore
 from authn.sqlsessions import SQLSessionStore
@@ -81,6 +83,8 @@ class Administration:
     password_policy: PasswordPolicy
     users: Users
     roles: RoleChanges
+    factor_reset: FactorReset
+    standards: Standards
     clients: Clients
     api_tokens: APITokens
     sessions: Sessions
@@ -104,12 +108,13 @@ class Administration:
         channels = LogoutChannels(
             SQLParticipationStore(database), issuer=config.issuer, clock=clock
         )
+        standards = Standards(SQLFactorStore(database), config=config.login)
         sessions = Sessions(
             SQLSessionStore(database),
             store,
             config=config.login,
             listeners=(access, channels, EntriesEnded(SQLEntryStore(database))),
-            standards=Standards(SQLFactorStore(database)),
+            standards=standards,
             transactions=database,
             audit=audit,
             clock=clock,
@@ -134,19 +139,30 @@ class Administration:
         tokens = APITokens(
             SQLAPITokenStore(database), transactions=database, audit=audit, clock=clock
         )
+        roles = RoleChanges(
+            users,
+            store,
+            SQLCertificateLoginStore(database),
+            tokens,
+            control=control,
+            transactions=database,
+            audit=audit,
+        )
         return cls(
             hasher=hasher,
             password_policy=policy,
             users=users,
-            roles=RoleChanges(
+            roles=roles,
+            factor_reset=FactorReset(
                 users,
-                store,
-                SQLCertificateLoginStore(database),
-                tokens,
-                control=control,
-                transactions=database,
+                roles,
+                store=store,
+                factors=SQLFactorStore(database),
+                attempts=SQLAttemptStore(database),
+                passkeys=SQLPasskeyStore(database),
                 audit=audit,
             ),
+            standards=standards,
             clients=Clients(
                 SQLClientStore(database),
                 grants,
@@ -174,6 +190,7 @@ class Provider:
     password_change: PasswordChange
     certificates: CertificateLogin
     one_time_passwords: OneTimePasswords
+    setup: Setup
     passkeys: Passkeys
     tls_login: TLSLogin
     admission: Admission
@@ -277,6 +294,7 @@ class Provider:
             audit=audit,
             clock=clock,
         )
+        reach = Enrolled(factors, bindings)
         endpoints = Endpoints.assemble(
             config,
             Stores(
@@ -293,11 +311,20 @@ class Provider:
             purpose_keys=purpose_keys(master),
             throttle=throttle,
             registered=administration.clients,
-            policy=make_policy(Enrolled(factors, bindings), admission.access, admission.consents),
+            policy=make_policy(reach, admission.access, admission.consents),
             accounts=AccountClaims(admission.accounts, admission.people),
             verifier=verifier,
             fetcher=outbound if outbound.allows_any else None,
             channels=administration.channels,
+            transactions=database,
+            audit=audit,
+            clock=clock,
+        )
+        one_time_passwords = OneTimePasswords(
+            factors,
+            attempts=attempts,
+            seal=seal,
+            issuer=config.issuer,
             transactions=database,
             audit=audit,
             clock=clock,
@@ -364,14 +391,13 @@ class Provider:
                 audit=audit,
                 clock=clock,
             ),
-            one_time_passwords=OneTimePasswords(
-                factors,
-                attempts=attempts,
-                seal=seal,
-                issuer=config.issuer,
-                transactions=database,
-                audit=audit,
-                clock=clock,
+            one_time_passwords=one_time_passwords,
+            setup=Setup(
+                administration.users,
+                users,
+                one_time_passwords,
+                administration.standards,
+                reach,
             ),
             endpoints=endpoints,
             logout=LogoutEndpoint(

@@ -58,6 +58,11 @@ class LoginConfig(BaseModel):
     """How long a certificate login has to answer its challenge."""
     setup_link_hours: int = Field(default=72, ge=1, le=720)
     """How long a one-time set-up link works."""
+    administrators_least: Literal["password", "two-factors", "certificate", "hardware-key"] = (
+        "password"
+    )
+    """How strongly whoever has a role has to log in at least (docs/login.md). Their one-time link
+    enrols a second factor where one is wanted; certificates are bound by another administrator."""
 
 
 class OIDCConfig(BaseModel):

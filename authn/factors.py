@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from authn.config import LoginConfig
 from authn.factors_store import FactorStore
-from authn.levels import Level
+from authn.levels import Level, level_of_word
 from authn.store import CertificateLoginStore, User
 
 
 class Standards:
     """`authn.sessions.Standards`: whoever has a second factor is asked for it at every login."""
 
-    def __init__(self, store: FactorStore) -> None:
+    def __init__(self, store: FactorStore, *, config: LoginConfig) -> None:
         self._store = store
+        self._administrators = level_of_word(config.administrators_least)
 
     def least_level(self, user: User) -> Level:
-        """Return the level below which a session of theirs is not complete."""
-        return Level.TWO_FACTORS if self._store.has_second_factor(user.id) else Level.PASSWORD
+        """Return the level below which a session of theirs is not complete.
+
+        For administrators it may be set. Who lost a second factor is not let in without another.
+        """
+        has = user.factor_due or self._store.has_second_factor(user.id)
+        own = Level.TWO_FACTORS if has else Level.PASSWORD
+        return own if user.role is None else max(own, self._administrators)
 
 
 class Enrolled:

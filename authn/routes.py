@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from authn import cookies
 from authn.answers import parse_answer, parse_certificates
 from authn.certlogin import CertificateLogin
+from authn.factorreset import FactorReset
 from authn.oidc.clients import Clients
 from authn.rolechanges import RoleChanges
 from authn.routes_roles import PROPOSED, System, add_role_routes, proposed
@@ -21,6 +22,7 @@ from authn.schemas import (
     ClientChange,
     ClientCreated,
     ClientView,
+    Contact,
     LoggedIn,
     NewBinding,
     NewClient,
@@ -114,7 +116,9 @@ def make_client_api(clients: Clients) -> APIRouter:
     return router
 
 
-def make_user_api(users: Users, roles: RoleChanges, *, issuer: str) -> APIRouter:
+def make_user_api(
+    users: Users, roles: RoleChanges, factor_reset: FactorReset, *, issuer: str
+) -> APIRouter:
     """Serve /api/v1/users and /api/v1/whoami."""
     router = APIRouter(prefix="/api/v1", tags=["users"])
 
@@ -153,6 +157,15 @@ def make_user_api(users: Users, roles: RoleChanges, *, issuer: str) -> APIRouter
         """List users."""
         return [UserView.of(user) for user in users.list_users()]
 
+    @router.put("/users/{user_id}/contact")
+    def contact(user_id: str, body: Contact, asking: System) -> UserView:
+        """Say where a user is reached, in place of all that was known."""
+        user = users.get(user_id)
+        changed = users.change_contact(
+            user, email=body.email, phone=body.phone, address=body.address, actor=asking.name
+        )
+        return UserView.of(changed)
+
     @router.post("/users/{user_id}/end-sessions")
     def end_sessions(user_id: str, asking: System) -> SessionsEnded:
         """End every session of a user; the applications they entered are told."""
@@ -165,7 +178,7 @@ def make_user_api(users: Users, roles: RoleChanges, *, issuer: str) -> APIRouter
         response.headers["Cache-Control"] = "no-store"
         return SetupLink(url=f"{issuer}/setup/{token}")
 
-    add_role_routes(router, users, roles)
+    add_role_routes(router, users, roles, factor_reset, issuer=issuer)
     return router
 
 

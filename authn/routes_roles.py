@@ -11,8 +11,9 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Response
 from fastapi.responses import JSONResponse
 
+from authn.factorreset import FactorReset
 from authn.rolechanges import RoleChanges
-from authn.schemas import Proposed, RoleChange
+from authn.schemas import FactorResetReason, Proposed, RoleChange, SetupLink
 from authn.users import Users
 from core.control_store import Proposal, ProposalState
 from core.http import require_role
@@ -32,7 +33,9 @@ def proposed(proposal: Proposal, response: Response) -> Proposed:
     return Proposed.of(proposal)
 
 
-def add_role_routes(router: APIRouter, users: Users, roles: RoleChanges) -> None:
+def add_role_routes(
+    router: APIRouter, users: Users, roles: RoleChanges, factor_reset: FactorReset, *, issuer: str
+) -> None:
     """Add what changes an administrator to `router`."""
 
     @router.post("/users/{user_id}/role", responses=PROPOSED)
@@ -45,6 +48,19 @@ def add_role_routes(router: APIRouter, users: Users, roles: RoleChanges) -> None
     def propose_credential(user_id: str, asking: System) -> Proposed:
         """Propose a new setup link or binding for an administrator; it is made when approved."""
         return Proposed.of(roles.propose_credential(users.get(user_id), actor=asking.name))
+
+    @router.post("/users/{user_id}/reset-factors", status_code=HTTPStatus.CREATED)
+    def reset_factors(
+        user_id: str, body: FactorResetReason, asking: System, response: Response
+    ) -> SetupLink:
+        """Take a lost second factor away; the link enrols another, and lets nobody in before.
+
+        Nobody resets their own. For an administrator it is a new credential, which may need an
+        approval.
+        """
+        token = factor_reset.reset(users.get(user_id), reason=body.reason, actor=asking.name)
+        response.headers["Cache-Control"] = "no-store"
+        return SetupLink(url=f"{issuer}/setup/{token}")
 
     def set_disabled(user_id: str, asking: Principal, *, off: bool) -> Response:
         proposal = roles.set_disabled(users.get(user_id), disabled=off, actor=asking.name)

@@ -105,6 +105,20 @@ class NewUser(_In):
     role: Role | None = None
 
 
+class FactorResetReason(_In):
+    """Why the second factors of a person are taken away."""
+
+    reason: str = Field(min_length=1, max_length=500, examples=["手机丢失"])
+
+
+class Contact(_In):
+    """Where a person is reached; what is left out is not known any more."""
+
+    email: str | None = Field(default=None, max_length=254)
+    phone: str | None = Field(default=None, max_length=32, examples=["+8613800138000"])
+    address: str | None = Field(default=None, max_length=300, examples=["北京市东城区某街1号"])
+
+
 class RoleChange(_In):
     """Another role for a person, or none."""
 
@@ -129,6 +143,8 @@ class UserView(BaseModel):
     name: str
     display_name: str
     email: str | None
+    phone: str | None
+    address: str | None
     role: Role | None
     disabled: bool
     has_password: bool
@@ -141,6 +157,8 @@ class UserView(BaseModel):
             name=user.name,
             display_name=user.display_name,
             email=user.email,
+            phone=user.phone,
+            address=user.address,
             role=user.role,
             disabled=user.disabled,
             has_password=user.password_hash is not None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from authn import opaque
@@ -14,7 +14,7 @@ from authn.levels import Level, Method, SessionCertificate, joined
 from authn.store import Session, SessionStore, User, UserStore
 from core.audit import AuditLog, Event
 from core.clock import Clock
-from core.errors import Refused, Unauthenticated
+from core.errors import NotFound, Refused, Unauthenticated
 from core.transaction import Transactions
 
 _TOUCH_EVERY: Final = timedelta(minutes=1)
@@ -150,6 +150,25 @@ class Sessions:
             for one in self._store.list_sessions(user.id)
             if now < min(one.expires_at, one.seen_at + self._idle)
         ]
+
+    def list_live(
+        self, user: User | None, *, after: tuple[datetime, str] | None, limit: int
+    ) -> Sequence[tuple[Session, User]]:
+        """Return live sessions, of everybody or of one, those that end last first.
+
+        `after`: end and public name of the last one of the page before.
+        """
+        now, user_id = self._clock.now(), None if user is None else user.id
+        found = self._store.list_live(
+            now, now - self._idle, user_id=user_id, after=after, limit=limit
+        )
+        people = {one: self._users.find(one) for one in {session.user_id for session in found}}
+        return [(one, person) for one in found if (person := people[one.user_id]) is not None]
+
+    def end_one(self, sid: str, *, actor: str) -> None:
+        """End a session by its public name, as an administrator. Raises `NotFound`."""
+        if not self.end_these([sid], reason="administrator", actor=actor):
+            raise NotFound("there is no such session")
 
     def end_of_account(self, account: str, *, reason: str, actor: str) -> int:
         """End the sessions that act in the name of an affiliation. Returns how many."""

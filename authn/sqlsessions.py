@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from datetime import datetime
 
-from sqlalchemy import Select, delete, insert, or_, select, update
+from sqlalchemy import Select, and_, delete, insert, or_, select, update
 
 from authn.levels import SessionCertificate
 from authn.store import EndedSession, Session
@@ -69,6 +69,31 @@ class SQLSessionStore:
         )
         with self._database.reading() as connection:
             return [Session(**row._asdict()) for row in connection.execute(statement)]
+
+    def list_live(
+        self,
+        now: datetime,
+        idle_since: datetime,
+        *,
+        user_id: str | None,
+        after: tuple[datetime, str] | None,
+        limit: int,
+    ) -> Sequence[Session]:
+        row = sessions.c
+        statement = (
+            select(sessions)
+            .where(row.expires_at > now, row.seen_at > idle_since)
+            .order_by(row.expires_at.desc(), row.sid.desc())
+            .limit(limit)
+        )
+        if user_id is not None:
+            statement = statement.where(row.user_id == user_id)
+        if after is not None:
+            ends, sid = after
+            same = and_(row.expires_at == ends, row.sid < sid)
+            statement = statement.where(row.expires_at <= ends, or_(row.expires_at < ends, same))
+        with self._database.reading() as connection:
+            return [Session(**one._asdict()) for one in connection.execute(statement)]
 
     def list_of_user(self, user_id: str) -> Sequence[str]:
         return self._sids(select(sessions.c.sid).where(sessions.c.user_id == user_id))

@@ -57,6 +57,14 @@ class SQLUserStore:
     def set_role(self, user_id: str, role: Role | None) -> None:
         self._update(user_id, role=role)
 
+    def set_factor_due(self, user_id: str, due: bool) -> None:
+        self._update(user_id, factor_due=due)
+
+    def set_contact(
+        self, user_id: str, *, email: str | None, phone: str | None, address: str | None
+    ) -> None:
+        self._update(user_id, email=email, phone=phone, address=address)
+
     def forgive_attempts(self, user_id: str) -> None:
         self._update(user_id, failed_attempts=0, locked_until=None)
 

@@ -31,6 +31,12 @@ class User:
     """PHC string; None until set up."""
     disabled: bool
     created_at: datetime
+    phone: str | None = None
+    """E.164, perhaps with an extension (OIDC Core, 5.1)."""
+    address: str | None = None
+    """As written on an envelope."""
+    factor_due: bool = False
+    """The second factor was lost and reset: no login is complete until another is enrolled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +136,12 @@ class UserStore(Protocol):
 
     def set_role(self, user_id: str, role: Role | None) -> None: ...
 
+    def set_factor_due(self, user_id: str, due: bool) -> None: ...
+
+    def set_contact(
+        self, user_id: str, *, email: str | None, phone: str | None, address: str | None
+    ) -> None: ...
+
     def charge_attempt(
         self, user_id: str, now: datetime, *, limit: int, locked_until: datetime
     ) -> bool:
@@ -186,6 +198,18 @@ class SessionStore(Protocol):
         ...
 
     def list_of_account(self, account: str) -> Sequence[str]: ...
+
+    def list_live(
+        self,
+        now: datetime,
+        idle_since: datetime,
+        *,
+        user_id: str | None,
+        after: tuple[datetime, str] | None,
+        limit: int,
+    ) -> Sequence[Session]:
+        """Return live sessions, those that end last first; behind `after`, its end and name."""
+        ...
 
     def list_sessions(self, user_id: str) -> Sequence[Session]:
         """Return a person's sessions, the newest first."""

@@ -12,6 +12,7 @@ from sqlalchemy import (
     String,
     Table,
     UniqueConstraint,
+    false,
 )
 
 from core.db import UTCDateTime, metadata
@@ -32,6 +33,10 @@ users = Table(
     Column("failed_attempts", Integer, nullable=False),
     Column("locked_until", UTCDateTime),
     Column("created_at", UTCDateTime, nullable=False),
+    Column("phone", String(32)),
+    Column("address", String(300)),
+    # The second factor was lost and reset: no login is complete until there is another.
+    Column("factor_due", Boolean, nullable=False, server_default=false()),
     CheckConstraint(
         "role IN ('system', 'business', 'audit', 'key', 'judicial')",
         name="role",

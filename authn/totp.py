@@ -80,6 +80,13 @@ class OneTimePasswords:
         self._store.offer_totp(TOTPFactor(user.id, sealed, self._clock.now(), None, 0))
         return base64.b32encode(secret).decode()
 
+    def offered(self, user: User) -> str | None:
+        """Return the secret that was offered and does not count yet: to show it again."""
+        factor = self._store.find_totp(user.id)
+        if factor is None or factor.confirmed_at is not None:
+            return None
+        return base64.b32encode(self._seal.open(factor.sealed, about=_about(user))).decode()
+
     def address(self, user: User, secret: str) -> str:
         """Return the ``otpauth:`` address that applications take as a QR code."""
         name = self._issuer.removeprefix("https://")

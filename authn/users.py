@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from authn import opaque
@@ -13,7 +14,7 @@ from authn.config import LoginConfig
 from authn.passwordpolicy import PasswordPolicy
 from authn.sessions import Sessions
 from authn.store import User, UserStore
-from core.audit import AuditLog
+from core.audit import AuditLog, Detail
 from core.clock import Clock
 from core.errors import Malformed, NotFound
 from core.identity import Role
@@ -21,6 +22,8 @@ from core.transaction import Transactions
 
 _NAME = re.compile(r"\w[\w.@-]{0,63}")
 _EMAIL = re.compile(r"[^\s@]{1,64}@[^\s@]{1,189}")
+_PHONE = re.compile(r"\+[1-9][0-9]{6,14}(;ext=[0-9]{1,8})?")  # E.164, RFC 3966
+_ADDRESS = re.compile(r"[^\x00-\x09\x0b-\x1f\x7f]{1,300}")
 
 
 class Users:
@@ -64,8 +67,7 @@ class Users:
 
     def draft(self, name: str, *, display_name: str, email: str | None, role: Role | None) -> User:
         """Return a user who could be created, checked. Raises `Malformed`."""
-        if email is not None and _EMAIL.fullmatch(email) is None:
-            raise Malformed("the email is not an address like name@example.cn")
+        _check_email(email)
         if not 1 <= len(display_name.strip()) <= 200:
             raise Malformed("the display name has 1 to 200 characters")
         return User(
@@ -78,6 +80,23 @@ class Users:
             disabled=False,
             created_at=self._clock.now(),
         )
+
+    def change_contact(
+        self, user: User, *, email: str | None, phone: str | None, address: str | None, actor: str
+    ) -> User:
+        """Say where a person is reached, in place of all that was known. Raises `Malformed`."""
+        _check_email(email)
+        if phone is not None and _PHONE.fullmatch(phone) is None:
+            raise Malformed("the phone number is one like +8613800138000 or +861082345678;ext=12")
+        if address is not None and (not address.strip() or _ADDRESS.fullmatch(address) is None):
+            raise Malformed("the address has 1 to 300 characters, and of controls only line ends")
+        known = {"email": email, "phone": phone, "address": address}
+        with self._transactions.transaction():
+            self._store.set_contact(user.id, **known)
+            kinds = [kind for kind, value in known.items() if value is not None]
+            detail: Detail = {"user": user.name, "known": " ".join(kinds)}
+            self._audit.record("user.contact", actor=actor, detail=detail)
+        return replace(user, email=email, phone=phone, address=address)
 
     def create_setup_link(self, user: User, *, actor: str) -> str:
         """Return a one-time token for ``/setup/{token}``. Earlier ones stop working."""
@@ -98,10 +117,13 @@ class Users:
         user = None if user_id is None else self._store.find(user_id)
         return None if user is None or user.disabled else user
 
-    def complete_setup(self, token: str, password: str) -> User:
+    def complete_setup(
+        self, token: str, password: str, *, also: Callable[[User], None] | None = None
+    ) -> User:
         """Set the password, once. Raises `Refused` (policy) and `NotFound` (link used or old).
 
-        Sessions of the user end: whoever sets a new password wants the old ones gone.
+        Sessions of the user end: whoever sets a new password wants the old ones gone. `also` is
+        done in the same transaction; if it raises, nothing is.
         """
         user = self.find_by_setup_link(token)
         if user is None:
@@ -113,6 +135,8 @@ class Users:
             self._passwords.keep(user, hashed)
             self._sessions.end_all(user, reason="password")
             self._audit.record("setup.completed", actor=user.name, detail={"user": user.name})
+            if also is not None:
+                also(user)
         return user
 
     def set_disabled(self, user: User, *, disabled: bool, actor: str) -> None:
@@ -145,6 +169,11 @@ class Users:
     def list_users(self) -> Sequence[User]:
         """Return everyone, by name."""
         return self._store.list_users()
+
+
+def _check_email(email: str | None) -> None:
+    if email is not None and _EMAIL.fullmatch(email) is None:
+        raise Malformed("the email is not an address like name@example.cn")
 
 
 def fold_name(name: str) -> str:

@@ -32,6 +32,7 @@ from yinxin.wiring import Service, open_ground, open_service
 ISSUER = "sm2-issuing"
 _CRYPTOGRAPHY = (
     (sm2, "_load"),
+    (sm2, "_public"),
     (sm2, "_consistent"),
     (sm2, "_sm3"),
     (sm2._Contexts, "use"),  # noqa: SLF001  (where libcrypto is called)

@@ -12,10 +12,11 @@ from typing import Annotated, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from ca.operations import Operation
+from ca.operations import ISSUING, REPLACING, Operation
 from ca.organisations_store import Level
 from ca.reasons import RevocationReason
 from ca.schemas import SubmitRequest
+from keystore.dialects import Dialect
 
 PERFORM: Final = "/ra/v1/acts"
 BRANCH: Final = "/ra/v1/branch"
@@ -28,6 +29,12 @@ MOST_ACTS: Final = 4
 """In one answer: an act may carry a request of 90 000 octets."""
 MOST_ORGANISATIONS: Final = 1_000
 """In one body of 262 144 octets, with names of usual length."""
+
+_WITH_KEY: Final = (Operation.REKEY, Operation.REISSUE)
+_WITH_REASON: Final = (Operation.REVOKE, Operation.REISSUE)
+_CARRIED: Final = (*ISSUING, Operation.REVOKE, Operation.FREEZE, Operation.UNFREEZE)
+_ENVELOPE: Final = {"format", "sealed_password"}
+_LATER: Final = ("csr", "validity_days")
 
 _Id = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 _Person = Annotated[str, Field(pattern=r"^[\w.@-]{1,64}$")]
@@ -49,32 +56,45 @@ class Act(_Wire):
     """For `apply`."""
     issuer: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")] | None = None
     serial: Annotated[str, Field(pattern=r"^[0-9a-f]{1,40}$")] | None = None
+    """Of the certificate that is acted upon, or replaced."""
     reason: RevocationReason | None = None
-    """For `revoke`."""
+    """For `revoke`, and for `reissue`: of the old certificate."""
+    csr: Annotated[str, Field(max_length=90_000)] | None = None
+    """For `rekey` and `reissue`: PKCS#10 of the new key."""
+    validity_days: Annotated[int, Field(ge=1, le=36600)] | None = None
+    """For what replaces a certificate."""
+    format: Dialect | None = None
+    """How the encryption key of a pair is wanted, beside the envelope that it comes with."""
+    sealed_password: Annotated[str, Field(max_length=1000)] | None = None
+    """Of a PKCS#12 file: base64, sealed to the key management centre."""
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        applies = self.operation is Operation.APPLY
+        operation = self.operation
+        if operation not in _CARRIED:
+            raise ValueError(f"{operation} is not done through a registration authority")
+        applies = operation is Operation.APPLY
         if applies != (self.request is not None):
             raise ValueError("an application carries a request, and no other act does")
-        named = (self.issuer is not None, self.serial is not None)
-        if named != (not applies, not applies):
+        if (self.issuer is not None, self.serial is not None) != (not applies, not applies):
             raise ValueError("an act on a certificate names it, and no other act does")
-        if self.operation not in (
-            Operation.APPLY,
-            Operation.REVOKE,
-            Operation.FREEZE,
-            Operation.UNFREEZE,
-        ):
-            raise ValueError(f"{self.operation} is not done through a registration authority")
-        if (self.operation is Operation.REVOKE) != (self.reason is not None):
-            raise ValueError("a revocation has a reason, and no other act does")
+        if (operation in _WITH_REASON) != (self.reason is not None):
+            raise ValueError("a revocation or a re-issue has a reason, and no other act does")
+        if (operation in _WITH_KEY) != (self.csr is not None):
+            raise ValueError("a re-key or a re-issue carries a CSR, and no other act does")
+        if self.validity_days is not None and operation not in REPLACING:
+            raise ValueError("only what replaces a certificate says for how long")
+        if self.format is not None and operation not in ISSUING:
+            raise ValueError("only what gives a certificate gives a key")
         return self
 
     @property
     def fingerprint(self) -> str:
         """SHA-256 over the canonical act: what its id stands for."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+        # Without how the key is wanted, which may be asked for later; and without what an
+        # earlier release did not have, whose acts may be under way.
+        left_out = _ENVELOPE | {name for name in _LATER if getattr(self, name) is None}
+        return hashlib.sha256(self.model_dump_json(exclude=left_out).encode()).hexdigest()
 
 
 class OutcomeState(StrEnum):
@@ -93,6 +113,8 @@ class Outcome(_Wire):
     id: _Id
     state: OutcomeState
     detail: Annotated[str, Field(max_length=2_000)] | None = None
+    request: _Id | None = None
+    """The CA's own name for what has given the certificate: passwords are sealed for it."""
     issuer: Annotated[str, Field(max_length=64)] | None = None
     serial: Annotated[str, Field(pattern=r"^[0-9a-f]{1,40}$")] | None = None
     chain: Annotated[str, Field(max_length=100_000)] | None = None
@@ -101,6 +123,14 @@ class Outcome(_Wire):
     """Of a pair: the other certificate."""
     enveloped_key: Annotated[str, Field(max_length=20_000)] | None = None
     """Of a pair: base64."""
+    envelopes: tuple[Dialect, ...] = ()
+    """Of a pair: in which formats its key can be had."""
+    format: Dialect | None = None
+    """In which the key was wanted."""
+    envelope: Annotated[str, Field(max_length=60_000)] | None = None
+    """The key in that format, base64; without it `detail` says why not."""
+    transport_key: Annotated[str, Field(max_length=1_000)] | None = None
+    """PEM: what passwords of PKCS#12 files are sealed to, where that is one of `envelopes`."""
 
 
 class Place(_Wire):

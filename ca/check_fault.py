@@ -29,6 +29,7 @@ KINDS: Final = {
     "pair": "the other half or the key envelope is missing, or the halves do not belong together",
     "state": "the state does not fit what is stored",
     "revocation": "the state is not what the last revocation event says",
+    "partition": "the certificate points to a CRL that is not that of its serial number",
     "crl": "the current CRL does not say what the state says, or is not the issuer's",
     "audit": "the audit log has no event of the issue, or the database lacks what it names",
 }

@@ -10,6 +10,7 @@ from typing import Final
 from cryptography import x509
 
 from ca.check_fault import Fault, IssuerFacts, fault
+from ca.distribution import named_scope
 from ca.lint import RULES
 from ca.lint_pkix import pkix_findings
 from ca.lint_rule import finding
@@ -67,6 +68,9 @@ def octet_faults(
         yield fault(
             "validity", record, f"the certificate's is {first.isoformat()} to {last.isoformat()}"
         )
+    named = named_scope(record.tbs)
+    if named is not None and named.partition != record.serial % max(named.partitions, 1):
+        yield fault("partition", record, f"it points to the CRL {named.name}, another serial's")
     yield from _rule_faults(record, subject, accepted=accepted, every=every)
 
 

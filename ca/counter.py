@@ -2,38 +2,40 @@
 
 A registration authority is trusted for the review and for nothing else: proof of possession,
 profile, lint, blocked keys and rights are checked here as for everybody. An act is done at most
-once: an application by its idempotency key, a change of status by a row of its transaction.
+once: what gives a certificate by its idempotency key, a change of status by a row of its
+transaction.
 """
 
 from __future__ import annotations
 
 import logging
-from base64 import b64encode
-from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final, Protocol
 
 from ca.acts import MOST_ORGANISATIONS, Act, Branch, Outcome, OutcomeState, Place
-from ca.dual import PairService
+from ca.csr import parse_csr
 from ca.enrollment import EnrollmentService, Idempotency
-from ca.formats import CertificateFormat, render
-from ca.issuer import Issuer
-from ca.operations import Operation, ReviewRules
+from ca.likeness import signing_half
+from ca.operations import ISSUING, Operation, ReviewRules
 from ca.organisations import Organisations
 from ca.organisations_store import Level, Organisation, OrganisationQuery
+from ca.outcomes import Outcomes
+from ca.reasons import RevocationReason
 from ca.registrars import Registrar
+from ca.replacement import Replacement, ReplacementService
 from ca.requests import EnrollmentRecord, RequestState
 from ca.revocation import RevocationService
 from ca.rights import Rights
 from ca.rights_store import Step
 from ca.serials import from_hex, to_hex
-from ca.store import CertificateStore
+from ca.store import CertificateRecord, CertificateStore
 from ca.submitting import request_in
 from core.errors import Conflict, NotFound, Refused, TrustError, Unavailable
 from core.transaction import Transactions
 
 _NOT_WHOLE: Final = (
-    "an application of a registration authority carries a CSR, and no subject_id: subjects and "
-    "pick-ups are kept at the certificate authority"
+    "an application of a registration authority carries a CSR, and no subject_id: subjects are "
+    "kept at the certificate authority"
 )
 
 log = logging.getLogger(__name__)
@@ -59,9 +61,9 @@ class Counter:
         self,
         *,
         enrollment: EnrollmentService,
-        issuers: Mapping[str, Issuer],
+        replacements: ReplacementService,
+        outcomes: Outcomes,
         revocation: RevocationService,
-        pairs: PairService,
         certificates: CertificateStore,
         organisations: Organisations,
         rights: Rights,
@@ -71,9 +73,9 @@ class Counter:
         accept_empty_sm2_id: bool,
     ) -> None:
         self._enrollment = enrollment
-        self._issuers = issuers
+        self._replacements = replacements
+        self._outcomes = outcomes
         self._revocation = revocation
-        self._pairs = pairs
         self._certificates = certificates
         self._organisations = organisations
         self._rights = rights
@@ -89,11 +91,11 @@ class Counter:
         later is `WAITING`.
         """
         try:
-            if act.operation is Operation.APPLY:
-                return self._apply(registrar, act)
+            if act.operation in ISSUING:
+                return self._give(registrar, act)
             return self._change(registrar, act)
         except (Unavailable, Conflict) as error:
-            if isinstance(error, Conflict) and act.operation is not Operation.APPLY:
+            if isinstance(error, Conflict) and not self._may_wait(registrar, act):
                 return _refused(act, error)
             log.warning("an act waits", extra={"registrar": registrar.name, "act": act.id})
             return Outcome(id=act.id, state=OutcomeState.WAITING, detail=str(error)[:2000])
@@ -127,7 +129,22 @@ class Counter:
             )
         )
 
-    def _apply(self, registrar: Registrar, act: Act) -> Outcome:
+    def _give(self, registrar: Registrar, act: Act) -> Outcome:
+        if act.operation is Operation.APPLY:
+            record = self._apply(registrar, act)
+        else:
+            record = self._replace(registrar, act)
+        if record.state in (_S.PENDING, _S.APPROVED):
+            reviewer = f"{registrar.operator}:{act.reviewed_by}"
+            record = self._enrollment.approve(record.id, actor=reviewer)
+        if record.state is _S.REJECTED:
+            raise Refused(f"rejected by {record.decided_by}: {record.comment}")
+        if record.state is not _S.ISSUED:
+            detail = f"the certificate authority has it as {record.state}"
+            return Outcome(id=act.id, state=OutcomeState.WAITING, detail=detail)
+        return self._outcomes.given(act, record)
+
+    def _apply(self, registrar: Registrar, act: Act) -> EnrollmentRecord:
         body = act.request
         if body is None or body.csr is None or body.subject_id is not None:
             raise Refused(_NOT_WHOLE)
@@ -140,58 +157,61 @@ class Counter:
         )
         request = request_in(
             body,
-            requester=f"{registrar.operator}:{act.entered_by}",
+            requester=_entered(registrar, act),
             organisation=organisation,
             accept_empty_sm2_id=self._accept_empty_sm2_id,
         )
-        record = self._enrollment.submit(
+        return self._enrollment.submit(
             request,
             profile=body.profile,
             issuer=body.issuer,
             idempotency=Idempotency(act.id, act.fingerprint),
         )
-        if record.state in (_S.PENDING, _S.APPROVED):
-            reviewer = f"{registrar.operator}:{act.reviewed_by}"
-            record = self._enrollment.approve(record.id, actor=reviewer)
-        if record.state is _S.REJECTED:
-            raise Refused(f"rejected by {record.decided_by}: {record.comment}")
-        if record.state is not _S.ISSUED:
-            detail = f"the certificate authority has it as {record.state}"
-            return Outcome(id=act.id, state=OutcomeState.WAITING, detail=detail)
-        return self._given(act, record)
 
-    def _given(self, act: Act, record: EnrollmentRecord) -> Outcome:
-        signing = self._certificates.find_by_request(record.id)
-        if signing is None or signing.der is None:
-            raise Unavailable("the certificate is not stored yet")
-        given: Mapping[str, str] = {}
-        if self._enrollment.profiles[record.profile].encryption_profile is not None:
-            pair = self._pairs.get(record.id)
-            if pair.encryption.der is None:
-                raise Unavailable("the pair is not stored yet")
-            given = {
-                "encryption_chain": self._chain(pair.encryption.issuer, pair.encryption.der),
-                "enveloped_key": b64encode(pair.enveloped).decode("ascii"),
-            }
-        return Outcome(
-            id=act.id,
-            state=OutcomeState.DONE,
-            issuer=signing.issuer,
-            serial=to_hex(signing.serial),
-            chain=self._chain(signing.issuer, signing.der),
-            **given,
+    def _replace(self, registrar: Registrar, act: Act) -> EnrollmentRecord:
+        old = self._certificate(act)
+        self._rights.require(
+            registrar.operator,
+            act.operation,
+            Step.REVIEW,
+            organisation=old.organisation_id,
+            profile=old.profile,
+        )
+        wanted = Replacement(
+            act.operation,
+            validity_days=act.validity_days,
+            reason=act.reason or RevocationReason.SUPERSEDED,
+        )
+        if act.csr is not None:
+            csr = parse_csr(act.csr.encode(), accept_empty_sm2_id=self._accept_empty_sm2_id)
+            wanted = replace(wanted, spki=csr.spki, temporary_key=csr.temporary_key)
+        return self._replacements.replace(
+            old.issuer,
+            old.serial,
+            wanted,
+            actor=_entered(registrar, act),
+            idempotency=Idempotency(act.id, act.fingerprint),
         )
 
-    def _chain(self, issuer: str, certificate: bytes) -> str:
-        above = self._issuers[issuer]
-        chain = (above.certificate, *above.chain)
-        return render(certificate, chain, CertificateFormat.CHAIN).decode("ascii")
-
-    def _change(self, registrar: Registrar, act: Act) -> Outcome:
+    def _certificate(self, act: Act) -> CertificateRecord:
+        """Return what is acted upon; of a pair the signing half, whose profile rules both."""
         issuer, serial = act.issuer or "", from_hex(act.serial or "")
         found = self._certificates.find_certificate(issuer, serial)
         if found is None:
             raise NotFound(f"{issuer} has no certificate with serial {to_hex(serial)}")
+        return signing_half(self._certificates, found)
+
+    def _may_wait(self, registrar: Registrar, act: Act) -> bool:
+        """Whether a conflict is one with this same act, which is being done."""
+        if act.operation is Operation.APPLY:
+            return True
+        if act.operation not in ISSUING:
+            return False
+        return self._enrollment.is_claimed(_entered(registrar, act), act.id)
+
+    def _change(self, registrar: Registrar, act: Act) -> Outcome:
+        found = self._certificate(act)
+        issuer, serial = act.issuer or "", from_hex(act.serial or "")
         self._rights.require(
             registrar.operator,
             act.operation,
@@ -219,6 +239,10 @@ class Counter:
             elif known != act.fingerprint:
                 raise Refused("this id was used for another act")
         return Outcome(id=act.id, state=OutcomeState.DONE, issuer=issuer, serial=to_hex(serial))
+
+
+def _entered(registrar: Registrar, act: Act) -> str:
+    return f"{registrar.operator}:{act.entered_by}"
 
 
 def _refused(act: Act, error: TrustError) -> Outcome:

@@ -32,22 +32,8 @@ class PairDelivery:
 
     def dialects(self, pair: Pair) -> tuple[Dialect, ...]:
         """Return how this pair can be fetched, the usual way first."""
-        return self._allowed(pair.signing.profile, double=pair.temporary_key is not None)
-
-    def require(
-        self, profile: str, dialect: Dialect, *, double: bool, sealed_password: bytes | None
-    ) -> None:
-        """Raises `Refused` unless pairs of a profile can be fetched so.
-
-        `double`: the request has a temporary key.
-        """
-        allowed = self._allowed(profile, double=double)
-        if dialect not in allowed:
-            raise ProfileViolation(
-                f"this pair can be fetched as {', '.join(allowed) or 'json'}; not as {dialect}"
-            )
-        if (dialect is Dialect.PKCS12) != (sealed_password is not None):
-            raise Refused("a PKCS#12 file is asked for with a sealed password, and by POST")
+        profile = self._profiles.get(pair.signing.profile)
+        return allowed_dialects(profile, double=pair.temporary_key is not None)
 
     def transport_key(self) -> bytes:
         """Return what passwords of PKCS#12 files are sealed to. Raises `Unavailable`."""
@@ -58,8 +44,8 @@ class PairDelivery:
     ) -> bytes:
         """Return the envelope. Raises `Refused` with what is allowed, `Unavailable`, `Conflict`."""
         pair = self._pairs.get(request_id)
-        self.require(
-            pair.signing.profile,
+        require_dialect(
+            self._profiles.get(pair.signing.profile),
             dialect,
             double=pair.temporary_key is not None,
             sealed_password=sealed_password,
@@ -81,13 +67,34 @@ class PairDelivery:
         )
         return self._pairs.envelop(request_id, order, actor=actor)
 
-    def _allowed(self, profile: str, *, double: bool) -> tuple[Dialect, ...]:
-        if double:
-            return (Dialect.CFCA,)
-        known = self._profiles.get(profile)
-        allowed = () if known is None else known.dialects
-        return tuple(dialect for dialect in allowed if dialect is not Dialect.CFCA)
-
     def _issuer_certificates(self, pair: Pair) -> tuple[bytes, ...]:
         issuer = self._issuers[pair.encryption.issuer]
         return (issuer.certificate, *issuer.chain)
+
+
+def allowed_dialects(profile: CertificateProfile | None, *, double: bool) -> tuple[Dialect, ...]:
+    """Return how pairs of a profile can be fetched, the usual way first.
+
+    `double`: the request has a temporary key. None: a profile that is no more.
+    """
+    if double:
+        return (Dialect.CFCA,)
+    allowed = () if profile is None else profile.dialects
+    return tuple(dialect for dialect in allowed if dialect is not Dialect.CFCA)
+
+
+def require_dialect(
+    profile: CertificateProfile | None,
+    dialect: Dialect,
+    *,
+    double: bool,
+    sealed_password: bytes | None,
+) -> None:
+    """Raises `Refused` unless pairs of a profile can be fetched so."""
+    allowed = allowed_dialects(profile, double=double)
+    if dialect not in allowed:
+        raise ProfileViolation(
+            f"this pair can be fetched as {', '.join(allowed) or 'json'}; not as {dialect}"
+        )
+    if (dialect is Dialect.PKCS12) != (sealed_password is not None):
+        raise Refused("a PKCS#12 file is asked for with a sealed password, and by POST")

@@ -7,16 +7,21 @@ answered; the id of an act is drawn at entry, so that asking twice is asking onc
 from __future__ import annotations
 
 import hashlib
-import logging
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime
-from enum import StrEnum
-from typing import Protocol
+from typing import Final
+
+from cryptography import x509
 
 from ca.acts import Act, Outcome, OutcomeState
-from ca.operations import Operation
+from ca.contents import check_choices
+from ca.csr import parse_csr
+from ca.desk_bodies import GivenKey, ReplacementBody, WantedKey, act_of, revocation_of
+from ca.desk_store import DeskCount, DeskPage, DeskQuery, DeskRecord, DeskState, DeskStore
+from ca.operations import REPLACING, Operation
+from ca.pickup import PickupOffers
 from ca.profiles import CertificateProfile
 from ca.reasons import RevocationReason
 from ca.schemas import SubmitRequest
@@ -26,90 +31,7 @@ from core.clock import Clock
 from core.errors import Conflict, Forbidden, NotFound, ProfileViolation, Refused
 from core.transaction import Transactions
 
-log = logging.getLogger(__name__)
-
-
-class DeskState(StrEnum):
-    """Where an act is."""
-
-    PENDING = "pending"
-    """待审核: waits for a reviewer here."""
-    SENT = "sent"
-    """In the outbox: reviewed, and not answered by the certificate authority yet."""
-    DONE = "done"
-    REFUSED = "refused"
-    """By the certificate authority; `comment` says why."""
-    REJECTED = "rejected"
-    """By a reviewer here; `comment` says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class DeskRecord:
-    """One act, from its entry on."""
-
-    id: str
-    state: DeskState
-    operation: Operation
-    profile: str | None
-    """Of an application."""
-    organisation_id: str | None
-    body: str
-    """JSON: what the act will carry."""
-    requester: str
-    created_at: datetime
-    decided_by: str | None = None
-    decided_at: datetime | None = None
-    comment: str | None = None
-    answered_at: datetime | None = None
-    outcome: str | None = None
-    """JSON of the answer."""
-    issuer: str | None = None
-    serial: str | None = None
-    """Of the certificate that was given, or is acted upon. Lowercase hex."""
-
-
-@dataclass(frozen=True, slots=True)
-class DeskPage:
-    """One page of acts, newest first."""
-
-    items: Sequence[DeskRecord]
-    next_cursor: str | None
-
-
-class DeskStore(Protocol):
-    """Remembers acts for ever. Every method joins the open transaction, or is durable alone."""
-
-    def add(self, record: DeskRecord) -> None:
-        """Raises `Conflict` for an id in use."""
-        ...
-
-    def find(self, act_id: str) -> DeskRecord | None: ...
-
-    def find_given(self, issuer: str, serial: str) -> DeskRecord | None:
-        """Return the application that gave this certificate."""
-        ...
-
-    def list_acts(
-        self,
-        *,
-        state: DeskState | None,
-        scope: frozenset[str] | None,
-        cursor: str | None,
-        limit: int,
-    ) -> DeskPage: ...
-
-    def list_sent(self, *, limit: int) -> Sequence[DeskRecord]:
-        """Return the outbox: changes of status in their order, then applications.
-
-        Of applications, first what was never answered or was answered longest ago.
-        """
-        ...
-
-    def change(
-        self, act_id: str, expected: DeskState, values: Mapping[str, str | datetime | None]
-    ) -> bool:
-        """Change an act that is `expected`. Of many callers at once, one gets True."""
-        ...
+_OPEN: Final = (DeskState.PENDING, DeskState.AWAITING_PICKUP)
 
 
 class Desk:
@@ -119,6 +41,7 @@ class Desk:
         self,
         store: DeskStore,
         *,
+        pickups: PickupOffers,
         profiles: Mapping[str, CertificateProfile],
         separate_approver: bool,
         review_changes: bool,
@@ -129,6 +52,7 @@ class Desk:
     ) -> None:
         self.profiles = profiles
         self._store = store
+        self._pickups = pickups
         self._separate_approver = separate_approver
         self._review_changes = review_changes
         self._accept_empty_sm2_id = accept_empty_sm2_id
@@ -145,38 +69,55 @@ class Desk:
         """
         if body.subject_id is not None:
             raise Refused("subject_id: subjects are kept at the certificate authority")
-        if body.csr is None:
-            raise Refused("without a CSR: pick-ups are kept at the certificate authority")
         profile = self.profiles.get(body.profile)
         if profile is None:
             raise NotFound(f"there is no profile {body.profile}")
         if not profile.requestable:
             raise ProfileViolation(f"profile {body.profile} is not for requesters")
-        request_in(
+        request = request_in(
             body,
             requester=actor,
             organisation=organisation,
             accept_empty_sm2_id=self._accept_empty_sm2_id,
         )
+        if body.csr is None:
+            # Whoever comes with the codes could do nothing about names that are refused then.
+            check_choices(request, profile)
         placed = body.model_copy(update={"organisation": organisation})
-        record = DeskRecord(
-            id=_drawn(actor, key),
-            state=DeskState.PENDING,
-            operation=Operation.APPLY,
+        record = replace(
+            self._pending(Operation.APPLY, placed.model_dump_json(), actor=actor, key=key),
             profile=body.profile,
             organisation_id=organisation,
-            body=placed.model_dump_json(),
-            requester=actor,
-            created_at=self._clock.now(),
+            keyless=body.csr is None,
         )
-        if key is None:
-            return self._enter(record)
-        known = self._store.find(record.id)
-        if known is None:
-            return self._enter(record)
-        if known.body != record.body:
-            raise Conflict("this Idempotency-Key was used with another request body")
-        return known
+        return self._enter_once(record, key)
+
+    def replace(
+        self,
+        operation: Operation,
+        wanted: ReplacementBody,
+        *,
+        profile: str | None,
+        organisation: str | None,
+        actor: str,
+        key: str | None,
+    ) -> DeskRecord:
+        """Enter a renewal, a re-key or a re-issue. `key`: as of `apply`.
+
+        `profile` None: the certificate was not given here, and the authority knows it alone.
+        """
+        if operation not in REPLACING:
+            raise ValueError(f"{operation} replaces nothing")
+        if wanted.csr is not None:
+            parse_csr(wanted.csr.encode(), accept_empty_sm2_id=self._accept_empty_sm2_id)
+        keyless = operation is not Operation.RENEW and wanted.csr is None
+        record = replace(
+            self._pending(operation, wanted.model_dump_json(), actor=actor, key=key),
+            profile=profile,
+            organisation_id=organisation,
+            keyless=keyless,
+        )
+        return self._enter_once(record, key)
 
     def act(
         self,
@@ -185,6 +126,7 @@ class Desk:
         serial: str,
         *,
         reason: RevocationReason | None = None,
+        profile: str | None = None,
         organisation: str | None,
         actor: str,
     ) -> DeskRecord:
@@ -195,7 +137,7 @@ class Desk:
                 id=secrets.token_hex(16),
                 state=DeskState.SENT if direct else DeskState.PENDING,
                 operation=operation,
-                profile=None,
+                profile=profile,
                 organisation_id=organisation,
                 body=reason or "",
                 requester=actor,
@@ -208,12 +150,32 @@ class Desk:
         )
 
     def approve(self, act_id: str, *, actor: str) -> DeskRecord:
-        """Put an act into the outbox. Raises `Forbidden`, `Conflict`."""
+        """Put an act into the outbox, or offer its pick-up by two codes.
+
+        Raises `Forbidden`, `Conflict`.
+        """
         record = self.get(act_id)
         if self._separate_approver and record.requester == actor:
             raise Forbidden("who enters a request does not review it (ca.separate_approver)")
-        self._decide(record, DeskState.SENT, actor, None)
-        return self.get(act_id)
+        if not record.keyless:
+            self._decide(record, DeskState.SENT, actor, None)
+            return self.get(act_id)
+        with self._transactions.transaction():
+            self._decide(record, DeskState.AWAITING_PICKUP, actor, None)
+            codes = self._pickups.offer(act_id, actor=actor)
+            if record.operation is Operation.REISSUE:
+                # Its medium is lost now, whenever the new key comes.
+                self._enter(self._revocation(self.get(act_id)))
+        return replace(self.get(act_id), codes=codes)
+
+    def resend(self, act_id: str, *, actor: str) -> DeskRecord:
+        """Make new codes for a pick-up; the old ones end. Raises `Conflict` without one."""
+        with self._transactions.transaction():
+            state = self.get(act_id).state
+            if state is not DeskState.AWAITING_PICKUP:
+                raise Conflict(f"the request is {state}: it does not wait for a pick-up")
+            codes = self._pickups.offer(act_id, actor=actor)
+        return replace(self.get(act_id), codes=codes)
 
     def reject(self, act_id: str, *, actor: str, reason: str) -> DeskRecord:
         """End an act here, with a reason its requester can read."""
@@ -228,23 +190,24 @@ class Desk:
         return found
 
     def find_given(self, issuer: str, serial: str) -> DeskRecord | None:
-        """Return the application that gave this certificate, if it was entered here."""
+        """Return the act that gave this certificate, if it was entered here."""
         return self._store.find_given(issuer, serial)
 
     def list_acts(
-        self,
-        *,
-        state: DeskState | None,
-        scope: frozenset[str] | None,
-        cursor: str | None,
-        limit: int,
+        self, query: DeskQuery, *, scope: frozenset[str] | None, cursor: str | None, limit: int
     ) -> DeskPage:
         """Return one page, newest first."""
-        return self._store.list_acts(state=state, scope=scope, cursor=cursor, limit=limit)
+        return self._store.list_acts(query, scope=scope, cursor=cursor, limit=limit)
+
+    def count(
+        self, *, first: datetime, until: datetime, scope: frozenset[str] | None
+    ) -> Sequence[DeskCount]:
+        """Count what was entered from `first` on, before `until` (统计)."""
+        return self._store.count(first=first, until=until, scope=scope)
 
     def outbox(self, *, limit: int) -> Sequence[Act]:
         """Return acts that wait for the certificate authority."""
-        return [_act(record) for record in self._store.list_sent(limit=limit)]
+        return [act_of(record) for record in self._store.list_sent(limit=limit)]
 
     def answered(self, outcome: Outcome) -> None:
         """Remember an answer. One to something that is answered already changes nothing."""
@@ -253,27 +216,46 @@ class Desk:
             waiting = {"comment": outcome.detail, "answered_at": now}
             self._store.change(outcome.id, DeskState.SENT, waiting)
             return
-        done = outcome.state is OutcomeState.DONE
-        values: dict[str, str | datetime | None] = {
-            "state": DeskState.DONE if done else DeskState.REFUSED,
-            "comment": outcome.detail,
-            "answered_at": now,
-            "outcome": outcome.model_dump_json(exclude_none=True),
-        }
-        if outcome.issuer is not None:
-            values |= {"issuer": outcome.issuer, "serial": outcome.serial}
         with self._transactions.transaction():
-            if self._store.change(outcome.id, DeskState.SENT, values):
+            record = self._store.find(outcome.id)
+            if record is None:
+                return
+            values = _given_key(record, outcome)
+            if record.outcome is None:
+                values |= _first_answer(outcome)
+            if self._store.change(outcome.id, DeskState.SENT, {**values, "answered_at": now}):
+                detail = {"request": outcome.id, "state": outcome.state, "serial": outcome.serial}
                 self._audit.record(
                     "desk.answered",
                     actor="authority",
-                    detail={
-                        "request": outcome.id,
-                        "state": outcome.state,
-                        "serial": outcome.serial,
-                        "why": outcome.detail,
-                    },
+                    detail={**detail, "format": outcome.format, "why": outcome.detail},
                 )
+
+    def _pending(
+        self, operation: Operation, body: str, *, actor: str, key: str | None
+    ) -> DeskRecord:
+        return DeskRecord(
+            id=_drawn(actor, key),
+            state=DeskState.PENDING,
+            operation=operation,
+            profile=None,
+            organisation_id=None,
+            body=body,
+            requester=actor,
+            created_at=self._clock.now(),
+        )
+
+    def _enter_once(self, record: DeskRecord, key: str | None) -> DeskRecord:
+        known = None if key is None else self._store.find(record.id)
+        if known is None:
+            return self._enter(record)
+        if (known.operation, known.body) != (record.operation, record.body):
+            raise Conflict("this Idempotency-Key was used with another request body")
+        return known
+
+    def _revocation(self, record: DeskRecord) -> DeskRecord:
+        sent = replace(record, state=DeskState.SENT, created_at=self._clock.now())
+        return revocation_of(sent, secrets.token_hex(16))
 
     def _enter(self, record: DeskRecord) -> DeskRecord:
         with self._transactions.transaction():
@@ -300,8 +282,10 @@ class Desk:
             "decided_at": self._clock.now(),
             "comment": comment,
         }
+        # What waits for its pick-up can be rejected, and not be approved again.
+        expected = record.state if state is DeskState.REJECTED else DeskState.PENDING
         with self._transactions.transaction():
-            if not self._store.change(record.id, DeskState.PENDING, values):
+            if expected not in _OPEN or not self._store.change(record.id, expected, values):
                 raise Conflict(f"the request is {self.get(record.id).state}")
             self._audit.record(
                 "desk.reviewed", actor=actor, detail={"request": record.id, "state": state}
@@ -314,18 +298,30 @@ def _drawn(actor: str, key: str | None) -> str:
     return hashlib.sha256(f"{actor}\n{key}".encode()).hexdigest()[:32]
 
 
-def _act(record: DeskRecord) -> Act:
-    if record.decided_by is None:
-        raise Refused("an act that nobody reviewed is not sent")
-    applies = record.operation is Operation.APPLY
-    revokes = record.operation is Operation.REVOKE
-    return Act(
-        id=record.id,
-        operation=record.operation,
-        entered_by=record.requester,
-        reviewed_by=record.decided_by,
-        request=SubmitRequest.model_validate_json(record.body) if applies else None,
-        issuer=None if applies else record.issuer,
-        serial=None if applies else record.serial,
-        reason=RevocationReason(record.body) if revokes else None,
-    )
+def _first_answer(outcome: Outcome) -> dict[str, str | datetime | None]:
+    done = outcome.state is OutcomeState.DONE
+    values: dict[str, str | datetime | None] = {
+        "state": DeskState.DONE if done else DeskState.REFUSED,
+        "comment": outcome.detail,
+        "outcome": outcome.model_dump_json(exclude_defaults=True, exclude={"envelope"}),
+    }
+    if outcome.issuer is not None:
+        values |= {"issuer": outcome.issuer, "serial": outcome.serial}
+    if outcome.chain is not None:
+        certificate = x509.load_pem_x509_certificates(outcome.chain.encode())[0]
+        values["subject"] = certificate.subject.rfc4514_string()
+        values["not_after"] = certificate.not_valid_after_utc
+    return values
+
+
+def _given_key(record: DeskRecord, outcome: Outcome) -> dict[str, str | datetime | None]:
+    """Return what is kept of a key that was asked for, after the certificates or with them."""
+    values: dict[str, str | datetime | None] = {"state": DeskState.DONE, "wanted": None}
+    if outcome.state is OutcomeState.REFUSED and record.wanted is not None:
+        wanted = WantedKey.model_validate_json(record.wanted)
+        values["envelope"] = GivenKey(format=wanted.format, detail=outcome.detail).model_dump_json()
+    elif outcome.format is not None:
+        values["envelope"] = GivenKey(
+            format=outcome.format, envelope=outcome.envelope, detail=outcome.detail
+        ).model_dump_json()
+    return values

@@ -7,12 +7,14 @@ so that certificates of both live side by side (docs/decisions/0121).
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
 from core.errors import Malformed
 
 MAX_PARTITIONS: Final = 4096
+_PATH: Final = re.compile(rb"/crl/([a-z0-9-]+)/([0-9]{1,4})/([0-9]{1,4})\.crl")
 
 
 def is_partitioning(partitions: int) -> bool:
@@ -71,3 +73,11 @@ def parse_scope(name: str) -> Scope:
     if not is_partitioning(scope.partitions) or scope.partition >= scope.partitions:
         raise Malformed(f"there is no partition {numbers[1]} of {numbers[0]}")
     return scope
+
+
+def named_scope(certificate: bytes) -> Scope | None:
+    """Return the partition that the octets of a certificate point to; None: they name none."""
+    found = _PATH.search(certificate)
+    if found is None:
+        return None
+    return Scope(found[1].decode(), int(found[2]), int(found[3]))

@@ -129,11 +129,9 @@ class EnrollmentService:
         nothing is remembered, the key neither.
         """
         if idempotency is not None:
-            if _KEY.fullmatch(idempotency.key) is None:
-                raise Malformed("Idempotency-Key is 1 to 128 printable ASCII characters")
-            known = self._requests.find_claim(entry.request.requester, idempotency.key)
+            known = self.find_entered(entry.request.requester, idempotency)
             if known is not None:
-                return self._replay(known, idempotency.body_hash)
+                return known
         record, prepared = self._submission.record(entry)
         entered = Entered(record)
         if idempotency is not None:
@@ -147,6 +145,20 @@ class EnrollmentService:
         except KeyTaken as taken:
             return self._replay(taken.claim, entered.body_hash)
         return self._go_on(record, actor=record.requester, codes=codes)
+
+    def find_entered(self, requester: str, idempotency: Idempotency) -> EnrollmentRecord | None:
+        """Return what was entered under this key, as far as it has come; None: nothing was.
+
+        Raises `Conflict` for another body, and `Malformed` for what is no key.
+        """
+        if _KEY.fullmatch(idempotency.key) is None:
+            raise Malformed("Idempotency-Key is 1 to 128 printable ASCII characters")
+        known = self._requests.find_claim(requester, idempotency.key)
+        return None if known is None else self._replay(known, idempotency.body_hash)
+
+    def is_claimed(self, requester: str, key: str) -> bool:
+        """Whether something was entered under an idempotency key."""
+        return self._requests.find_claim(requester, key) is not None
 
     def approve(self, request_id: str, *, actor: str) -> EnrollmentRecord:
         """Approve, and issue unless another step comes first.

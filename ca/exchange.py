@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from ca import acts
 from ca.acts import Act, Branch, Outbox, Outcome, OutcomeState
-from ca.operations import Operation
+from ca.operations import ISSUING
 from core.errors import Unavailable
 
 _T = TypeVar("_T", bound=BaseModel)
@@ -60,7 +60,7 @@ def bring(desk: KeepsOutcomes, authority: Calls, followed: FollowsBranch) -> int
         followed.follow(_parsed(Branch, branch))
 
     def perform(act: Act) -> Outcome:
-        body = act.model_dump(mode="json")
+        body = act.model_dump(mode="json", exclude_none=True)
         outcome = _parsed(Outcome, authority.post(acts.PERFORM, body, repeatable=True))
         if outcome.id != act.id:
             raise Unavailable("the authority answered another act than it was asked about")
@@ -81,7 +81,8 @@ def collect(perform: Callable[[Act], Outcome], branch: Branch, registrar: Calls)
 
     def perform_and_tell(act: Act) -> Outcome:
         outcome = perform(act)
-        registrar.post(acts.ANSWER, outcome.model_dump(mode="json"), repeatable=True)
+        told = outcome.model_dump(mode="json", exclude_defaults=True)
+        registrar.post(acts.ANSWER, told, repeatable=True)
         return outcome
 
     return _rounds(fetch, perform_and_tell)
@@ -94,7 +95,7 @@ def _rounds(fetch: Callable[[], Sequence[Act]], perform: Callable[[Act], Outcome
         moved = 0
         stuck = False
         for act in waiting:
-            changes_status = act.operation is not Operation.APPLY
+            changes_status = act.operation not in ISSUING
             if changes_status and stuck:
                 continue  # freeze and unfreeze keep their order
             outcome = perform(act)

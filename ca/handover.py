@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ca.delivery import PairDelivery
+from ca.delivery import PairDelivery, require_dialect
 from ca.dual import Pair, PairService
 from ca.issuer import Issuer
 from ca.profiles import CertificateProfile
@@ -64,13 +64,7 @@ class DeliveryDesk:
 
         `double`: the request has a temporary key.
         """
-        if wanted is None:
-            return
-        if not self._is_dual(profile):
-            raise ProfileViolation(f"profile {profile} gives one certificate: it has no envelope")
-        self._envelopes.require(
-            profile, wanted.dialect, double=double, sealed_password=wanted.sealed_password
-        )
+        check_wanted(self._profiles[profile], wanted, double=double)
 
     def of(self, record: EnrollmentRecord, wanted: WantedEnvelope | None = None) -> Delivery:
         """Return what the request has given. Its caller has proved to hold its key.
@@ -100,3 +94,17 @@ class DeliveryDesk:
 
     def _is_dual(self, profile: str) -> bool:
         return self._profiles[profile].encryption_profile is not None
+
+
+def check_wanted(
+    profile: CertificateProfile, wanted: WantedEnvelope | None, *, double: bool
+) -> None:
+    """Raises `Refused` for an envelope that a request of `profile` could not give.
+
+    `double`: the request has a temporary key.
+    """
+    if wanted is None:
+        return
+    if profile.encryption_profile is None:
+        raise ProfileViolation(f"profile {profile.name} gives one certificate: it has no envelope")
+    require_dialect(profile, wanted.dialect, double=double, sealed_password=wanted.sealed_password)

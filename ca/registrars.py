@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
 
-from ca.operations import Operation
+from ca.operations import ISSUING, Operation
 from ca.profiles import CertificateProfile
 from ca.rights import Rights
 from ca.rights_store import Grant, Step
@@ -24,7 +24,7 @@ from core.transaction import Transactions
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,62}")
 _OPERATIONS: Final = frozenset(
-    {Operation.APPLY, Operation.FREEZE, Operation.UNFREEZE, Operation.REVOKE, Operation.QUERY}
+    {*ISSUING, Operation.FREEZE, Operation.UNFREEZE, Operation.REVOKE, Operation.QUERY}
 )
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from ca.enrollment import EnrollmentService
+from ca.enrollment import EnrollmentService, Idempotency
 from ca.likeness import request_like, signing_half, spki_of
 from ca.operations import Operation
 from ca.profiles import CertificateProfile
@@ -62,13 +62,25 @@ class ReplacementService:
         self._clock = clock
 
     def replace(
-        self, issuer: str, serial: int, wanted: Replacement, *, actor: str
+        self,
+        issuer: str,
+        serial: int,
+        wanted: Replacement,
+        *,
+        actor: str,
+        idempotency: Idempotency | None = None,
     ) -> EnrollmentRecord:
         """Enter a request. Either half stands for a pair: both are replaced.
 
-        Raises `NotFound`, `Refused` outside of the renewal window, and `Conflict` for a state that
-        does not allow it or a certificate that is being replaced already.
+        With an idempotency key that is known it is the request there is, whatever became of the
+        old certificate meanwhile. Raises `NotFound`, `Refused` outside of the renewal window, and
+        `Conflict` for a state that does not allow it or a certificate that is being replaced
+        already.
         """
+        if idempotency is not None:
+            known = self._enrollment.find_entered(actor, idempotency)
+            if known is not None:
+                return known
         old = self.find(issuer, serial)
         profile = self._profiles[old.profile]
         _check_state(old, wanted)
@@ -91,7 +103,7 @@ class ReplacementService:
             Target(old.issuer, old.serial),
             wanted.reason if wanted.operation is Operation.REISSUE else None,
         )
-        return self._enrollment.enter(entry)
+        return self._enrollment.enter(entry, idempotency=idempotency)
 
     def find(self, issuer: str, serial: int) -> CertificateRecord:
         """Return the certificate, or the signing half of its pair. Raises `NotFound`."""

@@ -23,7 +23,8 @@ def make_counter_router(
     # As defaults: an annotation is resolved where this module's names are, not this function's.
     calls = Depends(require_registrar)
 
-    @router.post(acts.PERFORM)
+    # What was added later is left out where it is not needed: the other end may be older.
+    @router.post(acts.PERFORM, response_model_exclude_defaults=True)
     def perform(act: Act, calling: Registrar = calls) -> Outcome:
         return counter.perform(calling, act)
 
@@ -44,7 +45,7 @@ def make_outbox_router(
     """Serve a registration authority's outbox to the authority that calls it."""
     router = APIRouter(tags=["authority"], dependencies=[Depends(require_authority)])
 
-    @router.post(acts.FETCH)
+    @router.post(acts.FETCH, response_model_exclude_unset=True)
     def fetch(_: Nothing) -> Outbox:
         return Outbox(acts=tuple(desk.outbox(limit=acts.MOST_ACTS)), known=followed.known)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 
 from ca.operations import Operation
 from ca.organisations import Organisations
@@ -20,9 +20,12 @@ from ca.schemas_organisations import (
     OrganisationView,
     RenameRequest,
 )
-from ca.wire import Cursor, Limit, Reader, Writer, problems, require_sight, scope_of
-from core.identity import Principal
+from ca.wire import Cursor, Limit, Writer, problems, require_sight, scope_of
+from core.http import require_role
+from core.identity import Principal, Role
 
+Viewer = Annotated[Principal, Depends(require_role(Role.BUSINESS, Role.AUDIT, Role.SYSTEM))]
+"""System administrators see the tree: people are affiliated to it, applications open to it."""
 _Id = Annotated[str | None, Query(max_length=32)]
 
 
@@ -40,7 +43,7 @@ def add_organisation_routes(
         responses=problems(),
     )
     def list_organisations(
-        asking: Reader,
+        asking: Viewer,
         *,
         parent: _Id = None,
         under: _Id = None,
@@ -59,7 +62,7 @@ def add_organisation_routes(
         summary="Look at an organisation: where it stands and its history",
         responses=problems(404),
     )
-    def get_organisation(asking: Reader, organisation_id: str) -> OrganisationDetail:
+    def get_organisation(asking: Viewer, organisation_id: str) -> OrganisationDetail:
         found = organisations.get(organisation_id)
         require_sight(asking, rights, organisation=found.id)
         return OrganisationDetail(

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
 from ca.acts import Outcome
-from ca.desk import DeskRecord, DeskState
+from ca.desk_bodies import csr_of, target_of
+from ca.desk_store import DeskRecord, DeskState
 from ca.operations import Operation
 from ca.organisations_store import Level, Organisation
-from ca.schemas import CertificateReference
+from ca.schemas import CertificateReference, CodesView
 
 
 class _Wire(BaseModel):
@@ -41,6 +41,13 @@ class DeskView(_Wire):
     enveloped_key: str | None
     """Of a pair: SM2EnvelopedKey, base64."""
     csr: str | None
+    subject: str | None
+    """Of the certificate that was given."""
+    not_after: datetime | None
+    target: CertificateReference | None
+    """The certificate that is replaced."""
+    codes: CodesView | None
+    """In the answer to the step that made them, and nowhere else."""
 
     @classmethod
     def of(cls, record: DeskRecord) -> Self:
@@ -49,7 +56,7 @@ class DeskView(_Wire):
         reference = None
         if record.issuer is not None and record.serial is not None:
             reference = CertificateReference(issuer=record.issuer, serial=record.serial)
-        applies = record.operation is Operation.APPLY
+        replaced, codes = target_of(record), record.codes
         return cls(
             id=record.id,
             state=record.state,
@@ -66,7 +73,15 @@ class DeskView(_Wire):
             chain=None if outcome is None else outcome.chain,
             encryption_chain=None if outcome is None else outcome.encryption_chain,
             enveloped_key=None if outcome is None else outcome.enveloped_key,
-            csr=json.loads(record.body)["csr"] if applies else None,
+            csr=csr_of(record),
+            subject=record.subject,
+            not_after=record.not_after,
+            target=None
+            if replaced is None
+            else CertificateReference(issuer=replaced[0], serial=replaced[1]),
+            codes=None
+            if codes is None
+            else CodesView(reference=codes.reference, code=codes.code, expires_at=codes.expires_at),
         )
 
 

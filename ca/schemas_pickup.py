@@ -69,6 +69,21 @@ class DeliveryView(_Wire):
     """PEM: what the password of a PKCS#12 file is sealed to, where that is one of `envelopes`."""
 
     @classmethod
+    def waiting(cls, request: str) -> Self:
+        """Show a request whose key is taken, and whose certificate is not there yet."""
+        return cls(
+            request=request,
+            state=RequestState.APPROVED,
+            certificate=None,
+            chain=None,
+            encryption_certificate=None,
+            enveloped_key=None,
+            envelopes=(),
+            envelope=None,
+            transport_key=None,
+        )
+
+    @classmethod
     def of(cls, delivery: Delivery) -> Self:
         """Show a delivery."""
         der, pair = delivery.certificate, delivery.pair

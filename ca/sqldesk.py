@@ -1,4 +1,4 @@
-"""`ca.desk.DeskStore` in SQL."""
+"""`ca.desk_store.DeskStore` in SQL."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import case, insert, select
+from sqlalchemy import case, func, insert, select
 from sqlalchemy import update as sql_update
 from sqlalchemy.exc import IntegrityError
 
-from ca.desk import DeskPage, DeskRecord, DeskState
-from ca.operations import Operation
+from ca.desk_store import DeskCount, DeskPage, DeskQuery, DeskRecord, DeskState
+from ca.operations import ISSUING, Operation
 from ca.sqlorganisations import in_scope
 from ca.tables_registrars import desk_acts
 from core.db import Database
@@ -20,7 +20,8 @@ from core.errors import Conflict, Malformed
 _D = desk_acts.c
 _COPIED: Final = (
     *("id", "profile", "organisation_id", "body", "requester", "created_at", "decided_by"),
-    *("decided_at", "comment", "answered_at", "outcome", "issuer", "serial"),
+    *("decided_at", "comment", "answered_at", "outcome", "issuer", "serial", "keyless"),
+    *("subject", "not_after", "wanted", "envelope"),
 )
 
 
@@ -42,21 +43,14 @@ class SQLDeskStore:
         return self._first(_D.id == act_id)
 
     def find_given(self, issuer: str, serial: str) -> DeskRecord | None:
-        given = (_D.issuer == issuer, _D.serial == serial, _D.operation == Operation.APPLY)
+        given = (_D.issuer == issuer, _D.serial == serial, _D.operation.in_(ISSUING))
         return self._first(*given)
 
     def list_acts(
-        self,
-        *,
-        state: DeskState | None,
-        scope: frozenset[str] | None,
-        cursor: str | None,
-        limit: int,
+        self, query: DeskQuery, *, scope: frozenset[str] | None, cursor: str | None, limit: int
     ) -> DeskPage:
         statement = select(desk_acts).order_by(_D.number.desc()).limit(limit + 1)
-        statement = statement.where(in_scope(_D.organisation_id, scope))
-        if state is not None:
-            statement = statement.where(_D.state == state)
+        statement = statement.where(in_scope(_D.organisation_id, scope), *_conditions(query))
         if cursor is not None:
             if not cursor.isascii() or not cursor.isdigit() or len(cursor) > 18:
                 raise Malformed("the cursor is not one that a page of this list gave")
@@ -66,13 +60,36 @@ class SQLDeskStore:
         more = str(rows[limit - 1].number) if len(rows) > limit else None
         return DeskPage(tuple(_record(row) for row in rows[:limit]), more)
 
+    def count(
+        self, *, first: datetime, until: datetime, scope: frozenset[str] | None
+    ) -> Sequence[DeskCount]:
+        kinds = (_D.organisation_id, _D.operation, _D.profile, _D.state)
+        statement = (
+            select(*kinds, func.count().label("number"))
+            .where(in_scope(_D.organisation_id, scope))
+            .where(_D.created_at >= first, _D.created_at < until)
+            .group_by(*kinds)
+            .order_by(*kinds)
+        )
+        with self._database.reading() as connection:
+            return [
+                DeskCount(
+                    row.organisation_id,
+                    Operation(row.operation),
+                    row.profile,
+                    DeskState(row.state),
+                    row.number,
+                )
+                for row in connection.execute(statement)
+            ]
+
     def list_sent(self, *, limit: int) -> Sequence[DeskRecord]:
-        applies = _D.operation == Operation.APPLY
-        turn = case((applies, _D.answered_at))  # a change of status never loses its turn
+        gives = _D.operation.in_(ISSUING)
+        turn = case((gives, _D.answered_at))  # a change of status never loses its turn
         statement = (
             select(desk_acts)
             .where(_D.state == DeskState.SENT)
-            .order_by(applies, turn.is_not(None), turn, _D.number)
+            .order_by(gives, turn.is_not(None), turn, _D.number)
             .limit(limit)
         )
         with self._database.reading() as connection:
@@ -93,6 +110,19 @@ class SQLDeskStore:
         with self._database.reading() as connection:
             row = connection.execute(select(desk_acts).where(*conditions)).first()
         return None if row is None else _record(row)
+
+
+def _conditions(query: DeskQuery) -> list[Any]:
+    found: list[Any] = []
+    if query.state is not None:
+        found.append(_D.state == query.state)
+    if query.operation is not None:
+        found.append(_D.operation == query.operation)
+    if query.serial is not None:
+        found.append(_D.serial == query.serial)
+    if query.subject is not None:
+        found.append(_D.subject.contains(query.subject, autoescape=True))
+    return found
 
 
 def _record(row: Any) -> DeskRecord:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, and_, bindparam, func, insert, or_, select
+from sqlalchemy import Connection, Select, and_, func, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from ca.issuer import Prepared
@@ -20,6 +20,7 @@ from ca.tables import certificate_terms, certificates
 from ca.terms import Wanted, terms_of, wanted_terms
 from core.db import Database
 from core.errors import Malformed
+from core.rows import insert_rows
 
 _C = certificates.c
 _T = certificate_terms.c
@@ -74,24 +75,19 @@ def _in_order(connection: Connection) -> Iterator[None]:
         connection.exec_driver_sql("RESET enable_sort")
 
 
-def add_terms(connection: Connection, prepared: Sequence[Prepared]) -> None:
-    """Let certificates that were just added be found by the words of their subjects."""
+def add_terms(
+    connection: Connection, prepared: Sequence[Prepared], ids: Mapping[tuple[str, str], int]
+) -> None:
+    """Let certificates that were just added be found by the words of their subjects.
+
+    `ids`: those of their rows, by issuer and serial number in hex.
+    """
     rows = [
-        {"term": term, "of_issuer": one.issuer, "of_serial": to_hex(one.serial)}
+        {"term": term, "certificate_id": ids[one.issuer, to_hex(one.serial)]}
         for one in prepared
         for term in terms_of(one.subject)
     ]
-    if rows:
-        connection.execute(_ADD_TERMS, rows)
-
-
-# The ids are looked up where they are: fetching them would cost a statement as long as its rows.
-_ADD_TERMS = insert(certificate_terms).values(
-    term=bindparam("term"),
-    certificate_id=select(_C.id)
-    .where(_C.issuer == bindparam("of_issuer"), _C.serial == bindparam("of_serial"))
-    .scalar_subquery(),
-)
+    insert_rows(connection, certificate_terms, rows)
 
 
 def _filtered(statement: Select[Any], query: CertificateQuery) -> Select[Any]:

@@ -18,6 +18,7 @@ from ca.sqlorganisations import in_scope
 from ca.tables import certificates, enrollment_requests, idempotency_keys
 from core.db import Database
 from core.errors import Conflict, Malformed
+from core.rows import insert_rows
 
 _R = enrollment_requests.c
 _K = idempotency_keys.c
@@ -28,9 +29,6 @@ _COPIED: Final = (
     *("organisation_id", "subject_id", "target_request", "reason", "provisional", "follow_up"),
 )
 """What a row holds as the record does."""
-
-
-_ADD = insert(enrollment_requests)
 
 
 class SQLRequestStore:
@@ -81,7 +79,7 @@ class SQLRequestStore:
             return
         try:
             with self._database.transaction() as connection:
-                connection.execute(_ADD, rows)
+                insert_rows(connection, enrollment_requests, rows)
         except IntegrityError as error:
             raise Conflict("there is a request that replaces this certificate already") from error
 

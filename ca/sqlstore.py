@@ -27,10 +27,10 @@ from ca.store import (
 )
 from ca.tables import certificates, revocation_events, revocation_positions
 from core.errors import Conflict
+from core.rows import as_json, insert_rows, recordset
 
 _C = certificates.c
 # Built once: building a statement costs as much as running it.
-_RESERVE = insert(certificates)
 _COMPLETE = (
     sql_update(certificates)
     .where(
@@ -45,6 +45,23 @@ _COMPLETE = (
         issued_at=bindparam("issued_at"),
     )
 )
+# The same for all at once (`core.rows`).
+_COMPLETED = recordset(
+    {
+        "of_issuer": _C.issuer,
+        "of_serial": _C.serial,
+        "der": _C.der,
+        "fingerprint": _C.fingerprint,
+        "issued_at": _C.issued_at,
+    }
+)
+_COMPLETE_TOGETHER = (
+    f"UPDATE certificates AS c SET state = '{CertificateState.ISSUED}', der = r.der, "  # noqa: S608  # our own words
+    f"fingerprint = r.fingerprint, issued_at = r.issued_at FROM {_COMPLETED} "
+    "WHERE c.issuer = r.of_issuer AND c.serial = r.of_serial "
+    f"AND c.state = '{CertificateState.RESERVED}'"
+)
+_KEY = ("issuer", "serial", "id")
 _OF_REQUESTS = select(certificates).where(
     _C.request_id.in_(bindparam("request_ids", expanding=True))
 )
@@ -86,8 +103,10 @@ class SQLCertificateStore(SQLIssuerStore, SQLInventory):
         try:
             # No savepoint, which costs as much as a row: a conflict ends the caller's transaction.
             with self._database.transaction() as connection:
-                connection.execute(_RESERVE, rows)
-                add_terms(connection, prepared)
+                stored = insert_rows(connection, certificates, rows, returning=_KEY)
+                add_terms(
+                    connection, prepared, {(one.issuer, one.serial): one.id for one in stored}
+                )
         except IntegrityError as error:
             raise Conflict("this serial number or this request is being issued already") from error
         return tuple(
@@ -114,7 +133,11 @@ class SQLCertificateStore(SQLIssuerStore, SQLInventory):
             for one in issued
         ]
         with self._database.transaction() as connection:
-            return connection.execute(_COMPLETE, rows).rowcount == len(rows)
+            if connection.dialect.name == "postgresql":
+                done = connection.exec_driver_sql(_COMPLETE_TOGETHER, (as_json(rows),))
+            else:
+                done = connection.execute(_COMPLETE, rows)
+            return done.rowcount == len(rows)
 
     def fail(self, issuer: str, serial: int) -> None:
         with self._database.transaction() as connection:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sqlalchemy import (
+    Boolean,
     CheckConstraint,
     Column,
     ForeignKey,
@@ -11,6 +12,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
 from core.db import Sequence64, UTCDateTime, metadata
@@ -53,9 +55,15 @@ desk_acts = Table(
     Column("outcome", Text, nullable=True),
     Column("issuer", String(64), nullable=True),
     Column("serial", String(40), nullable=True),
+    Column("keyless", Boolean, nullable=False, server_default=false()),
+    Column("subject", Text, nullable=True),
+    Column("not_after", UTCDateTime, nullable=True),
+    Column("wanted", Text, nullable=True),
+    Column("envelope", Text, nullable=True),
     UniqueConstraint("id"),
     CheckConstraint(
-        "state IN ('pending', 'sent', 'done', 'refused', 'rejected')", name="state_known"
+        "state IN ('pending', 'awaiting-pickup', 'sent', 'done', 'refused', 'rejected')",
+        name="state_known",
     ),
 )
 Index(None, desk_acts.c.state, desk_acts.c.answered_at)

@@ -24,11 +24,19 @@ Limit = Annotated[int, Query(ge=1, le=1000)]
 def scope_of(
     asking: Principal, rights: Rights, operation: Operation = Operation.QUERY
 ) -> frozenset[str] | None:
-    """Return where a reader may look; None: everywhere, as an auditor. Raises `Forbidden`."""
-    return None if asking.role is Role.AUDIT else rights.require_scope(asking.name, operation)
+    """Return where a reader may look. Raises `Forbidden`.
+
+    None: everywhere, as an auditor; and as a system administrator, who reads the tree alone.
+    """
+    if asking.role is not Role.BUSINESS:
+        return None
+    return rights.require_scope(asking.name, operation)
 
 
 def require_sight(asking: Principal, rights: Rights, *, organisation: str | None) -> None:
-    """Let an auditor look, and an operator with the right to query there. Raises `Forbidden`."""
-    if asking.role is not Role.AUDIT:
+    """Let an operator look who has the right to query there, and all others whom the route lets in.
+
+    Raises `Forbidden`.
+    """
+    if asking.role is Role.BUSINESS:
         rights.require(asking.name, Operation.QUERY, None, organisation=organisation, profile=None)

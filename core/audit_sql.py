@@ -31,6 +31,7 @@ from core.audit_tables import audit_checkpoints, audit_events, audit_exports, au
 from core.clock import Clock
 from core.db import Database
 from core.errors import AuditUnavailable, Unavailable
+from core.rows import insert_rows
 
 _HEAD: Final = 1
 _PAGE: Final = 1000
@@ -39,7 +40,6 @@ _PAGE: Final = 1000
 # as running it.
 _READ_HEAD = select(audit_head.c.sequence, audit_head.c.hash).where(audit_head.c.id == _HEAD)
 _LOCK_HEAD = _READ_HEAD.with_for_update()
-_ADD_EVENT = insert(audit_events)
 _MOVE_HEAD = (
     sql_update(audit_head)
     .where(audit_head.c.id == _HEAD)
@@ -97,7 +97,7 @@ class SQLAuditLog:
             )
             previous = event_hash(row)
             rows.append({name: getattr(row, name) for name in _COLUMNS} | {"hash": previous})
-        connection.execute(_ADD_EVENT, rows)
+        insert_rows(connection, audit_events, rows)
         connection.execute(_MOVE_HEAD, {"to_sequence": sequence, "to_hash": previous})
 
     def list_events(

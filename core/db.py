@@ -176,12 +176,13 @@ def _check_values(
     for row in parameters if many and isinstance(parameters, list) else (parameters,):
         for value in row.values() if isinstance(row, dict) else row:
             if isinstance(value, str):
-                _check_text(value)
+                check_text(value)
             elif isinstance(value, int) and not -_INTEGERS <= value < _INTEGERS:
                 raise Malformed("a number is larger than 64 bits")
 
 
-def _check_text(value: str) -> None:
+def check_text(value: str) -> None:
+    """Raises `Malformed` for text that a database cannot hold."""
     # PostgreSQL has no NUL in text; SQLite's functions take it for the end.
     if "\0" in value:
         raise Malformed("a text holds a NUL character")

@@ -23,6 +23,8 @@ EVP_PKEY *d2i_AutoPrivateKey(EVP_PKEY **key, const unsigned char **in, long size
 int i2d_PUBKEY(const EVP_PKEY *key, unsigned char **out);
 int i2d_PrivateKey(const EVP_PKEY *key, unsigned char **out);
 void EVP_PKEY_free(EVP_PKEY *key);
+EVP_PKEY *EVP_PKEY_dup(EVP_PKEY *key);
+int EVP_PKEY_set1_encoded_public_key(EVP_PKEY *key, const unsigned char *point, size_t size);
 int EVP_PKEY_is_a(const EVP_PKEY *key, const char *name);
 EVP_PKEY_CTX *EVP_PKEY_CTX_new(EVP_PKEY *key, void *engine);
 EVP_PKEY_CTX *EVP_PKEY_CTX_new_from_name(void *library, const char *name, const char *query);

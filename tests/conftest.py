@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from core.db import Database, metadata, open_database
-from tests import postgres
+from core.db import Database
+from tests import databases, postgres
 from tests.fakes.audit import MemoryAuditLog
 from tests.fakes.clock import FakeClock
 
@@ -34,8 +33,7 @@ def postgres_url() -> Iterator[str]:
 @pytest.fixture
 def sqlite_database(tmp_path: Path) -> Iterator[Database]:
     """A SQLite database with every imported table."""
-    database = open_database(f"sqlite:///{tmp_path}/test.sqlite3")
-    metadata.create_all(database.engine)
+    database = databases.sqlite(tmp_path)
     yield database
     database.close()
 
@@ -46,9 +44,7 @@ def database(request: pytest.FixtureRequest) -> Iterator[Database]:
     if request.param == "sqlite":
         yield request.getfixturevalue("sqlite_database")
         return
-    url = request.getfixturevalue("postgres_url")
-    opened = open_database(postgres.fresh_database(url, f"t{secrets.token_hex(8)}"))
-    metadata.create_all(opened.engine)
+    opened = databases.on_postgres(request.getfixturevalue("postgres_url"))
     yield opened
     opened.close()
 

@@ -65,9 +65,10 @@ def server() -> Iterator[str]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def fresh_database(url: str, name: str) -> str:
-    """Create an empty database on the server; give its url."""
+def fresh_database(url: str, name: str, *, model: str | None = None) -> str:
+    """Create a database on the server, empty or a copy of the model; give its url."""
     plain = url.replace("postgresql+psycopg", "postgresql")
     with psycopg.connect(plain, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
+        copied = f' TEMPLATE "{model}"' if model else ""
+        connection.execute(f'CREATE DATABASE "{name}"{copied}')
     return url.replace("/postgres?", f"/{name}?")

@@ -24,6 +24,7 @@ from core.http import client_certificate
 from crl.ocsp.keeper import Keeper
 from crl.ocsp.plane import OCSPPlane
 from yinxin.app_parts import add_administration, add_provider, limited, new_app, surround
+from yinxin.ceremony_routes import make_ceremony_router
 from yinxin.console.routes import add_console
 from yinxin.console.statusnow import ask_responder
 from yinxin.health.run import check_health
@@ -48,7 +49,9 @@ def make_control_app(service: Service, keeper: Keeper, checks: Checks) -> Any:
     add_console(
         app,
         clock=service.ground.clock,
-        status_now=ask_responder(keeper.responder, service.issuers),
+        status_now=ask_responder(
+            keeper.responder, service.issuers, catch_up=keeper.follower.follow
+        ),
     )
     return surround(app, service.ground, service.provider)
 
@@ -140,6 +143,7 @@ def _add_api(app: FastAPI, service: Service, checks: Checks) -> None:
     app.include_router(make_traffic_router(service.traffic))
     app.include_router(make_revocation_status_router(service))
     app.include_router(make_settings_router(ground.settings))
+    app.include_router(make_ceremony_router(ground.audit, service.audit_key))
     add_administration(app, ground, service.provider, service.audit_key)
 
 

@@ -13,6 +13,7 @@ import authn.oidc.routes_keys
 import authn.oidc.routes_registration
 import authn.routes
 import authn.routes_accounts
+import authn.routes_sessions
 import ca.routes_bulk
 from authn.assembly import Provider
 from authn.legacy.routes_cas import make_cas_router
@@ -59,8 +60,14 @@ def add_administration(
     )
     app.include_router(
         authn.routes.make_user_api(
-            administration.users, administration.roles, issuer=ground.settings.authn.issuer
+            administration.users,
+            administration.roles,
+            administration.factor_reset,
+            issuer=ground.settings.authn.issuer,
         )
+    )
+    app.include_router(
+        authn.routes_sessions.make_session_api(administration.sessions, administration.users)
     )
     app.include_router(
         authn.routes_accounts.make_account_api(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -12,7 +11,7 @@ from typing import Final
 from cryptography import x509
 
 from ca.check_fault import Fault, IssuerFacts, Listing
-from ca.distribution import Scope, parse_scope, scope_of
+from ca.distribution import Scope, named_scope, parse_scope, scope_of
 from ca.lint_subject import read_certificate
 from ca.reasons import RevocationReason
 from ca.serials import to_hex
@@ -25,7 +24,6 @@ from keystore.algorithms import signature_algorithm
 from keystore.verify import verify_signature
 
 _AT_ONCE: Final = 1000
-_POINT: Final = re.compile(rb"/crl/[a-z0-9-]+/([0-9]{1,4})/[0-9]{1,4}\.crl")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +139,10 @@ def _unknown(
 
 def _scope_of(record: CertificateRecord) -> Scope:
     """Return whose CRL the certificate itself points to; the full one where it points to none."""
-    found = _POINT.search(record.der or b"")
+    found = named_scope(record.der or b"")
     if found is None:
         return Scope(record.issuer)
-    return scope_of(record.issuer, record.serial, int(found[1]))
+    return scope_of(record.issuer, record.serial, found.partitions)
 
 
 def _parsed(record: CRLRecord) -> x509.CertificateRevocationList | None:

@@ -50,6 +50,11 @@ class DeskThrottle:
         self._throttle.refund(f"desk:{address}")
 
 
+def address_throttle(login: LoginConfig, database: Database, *, clock: Clock) -> DeskThrottle:
+    """Return what slows down who guesses codes from one address."""
+    return DeskThrottle(Throttle(SQLAddressStore(database), config=login, clock=clock))
+
+
 @dataclass(frozen=True, slots=True)
 class Operations:
     """What operators and subscribers do with requests."""
@@ -115,7 +120,7 @@ class Operations:
             audit=audit,
             clock=clock,
         )
-        throttle = DeskThrottle(Throttle(SQLAddressStore(database), config=login, clock=clock))
+        throttle = address_throttle(login, database, clock=clock)
         pickup = PickupDesk(
             pickups,
             enrollment,

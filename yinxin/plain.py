@@ -12,6 +12,7 @@ from crl.ocsp.plane import OCSPPlane
 from crl.ocsp.server import OCSPListener
 from yinxin import server
 from yinxin.handed import HandedOver
+from yinxin.http1 import HEAD_SECONDS
 from yinxin.settings import Settings
 from yinxin.state import State
 from yinxin.workers import HANDED_SOCKET, SIGNING_SOCKET
@@ -30,7 +31,7 @@ def plain_listener(
     """Return what serves `app`, and OCSP before it is asked."""
     if sock is None:
         return server.Listener(None, app, handed=HandedOver(state.directory / HANDED_SOCKET))
-    ocsp = OCSPListener(plane, wait_seconds=server.HEAD_SECONDS)
+    ocsp = OCSPListener(plane, wait_seconds=HEAD_SECONDS)
     return server.Listener(sock, app, ocsp=ocsp)
 
 

@@ -10,6 +10,7 @@ from typing import Self
 from authn.certlogin import CertificateVerifier
 from ca.counter import Counter
 from ca.exchange import collect
+from ca.outcomes import Outcomes
 from ca.registrars import Registrar, Registrars
 from ca.sqlregistrars import SQLRegistrarStore
 from core.errors import Forbidden, TrustError
@@ -53,9 +54,9 @@ class RegistrarDesk:
             registrars=open_registrars(ground),
             counter=Counter(
                 enrollment=service.enrollment,
-                issuers=service.issuers,
+                replacements=service.operations.desks.replacements,
+                outcomes=Outcomes(service.operations.desks.deliveries),
                 revocation=service.revocation,
-                pairs=service.key_management.pairs,
                 certificates=service.authority.store,
                 organisations=ground.registration.organisations,
                 rights=ground.registration.rights,

@@ -17,21 +17,16 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import h11
 import uvicorn
 import uvloop
 from typing_extensions import override
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from core.errors import Misconfigured
-from core.http import App, Receive, Scope, Send
 from crl.ocsp.server import MAX_CONNECTIONS, OCSPConnection, OCSPListener
 from yinxin.handed import HandedOver
+from yinxin.http1 import HEAD_SECONDS, HTTPConnection
 
 log = logging.getLogger(__name__)
-
-HEAD_SECONDS = 30
-"""How long a caller may take for the head of a request, and be silent between two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,62 +78,6 @@ def require_client_certificates(context: ssl.SSLContext, roots_pem: str) -> None
     context.load_verify_locations(cadata=roots_pem)
     # Any of our CA certificates may anchor: a device need not send the issuing CA's.
     context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
-
-
-class _Protocol(H11Protocol):
-    """HTTP/1.1 with the caller's TLS certificate in the scope, and with an end to waiting.
-
-    The certificate (DER) comes from TLS: no header can forge it. A caller who does not finish the
-    head of a request within `HEAD_SECONDS` is cut off; uvicorn would wait for ever, and a thousand
-    silent connections would be all that are served. (The body: `core.http.BodyLimit`.)
-    """
-
-    _deadline: asyncio.TimerHandle | None = None
-
-    @override
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self._watch()
-        tls = transport.get_extra_info("ssl_object")
-        certificate = tls.getpeercert(binary_form=True) if tls is not None else None
-        if certificate:
-            self.app = _with_certificate(self.app, certificate)
-
-    @override
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        self._watch()
-
-    @override
-    def on_response_complete(self) -> None:
-        super().on_response_complete()
-        self._watch()
-
-    @override
-    def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        self._forget()
-
-    def _watch(self) -> None:
-        # Nothing is under way, or the answer is out and the rest of a refused body is thrown away.
-        waiting = self.conn.their_state is h11.IDLE or self.conn.our_state is h11.DONE
-        if not waiting or self.transport.is_closing():
-            self._forget()
-        elif self._deadline is None:
-            self._deadline = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
-
-    def _forget(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
-
-
-def _with_certificate(app: Any, certificate: bytes) -> App:
-    async def inner(scope: Scope, receive: Receive, send: Send) -> None:
-        scope["yinxin.client_certificate"] = certificate
-        await app(scope, receive, send)
-
-    return inner
 
 
 class _Server(uvicorn.Server):
@@ -207,14 +146,14 @@ async def _run(
 def _protocols_of(server: _Server) -> Callable[[], asyncio.Protocol]:
     """Return what makes protocols as uvicorn does for the connections that it accepts."""
     state = server.server_state
-    return lambda: _Protocol(server.config, state, app_state=server.lifespan.state)
+    return lambda: HTTPConnection(server.config, state, app_state=server.lifespan.state)
 
 
 def _config(listener: Listener) -> uvicorn.Config:
     tls = listener.tls
     return uvicorn.Config(
         listener.app,
-        http=_Protocol if listener.ocsp is None else _ocsp_first(listener.ocsp),  # type: ignore[arg-type]  # called, never subclassed
+        http=HTTPConnection if listener.ocsp is None else _ocsp_first(listener.ocsp),  # type: ignore[arg-type]  # called, never subclassed
         ws="none",
         lifespan="off",
         log_config=None,
@@ -223,7 +162,6 @@ def _config(listener: Listener) -> uvicorn.Config:
         proxy_headers=False,  # nobody outside may tell us who asks
         timeout_keep_alive=HEAD_SECONDS,
         timeout_graceful_shutdown=10,
-        h11_max_incomplete_event_size=16_384,
         limit_concurrency=1000 if listener.ocsp is None else MAX_CONNECTIONS,
         ssl_context_factory=None if tls is None else lambda _config, _default: tls,
     )
@@ -234,7 +172,7 @@ def _ocsp_first(ocsp: OCSPListener) -> Callable[..., asyncio.Protocol]:
 
     def make(**how: Any) -> asyncio.Protocol:
         def hand_over(transport: asyncio.Transport, unread: bytes) -> None:
-            successor = _Protocol(**how)
+            successor = HTTPConnection(**how)
             transport.set_protocol(successor)
             successor.connection_made(transport)
             successor.data_received(unread)

@@ -21,7 +21,8 @@ from crl.ocsp.reader import AnswerReader
 from crl.ocsp.server import OCSPConnection, OCSPListener
 from crl.ocsp.store import StatusStore
 from yinxin.handed import hand_over
-from yinxin.server import HEAD_SECONDS, raise_descriptor_limit
+from yinxin.http1 import HEAD_SECONDS
+from yinxin.server import raise_descriptor_limit
 
 if TYPE_CHECKING:
     import socket

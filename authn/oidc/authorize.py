@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 from urllib.parse import urlencode
@@ -134,6 +134,14 @@ class AuthorizationEndpoint:
         request = resumed(self._flows.open(flow_id, cookie), flow_id, cookie, self._sources)
         return self._decide(request, None, refused=True)
 
+    def choose(self, flow_id: str, cookie: str, session: Session) -> tuple[str, str]:
+        """Let a request go on as the account of this session, which the person chose.
+
+        Returns id and cookie of the flow that says so. Raises as `decide` does.
+        """
+        flow = self._flows.open(flow_id, cookie)
+        return self._flows.seal(replace(flow, chosen=session.sid))
+
     def _decide(
         self, request: Draft, session: tuple[Session, User] | None, *, refused: bool = False
     ) -> SendBack | Interact:
@@ -183,7 +191,9 @@ class AuthorizationEndpoint:
         now = self._clock.now()
         if request.flow is None or (missing.anew and took_too_long(request, now)):
             after = int(now.timestamp())
-            kept = self._flows.seal(Flow(request.fields, after, request.pushed, request.signed))
+            kept = self._flows.seal(
+                Flow(request.fields, after, request.pushed, request.signed, request.chosen)
+            )
         else:
             kept = request.flow
         passed_on: dict[str, str] = {

@@ -50,7 +50,7 @@ def metadata(
         "revocation_endpoint_auth_signing_alg_values_supported": signed,
         "dpop_signing_alg_values_supported": list(dpop.ALGORITHMS),
         "code_challenge_methods_supported": ["S256"],
-        "prompt_values_supported": ["none", "login"],
+        "prompt_values_supported": ["none", "login", "consent", "select_account"],
         "acr_values_supported": [level.acr for level in Level],
         "display_values_supported": ["page"],
         "claim_types_supported": ["normal"],

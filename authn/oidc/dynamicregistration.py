@@ -29,7 +29,9 @@ _MAY: Final = frozenset(
     {GrantType.AUTHORIZATION_CODE, GrantType.REFRESH_TOKEN, GrantType.DEVICE_CODE}
 )
 """What an application may give itself. Acting without a person is for administrators to give."""
-_SCOPES: Final = frozenset({scopes.OPENID, "profile", "email", scopes.OFFLINE_ACCESS})
+_SCOPES: Final = frozenset(
+    {scopes.OPENID, "profile", "email", "phone", "address", scopes.OFFLINE_ACCESS}
+)
 _OURS_ALONE: Final = frozenset({"resource", "resource_scopes", "access_token_format"}) | {
     "sector_identifier"
 }

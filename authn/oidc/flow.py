@@ -31,7 +31,7 @@ LASTS: Final = timedelta(minutes=60)
 MOST_FLOWS: Final = 8
 """Cookies of older flows go when there are more: a browser sends them all with every request."""
 
-_PURPOSE: Final = "flow cookies"
+_PURPOSE: Final = "flow cookies, 2"  # another number with another form: old ones are gone
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{16}")
 _MOST_CHARACTERS: Final = 3800  # of 4096 that a browser keeps of name and value
 _MOST_OCTETS: Final = 8000  # of all older flows; the server reads 16 KiB of headers
@@ -50,6 +50,8 @@ class Flow:
     """Digest (hex) of the pushed request that they came from."""
     signed: bool = False
     """They came in a request object."""
+    chosen: str | None = None
+    """The session (`sid`) that the person chose to go on with (prompt=select_account)."""
 
 
 class Flows:
@@ -63,7 +65,7 @@ class Flows:
         """Return a new id, and the value of its cookie. Raises `InvalidRequest` if too long."""
         now, nonce = int(self._clock.now().timestamp()), secrets.token_bytes(_NONCE_OCTETS)
         flow_id = f"{now:08x}{secrets.token_urlsafe(6)}"  # sorts by age
-        said = [now, flow.after, flow.pushed, flow.signed, list(flow.fields)]
+        said = [now, flow.after, flow.pushed, flow.signed, flow.chosen, list(flow.fields)]
         packed = zlib.compress(json.dumps(said, separators=(",", ":")).encode(), 6)
         sealed = AESGCM(self._keys(_PURPOSE)).encrypt(nonce, packed, flow_id.encode())
         value = base64.urlsafe_b64encode(nonce + sealed).rstrip(b"=").decode()
@@ -81,11 +83,11 @@ class Flows:
             packed = AESGCM(self._keys(_PURPOSE)).decrypt(nonce, sealed, flow_id.encode())
         except (binascii.Error, ValueError, InvalidTag) as error:
             raise InvalidRequest(_GONE) from error
-        at, after, pushed, signed, pairs = json.loads(zlib.decompress(packed))
+        at, after, pushed, signed, chosen, pairs = json.loads(zlib.decompress(packed))
         if self._clock.now().timestamp() > at + LASTS.total_seconds():
             raise InvalidRequest(_GONE)
         fields = [(name, text) for name, text in pairs]
-        return Flow(fields=fields, after=after, pushed=pushed, signed=signed)
+        return Flow(fields, after, pushed, signed, chosen)
 
 
 def superfluous(cookies: Mapping[str, str]) -> list[str]:

@@ -18,6 +18,7 @@ from authn.levels import Level
 from authn.oidc.draft import Draft
 from authn.oidc.errors import (
     AccessDenied,
+    AccountSelectionRequired,
     ConsentRequired,
     LoginRequired,
     OAuthError,
@@ -97,7 +98,7 @@ class Agreements(Protocol):
 
 
 def make_policy(reach: Reach, admission: Admission, agreements: Agreements) -> tuple[Check, ...]:
-    """Return the prompts in their order: login, step-up, access, consent."""
+    """Return the prompts in their order: login, account, step-up, access, consent."""
 
     def too_weak(situation: Situation) -> Missing | None:
         """RFC 9470, 5: only what is missing is asked for."""
@@ -117,6 +118,7 @@ def make_policy(reach: Reach, admission: Admission, agreements: Agreements) -> t
         somebody_else,
         fresh_login_wanted,
         too_long_ago,
+        no_account_chosen,
         too_weak,
         not_admitted,
     )
@@ -136,7 +138,7 @@ def somebody_else(situation: Situation) -> Missing | None:
 
 def fresh_login_wanted(situation: Situation) -> Missing | None:
     """OIDC Core, 3.1.2.1: prompt=login."""
-    wanted = situation.request.prompt & {"login", "select_account"}
+    wanted = "login" in situation.request.prompt
     return _login() if wanted and not _just_done(situation) else None
 
 
@@ -147,6 +149,16 @@ def too_long_ago(situation: Situation) -> Missing | None:
         return None
     age = (situation.now - session.auth_time).total_seconds()
     return _login() if age > max_age else None
+
+
+def no_account_chosen(situation: Situation) -> Missing | None:
+    """OIDC Core, 3.1.2.1: prompt=select_account. A switch or another login is another choice."""
+    session, request = situation.session, situation.request
+    if session is None or "select_account" not in request.prompt or request.chosen == session.sid:
+        return None
+    # Whoever just logged in chose the person; there may be accounts for which they act.
+    parameters = {"fresh": "1"} if _just_done(situation) else {}
+    return Missing(AccountSelectionRequired(), "/login/select", parameters)
 
 
 def _just_done(situation: Situation) -> bool:

@@ -22,7 +22,7 @@ IDENTITY: Final = "identity"
 """The number of the identity card; never without consent."""
 
 ABOUT_PEOPLE: Final = frozenset(
-    {OPENID, "profile", "email", ACCOUNT, IDENTITY, OFFLINE_ACCESS, ADMIN}
+    {OPENID, "profile", "email", "phone", "address", ACCOUNT, IDENTITY, OFFLINE_ACCESS, ADMIN}
 )
 KNOWN: Final = ABOUT_PEOPLE
 """Of this provider; resource servers have theirs (`ClientMetadata.resource_scopes`)."""
@@ -31,6 +31,8 @@ KNOWN: Final = ABOUT_PEOPLE
 _CLAIMS: Final[Mapping[str, tuple[str, ...]]] = {
     "profile": ("name", "preferred_username"),
     "email": ("email",),
+    "phone": ("phone_number",),
+    "address": ("address",),
     ADMIN: ("role",),
 }
 
@@ -49,6 +51,9 @@ def about(user: User) -> dict[str, Any]:
         "name": user.display_name,
         "preferred_username": user.name,
         "email": user.email,
+        "phone_number": user.phone,
+        # 5.1.1: all of it may be in `formatted`; an address of a Chinese town has no other parts.
+        "address": None if user.address is None else {"formatted": user.address},
         "role": user.role,
     }
     return {name: value for name, value in known.items() if value is not None}

@@ -19,7 +19,6 @@ from ca.reasons import RevocationReason
 from ca.revocation import RevocationService
 from ca.sqlstore import SQLCertificateStore
 from core.clock import SystemClock
-from core.db import metadata, open_database
 from crl.config import CRLConfig, OCSPConfig
 from crl.generation import CRLGenerator
 from crl.ocsp.delegate import Delegates, ensure_delegate
@@ -31,6 +30,7 @@ from crl.status import StatusService
 from keystore import keyref
 from keystore.algorithms import KeyAlgorithm
 from keystore.backend import KeyBackend
+from tests import databases
 from tests.fakes.audit import MemoryAuditLog
 from tests.fakes.keys import MemoryKeyBackend, memory_key
 from tests.judges.octets import CERTIFICATE, files, pem
@@ -86,8 +86,7 @@ class Hierarchy:
         self.family = family
         self.sm2 = family == "sm2"
         self._authority_key, self._entity_key = _FAMILIES[family]
-        database = open_database(f"sqlite:///{directory}/{family}.sqlite3")
-        metadata.create_all(database.engine)
+        database = databases.sqlite(directory, f"{family}.sqlite3")
         self._keys, self._reference = keys or MemoryKeyBackend(), reference
         self._store, self._crls = SQLCertificateStore(database), SQLCRLStore(database)
         self._segments = SQLSegmentStore(database)

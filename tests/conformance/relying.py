@@ -20,9 +20,9 @@ from ca.issuance import issue_certificate
 from ca.issuer import Issuer, Reserved
 from ca.serials import random_serial
 from core.clock import SystemClock
-from core.db import metadata, open_database
 from crl.config import CRLConfig, OCSPConfig, RevocationConfig
 from keystore.algorithms import KeyAlgorithm
+from tests import databases
 from tests.conformance.hierarchy import PROFILES
 from tests.fakes.audit import MemoryAuditLog
 from tests.integration.plane import running_plane
@@ -140,8 +140,7 @@ class Asked:
 def running(directory: Path, name: str) -> Iterator[Asked]:
     """Run the plane over an authority of one family; its files go into `directory`."""
     family, signer = FAMILIES[name]
-    database = open_database(f"sqlite:///{directory}/{name}.sqlite3")
-    metadata.create_all(database.engine)
+    database = databases.sqlite(directory, f"{name}.sqlite3")
     sock = server.bind("127.0.0.1", 0)
     url = f"http://127.0.0.1:{sock.getsockname()[1]}"
     config = OCSPConfig(signer_key="memory:object={name}", rsa_issuer_signer=signer)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator
 
 import pytest
 
-from core.db import Database, metadata, open_database
-from tests import postgres
+from core.db import Database
+from tests import databases
 
 
 @pytest.fixture(
@@ -19,11 +18,8 @@ def shared(
 ) -> Iterator[Database]:
     """A database with every imported table, made once for a whole file of tests."""
     if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path_factory.mktemp('shared')}/test.sqlite3"
+        opened = databases.sqlite(tmp_path_factory.mktemp("shared"))
     else:
-        server = request.getfixturevalue("postgres_url")
-        url = postgres.fresh_database(server, f"s{secrets.token_hex(8)}")
-    opened = open_database(url)
-    metadata.create_all(opened.engine)
+        opened = databases.on_postgres(request.getfixturevalue("postgres_url"))
     yield opened
     opened.close()

@@ -232,6 +232,30 @@ def test_sessions_time_out_by_their_end_and_by_their_last_use(database, clock, u
     assert len(store.list_timed_out(clock.now(), since, limit=1)) == 1
 
 
+def test_live_sessions_are_listed_page_by_page(database, clock, user):
+    users, store = SQLUserStore(database), SQLSessionStore(database)
+    other = new_user(clock, "li.na")
+    users.add(other)
+    found = [new_session(user, clock, bytes([i]) * 32) for i in range(3)]
+    for session in [*found, new_session(other, clock)]:
+        store.add(session)
+    since = clock.now() - timedelta(minutes=30)
+
+    def page(user_id, after, limit):
+        return list(store.list_live(clock.now(), since, user_id=user_id, after=after, limit=limit))
+
+    every = page(None, None, 9)
+    assert len(every) == 4
+    walked, after = [], None
+    while one := page(None, after, 1):
+        walked += one
+        after = one[0].expires_at, one[0].sid
+    assert walked == every
+    assert {one.sid for one in page(user.id, None, 9)} == {one.sid for one in found}
+    clock.advance(hours=13)
+    assert page(None, None, 9) == []
+
+
 def test_sessions_are_found_by_the_certificate_they_stand_on(database, clock, user):
     store = SQLSessionStore(database)
     first, second, plain = (new_session(user, clock, bytes([i]) * 32) for i in range(3))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from unittest.mock import patch
 
 import pytest
 from sqlalchemy import delete, insert, select, text, update
@@ -31,13 +31,13 @@ from ca.tables import (
 )
 from core.audit_sql import SQLAuditLog
 from core.audit_tables import audit_events
-from core.db import Database, metadata, open_database
+from core.db import Database
 from crl.config import CRLConfig
 from crl.generation import CRLGenerator
 from crl.sqlsegments import SQLSegmentStore
 from crl.sqlstore import SQLCRLStore
 from crl.tables import crls
-from tests import postgres
+from tests import databases
 from tests.fakes.clock import FakeClock
 from tests.unit.ca.conftest import Authority, request
 from tests.unit.ca.test_dual import World as Pairs
@@ -150,16 +150,14 @@ def undone(made: World) -> Iterator[World]:
 
 @pytest.fixture(scope="module")
 def on_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    database = open_database(f"sqlite:///{tmp_path_factory.mktemp('check')}/test.sqlite3")
-    metadata.create_all(database.engine)
+    database = databases.sqlite(tmp_path_factory.mktemp("check"), "test.sqlite3")
     yield World(database)
     database.close()
 
 
 @pytest.fixture(scope="module")
 def on_postgres(postgres_url: str) -> Iterator[World]:
-    database = open_database(postgres.fresh_database(postgres_url, f"t{secrets.token_hex(8)}"))
-    metadata.create_all(database.engine)
+    database = databases.on_postgres(postgres_url)
     yield World(database)
     database.close()
 
@@ -188,6 +186,17 @@ def _lint(w: World) -> None:
     careless = replace(w.authority.issuers[SM2], linter=Blind())
     profile = w.authority.profiles["device"].model_copy(update={"crl_distribution_points": False})
     issue_certificate(request(), profile=profile, issuer=careless, **w.authority.services)
+
+
+def _partition(w: World) -> None:
+    careless = replace(w.authority.issuers[SM2], crl_partitions=4)
+    with patch("ca.extensions.scope_of", lambda issuer, serial, n: Scope(issuer, n, ~serial % n)):
+        issue_certificate(
+            request(),
+            profile=w.authority.profiles["device"],
+            issuer=careless,
+            **w.authority.services,
+        )
 
 
 def _content(w: World) -> None:
@@ -272,6 +281,7 @@ PLANTED: dict[str, tuple[Callable[[World], None], set[str]]] = {
         {"chain"},
     ),
     "a broken rule": (_lint, {"lint"}),
+    "the CRL of another serial": (_partition, {"partition"}),
     "another profile": (lambda w: w.set(w.device, profile="ocsp-signer"), {"profile"}),
     "a lost profile": (lambda w: w.set(w.device, profile="gone"), {"profile"}),
     "a rejected request": (_requests(state="rejected"), {"request"}),

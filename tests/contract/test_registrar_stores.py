@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 import yinxin.schema  # noqa: F401 - every table, before a database is made
-from ca.desk import DeskRecord, DeskState
+from ca.desk_store import DeskQuery, DeskRecord, DeskState
 from ca.operations import Operation
 from ca.organisations_store import Level, Organisation
 from ca.registrars import Registrar
@@ -117,15 +117,17 @@ def test_the_outbox_is_in_turn(desk: SQLDeskStore, clock: FakeClock) -> None:
 def test_pages_are_of_a_scope_newest_first(desk: SQLDeskStore, clock: FakeClock) -> None:
     for number in range(5):
         desk.add(act(number, clock, organisation_id=TOP if number % 2 else None))
-    first = desk.list_acts(state=None, scope=None, cursor=None, limit=3)
+    first = desk.list_acts(DeskQuery(), scope=None, cursor=None, limit=3)
     assert [int(record.id, 16) for record in first.items] == [4, 3, 2]
-    rest = desk.list_acts(state=None, scope=None, cursor=first.next_cursor, limit=3)
+    rest = desk.list_acts(DeskQuery(), scope=None, cursor=first.next_cursor, limit=3)
     assert ([int(record.id, 16) for record in rest.items], rest.next_cursor) == ([1, 0], None)
-    own = desk.list_acts(state=DeskState.PENDING, scope=frozenset({TOP}), cursor=None, limit=9)
+    own = desk.list_acts(
+        DeskQuery(state=DeskState.PENDING), scope=frozenset({TOP}), cursor=None, limit=9
+    )
     assert [int(record.id, 16) for record in own.items] == [3, 1]
-    assert desk.list_acts(state=None, scope=frozenset(), cursor=None, limit=9).items == ()
+    assert desk.list_acts(DeskQuery(), scope=frozenset(), cursor=None, limit=9).items == ()
     with pytest.raises(Malformed):
-        desk.list_acts(state=None, scope=None, cursor="x", limit=9)
+        desk.list_acts(DeskQuery(), scope=None, cursor="x", limit=9)
 
 
 def test_what_gave_a_certificate_is_found(desk: SQLDeskStore, clock: FakeClock) -> None:

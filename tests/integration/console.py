@@ -35,6 +35,7 @@ def installation(directory: Path) -> Iterator[tuple[Service, Any]]:
     )
     service.ensure_delegates()
     keeper = open_keeper(service)
+    keeper.follower.stop()  # no page may need its thread to have looked in the meantime
     yield service, make_control_app(service, keeper, list)
     keeper.close()
     service.close()

@@ -39,10 +39,11 @@ from ca.operations import ReviewsOfProfiles
 from ca.sqlbulk import SQLBulkStore
 from ca.sqlrequests import SQLRequestStore
 from core.clock import SystemClock
-from core.db import metadata, open_database
+from core.db import open_database
 from keystore import keyref, softkey
 from keystore.algorithms import KeyAlgorithm
 from keystore.holdersafe import HolderSafe
+from tests import databases
 from tests.integration.killed_issuer import Killer, WitnessedSigner
 from tests.integration.killed_pair import Service
 
@@ -122,8 +123,7 @@ class Report:
 
 def prepare(directory: Path, rows: int, *, profile: str = "device-dual-signing") -> str:
     """Make the authority, and a batch of `rows` that is ready to be issued."""
-    database = open_database(f"sqlite:///{directory}/ca.sqlite3")
-    metadata.create_all(database.engine)
+    database = databases.sqlite(directory, "ca.sqlite3")
     database.close()
     desk = BulkDesk(directory)
     lines = "CN\n" + "".join(f"device-{number}.example.test\n" for number in range(rows))

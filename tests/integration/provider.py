@@ -199,7 +199,12 @@ def build(
     app.include_router(authn_routes.make_client_api(administration.clients))
     app.include_router(make_signing_key_api(provider.ring))
     app.include_router(
-        authn_routes.make_user_api(administration.users, administration.roles, issuer=config.issuer)
+        authn_routes.make_user_api(
+            administration.users,
+            administration.roles,
+            administration.factor_reset,
+            issuer=config.issuer,
+        )
     )
     app.include_router(
         make_account_api(provider.admission, administration.users, administration.clients)

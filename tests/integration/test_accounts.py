@@ -130,6 +130,66 @@ def test_affiliations_are_checked(house, user):
         affiliate(house, user, "county", Capacity.AGENT, ends_at=house.clock.now())
 
 
+# ---- prompt=select_account ----------------------------------------------------------------------
+
+
+def ask_for_account(browser, client, **parameters):
+    request, response = enter(browser, client, prompt="select_account", **parameters)
+    location = urlsplit(response.headers["location"])
+    return request, location.path, parse_qs(location.query).get("next", [""])[0]
+
+
+def select(browser, next_path: str, account: str = ""):
+    page = f"/login/select?next={next_path}"
+    return post(browser, page, "/login/select", account=account, next=next_path)
+
+
+def test_a_person_chooses_as_whom_they_enter(house, user, browser, client):
+    agent = affiliate(house, user, "county", Capacity.AGENT)
+    request, page, next_path = ask_for_account(browser, client)
+    assert page == "/login/select"
+    shown = browser.get(f"{page}?next={next_path}").text
+    assert "county人民政府" in shown
+    assert "/login?next=" in shown
+    went_on = select(browser, next_path, agent.id)
+    claims = claims_of(browser, request, browser.get(went_on.headers["location"])).json()
+    assert claims["organization"]["id"] == "county"
+    # The same account again: the session stays, and nobody is asked twice for one request.
+    sid = browser.cookies[cookies.SESSION]
+    request, _, next_path = ask_for_account(browser, client)
+    went_on = select(browser, next_path, agent.id)
+    assert "code" in answer_of(browser.get(went_on.headers["location"]))
+    assert browser.cookies[cookies.SESSION] == sid
+    request, page, _ = ask_for_account(browser, client)
+    assert page == "/login/select"
+
+
+def test_somebody_else_may_log_in_instead_and_is_asked_only_with_a_choice(house, user, client):
+    affiliate(house, house.user("li.na"), "county", Capacity.AGENT)
+    browser = house.browser()
+    log_in(browser)
+    for name, asked in (("li.na", True), ("zhang.wei", False)):
+        _, _, next_path = ask_for_account(browser, client)
+        again = log_in(browser, name=name, next_path=next_path).headers["location"]
+        page = browser.get(again).headers["location"]
+        assert page.startswith("/login/select?fresh=1")
+        then = browser.get(page)
+        assert (then.status_code == 200) is asked
+        if not asked:
+            assert "code" in answer_of(browser.get(then.headers["location"]))
+
+
+def test_an_account_is_chosen_for_a_request_of_this_browser_only(house, user, browser, client):
+    theirs = affiliate(house, house.user("li.na"), "county", Capacity.AGENT)
+    _, _, next_path = ask_for_account(browser, client)
+    assert select(browser, next_path, theirs.id).status_code == 404
+    assert browser.post("/login/select", data={"next": next_path}).status_code == 403
+    other = house.browser()
+    log_in(other)
+    assert select(other, next_path).status_code == 400
+    assert select(other, "/account").status_code == 400
+
+
 # ---- who may enter ------------------------------------------------------------------------------
 
 

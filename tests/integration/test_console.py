@@ -9,14 +9,18 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
+from fastapi.testclient import TestClient
 
-from tests.integration.console import Browser, installation
+from tests.integration import offers
+from tests.integration.console import ORIGIN, Browser, installation
 from tests.judges.octets import REQUEST, pem
 from tests.unit.ca.csrs import make_csr
 from yinxin.console.api import ConsoleAPI, Problem, path_of
 from yinxin.console.pages import ConsolePages
 from yinxin.console.routes import make_router
 from yinxin.console.sections import SECTIONS
+from yinxin.portal.pages import PortalPages
+from yinxin.portal.routes import make_router as make_portal_router
 from yinxin.wiring import Service
 
 SCRIPT = '<script>alert("x")</script>'
@@ -238,6 +242,132 @@ def test_the_auditor_reads_and_verifies(audit: Browser) -> None:
     assert "正常" in audit.page("/console")
 
 
+# ---- people, applications, keys ------------------------------------------------------------------
+
+
+def user_page(system: Browser, name: str) -> str:
+    """Create a user; return their page."""
+    fields = {"name": name, "display_name": f"{name} {SCRIPT}"}
+    return system.done("/console/users", fields).partition("?")[0]
+
+
+def test_a_certificate_is_bound_to_a_user_and_unbound(system: Browser, business: Browser) -> None:
+    certificate = issue(business, "bound.example.gov.cn")
+    text = business.http.get(f"{certificate}/download?format=pem").text
+    person = user_page(system, "bound")
+    system.done(f"{person}/bindings", {"certificate": text})
+    page = system.page(f"{person}/identities")
+    binding = re.search(rf'action="({person}/bindings/[^"]+/remove)"', page)[1]
+    system.done(binding)
+    assert binding not in system.page(f"{person}/identities")
+
+
+def test_a_person_belongs_to_an_organisation_and_is_verified(
+    system: Browser, business: Browser
+) -> None:
+    root = re.search(
+        r"/console/organisations/([0-9a-f]{32})", business.page("/console/organisations")
+    )[1]
+    person = user_page(system, "affiliated")
+    tie = {"organisation": root, "capacity": "agent", "ends_on": "2100-01-01"}
+    system.done(f"{person}/affiliations", tie)
+    page = system.page(f"{person}/identities")
+    assert "经办人" in page
+    assert "2100-01-01" in page
+    number = "11010519491231002X"
+    system.done(f"{person}/real-name", {"level": "3", "identity_card": number})
+    assert number not in system.page(f"{person}/identities")
+    system.done(re.search(rf'action="({person}/affiliations/[^"]+/remove)"', page)[1])
+    assert "2100-01-01" not in system.page(f"{person}/identities")
+
+
+def test_who_may_enter_an_application_is_said_in_a_form(
+    system: Browser, business: Browser, audit: Browser
+) -> None:
+    root = re.search(
+        r"/console/organisations/([0-9a-f]{32})", business.page("/console/organisations")
+    )[1]
+    fields = {"name": "财务", "client_id": "finance", "redirect_uris": "https://f.example.cn/cb"}
+    system.post("/console/clients", {**fields, "scopes": ["openid"]})
+    policy = {
+        "least_level": "certificate",
+        "account": "legal",
+        "least_real_name": "2",
+        "consent": "on",
+        "organisation": [root, ""],
+        "capacity": ["agent", ""],
+    }
+    system.done("/console/clients/finance/access", policy)
+    page = audit.page("/console/clients/finance/access")
+    for chosen in ("certificate", "legal", "2", root, "agent"):
+        assert f'value="{chosen}" selected' in page
+    assert 'name="consent" checked' in page
+
+
+def test_an_application_is_changed_and_gets_a_new_secret(system: Browser) -> None:
+    fields = {"name": "人事", "client_id": "staff", "redirect_uris": "https://s.example.cn/cb"}
+    system.post("/console/clients", {**fields, "scopes": ["openid"]})
+    changed = {"name": "人事系统", "redirect_uris": "https://s.example.cn/2"}
+    kept = {"scopes": ["openid", "email"], "auth_method": "client_secret_basic"}
+    system.done("/console/clients/staff/change", changed | kept)
+    page = system.page("/console/clients/staff")
+    assert "人事系统" in page
+    assert "https://s.example.cn/2" in page
+    made = system.post("/console/clients/staff/secret", {"keep_old_hours": "0"})
+    secret = re.search(r'class="secret mono">([^<]{20,})<', made.text)[1]
+    assert secret not in system.page("/console/clients/staff")
+
+
+def test_who_is_signed_in_is_listed_and_signed_out(service: Service, app, system: Browser) -> None:
+    user_page(system, "leaving")
+    leaving = Browser(service, app, "leaving")
+    assert leaving.http.get("/").status_code == 200
+    page = system.page("/console/sessions?user=leaving")
+    assert "leaving" in system.http.get("/console/sessions?format=csv").text
+    system.done(re.search(r'action="(/console/sessions/[^"]+/end)"', page)[1])
+    assert leaving.http.get("/").headers["location"] == "/login"
+    assert "没有符合条件的记录" in system.page("/console/sessions?user=leaving")
+
+
+def test_a_signing_key_is_rotated_and_a_registration_let_in(system: Browser) -> None:
+    before = system.page("/console/signingkeys").count('class="mono"')
+    algorithm = re.search(r"<option>(\w+)</option>", system.page("/console/signingkeys"))[1]
+    system.done("/console/signingkeys/rotate", {"algorithm": algorithm})
+    assert system.page("/console/signingkeys").count('class="mono"') == before + 1
+    made = system.post(
+        "/console/signingkeys/tokens", {"name": "大数据局", "uses": "2", "days": "3"}
+    )
+    secret = re.search(r'class="secret mono">([^<]{20,})<', made.text)[1]
+    page = system.page("/console/signingkeys")
+    assert secret not in page
+    assert "大数据局" in page
+    system.done(re.search(r'action="(/console/signingkeys/tokens/[^"]+/withdraw)"', page)[1])
+    assert "大数据局" not in system.page("/console/signingkeys")
+
+
+def test_statistics_are_drawn_and_exported(business: Browser) -> None:
+    issue(business, "counted.example.gov.cn")
+    page = business.page("/console/statistics")
+    assert '<rect class="bar"' in page
+    assert "每月签发" in page
+    assert ",issued," in business.http.get("/console/statistics?format=csv").text
+    assert business.page("/console/notices?state=sent")
+
+
+def test_a_transcript_that_is_none_is_refused_with_its_reason(audit: Browser) -> None:
+    answer = audit.post("/console/ceremonies/verify", files={"file": ("x", b'{"what": "x"}\n')})
+    assert answer.status_code == 400
+    assert "transcript" in answer.text
+
+
+def test_a_loss_is_reported_at_the_desk(business: Browser) -> None:
+    certificate = issue(business, "lost.example.gov.cn")
+    assert "立即冻结" in business.page(f"{certificate}/report-lost")
+    request = business.done(f"{certificate}/report-lost").partition("?")[0]
+    assert "已先行冻结" in business.page(request)
+    assert "已冻结" in business.page(certificate)
+
+
 # ---- who may do what ----------------------------------------------------------------------------
 
 
@@ -288,13 +418,36 @@ def test_an_auditor_changes_nothing_by_any_form(
     assert service.ground.audit.head() == before
 
 
+def test_every_operation_of_the_api_has_a_page_or_a_reason(service: Service, app) -> None:
+    """A new operation needs a line in `offers` to be merged."""
+    document = TestClient(app, base_url=ORIGIN).get("/api/openapi.json").json()
+    published = {
+        f"{method.upper()} {path.removeprefix('/api/v1')}"
+        for path, methods in document["paths"].items()
+        for method in methods
+        if path.startswith("/api/v1/")
+    }
+    assert published == offers.PAGES.keys() | offers.REASONS.keys()
+    assert not offers.PAGES.keys() & offers.REASONS.keys()
+    assert set(offers.PAGES.values()) <= {f"{method} {path}" for method, path in pages_of(service)}
+
+
 # ---- forms --------------------------------------------------------------------------------------
 
 
-def forms(service: Service) -> list[str]:
+def pages_of(service: Service) -> list[tuple[str, str]]:
+    """Return method and route of every page, of the console and the portal."""
     api = ConsoleAPI(FastAPI())
-    router = make_router(api, ConsolePages(api, clock=service.ground.clock), None)
-    return [route.path for route in router.routes if "POST" in route.methods]
+    console = make_router(api, ConsolePages(api, clock=service.ground.clock), None)
+    portal = make_portal_router(service.provider, PortalPages())
+    routes = [*console.routes, *portal.routes]
+    return [(method, route.path) for route in routes for method in route.methods]
+
+
+def forms(service: Service) -> list[str]:
+    """Return the routes of the console's forms."""
+    found = pages_of(service)
+    return [path for method, path in found if method == "POST" and path.startswith("/console")]
 
 
 def test_every_form_refuses_a_forged_request(service: Service, business: Browser) -> None:

@@ -14,9 +14,10 @@ from ca.requests import RequestState
 from ca.revocation import RevocationService
 from ca.store import CertificateQuery, CertificateState
 from core.audit_sql import SQLAuditLog
-from core.db import Database, metadata, open_database
+from core.db import Database
 from core.errors import Unavailable
 from keystore.algorithms import KeyAlgorithm
+from tests import databases
 from tests.fakes.clock import FakeClock
 from tests.fakes.keys import memory_key
 from tests.integration import provider
@@ -48,8 +49,7 @@ class Disk:
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Disk]:
-    database = open_database(f"sqlite:///{tmp_path}/full.sqlite3")
-    metadata.create_all(database.engine)
+    database = databases.sqlite(tmp_path, "full.sqlite3")
     yield Disk(database)
     database.close()
 

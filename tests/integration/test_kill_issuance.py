@@ -17,7 +17,7 @@ from ca.store import CertificateQuery, CertificateState
 from ca.tbs import parse_tbs
 from core.audit_sql import SQLAuditLog
 from core.clock import SystemClock
-from core.db import metadata, open_database
+from tests import databases
 from tests.integration.killed_issuer import ISSUED_BEFORE_THE_KILL, STEPS
 
 # What the last row is when the process is gone: None, no row at all.
@@ -38,8 +38,7 @@ SIGNED = STEPS[STEPS.index("after sign") :]
 def test_every_serial_given_to_the_signer_is_known_and_can_be_revoked(
     tmp_path: Path, step: str
 ) -> None:
-    database = open_database(f"sqlite:///{tmp_path}/ca.sqlite3")
-    metadata.create_all(database.engine)
+    database = databases.sqlite(tmp_path, "ca.sqlite3")
     child = subprocess.run(
         [sys.executable, "-m", "tests.integration.killed_issuer", tmp_path, step],
         capture_output=True,

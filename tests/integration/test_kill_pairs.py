@@ -14,9 +14,9 @@ from ca.check_fault import Fault
 from ca.sqlcheck import SQLCheckSource
 from ca.store import CertificateQuery, CertificateState
 from core.clock import SystemClock
-from core.db import metadata, open_database
 from keystore.envelope import decode_enveloped_key, open_envelope
 from keystore.escrow.store import KeyState
+from tests import databases
 from tests.fakes.clock import FakeClock
 from tests.integration.killed_pair import HOLDER, STEPS, Service
 from yinxin.check import Check, Rules, Span
@@ -24,8 +24,7 @@ from yinxin.check import Check, Rules, Span
 
 @pytest.mark.parametrize("step", STEPS)
 def test_a_pair_is_whole_or_absent_and_finished_with_its_own_key(tmp_path: Path, step: str) -> None:
-    database = open_database(f"sqlite:///{tmp_path}/ca.sqlite3")
-    metadata.create_all(database.engine)
+    database = databases.sqlite(tmp_path, "ca.sqlite3")
     database.close()
     child = subprocess.run(
         [sys.executable, "-m", "tests.integration.killed_pair", tmp_path, step],

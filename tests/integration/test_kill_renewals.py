@@ -12,9 +12,9 @@ import pytest
 from ca.requests import RequestState
 from ca.store import CertificateQuery, CertificateState
 from core.clock import SystemClock
-from core.db import metadata, open_database
 from keystore.envelope import decode_enveloped_key, open_envelope
 from keystore.escrow.store import KeyState
+from tests import databases
 from tests.fakes.clock import FakeClock
 from tests.integration.killed_pair import HOLDER
 from tests.integration.killed_renewal import STEPS, Service
@@ -22,8 +22,7 @@ from tests.integration.killed_renewal import STEPS, Service
 
 @pytest.mark.parametrize("step", STEPS)
 def test_a_renewal_is_finished_once_and_settled(tmp_path: Path, step: str) -> None:
-    database = open_database(f"sqlite:///{tmp_path}/ca.sqlite3")
-    metadata.create_all(database.engine)
+    database = databases.sqlite(tmp_path, "ca.sqlite3")
     database.close()
     child = subprocess.run(
         [sys.executable, "-m", "tests.integration.killed_renewal", tmp_path, step],

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from core.clock import SystemClock
-from core.db import metadata, open_database
+from tests import databases
 from tests.conformance.relying import Certified, Certifier
 from tests.fakes.audit import MemoryAuditLog
 from tests.integration.plane import running_plane
@@ -21,8 +21,7 @@ from yinxin.cli import main
 
 @pytest.fixture(scope="module")
 def certifier(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Certifier]:
-    database = open_database(f"sqlite:///{tmp_path_factory.mktemp('plane')}/ocsp.sqlite3")
-    metadata.create_all(database.engine)
+    database = databases.sqlite(tmp_path_factory.mktemp("plane"), "ocsp.sqlite3")
     world = World(database, "ec", clock=SystemClock(), audit=MemoryAuditLog())
     with running_plane(world) as plane:
         yield Certifier(world, "ec", plane.url)

@@ -41,8 +41,12 @@ class Branch:
         body = {"csr": csr, "profile": profile, "issuer": "sm2-issuing"} | changes
         return str(self.operator("POST", "/requests", body)["id"])
 
-    def approve(self, request_id: str) -> None:
-        self.operator("POST", f"/requests/{request_id}/approve", {})
+    def approve(self, request_id: str) -> dict:
+        return self.operator("POST", f"/requests/{request_id}/approve", {})
+
+    def rekey(self, serial: str, csr: str) -> str:
+        path = f"/certificates/sm2-issuing/{serial}/rekey"
+        return str(self.operator("POST", path, {"csr": csr})["id"])
 
     def ended(self, request_id: str, seconds: float = 90) -> dict:
         until = time.monotonic() + seconds
@@ -61,8 +65,8 @@ class World:
     work: Path
     branches: dict[str, Branch]
 
-    def csr(self, name: str) -> str:
-        key, csr = self.work / "holder.key", self.work / f"{name}.csr"
+    def csr(self, name: str, key_file: str = "holder.key") -> str:
+        key, csr = self.work / key_file, self.work / f"{name}.csr"
         words = ("-sm3", "-sigopt", "distid:1234567812345678", "-subj", f"/CN={name}")
         subprocess.run(
             ["openssl", "req", "-new", "-key", key, *words, "-out", csr],
@@ -98,10 +102,11 @@ def start_branch(world: World, name: str, *, pulled: bool) -> Branch:
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     work = tmp_path_factory.mktemp("registrars")
-    subprocess.run(
-        ["openssl", "genpkey", "-algorithm", "SM2", "-out", work / "holder.key"],
-        check=True, capture_output=True,
-    )  # fmt: skip
+    for name in ("holder.key", "new.key"):
+        subprocess.run(
+            ["openssl", "genpkey", "-algorithm", "SM2", "-out", work / name],
+            check=True, capture_output=True,
+        )  # fmt: skip
     authority = Service(work / "ca", dict(SHORT)).start()
     made = World(authority, Caller(authority, "business"), work, {})
     for name, pulled in (("push", False), ("pull", True)):
@@ -253,11 +258,15 @@ def test_nobody_else_comes_to_the_counter_or_to_the_outbox(world: World) -> None
 def test_whatever_is_killed_each_request_gives_one_certificate(
     world: World, branch: Branch
 ) -> None:
-    count = 10
-    requests = {}
-    for number in range(count):
-        name = f"{branch.name}-killed-{number}.example.test"
-        requests[branch.enter(world.csr(name))] = name
+    first = [branch.enter(world.csr(f"{branch.name}-killed-{n}.example.test")) for n in range(4)]
+    for request_id in first:
+        branch.approve(request_id)
+    old = [branch.ended(request_id)["certificate"]["serial"] for request_id in first]
+    new_key = world.csr("new.example.test", "new.key")
+    requests = [branch.rekey(serial, new_key) for serial in old]
+    requests += [
+        branch.enter(world.csr(f"{branch.name}-killed-{n}.example.test")) for n in range(4, 8)
+    ]
     for request_id in requests:
         branch.approve(request_id)
     for pause, victim in ((0.3, branch.host), (0.6, world.authority), (0.2, branch.host)):
@@ -269,10 +278,38 @@ def test_whatever_is_killed_each_request_gives_one_certificate(
         given = branch.ended(request_id)
         assert given["state"] == "done", given
         serials.add(given["certificate"]["serial"])
-    assert len(serials) == count
+    assert len(serials) == len(requests)
     listed = world.business("GET", "/certificates?limit=1000&issuer=sm2-issuing")["items"]
-    theirs = {item["serial"] for item in listed if f"{branch.name}-killed-" in item["subject"]}
-    assert theirs == serials, "no second certificate, and none that the branch has not heard of"
+    theirs = {
+        item["serial"]: item["state"]
+        for item in listed
+        if f"{branch.name}-killed-" in item["subject"]
+    }
+    assert set(theirs) == serials | set(old), "no second one, and none the branch has not heard of"
+    assert {serial for serial, state in theirs.items() if state == "revoked"} == set(old)
+
+
+def test_subscribers_enrol_at_the_branch_by_two_codes(world: World, branch: Branch) -> None:
+    subject = [{"type": "CN", "value": f"{branch.name}-pickup.example.test"}]
+    body = {"profile": "device-dual-signing", "issuer": "sm2-issuing", "subject": subject}
+    request_id = branch.operator("POST", "/requests", body)["id"]
+    codes = branch.approve(request_id)["codes"]
+    asked = {"reference": codes["reference"], "code": codes["code"], "format": "skf"}
+    asked["csr"] = world.csr("what-the-csr-says.example.test")
+
+    def pick_up(**changes: str) -> tuple[int, dict]:
+        port, root = branch.host.https_port, branch.host.root
+        return call(port, root, None, "/api/v1/pickup", asked | changes)
+
+    assert pick_up(code="0000-0000-0000-0000")[0] == 403
+    branch.host.kill()
+    branch.host.start()
+    eventually(lambda: pick_up()[0] == 200)
+    given = pick_up()[1]
+    assert len(base64.b64decode(given["envelope"])) == 388
+    certificate = x509.load_pem_x509_certificate(given["certificate"].encode())
+    assert certificate.subject.rfc4514_string() == f"CN={branch.name}-pickup.example.test"
+    assert pick_up(csr=world.csr("x.example.test", "new.key"))[0] == 403
 
 
 def test_one_that_hangs_delays_no_other(world: World) -> None:
@@ -328,10 +365,16 @@ def test_the_doors_of_a_registrar_open_to_their_own_roles_only(world: World) -> 
             "GET /api/v1/requests/{request_id}": {"business", "audit"},
             "POST /api/v1/requests/{request_id}/approve": {"business"},
             "POST /api/v1/requests/{request_id}/reject": {"business"},
+            "POST /api/v1/requests/{request_id}/pickup-resend": {"business"},
+            "POST /api/v1/pickup": {"system", "business", "audit", "key", "judicial"},
+            "GET /api/v1/statistics": {"business", "audit"},
             f"POST {certificate}/revoke": {"business"},
             f"POST {certificate}/hold": {"business"},
             f"POST {certificate}/release": {"business"},
-            "GET /api/v1/organisations": {"business", "audit"},
+            f"POST {certificate}/renew": {"business"},
+            f"POST {certificate}/rekey": {"business"},
+            f"POST {certificate}/reissue": {"business"},
+            "GET /api/v1/organisations": {"system", "business", "audit"},
             "GET /api/v1/rights": {"business", "audit"},
             "POST /api/v1/rights": {"business"},
             "DELETE /api/v1/rights/{right_id}": {"business"},

@@ -20,11 +20,11 @@ from authn.oidc.store import AuthMethod
 from authn.upstream.config import LDAPSourceConfig, OpenIDSourceConfig
 from authn.upstream.directory import LDAPSource
 from authn.upstream.openid import OpenIDSource
-from core.db import metadata, open_database
 from core.identity import Role
 from core.outbound import Answer
 from keystore import keyref
 from keystore.seal import Seal
+from tests import databases
 from tests.fakes.keys import MemoryKeyBackend
 from tests.integration.provider import ISSUER, House, build, csrf_of, log_in
 from tests.servers import localhost_certificate
@@ -85,8 +85,7 @@ class Through:
 
 @pytest.fixture
 def province(audit, clock, tmp_path) -> Iterator[House]:
-    database = open_database(f"sqlite:///{tmp_path}/province.sqlite3")
-    metadata.create_all(database.engine)
+    database = databases.sqlite(tmp_path, "province.sqlite3")
     yield build(database, audit=audit, clock=clock, issuer=PROVINCE)
     database.close()
 

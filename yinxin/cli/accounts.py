@@ -52,6 +52,22 @@ def user_create(
         click.echo(_link(invocation, users.create_setup_link(created, actor=actor())))
 
 
+@user.command("contact")
+@click.argument("name")
+@click.option("--email")
+@click.option("--phone", help="E.164, like +8613800138000.")
+@click.option("--address")
+@local
+def user_contact(
+    invocation: Invocation, name: str, email: str | None, phone: str | None, address: str | None
+) -> None:
+    """Say where NAME is reached; what is left out is not known any more."""
+    with invocation.ground() as ground:
+        users = ground.administration.users
+        found = _known(name, users.find_by_name(name))
+        users.change_contact(found, email=email, phone=phone, address=address, actor=actor())
+
+
 @user.command("setup-link")
 @click.argument("name")
 @local
@@ -61,6 +77,19 @@ def user_setup_link(invocation: Invocation, name: str) -> None:
         administration = ground.administration
         found = _known(name, administration.users.find_by_name(name))
         token = administration.roles.offer_setup_link(found, actor=actor())
+        click.echo(_link(invocation, token))
+
+
+@user.command("reset-factors")
+@click.argument("name")
+@click.option("--reason", required=True, help="Why; it is written to the audit log.")
+@local
+def user_reset_factors(invocation: Invocation, name: str, reason: str) -> None:
+    """Take the lost second factors of NAME away and print a one-time link that enrols another."""
+    with invocation.ground() as ground:
+        administration = ground.administration
+        found = _known(name, administration.users.find_by_name(name))
+        token = administration.factor_reset.reset(found, reason=reason, actor=actor())
         click.echo(_link(invocation, token))
 
 

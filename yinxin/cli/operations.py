@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 import secrets
+import time
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
-from core.errors import Malformed, Refused
+from core.errors import Malformed, Refused, Unavailable
 from keystore import pem, pin
 from keystore.dialects import Dialect
 from keystore.escrow.identity import seal_password
@@ -20,6 +21,8 @@ from yinxin.cli.files import read_ascii, read_octets
 from yinxin.cli.remote import PathTo, our_root, remote, show, step
 from yinxin.cli.requests import csr_pem, request
 
+_ATTEMPTS: Final = 30
+_PAUSE_SECONDS: Final = 2
 _NewFile = click.Path(dir_okay=False, path_type=Path)
 
 
@@ -135,8 +138,7 @@ def pickup(
         body["format"] = form
     if form == Dialect.PKCS12:
         body["sealed_password"] = _sealed(client, body, password_file)
-    given = client.post("/pickup", body)
-    _keep(given, out, encryption_out, envelope_out)
+    _keep(_collected(client, body), out, encryption_out, envelope_out)
 
 
 @click.command("renewal")
@@ -184,13 +186,28 @@ def renewal(
     _keep(given, out, encryption_out, envelope_out)
 
 
+def _collected(client: Client, body: dict[str, str]) -> dict[str, Any]:
+    """Pick up; at a registration authority that runs apart, wait for its authority's answer."""
+    for attempt in range(_ATTEMPTS):
+        given: dict[str, Any] = client.post("/pickup", body)
+        if given["certificate"] is not None and ("format" not in body or given["envelope"]):
+            return given
+        if attempt == 0:
+            click.echo("the certificate authority is being asked ...", err=True)
+        time.sleep(_PAUSE_SECONDS)
+    raise Unavailable(
+        "the certificate authority has not answered yet: the key is taken, so repeat the same "
+        "command later"
+    )
+
+
 def _sealed(client: Client, body: dict[str, str], password_file: Path | None) -> str:
     """Return the password, sealed for the request of the two codes: a first call says which."""
     if password_file is None:
         raise Refused("say where the password is: --password-file")
     password = pin.from_file(password_file)().decode("ascii", "replace")
     asked = {name: value for name, value in body.items() if name != "format"}
-    given = client.post("/pickup", asked)
+    given = _collected(client, asked)
     if given["transport_key"] is None:
         raise Refused(f"this can be had as {', '.join(given['envelopes']) or 'one certificate'}")
     sealed = seal_password(

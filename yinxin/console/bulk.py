@@ -61,6 +61,11 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "cancel_batch": ("取消批次", "Cancel"),
     "ask_cancel": ("已签发的证书保留，其余不再签发。", "What is issued stays; no more is issued."),
     "fetch": ("下载结果包", "Fetch the result"),
+    "confirm_batch": ("确认已收到", "Confirm that it arrived"),
+    "ask_confirm": (
+        "确认后，此处保存的私钥被清除，结果包不能再次下载。",
+        "The private keys kept here are erased, and the result cannot be fetched again.",
+    ),
     "subject": ("主体", "Subject"),
     "request": ("申请", "Request"),
     "refreshes": (

@@ -78,6 +78,11 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "recoveries": ("密钥恢复", "Key recoveries"),
     "download": ("下载", "Download"),
     "revoke": ("吊销", "Revoke"),
+    "report-lost": ("挂失", "Report lost"),
+    "ask_report-lost": (
+        "立即冻结，再由审核人决定是否保持冻结。",
+        "It is held at once; a reviewer then says whether it stays so.",
+    ),
     "hold": ("冻结", "Hold"),
     "release": ("解冻", "Release"),
     "renew": ("延期", "Renew"),
@@ -115,7 +120,7 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
 }
 
 ACTS: Final[Mapping[str, tuple[str, ...]]] = {
-    "issued": ("hold", "revoke", "renew", "rekey", "reissue"),
+    "issued": ("report-lost", "hold", "revoke", "renew", "rekey", "reissue"),
     "held": ("release", "revoke"),
 }
 """What can be done to a certificate in a state; whether one may, the API says."""

@@ -40,7 +40,27 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
         "Every token of the application ends at once. This cannot be undone.",
     ),
     "connect": ("应用从这里发现其余参数", "The application finds everything else at"),
-    "test_login": ("测试登录", "Test the login"),
+    "change": ("修改登记", "Change what is registered"),
+    "rotate": ("更换密钥", "Rotate the secret"),
+    "keep_old_hours": ("旧密钥继续有效的小时数", "Hours that the old secret goes on working"),
+    "ask_rotate": (
+        "新密钥只显示一次；到时旧密钥失效。",
+        "The new secret is shown once; the old one ends after these hours.",
+    ),
+    "access": ("访问策略", "Who may enter"),
+    "least_level": ("最低登录强度", "Least level of login"),
+    "account": ("账号类型", "Kind of account"),
+    "any_account": ("不限", "Any"),
+    "least_real_name": ("最低实名等级", "Least real-name level"),
+    "consent": ("首次进入时请用户同意", "Ask people to agree before it learns about them"),
+    "rules": ("向哪些机构开放（不填则全部）", "Open to which organisations (none: to all)"),
+    "rule_note": (
+        "满足其中一行即可；要删除一行，把机构改为空。",
+        "One of the lines is enough; to remove a line, choose no organisation.",
+    ),
+    "organisation": ("机构（含下级）", "Organisation (and all below)"),
+    "capacity": ("身份", "Capacity"),
+    "any_capacity": ("不限", "Any"),
 }
 
 
@@ -72,6 +92,26 @@ def add_clients(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> None
     async def show(asking: Asking, request: Request, client_id: str) -> Response:
         return _draw(asking, request, await api.get(asking, path_of("clients", client_id)))
 
+    @router.post("/clients/{client_id}/change")
+    async def change(asking: Asking, request: Request, client_id: str, form: Form) -> Response:
+        path = path_of("clients", client_id)
+        found = await api.get(asking, path)
+        kept = {name: found[name] for name in ("id_token_algorithm", "metadata")}
+        body = _registration(form) | kept
+        body.pop("client_id", None)
+        made = (await api.ask(asking, "PUT", path, body=body)).json
+        if made["client_secret"] is None:
+            return see_other(f"{_HERE}/{client_id}?done=1")
+        return _draw(asking, request, made["client"], made["client_secret"])
+
+    @router.post("/clients/{client_id}/secret")
+    async def rotate(asking: Asking, request: Request, client_id: str, form: Form) -> Response:
+        path = path_of("clients", client_id)
+        hours = form["keep_old_hours"]
+        body = {"keep_old_hours": int(hours)} if hours.isdecimal() else {}
+        made = await api.post(asking, f"{path}/secret", body)
+        return _draw(asking, request, await api.get(asking, path), made["client_secret"])
+
     @router.post("/clients/{client_id}/remove")
     async def remove(asking: Asking, client_id: str, _: Form) -> Response:
         await api.ask(asking, "DELETE", path_of("clients", client_id))
@@ -88,6 +128,8 @@ def add_clients(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> None
             status=HTTPStatus.OK if secret is None else HTTPStatus.CREATED,
             found=found,
             secret=secret,
+            methods=[(one, one) for one in _METHODS],
+            known_scopes=sorted({*_SCOPES, *found["scopes"]}),
             acts=asking.role is Role.SYSTEM,
             here_path=f"{_HERE}/{found['client_id']}",
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -33,7 +33,6 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "traffic_ocsp": ("OCSP 应答", "OCSP answers"),
     "traffic_logins": ("登录尝试", "Login attempts"),
     "traffic_issued": ("签发证书", "Certificates issued"),
-    "no_traffic": ("刚刚启动，尚无数据。", "Just started: nothing yet."),
     "most": ("每小时最多", "most in an hour"),
     "total": ("合计", "in all"),
     "health": ("健康检查", "Health checks"),
@@ -59,7 +58,8 @@ def add_dashboard(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> No
             "/api/v1/traffic"
         ):
             minutes = await api.get(asking, path_of("traffic"))
-            traffic = {name: _hourly(minutes, name, zone_of(request)) for name in _DRAWN}
+            zone, now = zone_of(request), pages.clock.now()
+            traffic = {name: _hourly(minutes, name, zone, now) for name in _DRAWN}
         if asking.role in (Role.SYSTEM, Role.AUDIT) and api.serves("/api/v1/health-checks"):
             health = await api.get(asking, path_of("health-checks"))
         return pages.page(
@@ -86,9 +86,15 @@ async def _waiting(api: ConsoleAPI, asking: Principal) -> list[tuple[str, str]]:
     return found
 
 
-def _hourly(minutes: Sequence[Mapping[str, Any]], name: str, zone: ZoneInfo) -> Chart:
-    hours: dict[str, int] = {}
+def _hourly(
+    minutes: Sequence[Mapping[str, Any]], name: str, zone: ZoneInfo, now: datetime
+) -> Chart:
+    """Draw the last 24 hours, also those before this host was started."""
+    began = now.astimezone(zone).replace(minute=0, second=0, microsecond=0)
+    hours = {began - timedelta(hours=ago): 0 for ago in range(23, -1, -1)}
     for minute in minutes:
         at = datetime.fromisoformat(minute["at"]).astimezone(zone)
-        hours[f"{at:%m-%d %H}"] = hours.get(f"{at:%m-%d %H}", 0) + minute[name]
-    return bars([(f"{hour[6:]}:00", count) for hour, count in hours.items()])
+        hour = at.replace(minute=0, second=0, microsecond=0)
+        if hour in hours:
+            hours[hour] += minute[name]
+    return bars([(f"{hour:%H}:00", count) for hour, count in hours.items()])

@@ -7,11 +7,14 @@ from typing import Final
 
 from fastapi import APIRouter, Request, Response
 
+from core.identity import Role
 from yinxin.console.api import ConsoleAPI, path_of
-from yinxin.console.pages import ConsolePages
+from yinxin.console.forms import Form
+from yinxin.console.pages import ConsolePages, see_other
 from yinxin.console.session import Asking
 
 _SECTION: Final = "revocation"
+_PUBLICATION: Final = "/api/v1/publication"
 
 TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "answers": ("本机的 OCSP 应答", "OCSP answers of this host"),
@@ -29,6 +32,16 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "this_update": ("本次更新", "This update"),
     "next_update": ("下次更新", "Next update"),
     "responder_until": ("OCSP 签名证书到期", "OCSP signer ends"),
+    "publication": ("目录发布", "Publication to the directory"),
+    "not_configured": ("未设置目录服务。", "No directory is set."),
+    "waiting": ("待发布", "Waiting"),
+    "last_error": ("最近的错误", "Last error"),
+    "refused": ("目录未接受的证书", "What the directory did not take"),
+    "subject": ("证书", "Certificate"),
+    "error": ("错误", "Error"),
+    "attempts": ("次数", "Attempts"),
+    "due_at": ("下次尝试", "Tried again"),
+    "retry": ("立即重试", "Try again now"),
 }
 
 
@@ -37,5 +50,20 @@ def add_revocation(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> N
 
     @router.get("/revocation")
     async def shown(asking: Asking, request: Request) -> Response:
-        status = await api.get(asking, path_of("revocation-status"))
-        return pages.page("revocation.html", request, section=_SECTION, texts=TEXTS, found=status)
+        publication = None
+        if asking.role in (Role.SYSTEM, Role.AUDIT) and api.serves(_PUBLICATION):
+            publication = await api.get(asking, _PUBLICATION)
+        return pages.page(
+            "revocation.html",
+            request,
+            section=_SECTION,
+            texts=TEXTS,
+            found=await api.get(asking, path_of("revocation-status")),
+            publication=publication,
+            acts=asking.role is Role.SYSTEM,
+        )
+
+    @router.post("/revocation/retry")
+    async def retry(asking: Asking, _: Form) -> Response:
+        await api.post(asking, path_of("publication", "retry"))
+        return see_other("/console/revocation?done=1")

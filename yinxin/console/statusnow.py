@@ -31,8 +31,14 @@ StatusNow = Callable[[str, bytes], Said]
 """Asks about a certificate (DER) of an issuer (by name)."""
 
 
-def ask_responder(responder: Responder, issuers: Mapping[str, Issuer]) -> StatusNow:
-    """Return what asks our own responder, as a relying party would but without the network."""
+def ask_responder(
+    responder: Responder, issuers: Mapping[str, Issuer], *, catch_up: Callable[[], object]
+) -> StatusNow:
+    """Return what asks our own responder, as a relying party would but without the network.
+
+    `catch_up` brings its statuses up to the database: a relying party's question does the same
+    for a certificate that the responder has not heard of yet.
+    """
 
     def ask(issuer: str, der: bytes) -> Said:
         known = issuers.get(issuer)
@@ -44,6 +50,7 @@ def ask_responder(responder: Responder, issuers: Mapping[str, Issuer]) -> Status
             SHA1(),  # noqa: S303 - names a key, protects nothing (RFC 6960, 4.1.1)
         )
         try:
+            catch_up()
             answer = responder.answer(builder.build().public_bytes(Encoding.DER))
         except TrustError:
             return Said("unknown")

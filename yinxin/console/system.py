@@ -23,11 +23,6 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "takes_over_at": ("接替时间", "Takes over"),
     "certificate_url": ("CA 证书", "CA certificate"),
     "crl_url": ("CRL", "CRL"),
-    "ceremonies": ("CA 证书的审批", "Proposals of CA certificates"),
-    "ceremonies_note": (
-        "密钥仪式在主机上用 yinxin ceremony 进行，签发 CA 证书需在此审批。",
-        "Ceremonies are held on the host (`yinxin ceremony`); CA certificates are agreed to here.",
-    ),
     "settings": ("生效的设置", "Settings in force"),
     "settings_note": (
         "在设置文件中修改，重启后生效。密码和密钥不显示。",
@@ -50,7 +45,6 @@ def add_system(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> None:
         if request.query_params.get("format") == "csv":
             return as_csv(_SECTION, _COLUMNS, rows)
         issuers = await api.get(asking, path_of("issuers"))
-        proposals = await api.get(asking, path_of("proposals"), act="ca-certificate", limit=100)
         return pages.page(
             "system.html",
             request,
@@ -58,5 +52,4 @@ def add_system(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> None:
             texts=TEXTS,
             settings=rows,
             issuers=issuers,
-            proposals=proposals,
         )

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
 
-from core.identity import Role
+from core.identity import Principal, Role
 from yinxin.console.api import ConsoleAPI, path_of
 from yinxin.console.forms import Form
 from yinxin.console.lists import as_csv
@@ -24,6 +24,8 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "login_name": ("用户名", "User name"),
     "display_name": ("姓名", "Display name"),
     "email": ("电子邮箱", "Email"),
+    "phone": ("电话", "Telephone"),
+    "address": ("地址", "Address"),
     "role": ("角色", "Role"),
     "created_at": ("创建时间", "Created"),
     "disabled": ("已停用", "Disabled"),
@@ -45,7 +47,19 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
         "原角色的登录和令牌立即失效。管理员的变更可能需要他人同意。",
         "Sessions and tokens of the old role end. Changes of administrators may need others.",
     ),
+    "end_sessions": ("结束其全部登录", "End every session"),
+    "ask_end_sessions": (
+        "所有浏览器中的登录立即结束，已进入的应用会收到通知。",
+        "Every browser is signed out at once, and the applications are told.",
+    ),
+    "identities": ("机构、实名与证书登录", "Organisations, real name, certificates"),
     "credential": ("申请重置凭证", "Propose new credentials"),
+    "reset_factors": ("重置第二认证因素", "Reset second factors"),
+    "ask_reset_factors": (
+        "动态口令、恢复码和通行密钥将被清除，登录全部退出；本人须凭一次性链接重新登记。请先核验本人。",
+        "Codes and passkeys go, sessions end; a one-time link enrols anew. Make sure who asks.",
+    ),
+    "reason": ("原因", "Reason"),
     "more": ("更多的人请按姓名搜索。", "Search by name for more."),
     "find": ("姓名或用户名", "Name"),
     "proposed": ("已提交审批。", "It is proposed; others have to agree."),
@@ -81,12 +95,9 @@ def add_users(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> None:
 
     @router.get("/users/{user_id}")
     async def show(asking: Asking, request: Request, user_id: str) -> Response:
-        return await _draw(asking, request, user_id)
+        return await _draw(pages, api, asking, request, user_id)
 
-    @router.post("/users/{user_id}/setup-link")
-    async def setup_link(asking: Asking, request: Request, user_id: str, _: Form) -> Response:
-        made = await api.post(asking, path_of("users", user_id, "setup-link"))
-        return await _draw(asking, request, user_id, made["url"])
+    _add_links(router, pages, api)
 
     @router.post("/users/{user_id}/role")
     async def change_role(asking: Asking, user_id: str, form: Form) -> Response:
@@ -97,24 +108,46 @@ def add_users(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> None:
     async def change(asking: Asking, user_id: str, act: str, _: Form) -> Response:
         return _after(await api.post(asking, path_of("users", user_id, act)), user_id)
 
-    async def _draw(
-        asking: Asking, request: Request, user_id: str, link: str | None = None
-    ) -> Response:
-        known = {one["id"]: one for one in await api.get(asking, _PATH)}
-        found = known.get(user_id)
-        if found is None:
-            return see_other(_HERE)
-        return pages.page(
-            "user.html",
-            request,
-            section=_SECTION,
-            texts=TEXTS,
-            found=found,
-            link=link,
-            roles=[str(role) for role in Role],
-            acts=asking.role is Role.SYSTEM,
-            here_path=f"{_HERE}/{user_id}",
-        )
+
+def _add_links(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> None:
+    """Add what gives a one-time link."""
+
+    @router.post("/users/{user_id}/setup-link")
+    async def setup_link(asking: Asking, request: Request, user_id: str, _: Form) -> Response:
+        made = await api.post(asking, path_of("users", user_id, "setup-link"))
+        return await _draw(pages, api, asking, request, user_id, link=made["url"])
+
+    @router.post("/users/{user_id}/reset-factors")
+    async def reset_factors(asking: Asking, request: Request, user_id: str, form: Form) -> Response:
+        body = {"reason": form["reason"]}
+        made = await api.post(asking, path_of("users", user_id, "reset-factors"), body)
+        return await _draw(pages, api, asking, request, user_id, link=made["url"])
+
+
+async def _draw(
+    pages: ConsolePages,
+    api: ConsoleAPI,
+    asking: Principal,
+    request: Request,
+    user_id: str,
+    *,
+    link: str | None = None,
+) -> Response:
+    known = {one["id"]: one for one in await api.get(asking, _PATH)}
+    found = known.get(user_id)
+    if found is None:
+        return see_other(_HERE)
+    return pages.page(
+        "user.html",
+        request,
+        section=_SECTION,
+        texts=TEXTS,
+        found=found,
+        link=link,
+        roles=[str(role) for role in Role],
+        acts=asking.role is Role.SYSTEM,
+        here_path=f"{_HERE}/{user_id}",
+    )
 
 
 def _after(said: Mapping[str, Any] | None, user_id: str | None = None) -> Response:

@@ -10,6 +10,7 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from typing_extensions import override
 
+from authn.oidc.errors import OAuthError
 from core.errors import Forbidden, Malformed, Throttled, TrustError, Unauthenticated, Unavailable
 from core.http import status_of
 from yinxin.portal.pages import PortalPages
@@ -39,6 +40,8 @@ def make_page_route(pages: PortalPages) -> type[APIRoute]:
                 except LoginTooOld as error:
                     query = urlencode({"why": "confirm_first", "next": error.back})
                     return go(f"/login?{query}")
+                except OAuthError as error:
+                    return pages.oauth_error(request, error)
                 except TrustError as error:
                     return _error_page(request, pages, error)
 

@@ -13,6 +13,7 @@ from starlette.responses import HTMLResponse, Response
 
 from authn import cookies
 from authn.oidc.errors import OAuthError
+from yinxin.portal.qr import qr_svg
 from yinxin.portal.words import LANGUAGES, choose_language, words_of
 
 LANGUAGE: Final = "__Host-yinxin-language"
@@ -36,6 +37,7 @@ class PortalPages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
+        self._templates.globals["qr_svg"] = qr_svg
 
     def page(
         self,

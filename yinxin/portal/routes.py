@@ -1,4 +1,4 @@
-"""The portal over HTTP: every page, and the pages of set-up and home."""
+"""The portal over HTTP: every page, and home."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fastapi.responses import RedirectResponse
 from authn import cookies
 from authn.assembly import Provider
 from authn.forms import field
-from core.errors import Malformed, NotFound, Refused
+from core.errors import Malformed
 from yinxin.portal.page_route import make_page_route
 from yinxin.portal.pages import PortalPages
 from yinxin.portal.routes_account import add_account
@@ -28,11 +28,11 @@ from yinxin.portal.routes_login import (
     add_password_change,
     add_step_up,
 )
+from yinxin.portal.routes_setup import add_setup
 from yinxin.portal.routes_tls import add_tls_login
 from yinxin.portal.routes_upstream import add_upstreams
 from yinxin.portal.visit import Form, shown_methods, signed_in
 
-_FIRST_STEPS: Final = "/login?next=/console/start"
 _STATIC: Final = (
     ("tokens.css", "text/css"),
     ("portal.css", "text/css"),
@@ -55,7 +55,7 @@ def make_router(provider: Provider, pages: PortalPages) -> APIRouter:
     add_upstreams(router, provider, pages)
     add_account(router, provider, pages)
     add_admission(router, provider, pages)
-    _add_setup(router, provider, pages)
+    add_setup(router, provider, pages)
     _add_home(router, provider, pages)
     _add_static(router)
     return router
@@ -72,43 +72,6 @@ def constant(file: Traversable, kind: str) -> Callable[[], Response]:
     octets = file.read_bytes()
     headers = {"Cache-Control": "public, max-age=3600", "X-Content-Type-Options": "nosniff"}
     return lambda: Response(octets, media_type=kind, headers=headers)
-
-
-def _add_setup(router: APIRouter, provider: Provider, pages: PortalPages) -> None:
-    users = provider.administration.users
-
-    @router.get("/setup/{token}")
-    def form(token: str, request: Request) -> Response:
-        return draw(token, request)
-
-    @router.post("/setup/{token}")
-    def complete(token: str, request: Request, fields: Form) -> Response:
-        cookies.require_csrf(request, field(fields, "csrf"))
-        if field(fields, "password") != field(fields, "repeat"):
-            return draw(token, request, "different")
-        person = users.find_by_setup_link(token)
-        try:
-            users.complete_setup(token, field(fields, "password"))
-        except Refused as error:
-            return draw(token, request, "password_refused", str(error))
-        except NotFound:
-            return gone(request)
-        administers = person is not None and person.role is not None
-        return pages.message(request, "setup_done", then=_FIRST_STEPS if administers else None)
-
-    def draw(
-        token: str, request: Request, fault: str | None = None, detail: str | None = None
-    ) -> Response:
-        user = users.find_by_setup_link(token)
-        if user is None:
-            return gone(request)
-        status = HTTPStatus.OK if fault is None else HTTPStatus.UNPROCESSABLE_ENTITY
-        return pages.page(
-            "setup.html", request, status=status, user=user, fault=fault, detail=detail
-        )
-
-    def gone(request: Request) -> Response:
-        return pages.message(request, "link_gone", status=HTTPStatus.NOT_FOUND)
 
 
 def _add_home(router: APIRouter, provider: Provider, pages: PortalPages) -> None:

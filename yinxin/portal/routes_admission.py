@@ -10,8 +10,9 @@ from authn import cookies
 from authn.access import Refusal
 from authn.assembly import Provider
 from authn.forms import field
-from authn.oidc import scopes
+from authn.oidc import flow, scopes
 from authn.oidc.authorize import CONTINUE, REFUSE
+from authn.store import Session
 from core.errors import Malformed
 from yinxin.portal.next_path import own_path
 from yinxin.portal.pages import PortalPages
@@ -44,6 +45,8 @@ def add_admission(router: APIRouter, provider: Provider, pages: PortalPages) -> 
             **account_choices(provider, user),
         )
 
+    _add_selection(router, provider, pages)
+
     @router.get("/login/consent")
     def ask(request: Request) -> Response:
         signed_in(request, provider)
@@ -69,6 +72,55 @@ def add_admission(router: APIRouter, provider: Provider, pages: PortalPages) -> 
         scope = " ".join(sorted(_asked(field(fields, "scope")) & client.scopes))
         provider.admission.consents.give(session, user, client.id, scope)
         return go(next_path)
+
+
+def _add_selection(router: APIRouter, provider: Provider, pages: PortalPages) -> None:
+    """Ask as whom a person enters (OIDC Core, 3.1.2.1: prompt=select_account)."""
+
+    @router.get("/login/select")
+    def ask(request: Request) -> Response:
+        session, user = signed_in(request, provider)
+        query = request.query_params
+        next_path = own_path(query.get("next", ""))
+        choices = account_choices(provider, user)
+        if query.get("fresh") and not choices["choices"]:
+            return chosen(request, session, next_path)
+        return pages.page(
+            "select.html",
+            request,
+            leaves=True,
+            session=session,
+            user=user,
+            next_path=next_path,
+            denied=denied(next_path),
+            **choices,
+        )
+
+    @router.post("/login/select")
+    def choose(request: Request, fields: Form) -> Response:
+        cookies.require_csrf(request, field(fields, "csrf"))
+        session, user = signed_in(request, provider)
+        next_path, account = own_path(field(fields, "next")), field(fields, "account") or None
+        if account == session.account:
+            return chosen(request, session, next_path)
+        acting = provider.admission.accounts.acting(user, account)
+        sessions = provider.administration.sessions
+        cookie = sessions.switch(
+            request.cookies.get(cookies.SESSION, ""), None if acting is None else acting.id
+        )
+        found = sessions.find(cookie)
+        response = go(next_path) if found is None else chosen(request, found[0], next_path)
+        cookies.set_cookie(response, cookies.SESSION, cookie)
+        return response
+
+    def chosen(request: Request, session: Session, next_path: str) -> Response:
+        old = next_path.removeprefix(f"{CONTINUE}/")
+        cookie = request.cookies.get(flow.COOKIE + old, "")
+        new, cookie = provider.endpoints.authorization.choose(old, cookie, session)
+        response = go(f"{CONTINUE}/{new}")
+        cookies.set_cookie(response, flow.COOKIE + new, cookie)
+        cookies.clear_cookie(response, flow.COOKIE + old)
+        return response
 
 
 def denied(next_path: str) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 from http import HTTPStatus
-from typing import Final
+from textwrap import wrap
+from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
 
@@ -111,12 +112,8 @@ class _Page:
         return fresh(request, self.provider, within=FRESH, back=PATH)[1]
 
     def draw_offer(self, request: Request, user: User, secret: str) -> Response:
-        return self._pages.page(
-            "totp.html",
-            request,
-            secret=" ".join(secret[i : i + 4] for i in range(0, len(secret), 4)),
-            address=self.provider.one_time_passwords.address(user, secret),
-        )
+        address = self.provider.one_time_passwords.address(user, secret)
+        return self._pages.page("totp.html", request, **offer_values(secret, address))
 
     def draw(
         self,
@@ -146,3 +143,8 @@ class _Page:
             passkeys=self.provider.passkeys.list_of(user),
             options=self.provider.passkeys.registration_options(user, cookies.browser_of(request)),
         )
+
+
+def offer_values(secret: str, address: str) -> dict[str, Any]:
+    """Return what the part `totp_offer` of a page needs."""
+    return {"secret": " ".join(wrap(secret, 4)), "address": address}

@@ -11,17 +11,23 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Self
 
+from fastapi import APIRouter
+
 import yinxin.health.routes
 from authn.assembly import Provider
 from ca.acts import Branch
 from ca.branch import FollowedBranch
 from ca.desk import Desk
+from ca.desk_pickup import DeskPickup
 from ca.exchange import bring
+from ca.pickup import PickupDesk, PickupOffers
 from ca.profiles import load_profiles
 from ca.routes_desk import make_desk_router
+from ca.routes_desk_pickup import make_desk_pickup_router
 from ca.routes_exchange import make_outbox_router
 from ca.sqldesk import SQLDeskStore
 from ca.sqlorganisations import SQLOrganisationStore
+from ca.sqlpickup import SQLPickupStore
 from core.audit_export import AuditExporter
 from core.errors import Misconfigured, TrustError
 from core.identity import SYSTEM_ACTOR, Role
@@ -41,6 +47,7 @@ from yinxin.health_routes import check_database, make_health_router
 from yinxin.host_identity import HostIdentity, read_identity
 from yinxin.jobs import common_jobs, key_jobs
 from yinxin.keys import open_keys
+from yinxin.operations import address_throttle
 from yinxin.roles.beside import NoCertificateLogin, only
 from yinxin.roles.say import say, say_links
 from yinxin.settings import Settings
@@ -76,6 +83,12 @@ class DeskService:
             ),
             desk=Desk(
                 SQLDeskStore(database),
+                pickups=PickupOffers(
+                    SQLPickupStore(database),
+                    config=settings.ca.pickup,
+                    audit=ground.audit,
+                    clock=ground.clock,
+                ),
                 profiles=load_profiles(settings.ca.profiles_directory),
                 separate_approver=settings.ca.separate_approver,
                 review_changes=settings.registration.review_changes,
@@ -187,12 +200,39 @@ def make_operators_app(service: DeskService) -> Any:
     registration = service.ground.registration
     app.include_router(
         make_desk_router(
-            service.desk, registration.organisations, registration.rights, registration.changes
+            service.desk,
+            registration.organisations,
+            registration.rights,
+            registration.changes,
+            clock=service.ground.clock,
         )
     )
+    app.include_router(_pickups(service))
     add_administration(app, service.ground, service.provider, service.audit_key)
     add_provider(app, service.ground, service.provider)
     return surround(app, service.ground, service.provider)
+
+
+def _pickups(service: DeskService) -> APIRouter:
+    ground = service.ground
+    settings, database = ground.settings, ground.database
+    keys = DeskPickup(
+        SQLDeskStore(database),
+        profiles=service.desk.profiles,
+        transactions=database,
+        audit=ground.audit,
+    )
+    pickup = PickupDesk(
+        SQLPickupStore(database),
+        keys,
+        throttle=address_throttle(settings.authn.login, database, clock=ground.clock),
+        config=settings.ca.pickup,
+        accept_empty_sm2_id=settings.ca.accept_empty_sm2_id,
+        transactions=database,
+        audit=ground.audit,
+        clock=ground.clock,
+    )
+    return make_desk_pickup_router(service.desk, pickup, keys, ground.registration.rights)
 
 
 def make_outbox_app(service: DeskService) -> Any:

@@ -11,13 +11,17 @@ from authn.oidc.store import AuthMethod, IDTokenAlgorithm
 from tests.conformance.oidf.relying_party import CALLBACK, Browser, RelyingParty
 from tests.conformance.oidf.served import Served, serving
 
-SCOPES = ["openid", "profile", "email", "offline_access"]
+SCOPES = ["openid", "profile", "email", "phone", "address", "offline_access"]
+PHONE = "+861082345678;ext=12"
+ADDRESS = "北京市东城区某街1号"
 
 
 @pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with serving(tmp_path_factory.mktemp("oidf")) as running:
-        running.house.user()
+        running.house.provider.administration.users.change_contact(
+            running.house.user(), email="zw@example.cn", phone=PHONE, address=ADDRESS, actor="plan"
+        )
         yield running
 
 

@@ -27,12 +27,12 @@ from fastapi import FastAPI
 from authn.certlogin import VerifiedCertificate
 from authn.oidc import routes_clients
 from core.clock import Clock
-from core.db import metadata, open_database
+from tests import databases
 from tests.fakes.audit import MemoryAuditLog
 from tests.fakes.clock import FakeClock
 from tests.integration.provider import House, build
 from tests.service import free_ports
-from yinxin.server import _Protocol
+from yinxin.http1 import HTTPConnection
 
 
 @dataclass
@@ -125,8 +125,7 @@ def serving(directory: Path, *, clock: Clock | None = None) -> Iterator[Served]:
     own = make_key(directory, "server")
     keys = {name: make_key(directory, name) for name in ("one", "two")}
     keys["rsa"] = make_key(directory, "rsa", kind="PS256")
-    database = open_database(f"sqlite:///{directory}/oidf.sqlite3")
-    metadata.create_all(database.engine)
+    database = databases.sqlite(directory, "oidf.sqlite3")
     house = build(
         database,
         audit=MemoryAuditLog(),
@@ -174,7 +173,7 @@ def _server(app: FastAPI, port: int, context: ssl.SSLContext) -> uvicorn.Server:
         app,
         host="127.0.0.1",
         port=port,
-        http=_Protocol,
+        http=HTTPConnection,
         ws="none",
         lifespan="off",
         log_config=None,

@@ -15,7 +15,13 @@ import requests
 
 from authn.oidc.clientmetadata import ClientMetadata
 from tests.conformance.oidf.conftest import register
-from tests.conformance.oidf.relying_party import Browser, RelyingParty, answer_of, is_error_page
+from tests.conformance.oidf.relying_party import (
+    Browser,
+    RelyingParty,
+    answer_of,
+    hidden_fields,
+    is_error_page,
+)
 from tests.conformance.oidf.served import Served
 
 pytestmark = pytest.mark.judge
@@ -120,9 +126,12 @@ def test_happy_flow(rp, signed_in):
 
 
 def test_user_rejects_authentication(one, browser):
-    # There is nothing to reject on our pages but the login: with prompt=none nobody is asked.
-    answer = answer_of(browser.open(short(one, pushed(one, prompt="none"))))
-    assert answer["error"] in ("access_denied", "login_required")
+    page = browser.open(short(one, pushed(one, prompt="consent")))
+    fields = hidden_fields(page.text) | {"answer": "disagree"}
+    answer = answer_of(browser.post(f"{one.served.issuer}/login/consent", fields))
+    assert answer["error"] == "access_denied"
+    assert answer["iss"] == one.served.issuer
+    assert "code" not in answer
 
 
 def test_ensure_authorization_request_without_state_success(one, signed_in):

@@ -16,10 +16,10 @@ from ca.issuers import Issuers
 from ca.outside import OutsideCAs
 from ca.profiles import IssuerKind
 from ca.sqlstore import SQLCertificateStore
-from core.db import metadata, open_database
 from core.errors import Conflict, NotFound, Refused
 from keystore import keyref
 from keystore.algorithms import KeyAlgorithm
+from tests import databases
 from tests.fakes.audit import MemoryAuditLog
 from tests.judges import JudgeSaysNo, openssl
 from tests.unit.ca.conftest import URL, Authority, request
@@ -68,8 +68,7 @@ class Neighbours:
 
 @pytest.fixture
 def neighbours(authority: Authority, tmp_path: Path) -> Neighbours:
-    database = open_database(f"sqlite:///{tmp_path}/theirs.sqlite3")
-    metadata.create_all(database.engine)
+    database = databases.sqlite(tmp_path, "theirs.sqlite3")
     return Neighbours(authority, _Other(database, authority.clock, MemoryAuditLog()))
 
 

@@ -10,20 +10,30 @@ from pydantic import ValidationError
 
 from ca.acts import Act, Branch, Outcome, OutcomeState
 from ca.branch import FollowedBranch
+from ca.config import PickupConfig
 from ca.counter import Counter
-from ca.desk import Desk, DeskState
+from ca.desk import Desk
+from ca.desk_store import DeskState
 from ca.exchange import bring, collect
+from ca.handover import DeliveryDesk
 from ca.operations import Operation, Review
 from ca.organisations_store import OrganisationQuery
+from ca.outcomes import Outcomes
+from ca.pickup import PickupOffers
 from ca.registrars import Registrar, Registrars
+from ca.replacement import ReplacementService
 from ca.revocation import RevocationService
 from ca.schemas import SubmitRequest
+from ca.settlement import Settlement
 from ca.sqldesk import SQLDeskStore
 from ca.sqlorganisations import SQLOrganisationStore
+from ca.sqlpickup import SQLPickupStore
 from ca.sqlregistrars import SQLRegistrarStore
+from ca.sqlrequests import SQLRequestStore
 from ca.store import CertificateQuery, CertificateState
 from core.db import Database
 from core.errors import Conflict, Forbidden, Malformed, NotFound, Refused, Unavailable
+from tests import databases
 from tests.fakes.audit import MemoryAuditLog
 from tests.fakes.clock import FakeClock
 from tests.unit.ca.conftest import PROFILES, Authority
@@ -50,12 +60,32 @@ class World:
         self.registrar = self.add("branch", KEY)
         pairs = key_management(authority).pairs
         self.reviews = registration.reviews(PROFILES)
-        self.enrollment = make_service(authority, pairs=pairs, **enrollment)
+        requests = SQLRequestStore(authority.database)
+        revocation = RevocationService(**authority.services)
+        settlement = Settlement(
+            requests, certificates=authority.store, revocation=revocation, pairs=pairs
+        )
+        self.enrollment = make_service(
+            authority, pairs=pairs, settle=settlement.settle, **enrollment
+        )
+        self.profiles = self.enrollment.profiles
+        deliveries = DeliveryDesk(
+            profiles=self.profiles,
+            issuers=authority.issuers,
+            certificates=authority.store,
+            pairs=pairs,
+        )
         self.counter = Counter(
             enrollment=self.enrollment,
-            issuers=authority.issuers,
-            revocation=RevocationService(**authority.services),
-            pairs=pairs,
+            replacements=ReplacementService(
+                self.enrollment,
+                profiles=self.profiles,
+                certificates=authority.store,
+                requests=requests,
+                clock=authority.clock,
+            ),
+            outcomes=Outcomes(deliveries),
+            revocation=revocation,
             certificates=authority.store,
             organisations=registration.organisations,
             rights=registration.rights,
@@ -260,8 +290,13 @@ def test_a_certificate_of_another_branch_is_not_touched(world: World) -> None:
     [
         {"operation": "revoke"},
         {"operation": "freeze", "reason": "superseded"},
-        {"operation": "renew"},
+        {"operation": "rekey"},
+        {"operation": "reissue", "csr": "x"},
+        {"operation": "renew", "csr": "x"},
+        {"operation": "make"},
         {"operation": "apply"},
+        {"validity_days": 3},
+        {"format": "skf"},
         {"serial": None},
         {"entered_by": "ra:branch:wang"},
         {"id": "0"},
@@ -317,6 +352,9 @@ def desk(sqlite_database: Database, audit: MemoryAuditLog, clock: FakeClock) -> 
 
 def make_desk(database: Database, audit: MemoryAuditLog, clock: FakeClock, **changes: Any) -> Desk:
     wanted = {
+        "pickups": PickupOffers(
+            SQLPickupStore(database), config=PickupConfig(hours=24), audit=audit, clock=clock
+        ),
         "profiles": PROFILES,
         "separate_approver": False,
         "review_changes": False,
@@ -367,7 +405,8 @@ def test_the_same_key_gives_the_same_record_and_another_body_is_refused(desk: De
         ({"profile": "root"}, Refused),
         ({"csr": "x"}, Malformed),
         ({"subject_id": "0" * 32}, Refused),
-        ({"csr": None, "subject": [{"type": "CN", "value": "x"}]}, Refused),
+        ({"csr": None}, Refused),
+        ({"csr": None, "subject": [{"type": "GN", "value": "x"}]}, Refused),
     ],
 )
 def test_what_can_be_seen_to_be_wrong_is_refused_at_the_desk(
@@ -432,10 +471,8 @@ def test_nothing_is_reviewed_when_the_audit_log_cannot_be_written(
 def test_the_branch_is_followed_wherever_it_goes(
     world: World, sqlite_database: Database, tmp_path, audit: MemoryAuditLog, clock: FakeClock
 ) -> None:
-    from core.db import metadata, open_database
 
-    database = open_database(f"sqlite:///{tmp_path}/branch.sqlite3")
-    metadata.create_all(database.engine)
+    database = databases.sqlite(tmp_path, "branch.sqlite3")
     store = SQLOrganisationStore(database)
     followed = FollowedBranch(store, transactions=database, audit=audit, clock=clock)
 

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from sqlalchemy import insert
 
-from ca.desk import DeskRecord, DeskState
+from ca.desk_store import DeskRecord, DeskState
 from ca.operations import Operation
 from ca.sqldesk import SQLDeskStore
 from core.errors import Misconfigured

@@ -1,0 +1,99 @@
+"""HTTP for the sessions of everybody: who is signed in, and an end to it (role: system)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+from pydantic import BaseModel
+
+from authn.sessions import Sessions
+from authn.users import Users
+from core.errors import Malformed, NotFound
+from core.http import require_role
+from core.identity import Principal, Role
+
+System = Annotated[Principal, Depends(require_role(Role.SYSTEM))]
+Watcher = Annotated[Principal, Depends(require_role(Role.SYSTEM, Role.AUDIT))]
+
+
+class SessionView(BaseModel):
+    """One browser that is signed in."""
+
+    sid: str
+    user_id: str
+    user: str
+    display_name: str
+    level: str
+    """``password``, ``two-factors``, ``certificate`` or ``hardware-key``."""
+    methods: list[str]
+    """RFC 8176."""
+    auth_time: datetime
+    seen_at: datetime
+    expires_at: datetime
+
+
+class SessionList(BaseModel):
+    """One page of sessions, those that end last first."""
+
+    items: list[SessionView]
+    next_cursor: str | None
+
+
+def make_session_api(sessions: Sessions, users: Users) -> APIRouter:
+    """Serve /api/v1/sessions."""
+    router = APIRouter(prefix="/api/v1/sessions", tags=["users"])
+
+    @router.get("")
+    def list_sessions(
+        _asking: Watcher,
+        *,
+        user: Annotated[str | None, Query(max_length=64, description="User name.")] = None,
+        cursor: Annotated[str | None, Query(max_length=80)] = None,
+        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    ) -> SessionList:
+        """List the live sessions of browsers, of everybody or of one user."""
+        whose = None if user is None else users.find_by_name(user)
+        if user is not None and whose is None:
+            return SessionList(items=[], next_cursor=None)
+        after = None if cursor is None else _place(cursor)
+        found = sessions.list_live(whose, after=after, limit=limit)
+        items = [
+            SessionView(
+                sid=session.sid,
+                user_id=person.id,
+                user=person.name,
+                display_name=person.display_name,
+                level=session.level.word,
+                methods=session.amr.split(),
+                auth_time=session.auth_time,
+                seen_at=session.seen_at,
+                expires_at=session.expires_at,
+            )
+            for session, person in found
+        ]
+        last = items[-1] if len(items) == limit else None
+        here = None if last is None else f"{last.expires_at.isoformat()}~{last.sid}"
+        return SessionList(items=items, next_cursor=here)
+
+    @router.post("/{sid}/end", status_code=HTTPStatus.NO_CONTENT)
+    def end(sid: str, asking: System) -> None:
+        """End one session; the applications that were entered with it are told."""
+        if len(sid) > 36:
+            raise NotFound("there is no such session")
+        sessions.end_one(sid, actor=asking.name)
+
+    return router
+
+
+def _place(cursor: str) -> tuple[datetime, str]:
+    ends, _, sid = cursor.partition("~")
+    try:
+        at = datetime.fromisoformat(ends)
+    except ValueError as error:
+        raise Malformed("cursor: send the next_cursor of the last page") from error
+    if at.tzinfo is None:
+        raise Malformed("cursor: send the next_cursor of the last page")
+    return at, sid

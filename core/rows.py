@@ -1,0 +1,87 @@
+"""Many rows by one statement that does not grow with them.
+
+SQLite takes a list of rows cheaply. For PostgreSQL each row of a list is a message of its own, put
+together in Python; there the rows go as one JSON text, which the database takes apart.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, Final
+
+from sqlalchemy import Column, Connection, Row, Table, insert
+from sqlalchemy.dialects import postgresql
+
+from core.db import check_text
+
+Rows = Sequence[Mapping[str, Any]]
+
+_PLAIN: Final = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy says nothing
+_NUL: Final = "\\u0000"
+
+
+def insert_rows(
+    connection: Connection, table: Table, rows: Rows, *, returning: tuple[str, ...] = ()
+) -> Sequence[Row[Any]]:
+    """Insert rows that all have the columns of the first, in their order.
+
+    Returns what stands in the columns `returning` of each, in no certain order. A `Database` does
+    not notice these writes (`Database.version`).
+    """
+    if not rows:
+        return ()
+    if connection.dialect.name == "postgresql":
+        statement = _insertion(table, tuple(rows[0]), returning)
+        result = connection.exec_driver_sql(statement, (as_json(rows),))
+    elif returning:
+        wanted = insert(table).returning(*(table.c[name] for name in returning))
+        result = connection.execute(wanted, list(rows))
+    else:
+        result = connection.execute(insert(table), list(rows))
+    return result.all() if returning else ()
+
+
+def as_json(rows: Rows) -> str:
+    """Write rows for `recordset`. Raises `Malformed` for text that the database cannot hold."""
+    text = _encode(rows)
+    if _NUL in text:  # or a backslash in front of these letters
+        for row in rows:
+            for value in row.values():
+                if isinstance(value, str):
+                    check_text(value)
+    check_text(text)
+    return text
+
+
+def recordset(columns: Mapping[str, Column[Any]]) -> str:
+    """Return what stands for the rows of `as_json` in a statement of PostgreSQL, named ``r``.
+
+    `columns`: of which column's type each value is.
+    """
+    kinds = (f"{name} {column.type.compile(_PLAIN)}" for name, column in columns.items())
+    return f"json_to_recordset(%s) AS r({', '.join(kinds)})"
+
+
+@lru_cache(maxsize=256)
+def _insertion(table: Table, columns: tuple[str, ...], returning: tuple[str, ...]) -> str:
+    names = ", ".join(columns)
+    values = ", ".join(f"r.{name}" for name in columns)
+    statement = f"INSERT INTO {table.name} ({names}) SELECT {values} FROM "  # noqa: S608  # our own words
+    end = f" RETURNING {', '.join(returning)}" if returning else ""
+    return statement + recordset({name: table.c[name] for name in columns}) + end
+
+
+def _written(value: object) -> str:
+    if isinstance(value, bytes):
+        return f"\\x{value.hex()}"
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        return value.isoformat()
+    raise ValueError(f"a {type(value).__name__} is not stored like this")
+
+
+_encode: Final = json.JSONEncoder(
+    ensure_ascii=False, separators=(",", ":"), default=_written
+).encode

@@ -1,0 +1,68 @@
+"""Who may enter an application: level, account, real name, organisations, consent."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from fastapi import APIRouter, Request, Response
+
+from authn.accounts import AccountKind, Capacity
+from authn.levels import LEVEL_WORDS
+from authn.people import RealName
+from core.identity import Role
+from yinxin.console.api import ConsoleAPI, path_of
+from yinxin.console.clients import TEXTS
+from yinxin.console.forms import Form, Posted
+from yinxin.console.pages import ConsolePages, see_other
+from yinxin.console.session import Asking
+
+_SECTION: Final = "clients"
+_BLANK: Final = 3
+"""Empty lines of rules on the form."""
+
+
+def add_access(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> None:
+    """Add the page of an application's policy."""
+
+    @router.get("/clients/{client_id}/access")
+    async def show(asking: Asking, request: Request, client_id: str) -> Response:
+        client = await api.get(asking, path_of("clients", client_id))
+        policy = await api.get(asking, path_of("clients", client_id, "access"))
+        organisations = await api.get(asking, path_of("organisations"), limit=1000)
+        return pages.page(
+            "access.html",
+            request,
+            section=_SECTION,
+            texts=TEXTS,
+            client=client,
+            policy=policy,
+            rules=[*policy["rules"], *({"organisation": "", "capacity": ""},) * _BLANK],
+            levels=LEVEL_WORDS,
+            accounts=[str(one) for one in AccountKind],
+            real_names=[int(one) for one in RealName],
+            capacities=[str(one) for one in Capacity],
+            organisations=[(one["id"], one["name"]) for one in organisations["items"]],
+            acts=asking.role is Role.SYSTEM,
+            here_path=f"/console/clients/{client_id}",
+        )
+
+    @router.post("/clients/{client_id}/access")
+    async def change(asking: Asking, client_id: str, form: Form) -> Response:
+        path = path_of("clients", client_id, "access")
+        await api.ask(asking, "PUT", path, body=_policy(form))
+        return see_other(f"/console/clients/{client_id}/access?done=1")
+
+
+def _policy(form: Posted) -> dict[str, Any]:
+    lines = zip(form.all("organisation"), form.all("capacity"), strict=False)
+    return {
+        "least_level": form["least_level"],
+        "account": form["account"] or None,
+        "least_real_name": int(form["least_real_name"] or 0),
+        "consent": form["consent"] == "on",
+        "rules": [
+            {"organisation": organisation, "capacity": capacity or None}
+            for organisation, capacity in lines
+            if organisation
+        ],
+    }

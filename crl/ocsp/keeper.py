@@ -23,6 +23,7 @@ from crl.ocsp.reader import AnswerReader
 from crl.ocsp.responder import Responder
 from crl.ocsp.signing import LocalSigning
 from crl.ocsp.store import StatusStore
+from crl.ocsp.upkeep import Upkeep
 from crl.status import StatusService
 
 STORE_FILE: Final = "status.lmdb"
@@ -41,6 +42,7 @@ class Keeper:
     """Those that are answered for, by name; alive."""
     responder: Responder
     signing: LocalSigning
+    upkeep: Upkeep
     config: OCSPConfig
     clock: Clock
 
@@ -79,7 +81,10 @@ class Keeper:
             last_produced=datetime.fromtimestamp(produced, UTC) if produced else None,
         )
         signing = LocalSigning(responder, local, store, config=config, clock=clock)
-        return cls(store, pulse, follower, table, issuers, responder, signing, config, clock)
+        upkeep = Upkeep(store, clock)
+        return cls(
+            store, pulse, follower, table, issuers, responder, signing, upkeep, config, clock
+        )
 
     @staticmethod
     def open_store(directory: Path, *, config: OCSPConfig) -> StatusStore:

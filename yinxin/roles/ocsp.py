@@ -28,6 +28,7 @@ from core.observe import configure_logging
 from core.peer import Peer
 from crl import routes_nodes
 from crl.copies import CRLCopies
+from crl.ocsp import upkeep
 from crl.ocsp.follow import OtherHistory
 from crl.ocsp.keeper import Keeper
 from crl.ocsp.layout import KnownIssuer
@@ -122,6 +123,7 @@ def serve_node(settings: Settings, state: State) -> None:
             (
                 Job("copy", _COPY_SECONDS, node.copy_if_there),
                 Job("renew", _RENEW_SECONDS, node.renew),
+                Job("ocsp-upkeep", upkeep.EVERY_SECONDS, keeper.upkeep.run),
             ),
             clock=clock,
         )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import secrets
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,12 +16,14 @@ from ca.packedstatus import NUMBER, encode_status
 from ca.serials import to_hex
 from ca.store import CertificateState, StatusEntry
 from core.errors import Misconfigured, Unavailable
-from crl.ocsp import follow, rebuild
+from crl.ocsp import block, follow, rebuild, upkeep
 from crl.ocsp.follow import LogFollower, OtherHistory
 from crl.ocsp.layout import status_key
 from crl.ocsp.localstatus import LocalStatus
 from crl.ocsp.pulse import Count, Pulse, Trust, elapsed
 from crl.ocsp.store import NewAnswer, StatusStore
+from crl.ocsp.upkeep import Upkeep
+from tests.fakes.clock import FakeClock
 
 CA = "ec-issuing"
 
@@ -197,6 +201,65 @@ def test_a_rebuild_that_was_killed_begins_anew(follower, status_log, store, monk
     assert not store.is_complete()
     follower.follow()
     assert {serial for _, serial, _ in store.statuses()} == {7, 8, 1 << 158}
+
+
+# ---- upkeep -------------------------------------------------------------------------------------
+
+
+def test_answers_that_ended_are_swept_out_a_portion_at_a_time(
+    follower, status_log, store, clock: FakeClock, monkeypatch
+):
+    monkeypatch.setattr(upkeep, "_PORTION", 3)
+    monkeypatch.setattr(upkeep, "_PORTIONS", 2)
+    now = int(clock.now().timestamp())
+    for serial in range(1, 11):
+        status_log.add(serial)
+    follower.follow()
+    for serial in range(1, 11):
+        ends = now + 100 if serial % 2 else now
+        octets = block._HEADER.pack(now - serial, ends, now, now, 1, 0)
+        assert store.put_answer(answer(store, serial, store.ticket(CA, serial), octets))
+
+    def left() -> list[int]:
+        return [serial for serial in range(1, 11) if stored(store, serial) is not None]
+
+    rounds = Upkeep(store, clock)
+    rounds.run()
+    assert left() == [1, 3, 5, 7, 8, 9, 10]
+    rounds.run()
+    assert left() == [1, 3, 5, 7, 9]
+    assert upkeep._OLDEST._value.get() == now - 9
+    clock.advance(seconds=101)
+    rounds.run()
+    assert left() == []
+
+
+def test_an_answer_made_anew_while_it_is_swept_stays(follower, status_log, store, monkeypatch):
+    status_log.add(7)
+    follower.follow()
+    old, new = (block._HEADER.pack(0, until, 0, 0, 1, 0) for until in (100, 200))
+    assert store.put_answer(answer(store, 7, store.ticket(CA, 7), old))
+    forget = store._forget_ended
+
+    def overtaken(keys: Sequence[bytes], now: int) -> None:
+        assert store.put_answer(answer(store, 7, store.ticket(CA, 7), new))
+        forget(keys, now)
+
+    monkeypatch.setattr(store, "_forget_ended", overtaken)
+    store.sweep(100, after=b"", most=10)
+    assert stored(store, 7) == new
+
+
+def test_a_reader_that_was_killed_is_let_go_of(store, tmp_path):
+    code = (
+        "import lmdb, os, sys; file = lmdb.open(sys.argv[1], subdir=False, max_dbs=8);"
+        "view = file.begin(); os.kill(os.getpid(), 9)"
+    )
+    path = str(tmp_path / "status.lmdb")
+    subprocess.run([sys.executable, "-c", code, path], check=False)
+    assert len(store._file.environment.readers().splitlines()) > 1
+    store.tidy()
+    assert "(no active readers)" in store._file.environment.readers()
 
 
 # ---- trap 15: races -----------------------------------------------------------------------------

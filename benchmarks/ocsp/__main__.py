@@ -82,7 +82,9 @@ _PARTS = ("make", "compare", "mix", "workers")
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--certificates", type=int, default=1_000_000)
-    parser.add_argument("--peers", type=int, default=100_000, help="certificates that peers have")
+    parser.add_argument(
+        "--peers", type=int, default=100_000, help="certificates that peers have, at most"
+    )
     parser.add_argument("--seconds", type=int, default=8, help="of each measurement")
     parser.add_argument(
         "--directory", type=Path, help="where to work; needs 5 KiB for each certificate"
@@ -94,7 +96,7 @@ def _arguments() -> argparse.Namespace:
 class _Run:
     def __init__(self, arguments: argparse.Namespace, directory: Path) -> None:
         self.count, self.seconds = arguments.certificates, arguments.seconds
-        self.peers = min(arguments.peers, self.count)
+        self.peers = min(arguments.peers, self.count, peers.most_files())
         self.directory = directory
         self.service = Service(directory / "var", patience_seconds=900)
         self.rows: dict[tuple[str, str], Row] = {}

@@ -5,10 +5,11 @@ Every method joins the open transaction (`core.transaction`) or is durable on it
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from threading import Event
 from typing import NamedTuple, Protocol
 
 from ca.issuer import Issued, Prepared, Reserved
@@ -314,6 +315,25 @@ class StatusLog(Protocol):
         """Return at most `limit` entries from this position on, which is among them."""
         ...
 
-    def walk_log(self, *, after: int) -> Iterator[Sequence[StatusEntry]]:
-        """Return what comes after this position, in portions, as one view of the database."""
+    def version(self) -> int | None:
+        """Return a number that is another one after each change; None: this cannot be told."""
+        ...
+
+    def wait(self, seconds: float, stop: Event) -> None:
+        """Wait for so long, less when woken because something may have changed."""
+        ...
+
+    def find_last(self) -> StatusEntry | None:
+        """Return the last entry."""
+        ...
+
+    def list_issuers(self) -> Sequence[str]:
+        """Return the issuers that are in it."""
+        ...
+
+    def pack(self, after: int, through: int, numbers: Mapping[str, int]) -> bytes:
+        """Return the entries behind `after` up to `through` (`ca.packedstatus`), in any order.
+
+        `numbers`: of every issuer in it.
+        """
         ...

@@ -11,6 +11,9 @@ from ca import tables as _certificates  # noqa: F401 - the triggers are on its t
 from core import audit_tables as _audit  # noqa: F401 - and lock a row of this one
 from core.db import Sequence64, UTCDateTime, metadata
 
+CHANNEL: Final = "yinxin_status"
+"""PostgreSQL: notified of each revocation, hold and release, for who follows the log."""
+
 status_log = Table(
     "status_log",
     metadata,
@@ -62,6 +65,9 @@ POSTGRESQL: Final = (
       VALUES (('x' || substr(md5(gen_random_uuid()::text), 1, 16))::bit(64)::bigint,
         NEW.issuer, NEW.serial, NEW.state, NEW.reason, NEW.revoked_at, NEW.not_after,
         CASE WHEN TG_OP = 'UPDATE' AND OLD.state <> 'reserved' THEN now() END);
+      IF TG_OP = 'UPDATE' AND OLD.state <> 'reserved' THEN
+        PERFORM pg_notify('yinxin_status', '');
+      END IF;
       RETURN NULL;
     END $$""",
     """CREATE TRIGGER certificates_enter_status AFTER INSERT ON certificates FOR EACH ROW

@@ -8,6 +8,8 @@ from authn.assembly import Provider
 from authn.purge import purge_all_expired
 from ca.selfrenewal import SelfRenewal
 from core.jobs import Job
+from crl.ocsp import upkeep
+from crl.ocsp.keeper import Keeper
 from yinxin import traffic
 from yinxin.registrars import RegistrarDesk
 from yinxin.self_signed_clients import SelfSignedClients
@@ -102,7 +104,9 @@ def bulk_jobs(service: Service) -> tuple[Job, ...]:
     return (Job("bulk", 1, service.bulk.worker.run),)
 
 
-def local_jobs(service: Service, tls: ServerTLS, self_signed: SelfSignedClients) -> tuple[Job, ...]:
+def local_jobs(
+    service: Service, keeper: Keeper, tls: ServerTLS, self_signed: SelfSignedClients
+) -> tuple[Job, ...]:
     """Return the jobs that every node does for itself."""
     return (
         Job("issuers", 10, service.issuers.refresh),
@@ -110,6 +114,7 @@ def local_jobs(service: Service, tls: ServerTLS, self_signed: SelfSignedClients)
         Job("tls-renewal", 3600, tls.renew),
         Job("link-renewal", 3600, service.link.renew),
         *key_jobs(service.provider),
+        Job("ocsp-upkeep", upkeep.EVERY_SECONDS, keeper.upkeep.run),
         Job("traffic", traffic.EVERY_SECONDS, service.traffic.sample),
     )
 

@@ -7,6 +7,9 @@ Each server runs on processor 0, the load tool on processor 1. Keys are drawn fr
 population (`--peers` of it for the peers, who are the faster for it). Then the mix
 (`benchmarks.ocsp.mix`), every answer of which is verified by Go's x/crypto/ocsp against the log.
 Prints Markdown; processor time is of the server with all its processes.
+
+With `--directory` what was made stays there, and `--part` does one part of it at a time: `make`
+first, then the others in any order.
 """
 
 from __future__ import annotations
@@ -14,7 +17,8 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +26,7 @@ from benchmarks.ocsp import peers
 from benchmarks.ocsp.load import Found, answers, load
 from benchmarks.ocsp.mix import run_mix
 from benchmarks.ocsp.population import populate, serial
+from benchmarks.ocsp.presign import presign
 from benchmarks.ocsp.processes import memory, pin, processor_seconds
 from benchmarks.ocsp.questions import Asker, Method, Question, write_requests
 from tests.service import Service
@@ -41,73 +46,119 @@ class Row:
     """Of the server's processors for each request."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """A way of asking that is measured."""
+
+    name: str
+    file: str
+    method: Method
+    close: bool
+
+
+_WAYS = (
+    _Way("GET, keep-alive", "get", Method.GET, close=False),
+    _Way("GET, a connection each", "close", Method.GET, close=True),
+    _Way("POST, keep-alive", "post", Method.POST, close=False),
+)
+
+
 def main() -> None:
     arguments = _arguments()
-    with tempfile.TemporaryDirectory(dir=arguments.directory) as name:
-        run = _Run(arguments, Path(name))
-        try:
-            run.all()
-        finally:
-            run.service.end()
+    with ExitStack() as stack:
+        directory = arguments.directory
+        if directory is None:
+            directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        run = _Run(arguments, directory)
+        stack.callback(run.service.end)
+        parts = _PARTS if arguments.part is None else (arguments.part,)
+        for part in parts:
+            getattr(run, part)()
+
+
+_PARTS = ("make", "compare", "mix", "workers")
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--certificates", type=int, default=1_000_000)
-    parser.add_argument("--peers", type=int, default=100_000, help="certificates that peers have")
+    parser.add_argument(
+        "--peers", type=int, default=100_000, help="certificates that peers have, at most"
+    )
     parser.add_argument("--seconds", type=int, default=8, help="of each measurement")
-    parser.add_argument("--directory", help="where to work; needs 2 KiB for each certificate")
+    parser.add_argument(
+        "--directory", type=Path, help="where to work; needs 5 KiB for each certificate"
+    )
+    parser.add_argument("--part", choices=_PARTS, help="do this part only, in --directory")
     return parser.parse_args()
 
 
 class _Run:
     def __init__(self, arguments: argparse.Namespace, directory: Path) -> None:
         self.count, self.seconds = arguments.certificates, arguments.seconds
-        self.peers = min(arguments.peers, self.count)
+        self.peers = min(arguments.peers, self.count, peers.most_files())
         self.directory = directory
         self.service = Service(directory / "var", patience_seconds=900)
         self.rows: dict[tuple[str, str], Row] = {}
 
-    def all(self) -> None:
+    def make(self) -> None:
+        """Make certificates, the store from the database, answers to all of them and requests."""
         start = time.monotonic()
         issuer = populate(self.directory / "var", self.count)
-        print(f"{self.count} certificates, made in {time.monotonic() - start:.0f} s\n", flush=True)
-        asker = Asker(issuer)
+        (self.directory / "issuer").write_bytes(issuer)
+        print(f"{self.count} certificates, made in {time.monotonic() - start:.0f} s", flush=True)
         start = time.monotonic()
-        service = self.service.start()
+        pid = self.service.start().pid
         print(
-            f"first start, the store made from the database: {time.monotonic() - start:.1f} s",
+            f"first start, the store made from the database: {time.monotonic() - start:.1f} s, "
+            f"{processor_seconds(pid):.1f} s of processor time",
             flush=True,
         )
-        port, pid = service.http_port, service.pid
-        pin(pid, {0})
+        self.service.stop()
+        start = time.monotonic()
+        presign(self.directory / "var")
+        print(f"an answer signed about each: {time.monotonic() - start:.0f} s", flush=True)
+        asker = Asker(issuer)
+        for how, requests in self.ways(asker, range(self.count)):
+            write_requests(self.directory / how.file, requests)
+
+    def compare(self) -> None:
+        """Measure the service and its peers, the one with all answers and the others with some."""
+        asker = Asker((self.directory / "issuer").read_bytes())
+        port, pid = self.serve()
         before = processor_seconds(pid)
         time.sleep(3)
         idle = (processor_seconds(pid) - before) / 3 * 1000
-        print(f"without a request: {idle:.0f} ms of processor time a second, in what follows too")
-        everything = self.requests("each", asker, range(self.count), Question)
-        record = self.directory / "first"
-        first = load(port, everything, seconds=0, record=record)
-        print(f"every certificate once, signed when asked: {first.rate:.0f}/s, {first.bad} bad\n")
-        given = peers.same_answers(
-            asker,
-            [serial(n) for n in range(self.peers)],
-            (one for one in answers(record) if one.number < self.peers),
-        )
-        record.unlink()
+        print(f"without a request: {idle:.0f} ms of processor time a second, in what follows too\n")
         print(
             f"| what | requests/s | p50 ms | p99 ms | processor µs/request | bad |\n{'|---' * 6}|"
         )
-        for how, requests, close in self.ways(asker, range(self.count)):
-            self.measure("yinxin", how, port, pid, requests, close=close)
-        self.against_peers(asker, given)
-        self.compare()
+        for how in _WAYS:
+            self.measure("yinxin", how.name, port, pid, self.directory / how.file, close=how.close)
         for one in memory(pid):
             print(f"memory: {one.resident} MiB resident, {one.own} MiB its share: {one.name}")
+        given = self.given(asker, port)
+        self.service.stop()
+        self.against_peers(asker, given)
+        self.ratios()
+
+    def given(self, asker: Asker, port: int) -> dict[bytes, bytes]:
+        """Have the answers that the peers are to give given by the service."""
+        numbers = [serial(n) for n in range(self.peers)]
+        asked = write_requests(
+            self.directory / "asked", (asker.over_http(Question(one)) for one in numbers)
+        )
+        record = self.directory / "given"
+        load(port, asked, seconds=0, record=record)
+        return peers.same_answers(asker, numbers, answers(record))
+
+    def mix(self) -> None:
+        """Play the mix, and have every answer of it verified."""
+        port, _ = self.serve()
         mix = run_mix(
             self.directory / "var",
             self.directory,
-            issuer,
+            (self.directory / "issuer").read_bytes(),
             count=self.count,
             port=port,
             seconds=self.seconds,
@@ -119,16 +170,23 @@ class _Run:
             f"without it ({mix.quiet.p99_ms:.2f} ms at {mix.quiet.rate:.0f}/s); "
             f"{mix.revocations} revocations in {mix.revocations_seconds:.1f} s\n{mix.verdict}"
         )
-        service.stop()
-        self.workers(service)
+        self.service.stop()
 
-    def workers(self, service: Service) -> None:
+    def serve(self) -> tuple[int, int]:
+        """Start with the store that is there, on one processor; give port and process."""
+        start = time.monotonic()
+        self.service.start()
+        print(f"start with the store: {time.monotonic() - start:.1f} s", flush=True)
+        pin(self.service.pid, {0})
+        return self.service.http_port, self.service.pid
+
+    def workers(self) -> None:
         """Start again with the store that is there: one worker beside its keeper, then two.
 
         Two workers have both processors, and the load tool needs one of them, too: so the ratio
         is of what a processor does, and not of rates.
         """
-        micros = []
+        micros, service = [], self.service
         for count, processors in ((1, {0}), (2, {0, 1})):
             service.environment[_WORKERS] = str(count)
             start = time.monotonic()
@@ -150,31 +208,38 @@ class _Run:
             service.stop()
         print(f"\ntwo workers on two processors: {2 * micros[0] / micros[1]:.2f} x one worker")
 
-    def ways(self, asker: Asker, numbers: Iterable[int]) -> list[tuple[str, Path, bool]]:
-        """Every way of asking that is measured: its name, its requests, one connection each."""
-        return [
-            ("GET, keep-alive", self.requests("get", asker, numbers, Question), False),
-            (
-                "GET, a connection each",
-                self.requests("close", asker, numbers, Question, close=True),
-                True,
-            ),
-            ("POST, keep-alive", self.requests("post", asker, numbers, _posted), False),
-        ]
+    def ways(self, asker: Asker, numbers: Sequence[int]) -> Iterator[tuple[_Way, Iterator[bytes]]]:
+        """Every way of asking that is measured, with its requests about these certificates."""
+        for way in _WAYS:
+            yield (
+                way,
+                (
+                    asker.over_http(Question(serial(number), way.method), close=way.close)
+                    for number in numbers
+                ),
+            )
 
     def against_peers(self, asker: Asker, given: dict[bytes, bytes]) -> None:
-        numbers = range(self.peers)
-        filed = [n for n in numbers if peers.can_be_a_file(asker.request(Question(serial(n))))]
-        ways = self.ways(asker, filed)
-        (self.directory / "nginx").mkdir()
+        (self.directory / "nginx").mkdir(exist_ok=True)
+        filed = [
+            number
+            for number in range(self.peers)
+            if peers.can_be_a_file(asker.request(Question(serial(number))))
+        ]
         with peers.nginx(self.directory / "nginx", given) as (port, pid):
-            for how, requests, close in ways[:2]:
-                self.measure("nginx, files", how, port, pid, requests, close=close)
-        (self.directory / "cfssl").mkdir()
+            for way, requests in self.ways(asker, filed):
+                if way.method is Method.GET:
+                    asked = write_requests(self.directory / "filed", requests)
+                    self.measure("nginx, files", way.name, port, pid, asked, close=way.close)
+        (self.directory / "cfssl").mkdir(exist_ok=True)
         with peers.cfssl(self.directory / "cfssl", list(given.values())) as (port, pid):
-            posted = self.requests("cfssl-post", asker, numbers, _posted, prefix="")
+            questions = (_posted(serial(number)) for number in range(self.peers))
+            posted = write_requests(
+                self.directory / "cfssl-post",
+                (asker.over_http(question, prefix="") for question in questions),
+            )
             self.measure("cfssl", "POST, keep-alive", port, pid, posted, close=False)
-        (self.directory / "openssl").mkdir()
+        (self.directory / "openssl").mkdir(exist_ok=True)
         with peers.openssl(self.directory / "openssl", self.peers) as (port, pid, other, serials):
             posted = write_requests(
                 self.directory / "openssl-post",
@@ -204,7 +269,7 @@ class _Run:
             flush=True,
         )
 
-    def compare(self) -> None:
+    def ratios(self) -> None:
         """Print the ratios that the bars are about."""
         keep, close, post = (
             ("yinxin", how)
@@ -227,23 +292,6 @@ class _Run:
                 f"{mine.micros / other.micros:.2f} x the processor time"
             )
         print()
-
-    def requests(
-        self,
-        name: str,
-        asker: Asker,
-        numbers: Iterable[int],
-        question: Callable[[int], Question],
-        *,
-        prefix: str = "/ocsp",
-        close: bool = False,
-    ) -> Path:
-        """Write a file of requests about these certificates."""
-        made = (
-            asker.over_http(question(serial(number)), prefix=prefix, close=close)
-            for number in numbers
-        )
-        return write_requests(self.directory / name, made)
 
 
 def _posted(number: int) -> Question:

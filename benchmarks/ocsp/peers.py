@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import time
 from base64 import b64encode
@@ -15,13 +16,13 @@ from tests.conformance.openssl_hierarchy import OpenSSLHierarchy
 from tests.service import free_ports
 
 _NGINX = """
-worker_processes 1; daemon off; pid {directory}/pid; worker_rlimit_nofile 200000;
+worker_processes 1; daemon off; pid {directory}/pid; worker_rlimit_nofile {limit};
 error_log {directory}/error.log error;
 user root;
 events {{ worker_connections 4096; }}
 http {{
   access_log off; sendfile off; keepalive_requests 100000000;
-  open_file_cache max=150000 inactive=1h; open_file_cache_valid 1h;
+  open_file_cache max={files} inactive=1h; open_file_cache_valid 1h;
   server {{
     listen 127.0.0.1:{port} reuseport backlog=4096; merge_slashes off;
     default_type application/ocsp-response;
@@ -29,6 +30,15 @@ http {{
   }}
 }}
 """
+
+
+_ROOM = 2000
+"""Descriptors that are left for connections."""
+
+
+def most_files() -> int:
+    """Return how many files nginx may keep open here: with fewer than it has, it is no peer."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[1] - _ROOM
 
 
 @contextmanager
@@ -44,7 +54,11 @@ def nginx(directory: Path, files: dict[bytes, bytes]) -> Iterator[tuple[int, int
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(answer)
     configuration = directory / "nginx.conf"
-    configuration.write_text(_NGINX.format(directory=directory, port=port))
+    configuration.write_text(
+        _NGINX.format(
+            directory=directory, port=port, files=most_files(), limit=most_files() + _ROOM
+        )
+    )
     directory.chmod(0o755)
     command = ["nginx", "-e", "stderr", "-c", str(configuration)]
     with _pinned(command, port=port) as pid:

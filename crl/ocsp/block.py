@@ -33,7 +33,7 @@ class Header(NamedTuple):
     """How long the HTTP fields are, with the empty line."""
 
 
-def read_header(block: bytes) -> Header:
+def read_header(block: bytes | memoryview) -> Header:
     """Return the header of a block."""
     return Header._make(_HEADER.unpack_from(block))
 

@@ -5,18 +5,24 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 from ca.store import StatusEntry, StatusLog
 from core.errors import Conflict
 from crl.ocsp.layout import Place
 from crl.ocsp.pulse import Pulse, Trust, elapsed
+from crl.ocsp.rebuild import rebuild
 from crl.ocsp.store import StatusStore
 
 log = logging.getLogger(__name__)
 
 _PERIOD_SECONDS: Final = 0.25
+_LOOK_SECONDS: Final = 1.0
+"""A query at least so often, even if nothing seems to have been written: the log is the truth."""
 _PORTION: Final = 5_000
+_LONG: Final = 100_000
+"""A log longer than this is sorted before an empty store is filled with it."""
 
 
 class OtherHistory(Conflict):
@@ -37,13 +43,20 @@ class LogFollower:
     """Keeps the store of this host at the end of the log. Safe to share between threads.
 
     A change made in this process is followed by `after_change` before the change returns; one of
-    another process by the thread, which looks four times a second.
+    another process by the thread, which looks four times a second, and sooner when it is woken.
     """
 
-    def __init__(self, status_log: StatusLog, store: StatusStore, pulse: Pulse) -> None:
+    def __init__(
+        self, status_log: StatusLog, store: StatusStore, pulse: Pulse, *, directory: Path
+    ) -> None:
+        """`directory` is where the store is: room for sorting."""
         self._log = status_log
         self._store = store
         self._pulse = pulse
+        self._directory = directory
+        self._version: int | None = None
+        """`StatusLog.version` before the log was read to its end; None: read it."""
+        self._looked = 0.0
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="status-log", daemon=True)
@@ -73,25 +86,35 @@ class LogFollower:
         `OtherHistory` when an older copy of the database was put back.
         """
         with self._lock:
-            began = elapsed()
-            try:
-                self._follow()
-            except OtherHistory:
-                self._pulse.doubt(Trust.DIVERGED)
-                raise
+            began, version = elapsed(), self._log.version()
+            same = version is not None and version == self._version
+            if not same or began >= self._looked + _LOOK_SECONDS:
+                # Nothing is known of the log if this fails.
+                self._version = None
+                try:
+                    self._follow()
+                except OtherHistory:
+                    self._pulse.doubt(Trust.DIVERGED)
+                    raise
+                self._version, self._looked = version, began
             self._pulse.hear(began)
 
     def _follow(self) -> None:
-        entries = read_since(self._log, self._store.place(), limit=_PORTION)
-        if len(entries) < _PORTION - 1:
+        if self._store.place() is None:
+            self._begin()
+        while True:
+            entries = read_since(self._log, self._store.place(), limit=_PORTION)
+            complete = len(entries) < _PORTION - 1
             if entries or not self._store.is_complete():
-                self._apply(entries, complete=True)
-            return
-        self._apply(entries, complete=False)
-        for portion in self._log.walk_log(after=entries[-1].position):
-            self._apply(portion, complete=False)
-            log.info("status log followed", extra={"position": portion[-1].position})
-        self._follow()
+                self._apply(entries, complete=complete)
+            if complete:
+                return
+            log.info("status log followed", extra={"position": entries[-1].position})
+
+    def _begin(self) -> None:
+        last = self._log.find_last()
+        if last is not None and last.position > _LONG:
+            rebuild(self._log, self._store, self._directory)
 
     def _apply(self, entries: Sequence[StatusEntry], *, complete: bool) -> None:
         try:
@@ -103,7 +126,8 @@ class LogFollower:
 
     def _loop(self) -> None:
         failing = False
-        while not self._stop.wait(_PERIOD_SECONDS):
+        while not self._stop.is_set():
+            self._log.wait(_PERIOD_SECONDS, self._stop)
             try:
                 self.follow()
                 failing = False

@@ -23,6 +23,7 @@ from crl.ocsp.reader import AnswerReader
 from crl.ocsp.responder import Responder
 from crl.ocsp.signing import LocalSigning
 from crl.ocsp.store import StatusStore
+from crl.ocsp.upkeep import Upkeep
 from crl.status import StatusService
 
 STORE_FILE: Final = "status.lmdb"
@@ -41,6 +42,7 @@ class Keeper:
     """Those that are answered for, by name; alive."""
     responder: Responder
     signing: LocalSigning
+    upkeep: Upkeep
     config: OCSPConfig
     clock: Clock
 
@@ -60,14 +62,14 @@ class Keeper:
         pulse = Pulse(directory / PULSE_FILE)
         pulse.restart()
         OCSP_COUNTS.read_from(pulse)
-        follower = LogFollower(status_log, store, pulse)
+        follower = LogFollower(status_log, store, pulse, directory=directory)
         local = LocalStatus(store, pulse, follower.follow)
         statuses = StatusService(
             local,
             retention=timedelta(hours=config.retention_hours),
             clock=clock,
         )
-        issuers = {one.name: one for one in store.issuers()}
+        issuers = {one.name: one for one in store.parties.issuers()}
         table: IssuerTable[Known] = IssuerTable(issuers.values())
         produced = store.last_produced()
         responder = Responder(
@@ -79,7 +81,10 @@ class Keeper:
             last_produced=datetime.fromtimestamp(produced, UTC) if produced else None,
         )
         signing = LocalSigning(responder, local, store, config=config, clock=clock)
-        return cls(store, pulse, follower, table, issuers, responder, signing, config, clock)
+        upkeep = Upkeep(store, clock)
+        return cls(
+            store, pulse, follower, table, issuers, responder, signing, upkeep, config, clock
+        )
 
     @staticmethod
     def open_store(directory: Path, *, config: OCSPConfig) -> StatusStore:
@@ -92,8 +97,8 @@ class Keeper:
         known = [
             KnownIssuer(one.name, 0, one.certificate, one.chain, one.crosses) for one in issuers
         ]
-        self.store.keep_issuers(known)
-        self.issuers.update((one.name, one) for one in self.store.issuers())
+        self.store.parties.keep_issuers(known)
+        self.issuers.update((one.name, one) for one in self.store.parties.issuers())
         self.table.replace(self.issuers.values())
 
     def fault(self) -> str | None:

@@ -8,25 +8,16 @@ from datetime import UTC, datetime
 from struct import Struct
 from typing import Final
 
-from ca.reasons import RevocationReason
-from ca.store import CertificateState, CertificateStatus, StatusEntry
+from ca.packedstatus import NUMBER, REASONS, SERIAL_OCTETS, STATES, STATUS
+from ca.store import CertificateStatus
 from ca.tbs import TBSCertificate, parse_tbs
 from core import der, oids
 from keystore.algorithms import Digest
 
 VERSION: Final = b"1"
 
-STATUS: Final = Struct(">BBqqqq")
-"""State, reason; revoked_at, not_after, changed_at (seconds since 1970; 0: none); position."""
 PLACE: Final = Struct(">qq")
 """Position and mark of the entry of the log that was applied last."""
-NUMBER: Final = Struct(">H")
-SERIAL_OCTETS: Final = 20
-
-_STATES: Final = (CertificateState.ISSUED, CertificateState.HELD, CertificateState.REVOKED)
-_STATE_CODE: Final = {str(state): code for code, state in enumerate(_STATES)}
-_REASONS: Final = tuple(RevocationReason)
-_REASON_CODE: Final = {None: 0} | {str(one): code for code, one in enumerate(_REASONS, 1)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,33 +55,16 @@ def status_key(number: int, serial: int) -> bytes:
     return NUMBER.pack(number) + serial.to_bytes(SERIAL_OCTETS, "big")
 
 
-def encode_status(entry: StatusEntry) -> bytes:
-    """Return the value that says what an entry of the log says."""
-    return STATUS.pack(
-        _STATE_CODE[entry.state],
-        _REASON_CODE[entry.reason],
-        entry.revoked_at or 0,
-        entry.not_after,
-        entry.changed_at or 0,
-        entry.position,
-    )
-
-
 def decode_status(octets: bytes) -> CertificateStatus:
-    """Return what `encode_status` wrote."""
+    """Return what `ca.packedstatus.encode_status` wrote."""
     state, reason, revoked_at, not_after, changed_at, _ = STATUS.unpack(octets)
     return CertificateStatus(
-        state=_STATES[state],
+        state=STATES[state],
         not_after=datetime.fromtimestamp(not_after, UTC),
         revoked_at=datetime.fromtimestamp(revoked_at, UTC) if state else None,
-        reason=_REASONS[reason - 1] if reason else None,
+        reason=REASONS[reason - 1] if reason else None,
         changed_at=datetime.fromtimestamp(changed_at, UTC) if changed_at else None,
     )
-
-
-def position_in(octets: bytes | memoryview) -> int:
-    """Return the position of the entry that a status is from."""
-    return int.from_bytes(octets[-8:], "big")
 
 
 @dataclass(frozen=True, slots=True)

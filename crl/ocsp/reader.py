@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from ca.packedstatus import SERIAL_OCTETS
 from crl.ocsp.block import Header, read_header
-from crl.ocsp.layout import SERIAL_OCTETS, KnownIssuer, cert_id_forms, certificate_tail
+from crl.ocsp.layout import KnownIssuer, cert_id_forms, certificate_tail
 from crl.ocsp.store import StatusStore
 
 
@@ -50,14 +51,13 @@ class AnswerReader:
     def reload(self) -> None:
         """Look whether there are other issuers or responders than before, and take them."""
         self.complete = self._store.is_complete()
-        tables = self._store.tables()
+        tables = self._store.parties.changes()
         if tables == self._tables:
             return
-        self.issuers = self._store.issuers()
+        self.issuers = self._store.parties.issuers()
         self.key_of = RequestForms(self.issuers).key_of
-        self.tails = {
-            number: certificate_tail(one) for number, one in self._store.responders().items()
-        }
+        responders = self._store.parties.responders()
+        self.tails = {number: certificate_tail(one) for number, one in responders.items()}
         self._tables = tables
         self.reloads += 1
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
+from ca.packedstatus import KEY_OCTETS
 from core.clock import Clock
 from core.errors import TrustError, Unavailable
 from crl.config import OCSPConfig
@@ -15,7 +16,7 @@ from crl.ocsp.answer import Answer
 from crl.ocsp.block import encode_block, read_header
 from crl.ocsp.issuers import Known
 from crl.ocsp.lanes import Lane
-from crl.ocsp.layout import answer_key, certificate_tail, status_key
+from crl.ocsp.layout import answer_key, certificate_tail
 from crl.ocsp.localstatus import LocalStatus
 from crl.ocsp.request import OCSPRequest, parse_request
 from crl.ocsp.responder import Responder
@@ -120,7 +121,7 @@ class LocalSigning:
 
     def _stored(self, issuer: Known, request: OCSPRequest) -> Made | None:
         """Return what the store has for one CertID, whatever else was asked for with it."""
-        cert_id, number = request.cert_ids[0], self._store.number_of(issuer.name)
+        cert_id, number = request.cert_ids[0], self._store.parties.number_of(issuer.name)
         if number is None or len(request.cert_ids) != 1:
             return None
         key = answer_key(cert_id.der, number, cert_id.serial)
@@ -128,7 +129,7 @@ class LocalSigning:
         if block is None:
             return None
         header, now = read_header(block), int(self._clock.now().timestamp())
-        certificate = self._store.responders().get(header.responder)
+        certificate = self._store.parties.responders().get(header.responder)
         if certificate is None or not header.produced_at <= now < header.until:
             return None
         return Made(block, certificate_tail(certificate))
@@ -138,26 +139,18 @@ class LocalSigning:
     ) -> Made | None:
         """Take an answer into the store. None: it says what does not hold any more."""
         (cert_id,) = request.cert_ids
-        number = self._store.number_of(issuer.name)
+        number = self._store.parties.number_of(issuer.name)
         key = None if number is None else answer_key(cert_id.der, number, cert_id.serial)
-        if key is None or number is None or ticket == 0:
+        if key is None or ticket == 0:
             found = self._store.ticket(issuer.name, cert_id.serial)
             return Made(None, answer.der) if found == ticket else None
-        tail = certificate_tail(answer.responder)
-        block = encode_block(
+        new = new_answer(
             answer,
-            responder=self._store.responder_number(answer.responder),
-            tail=tail,
-            refresh_at=_refresh_at(answer),
+            key,
+            responder=self._store.parties.responder_number(answer.responder),
+            ticket=ticket,
             config=self._config,
             now=self._clock.now(),
-        )
-        new = NewAnswer(
-            status_key=status_key(number, cert_id.serial),
-            key=key,
-            octets=block,
-            produced_at=int(answer.produced_at.timestamp()),
-            ticket=ticket,
         )
         try:
             kept = self._store.put_answer(new)
@@ -165,13 +158,34 @@ class LocalSigning:
             # A full disk, say. It is as good as one in the store if its status still holds.
             log.exception("an OCSP answer cannot be stored")
             kept = self._store.ticket(issuer.name, cert_id.serial) == ticket
-        return Made(block, tail) if kept else None
+        return Made(new.octets, certificate_tail(answer.responder)) if kept else None
 
     def _lane(self, issuer: Known) -> Lane:
         lane = self._lanes.get(issuer.name)
         if lane is None:
             lane = self._lanes[issuer.name] = Lane(issuer.name)
         return lane
+
+
+def new_answer(
+    answer: Answer, key: bytes, *, responder: int, ticket: int, config: OCSPConfig, now: datetime
+) -> NewAnswer:
+    """Return an answer as the store takes it, under `key`; `responder` is the number of its own."""
+    block = encode_block(
+        answer,
+        responder=responder,
+        tail=certificate_tail(answer.responder),
+        refresh_at=_refresh_at(answer),
+        config=config,
+        now=now,
+    )
+    return NewAnswer(
+        status_key=key[:KEY_OCTETS],
+        key=key,
+        octets=block,
+        produced_at=int(answer.produced_at.timestamp()),
+        ticket=ticket,
+    )
 
 
 def _refresh_at(answer: Answer) -> datetime:

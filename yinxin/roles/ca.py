@@ -73,7 +73,7 @@ def serve_authority(settings: Settings, state: State) -> None:
         stack.callback(exports.stop)
         registrars = RegistrarDesk.assemble(service)
         clients = SelfSignedClients(ground.administration.clients, contexts[1])
-        runners = _runners(service, registrars, local_jobs(service, tls, clients))
+        runners = _runners(service, registrars, local_jobs(service, keeper, tls, clients))
         for runner in runners:
             stack.callback(runner.stop)
         stack.callback(service.bulk.worker.stop)

@@ -28,6 +28,7 @@ from core.observe import configure_logging
 from core.peer import Peer
 from crl import routes_nodes
 from crl.copies import CRLCopies
+from crl.ocsp import upkeep
 from crl.ocsp.follow import OtherHistory
 from crl.ocsp.keeper import Keeper
 from crl.ocsp.layout import KnownIssuer
@@ -70,11 +71,11 @@ class Node:
     def copy(self) -> None:
         """Copy issuers and CRLs from the database. Raises `Unavailable`."""
         self.keeper.keep_issuers(read_issuers(self.database))
-        self.copies.refresh([one.name for one in self.keeper.store.issuers()])
+        self.copies.refresh([one.name for one in self.keeper.store.parties.issuers()])
 
     def renew(self) -> None:
         """Renew the responders that are due, and tell the authority where we are."""
-        self.responders.renew(self.keeper.store.issuers())
+        self.responders.renew(self.keeper.store.parties.issuers())
         place = self.keeper.store.place()
         if place is None:
             return
@@ -88,7 +89,7 @@ class Node:
         """Name what is looked at, and what is wrong with it."""
         found = [("status-log", self.keeper.fault())]
         now = self.keeper.clock.now()
-        for issuer in self.keeper.store.issuers():
+        for issuer in self.keeper.store.parties.issuers():
             try:
                 self.responders.current(issuer, now)
                 found.append((f"responder/{issuer.name}", None))
@@ -122,6 +123,7 @@ def serve_node(settings: Settings, state: State) -> None:
             (
                 Job("copy", _COPY_SECONDS, node.copy_if_there),
                 Job("renew", _RENEW_SECONDS, node.renew),
+                Job("ocsp-upkeep", upkeep.EVERY_SECONDS, keeper.upkeep.run),
             ),
             clock=clock,
         )

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import secrets
+import subprocess
+import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from ca.packedstatus import NUMBER, encode_status
 from ca.serials import to_hex
 from ca.store import CertificateState, StatusEntry
 from core.errors import Misconfigured, Unavailable
-from crl.ocsp import follow
+from crl.ocsp import block, follow, rebuild, upkeep
 from crl.ocsp.follow import LogFollower, OtherHistory
 from crl.ocsp.layout import status_key
 from crl.ocsp.localstatus import LocalStatus
 from crl.ocsp.pulse import Count, Pulse, Trust, elapsed
 from crl.ocsp.store import NewAnswer, StatusStore
+from crl.ocsp.upkeep import Upkeep
+from tests.fakes.clock import FakeClock
 
 CA = "ec-issuing"
 
@@ -29,7 +34,7 @@ class MemoryLog:
 
     entries: list[StatusEntry] = field(default_factory=list)
     away: bool = False
-    walked: int = 0
+    packed: int = 0
 
     def add(self, serial: int, state: str = "issued", reason: str | None = None) -> None:
         self.entries.append(
@@ -51,13 +56,27 @@ class MemoryLog:
             raise Unavailable("away")
         return [one for one in self.entries if one.position >= since][:limit]
 
-    def walk_log(self, *, after: int) -> Iterator[Sequence[StatusEntry]]:
-        for entry in list(self.entries):
-            if entry.position > after:
-                self.walked += 1
-                yield [entry]
-                if self.away:
-                    raise Unavailable("away")
+    def version(self) -> int | None:
+        return None
+
+    def wait(self, seconds: float, stop: threading.Event) -> None:
+        stop.wait(seconds)
+
+    def find_last(self) -> StatusEntry | None:
+        return self.entries[-1] if self.entries else None
+
+    def list_issuers(self) -> Sequence[str]:
+        return sorted({one.issuer for one in self.entries})
+
+    def pack(self, after: int, through: int, numbers: Mapping[str, int]) -> bytes:
+        self.packed += 1
+        if self.away:
+            raise Unavailable("away")
+        return b"".join(
+            NUMBER.pack(numbers[one.issuer]) + bytes.fromhex(one.serial) + encode_status(one)
+            for one in self.entries
+            if after < one.position <= through
+        )
 
 
 @pytest.fixture
@@ -82,17 +101,19 @@ def status_log() -> MemoryLog:
 
 
 @pytest.fixture
-def follower(status_log: MemoryLog, store: StatusStore, pulse: Pulse) -> LogFollower:
-    return LogFollower(status_log, store, pulse)
+def follower(
+    status_log: MemoryLog, store: StatusStore, pulse: Pulse, tmp_path: Path
+) -> LogFollower:
+    return LogFollower(status_log, store, pulse, directory=tmp_path)
 
 
 def answer(store: StatusStore, serial: int, ticket: int, octets: bytes = b"good") -> NewAnswer:
-    key = status_key(store.number_of(CA) or 0, serial)
+    key = status_key(store.parties.number_of(CA) or 0, serial)
     return NewAnswer(key, key + b"\0\0", octets, produced_at=1_800_000_000, ticket=ticket)
 
 
 def stored(store: StatusStore, serial: int) -> bytes | None:
-    return store.find_answer(status_key(store.number_of(CA) or 0, serial) + b"\0\0")
+    return store.find_answer(status_key(store.parties.number_of(CA) or 0, serial) + b"\0\0")
 
 
 def test_what_the_log_says_last_holds(follower, status_log, store):
@@ -115,29 +136,130 @@ def test_what_the_log_says_last_holds(follower, status_log, store):
 
 
 def test_a_long_log_is_taken_in_by_portions_and_goes_on_where_it_was_killed(
-    follower, status_log, store, pulse, monkeypatch
+    follower, status_log, store, monkeypatch
 ):
     monkeypatch.setattr(follow, "_PORTION", 4)
     for serial in range(1, 11):
         status_log.add(serial)
-    status_log.away = False
-    original = status_log.walk_log
+    apply = store.apply
 
-    def breaks(*, after: int) -> Iterator[Sequence[StatusEntry]]:
-        yield next(original(after=after))
-        raise Unavailable("killed")
+    def dies(entries: Sequence[StatusEntry], *, complete: bool) -> None:
+        if entries[0].position > 4:
+            raise Unavailable("killed")
+        apply(entries, complete=complete)
 
-    monkeypatch.setattr(status_log, "walk_log", breaks)
+    monkeypatch.setattr(store, "apply", dies)
     with pytest.raises(Unavailable):
         follower.follow()
-    assert store.place().position == 5
+    assert store.place().position == 4
     # Half of the statuses: what is missing may be issued all the same.
     assert not store.is_complete()
-    monkeypatch.setattr(status_log, "walk_log", original)
-    LogFollower(status_log, store, pulse).follow()
+    monkeypatch.setattr(store, "apply", apply)
+    follower.follow()
     assert store.is_complete()
     assert store.find_status(CA, 10).state is CertificateState.ISSUED
-    assert status_log.walked <= 6
+
+
+def test_an_empty_store_is_filled_with_a_long_log_in_one_pass(
+    follower, status_log, store, monkeypatch
+):
+    monkeypatch.setattr(follow, "_LONG", 10)
+    monkeypatch.setattr(rebuild, "_RANGE", 7)
+    serials = [1, 255, 256, 1 << 158, (1 << 160) - 1, *range(1 << 150, 1 << 159, 1 << 156)]
+    for serial in [*serials, *reversed(serials)]:
+        status_log.add(serial)
+    status_log.add(256, "held", "certificateHold")
+    status_log.add(1, "held", "certificateHold")
+    status_log.add(1)
+    follower.follow()
+    assert status_log.packed == -(-len(status_log.entries) // 7)
+    assert store.is_complete()
+    assert store.place().position == status_log.entries[-1].position
+    assert [serial for _, serial, _ in store.statuses()] == sorted(serials)
+    for entry in {one.serial: one for one in status_log.entries}.values():
+        serial = int(entry.serial, 16)
+        assert store.ticket(CA, serial) == entry.position
+        assert store.find_status(CA, serial).state == entry.state
+    status_log.add(255, "revoked", "keyCompromise")
+    follower.follow()
+    assert store.find_status(CA, 255).state is CertificateState.REVOKED
+
+
+def test_a_rebuild_that_was_killed_begins_anew(follower, status_log, store, monkeypatch):
+    monkeypatch.setattr(follow, "_LONG", 2)
+    for serial in (7, 8, 1 << 158):
+        status_log.add(serial)
+
+    def dies(*_: object) -> None:
+        raise Unavailable("killed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "_put_place", dies)
+        with pytest.raises(Unavailable):
+            follower.follow()
+    assert store.place() is None
+    assert not store.is_complete()
+    follower.follow()
+    assert {serial for _, serial, _ in store.statuses()} == {7, 8, 1 << 158}
+
+
+# ---- upkeep -------------------------------------------------------------------------------------
+
+
+def test_answers_that_ended_are_swept_out_a_portion_at_a_time(
+    follower, status_log, store, clock: FakeClock, monkeypatch
+):
+    monkeypatch.setattr(upkeep, "_PORTION", 3)
+    monkeypatch.setattr(upkeep, "_PORTIONS", 2)
+    now = int(clock.now().timestamp())
+    for serial in range(1, 11):
+        status_log.add(serial)
+    follower.follow()
+    for serial in range(1, 11):
+        ends = now + 100 if serial % 2 else now
+        octets = block._HEADER.pack(now - serial, ends, now, now, 1, 0)
+        assert store.put_answer(answer(store, serial, store.ticket(CA, serial), octets))
+
+    def left() -> list[int]:
+        return [serial for serial in range(1, 11) if stored(store, serial) is not None]
+
+    rounds = Upkeep(store, clock)
+    rounds.run()
+    assert left() == [1, 3, 5, 7, 8, 9, 10]
+    rounds.run()
+    assert left() == [1, 3, 5, 7, 9]
+    assert upkeep._OLDEST._value.get() == now - 9
+    clock.advance(seconds=101)
+    rounds.run()
+    assert left() == []
+
+
+def test_an_answer_made_anew_while_it_is_swept_stays(follower, status_log, store, monkeypatch):
+    status_log.add(7)
+    follower.follow()
+    old, new = (block._HEADER.pack(0, until, 0, 0, 1, 0) for until in (100, 200))
+    assert store.put_answer(answer(store, 7, store.ticket(CA, 7), old))
+    forget = store._forget_ended
+
+    def overtaken(keys: Sequence[bytes], now: int) -> None:
+        assert store.put_answer(answer(store, 7, store.ticket(CA, 7), new))
+        forget(keys, now)
+
+    monkeypatch.setattr(store, "_forget_ended", overtaken)
+    store.sweep(100, after=b"", most=10)
+    assert stored(store, 7) == new
+
+
+def test_a_reader_that_was_killed_is_let_go_of(store, tmp_path):
+    code = (
+        "import lmdb, os, sys; file = lmdb.open(sys.argv[1], subdir=False, max_dbs=8);"
+        "view = file.begin(); os.kill(os.getpid(), 9)"
+    )
+    path = str(tmp_path / "status.lmdb")
+    subprocess.run([sys.executable, "-c", code, path], check=False)
+    assert len(store._file.environment.readers().splitlines()) > 1
+    store.tidy()
+    assert "(no active readers)" in store._file.environment.readers()
 
 
 # ---- trap 15: races -----------------------------------------------------------------------------
@@ -214,7 +336,7 @@ def test_statuses_and_answers_are_there_again_after_a_restart(
     # Trap 17: nothing is signed before this, whatever the clock says then.
     assert again.last_produced() == 1_800_000_000
     status_log.add(7, "revoked", "keyCompromise")
-    LogFollower(status_log, again, Pulse(tmp_path / "pulse")).follow()
+    LogFollower(status_log, again, Pulse(tmp_path / "pulse"), directory=tmp_path).follow()
     assert stored(again, 7) is None
     again.close()
 
@@ -276,7 +398,7 @@ def test_a_change_that_cannot_be_stored_ends_every_answer_until_it_can(
 def test_a_store_that_is_full_says_so(follower, status_log, store):
     status_log.add(7)
     follower.follow()
-    store._environment.set_mapsize(64 * 1024)
+    store._file.environment.set_mapsize(64 * 1024)
     with pytest.raises(Unavailable, match="cannot be written"):
         store.put_answer(answer(store, 7, store.ticket(CA, 7), bytes(1_000_000)))
     assert store.find_status(CA, 7) is not None
@@ -298,7 +420,7 @@ def test_a_reader_sees_each_change_at_once_and_holds_no_old_view(follower, statu
         store.put_answer(answer(store, 7, store.ticket(CA, 7), bytes([turn]) * 3000))
         assert stored(store, 7) == bytes([turn]) * 3000
     # An old view would have kept the pages of each turn.
-    assert store._environment.info()["last_pgno"] < 60
+    assert store._file.environment.info()["last_pgno"] < 60
 
 
 def test_closing_waits_for_who_writes_and_ends_later_writes(tmp_path):

@@ -430,13 +430,13 @@ def test_closing_waits_for_who_writes_and_ends_later_writes(tmp_path):
     def write() -> None:
         with pytest.raises(Unavailable):
             while True:
-                store.drop_answers()
+                store.give_numbers([CA])
         ended.append(True)
 
     writers = [threading.Thread(target=write, daemon=True) for _ in range(4)]
     for writer in writers:
         writer.start()
-    store.drop_answers()
+    store.give_numbers([CA])
     store.close()
     for writer in writers:
         writer.join(30)

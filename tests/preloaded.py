@@ -6,7 +6,18 @@ import pkgutil
 from importlib import import_module
 
 import yinxin.cli
-import yinxin.serve
 
-for _module in pkgutil.iter_modules(yinxin.cli.__path__):
-    import_module(f"yinxin.cli.{_module.name}")
+_LATER = (
+    "alembic.command",
+    "keystore.backends.software",
+    "pkilint.loader",
+    "pkilint.pkix.certificate",
+    "yinxin.serve",
+)
+"""What commands and services import when they need it."""
+
+for _module in (
+    *(f"yinxin.cli.{one.name}" for one in pkgutil.iter_modules(yinxin.cli.__path__)),
+    *_LATER,
+):
+    import_module(_module)

@@ -49,6 +49,8 @@ class Delegate:
     signer: Signer
     usable_until: datetime
     """No answer holds longer: the end of its certificate or of the issuer's."""
+    embedded: bool = True
+    """Its certificate is in its answers; not the issuer's own, which clients have."""
 
     @property
     def public_key_bits(self) -> bytes:

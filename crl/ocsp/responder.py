@@ -146,7 +146,7 @@ class Responder:
                 tbs,
                 delegate.signer.algorithm.identifier,
                 delegate.signer.sign(tbs),
-                delegate.certificate,
+                delegate.certificate if delegate.embedded else None,
             ),
             produced_at=now,
             this_update=this_update,

@@ -80,7 +80,7 @@ class _BasicOCSPResponse:
     tbs_response_data: asn1.TLV
     signature_algorithm: asn1.TLV
     signature: asn1.BitString
-    certs: Annotated[list[asn1.TLV], asn1.Explicit(0)]
+    certs: Annotated[list[asn1.TLV] | None, asn1.Explicit(0)]
 
 
 @asn1.sequence
@@ -126,13 +126,15 @@ def encode_response_data(content: ResponseContent) -> bytes:
     )
 
 
-def encode_response(tbs: bytes, algorithm: bytes, signature: bytes, certificate: bytes) -> bytes:
-    """Return the whole answer with the signer's certificate embedded."""
+def encode_response(
+    tbs: bytes, algorithm: bytes, signature: bytes, certificate: bytes | None
+) -> bytes:
+    """Return the whole answer; `certificate`: the delegated signer's, to be embedded."""
     basic = _BasicOCSPResponse(
         tbs_response_data=der.verbatim(tbs),
         signature_algorithm=der.verbatim(algorithm),
         signature=der.bit_string(signature),
-        certs=[der.verbatim(certificate)],
+        certs=None if certificate is None else [der.verbatim(certificate)],
     )
     response_bytes = _ResponseBytes(response_type=oids.OCSP_BASIC, response=der.encode(basic))
     return der.sequence(_SUCCESSFUL, der.explicit(0, der.encode(response_bytes)))

@@ -132,7 +132,7 @@ class LocalSigning:
         certificate = self._store.parties.responders().get(header.responder)
         if certificate is None or not header.produced_at <= now < header.until:
             return None
-        return Made(block, certificate_tail(certificate))
+        return Made(block, certificate_tail(certificate, (issuer,)))
 
     def _keep(
         self, issuer: Known, request: OCSPRequest, answer: Answer, ticket: int
@@ -144,9 +144,11 @@ class LocalSigning:
         if key is None or ticket == 0:
             found = self._store.ticket(issuer.name, cert_id.serial)
             return Made(None, answer.der) if found == ticket else None
+        tail = certificate_tail(answer.responder, (issuer,))
         new = new_answer(
             answer,
             key,
+            tail=tail,
             responder=self._store.parties.responder_number(answer.responder),
             ticket=ticket,
             config=self._config,
@@ -158,7 +160,7 @@ class LocalSigning:
             # A full disk, say. It is as good as one in the store if its status still holds.
             log.exception("an OCSP answer cannot be stored")
             kept = self._store.ticket(issuer.name, cert_id.serial) == ticket
-        return Made(new.octets, certificate_tail(answer.responder)) if kept else None
+        return Made(new.octets, tail) if kept else None
 
     def _lane(self, issuer: Known) -> Lane:
         lane = self._lanes.get(issuer.name)
@@ -168,13 +170,23 @@ class LocalSigning:
 
 
 def new_answer(
-    answer: Answer, key: bytes, *, responder: int, ticket: int, config: OCSPConfig, now: datetime
+    answer: Answer,
+    key: bytes,
+    *,
+    tail: bytes,
+    responder: int,
+    ticket: int,
+    config: OCSPConfig,
+    now: datetime,
 ) -> NewAnswer:
-    """Return an answer as the store takes it, under `key`; `responder` is the number of its own."""
+    """Return an answer as the store takes it, under `key`.
+
+    `tail` is what its octets end with (`certificate_tail`), `responder` the number of its own.
+    """
     block = encode_block(
         answer,
         responder=responder,
-        tail=certificate_tail(answer.responder),
+        tail=tail,
         refresh_at=_refresh_at(answer),
         config=config,
         now=now,

@@ -23,7 +23,7 @@ from authn.store import Binding, CertificateLoginStore, Challenge, User, UserSto
 from core import observe
 from core.audit import AuditLog
 from core.clock import Clock
-from core.errors import InvalidSignature, Malformed, NotFound, Refused, Unauthenticated
+from core.errors import Conflict, InvalidSignature, Malformed, NotFound, Refused, Unauthenticated
 from core.transaction import Transactions
 from keystore import sm2_forms, verify
 from keystore.algorithms import KeyAlgorithm
@@ -206,6 +206,7 @@ class CertificateLogin:
             user_id=user.id,
             created_at=self._clock.now(),
             key_digest=None if user.role is None else _key_digest(certificate),
+            serial=f"{certificate.serial:x}",
         )
         with self._transactions.transaction():
             self._store.add_binding(binding)
@@ -217,6 +218,23 @@ class CertificateLogin:
             }
             self._audit.record("binding.created", actor=actor, detail=detail)
         return binding
+
+    def bind_own(self, user: User, certificate: bytes) -> bool:
+        """Bind what a person picked up themselves; return whether it logs them in from now on.
+
+        False: it is not for logging in, it is bound to somebody else, or the person administers
+        this service. What lets an administrator in is for their peers to say (`rolechanges`).
+        """
+        if user.role is not None:
+            return False
+        try:
+            shown = self._verifier.verify_login_certificate(certificate)
+            known = self._store.find_binding(shown.issuer, hashlib.sha256(shown.subject).digest())
+            if known is None:
+                self.bind_presented(user, [certificate], actor=user.name)
+        except (Refused, Conflict):
+            return False
+        return known is None or known.user_id == user.id
 
     def list_bindings(self) -> Sequence[Binding]:
         """Return every binding, oldest first."""

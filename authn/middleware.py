@@ -52,7 +52,7 @@ class Authentication:
             scope.pop(PRINCIPAL, None)
             try:
                 found = self._recall(scope)
-                if found is None:
+                if found is None and _says_who(scope):
                     found = await run_in_threadpool(self._authenticate, scope)
             except TrustError as error:
                 # We could not find out (the database is away): say so, rather than "nobody".
@@ -103,6 +103,10 @@ def _bearer(scope: Scope) -> str | None:
         return None
     scheme, _, secret = authorization.partition(" ")
     return secret.strip() if scheme.lower() == "bearer" else ""
+
+
+def _says_who(scope: Scope) -> bool:
+    return _bearer(scope) is not None or isinstance(scope.get(CLIENT_CERTIFICATE), bytes)
 
 
 def _principal(user: User | None, method: str) -> Principal | None:

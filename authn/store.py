@@ -103,6 +103,8 @@ class Binding:
     created_at: datetime
     key_digest: bytes | None
     """SHA-256 over the SubjectPublicKeyInfo; None: any key under that subject will do."""
+    serial: str | None = None
+    """Of the certificate that was shown for it, lowercase hex; None: made by an older release."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,5 +103,6 @@ certificate_bindings = Table(
     Column("user_id", _UUID, ForeignKey("users.id"), nullable=False, index=True),
     Column("created_at", UTCDateTime, nullable=False),
     Column("key_digest", _DIGEST),
+    Column("serial", String(40)),
     UniqueConstraint("issuer", "subject_digest"),
 )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ca.handover import DeliveryDesk
 from ca.history import HistoryService
 from ca.holder import HolderDesk
+from ca.own import OwnCertificates
 from ca.pickup import PickupDesk
 from ca.replacement import ReplacementService
 from ca.resend import PickupResend
@@ -26,3 +27,4 @@ class Desks:
     settlement: Settlement
     history: HistoryService
     holders: HolderDesk
+    own: OwnCertificates

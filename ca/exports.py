@@ -11,7 +11,6 @@ from typing import IO, Final, Literal
 
 from fastapi import Response
 from fastapi.responses import StreamingResponse
-from openpyxl import Workbook
 
 from ca.schemas import CertificateView
 from ca.store import CertificateQuery, CertificateStore, Page
@@ -57,6 +56,8 @@ def table(store: CertificateStore, query: CertificateQuery, form: TableFormat) -
 
 def workbook(rows: Iterator[tuple[str, ...]]) -> IO[bytes]:
     """Write rows, the heading first, into a temporary file without a name. All cells are text."""
+    from openpyxl import Workbook  # noqa: PLC0415 - a third of a second, for what few ask for
+
     book = Workbook(write_only=True)
     sheet = book.create_sheet("certificates")
     for row in islice(rows, MAX_SHEET_ROWS):

@@ -18,7 +18,7 @@ from ca.requests import (
     is_encryption_request,
 )
 from ca.serials import to_hex
-from ca.store import CertificateRecord, CertificateState, CertificateStore
+from ca.store import CertificateQuery, CertificateRecord, CertificateState, CertificateStore
 from core.errors import NotFound, Unavailable
 from keystore.escrow.store import Recovery
 
@@ -115,6 +115,21 @@ class HistoryService:
         if record.request_id is None or is_encryption_request(record.request_id):
             return None
         return self._certificates.find_by_request(encryption_request_id(record.request_id))
+
+    def of_same_holder(self, own: CertificateRecord) -> Sequence[CertificateRecord]:
+        """Return what belongs to the same subject; without one, what was replaced each way.
+
+        Newest first. Never by the name alone: two people may have the same.
+        """
+        if own.subject_id is not None:
+            query = CertificateQuery(subject_id=own.subject_id)
+            return self._certificates.search_certificates(query, limit=_GENERATIONS).items
+        chain = (*self.after(own)[::-1], own, *self.before(own))
+        found: list[CertificateRecord] = []
+        for one in chain:
+            other = self.partner(one)
+            found += [one] if other is None else [one, other]
+        return found
 
     def recoveries(self, record: CertificateRecord) -> Sequence[Recovery]:
         """Return every recovery of the encryption key of a pair. Raises `Unavailable`."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Final
 
 from ca.csr import CSR, parse_csr
 from ca.history import HistoryService
@@ -20,12 +19,10 @@ from ca.replacement import Replacement, ReplacementService
 from ca.requests import EnrollmentRecord, is_encryption_request, request_of
 from ca.serials import to_hex
 from ca.statusrequests import StatusRequests
-from ca.store import CertificateQuery, CertificateRecord, CertificateState, CertificateStore
+from ca.store import CertificateRecord, CertificateState, CertificateStore
 from core.clock import Clock
 from core.errors import Conflict, Forbidden, NotFound, Unauthenticated
 from keystore.escrow.store import Recovery
-
-_MOST: Final = 100
 
 
 class HolderDesk:
@@ -91,10 +88,10 @@ class HolderDesk:
         return self._replace(old, Replacement(Operation.RENEW))
 
     def certificates(self, shown: bytes) -> Sequence[CertificateRecord]:
-        """Return the holder's certificates, newest first; see `_mine`."""
+        """Return the holder's certificates, newest first."""
         own = self._find(shown)
         self._require_valid(own)
-        return self._mine(own)
+        return self._history.of_same_holder(own)
 
     def recoveries(self, shown: bytes, issuer: str, serial: int) -> Sequence[Recovery]:
         """Return every recovery of the key of a certificate of the holder, newest first."""
@@ -112,26 +109,11 @@ class HolderDesk:
         """Return the certificate that was shown, and the one that is meant."""
         own = self._find(shown)
         self._require_valid(own)
-        for one in self._mine(own):
+        for one in self._history.of_same_holder(own):
             if (one.issuer, one.serial) == (issuer, serial):
                 return own, one
         # As if it did not exist: whose certificates there are is nobody else's business.
         raise NotFound(f"you have no certificate {to_hex(serial)} of {issuer}")
-
-    def _mine(self, own: CertificateRecord) -> Sequence[CertificateRecord]:
-        """Return what belongs to the same subject; without one, what was replaced each way.
-
-        Never by the name alone: two people may have the same.
-        """
-        if own.subject_id is not None:
-            query = CertificateQuery(subject_id=own.subject_id)
-            return self._certificates.search_certificates(query, limit=_MOST).items
-        chain = (*self._history.after(own)[::-1], own, *self._history.before(own))
-        found: list[CertificateRecord] = []
-        for one in chain:
-            other = self._history.partner(one)
-            found += [one] if other is None else [one, other]
-        return found
 
     def _find(self, shown: bytes) -> CertificateRecord:
         found = self._certificates.find_by_fingerprint(hashlib.sha256(shown).hexdigest())

@@ -138,6 +138,8 @@ class CertificateProfile(_Model):
     path_length: int | None = Field(default=None, ge=0, le=10)
     requestable: bool = True
     """False: only this service itself issues it."""
+    self_service: bool = False
+    """True: people apply for it in the portal, for themselves (docs/portal.md)."""
     needs_approval: bool = True
     needs_make: bool = False
     """True: after the review, another operator makes the certificate (制证)."""
@@ -210,6 +212,8 @@ class CertificateProfile(_Model):
             )
         if self.envelopes and self.encryption_profile is None:
             raise ValueError("envelopes are for pairs: encryption_profile is missing")
+        if self.self_service:
+            self._check_self_service()
         if self.authority and self.extended_key_usage:
             raise ValueError("a CA certificate has no extended key usage (docs/divergences.md)")
         if not self.authority and self.path_length is not None:
@@ -219,6 +223,23 @@ class CertificateProfile(_Model):
         ):
             raise ValueError("ocsp_nocheck means: no CRL and no OCSP for this certificate")
         return self
+
+    def _check_self_service(self) -> None:
+        """Refuse what the portal cannot fill in: it knows the person's name and their account."""
+        known = {*self.subject.required, *self.subject.optional}
+        missing = set(self.subject.required) - {"CN", "UID", *self.subject.defaults}
+        if self.authority or not self.requestable:
+            raise ValueError("self_service is for what requesters ask for")
+        if not {"CN", "UID"} <= known:
+            raise ValueError(
+                "self_service: the subject takes CN, and UID, which makes it one's own"
+            )
+        if missing or self.alternative_names.minimum or self._requires_identity:
+            raise ValueError("self_service: the portal fills in CN and UID, and nothing else")
+
+    @property
+    def _requires_identity(self) -> bool:
+        return any(one.required for one in self.identity_extensions)
 
 
 _SHARED: Final = (

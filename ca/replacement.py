@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from ca.enrollment import EnrollmentService, Idempotency
@@ -41,6 +41,8 @@ class Replacement:
     """Of the old certificate; of a re-issue only."""
     temporary_key: bytes | None = None
     """Of a double request (`keystore.cfca`)."""
+    owner: str | None = None
+    """The user who asks for it in the portal (`ca.submission.Entry`)."""
 
 
 class ReplacementService:
@@ -102,6 +104,7 @@ class ReplacementService:
             wanted.operation,
             Target(old.issuer, old.serial),
             wanted.reason if wanted.operation is Operation.REISSUE else None,
+            wanted.owner,
         )
         return self._enrollment.enter(entry, idempotency=idempotency)
 
@@ -118,14 +121,17 @@ class ReplacementService:
 
     def check_window(self, old: CertificateRecord) -> None:
         """Raises `Refused` outside of the time in which the profile renews."""
-        profile, now = self._profiles[old.profile], self._clock.now()
-        opens = old.not_after - timedelta(days=profile.renewal_window_days)
-        if now < opens:
+        profile, opens = self._profiles[old.profile], self.window_opens(old)
+        if self._clock.now() < opens:
             raise Refused(
                 f"it can be renewed from {opens:%Y-%m-%d} on, {profile.renewal_window_days} days "
                 "before its end (renewal_window_days of the profile)"
             )
         self._check_not_long_over(old, profile)
+
+    def window_opens(self, old: CertificateRecord) -> datetime:
+        """Return from when on the profile renews a certificate."""
+        return old.not_after - timedelta(days=self._profiles[old.profile].renewal_window_days)
 
     def _check_not_long_over(self, old: CertificateRecord, profile: CertificateProfile) -> None:
         until = old.not_after + timedelta(days=profile.renewal_grace_days)

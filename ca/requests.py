@@ -92,6 +92,8 @@ class EnrollmentRecord:
     """Of its pick-up; only in the answer to the step that made them."""
     follow_up: Operation | None = None
     """What is still to be done to the certificate that this one replaces."""
+    owner: str | None = None
+    """Id of the user who asked for it in the portal, for themselves."""
 
     @property
     def replaces(self) -> str | None:
@@ -167,6 +169,10 @@ class RequestStore(Protocol):
         limit: int = 100,
     ) -> RequestPage:
         """Return one page, newest first. `scope`: tops of the subtrees to look in."""
+        ...
+
+    def list_of_owner(self, owner: str, *, limit: int) -> Sequence[EnrollmentRecord]:
+        """Return what a user asked for in the portal, newest first."""
         ...
 
     def find_replacing(self, target: Target) -> EnrollmentRecord | None:

@@ -26,7 +26,15 @@ _OF_ONE_CERTIFICATE: Final = 1000
 _COPIED: Final = (
     *("id", "state", "issuer", "profile", "content", "needs_approval", "requester", "created_at"),
     *("decided_by", "decided_at", "operation", "needs_make", "keyless", "made_by", "made_at"),
-    *("organisation_id", "subject_id", "target_request", "reason", "provisional", "follow_up"),
+    *(
+        "organisation_id",
+        "subject_id",
+        "target_request",
+        "reason",
+        "provisional",
+        "follow_up",
+        "owner",
+    ),
 )
 """What a row holds as the record does."""
 
@@ -109,6 +117,11 @@ class SQLRequestStore:
             rows = connection.execute(statement).all()
         more = str(rows[limit - 1].number) if len(rows) > limit else None
         return RequestPage(tuple(_record(row) for row in rows[:limit]), more)
+
+    def list_of_owner(self, owner: str, *, limit: int) -> Sequence[EnrollmentRecord]:
+        statement = _select().where(_R.owner == owner).order_by(_R.number.desc()).limit(limit)
+        with self._database.reading() as connection:
+            return [_record(row) for row in connection.execute(statement)]
 
     def find_replacing(self, target: Target) -> EnrollmentRecord | None:
         with self._database.reading() as connection:
@@ -232,4 +245,5 @@ def _record(row: Any) -> EnrollmentRecord:
         reason=None if row.reason is None else RevocationReason(row.reason),
         provisional=row.provisional,
         follow_up=None if row.follow_up is None else Operation(row.follow_up),
+        owner=row.owner,
     )

@@ -22,8 +22,11 @@ def describe(record: EnrollmentRecord) -> str:
 
 
 def check_reviewer(record: EnrollmentRecord, actor: str, *, separate: bool) -> None:
-    """Raises `Forbidden` for the own request, if requesters are kept apart (`separate`)."""
-    if separate and record.requester == actor:
+    """Raises `Forbidden` for the own request, if requesters are kept apart (`separate`).
+
+    Nobody ever reviews what they asked for in the portal, for themselves.
+    """
+    if (separate or record.owner is not None) and record.requester == actor:
         raise Forbidden("requester and approver must be two people (ca.separate_approver)")
 
 
@@ -33,7 +36,7 @@ def check_maker(record: EnrollmentRecord, actor: str, *, has_key: bool, separate
         raise Conflict("the request needs no make step: approving it issues the certificate")
     if record.decided_by == actor:
         raise Forbidden("who reviewed a request does not make its certificate: ask another")
-    if separate and record.requester == actor:
+    if (separate or record.owner is not None) and record.requester == actor:
         raise Forbidden("requester and maker must be two people (ca.separate_approver)")
     if has_key != record.keyless:
         raise Refused(

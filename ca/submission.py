@@ -29,6 +29,9 @@ class Entry:
     operation: Operation = Operation.APPLY
     target: Target | None = None
     reason: RevocationReason | None = None
+    owner: str | None = None
+    """The user who asks for it in the portal. Without a key it is always reviewed then: the codes
+    of its pick-up go by the reviewer's hands, who knows the person."""
 
 
 class Submission:
@@ -63,7 +66,8 @@ class Submission:
         review = self._reviews.needed(entry.operation, entry.profile, organisation)
         now, requester = self._clock.now(), entry.request.requester
         keyless = not entry.request.spki
-        if review.review:
+        reviewed = review.review or (keyless and entry.owner is not None)
+        if reviewed:
             state = RequestState.PENDING
         else:
             state = state_after_review(needs_make=review.make, keyless=keyless)
@@ -74,7 +78,7 @@ class Submission:
             issuer=entry.issuer,
             profile=entry.profile,
             content=content_of(entry.request),
-            needs_approval=review.review,
+            needs_approval=reviewed,
             requester=requester,
             created_at=now,
             decided_by=requester if direct else None,
@@ -87,6 +91,7 @@ class Submission:
             target=entry.target,
             reason=entry.reason,
             follow_up=entry.operation if entry.operation in REPLACING else None,
+            owner=entry.owner,
         )
         return record, prepared if direct and record.follow_up is None else None
 

@@ -163,6 +163,8 @@ enrollment_requests = Table(
     Column("replaces", String(105), nullable=True),
     # What is still to be done to the certificate that was replaced; NULL: nothing.
     Column("follow_up", String(16), nullable=True),
+    # The user who asked for it in the portal, for themselves.
+    Column("owner", String(36), nullable=True),
     UniqueConstraint("id"),
     CheckConstraint(
         "state IN ('pending', 'reviewed', 'awaiting-pickup', 'approved', 'done', 'rejected')",
@@ -173,6 +175,12 @@ Index(None, enrollment_requests.c.state, enrollment_requests.c.created_at)
 Index(None, enrollment_requests.c.target_issuer, enrollment_requests.c.target_serial)
 Index(None, enrollment_requests.c.replaces, unique=True)
 Index(None, enrollment_requests.c.follow_up)
+Index(
+    "ix_enrollment_requests_owner",
+    enrollment_requests.c.owner,
+    sqlite_where=enrollment_requests.c.owner.is_not(None),
+    postgresql_where=enrollment_requests.c.owner.is_not(None),
+)
 
 idempotency_keys = Table(
     "idempotency_keys",

@@ -78,10 +78,13 @@ def problem(status: HTTPStatus, detail: str, *, kind: str, request_id: str | Non
 
 
 def install_problem_handlers(app: FastAPI) -> None:
-    """Translate every error of `app` into problem+json, once, here."""
+    """Translate every error of `app` into problem+json, once, here.
+
+    They are asynchronous though they wait for nothing: others would be sent to a thread.
+    """
 
     @app.exception_handler(TrustError)
-    def trust_error(request: Request, error: TrustError) -> JSONResponse:
+    async def trust_error(request: Request, error: TrustError) -> JSONResponse:
         status = status_of(error)
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             log.error("request failed", exc_info=error)
@@ -98,7 +101,7 @@ def install_problem_handlers(app: FastAPI) -> None:
         return answer
 
     @app.exception_handler(RequestValidationError)
-    def validation_error(request: Request, error: RequestValidationError) -> JSONResponse:
+    async def validation_error(request: Request, error: RequestValidationError) -> JSONResponse:
         # Say where and what, and never echo the input: it may hold a secret.
         parts = [
             f"{'.'.join(str(step) for step in item['loc'])}: {item['msg']}"
@@ -112,7 +115,7 @@ def install_problem_handlers(app: FastAPI) -> None:
         )
 
     @app.exception_handler(HTTPException)
-    def http_error(request: Request, error: HTTPException) -> JSONResponse:
+    async def http_error(request: Request, error: HTTPException) -> JSONResponse:
         status = HTTPStatus(error.status_code)
         answer = problem(
             status,
@@ -124,7 +127,7 @@ def install_problem_handlers(app: FastAPI) -> None:
         return answer
 
     @app.exception_handler(Exception)
-    def unexpected(request: Request, error: Exception) -> JSONResponse:
+    async def unexpected(request: Request, error: Exception) -> JSONResponse:
         log.error("unexpected error", exc_info=error)
         return problem(
             HTTPStatus.INTERNAL_SERVER_ERROR,

@@ -98,10 +98,16 @@ class JobRunner:
         """Take the right to run `job` until it is due again."""
         now = self._clock.now()
         until = now + timedelta(seconds=job.every_seconds)
+        # A lease far in the future was written by a clock that jumped: take it over.
+        latest = until + timedelta(seconds=job.every_seconds)
+        lease = select(job_leases.c.until).where(job_leases.c.name == job.name)
+        # Nearly always it is not due yet: to look costs no transaction that writes.
+        with self._database.reading() as connection:
+            held = connection.execute(lease).first()
+        if held is not None and now < held.until <= latest:
+            return False
         with self._database.transaction() as connection:
-            held = connection.execute(
-                select(job_leases.c.until).where(job_leases.c.name == job.name).with_for_update()
-            ).first()
+            held = connection.execute(lease.with_for_update()).first()
             if held is None:
                 try:
                     with connection.begin_nested():
@@ -113,8 +119,7 @@ class JobRunner:
                 except IntegrityError:
                     return False
                 return True
-            # A lease far in the future was written by a clock that jumped: take it over.
-            if now < held.until <= until + timedelta(seconds=job.every_seconds):
+            if now < held.until <= latest:
                 return False
             connection.execute(
                 sql_update(job_leases)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, Request
 
 import authn.oidc.routes_clients
 import ca.routes
@@ -23,7 +24,14 @@ from ca.registrars import Registrar
 from core.http import client_certificate
 from crl.ocsp.keeper import Keeper
 from crl.ocsp.plane import OCSPPlane
-from yinxin.app_parts import add_administration, add_provider, limited, new_app, surround
+from yinxin.app_parts import (
+    add_provider,
+    add_routes,
+    administration_routers,
+    limited,
+    new_app,
+    surround,
+)
 from yinxin.ceremony_routes import make_ceremony_router
 from yinxin.console.routes import add_console
 from yinxin.console.statusnow import ask_responder
@@ -31,6 +39,7 @@ from yinxin.health.run import check_health
 from yinxin.health_routes import Checks, make_health_router
 from yinxin.nodes import OCSPNodes
 from yinxin.portal.pages import PortalPages
+from yinxin.portal.routes_certificates import OwnDesk
 from yinxin.portal.routes_tls import make_tls_router
 from yinxin.registrars import RegistrarDesk
 from yinxin.revocation_status import make_revocation_status_router
@@ -39,12 +48,17 @@ from yinxin.traffic_routes import make_traffic_router
 from yinxin.wiring import Ground, Service
 
 
-def make_control_app(service: Service, keeper: Keeper, checks: Checks) -> Any:
+def make_control_app(service: Service, keeper: Keeper, api: Sequence[APIRouter]) -> Any:
     """API, OpenID provider and pages, for the https listener."""
     app = new_app("Yinxin")
-    _add_api(app, service, checks)
+    add_routes(app, *api)
+    desks = service.operations.desks
     add_provider(
-        app, service.ground, service.provider, mutual_tls=mutual_tls_origin(service.ground)
+        app,
+        service.ground,
+        service.provider,
+        mutual_tls=mutual_tls_origin(service.ground),
+        own=OwnDesk(desks.own, desks.pickup, desks.deliveries, service.enrollment.take_key),
     )
     add_console(
         app,
@@ -57,7 +71,7 @@ def make_control_app(service: Service, keeper: Keeper, checks: Checks) -> Any:
 
 
 def make_machine_app(
-    service: Service, registrars: RegistrarDesk, nodes: OCSPNodes, checks: Checks
+    service: Service, registrars: RegistrarDesk, nodes: OCSPNodes, api: Sequence[APIRouter]
 ) -> Any:
     """The API and the registrars' counter, for the listener that requires client certificates."""
 
@@ -65,43 +79,60 @@ def make_machine_app(
         return registrars.require(client_certificate(request))
 
     app = new_app("Yinxin for machines")
-    _add_api(app, service, checks)
-    # Here TLS asks for certificates, so people prove theirs here, too.
-    app.include_router(make_tls_router(service.provider, PortalPages()))
-    app.include_router(
+    add_routes(
+        app,
+        *api,
+        # Here TLS asks for certificates, so people prove theirs here, too.
+        make_tls_router(service.provider, PortalPages()),
         authn.oidc.routes_clients.make_client_router(
             service.provider.endpoints, origin=mutual_tls_origin(service.ground)
-        )
-    )
-    app.include_router(
+        ),
         ca.routes_exchange.make_counter_router(
             registrars.counter, require_registrar=require_registrar
-        )
+        ),
+        crl.routes_nodes.make_node_router(nodes, require_node=nodes.require),
     )
-    app.include_router(crl.routes_nodes.make_node_router(nodes, require_node=nodes.require))
     return surround(app, service.ground, service.provider)
 
 
 def make_revocation_app(service: Service, plane: OCSPPlane, checks: Checks) -> Any:
     """OCSP, CRLs and CA certificates, for the plain http listener. Open to everybody."""
     app = new_app("Yinxin revocation")
-    app.include_router(make_health_router(checks, service.exporter))
-    app.include_router(
+    add_routes(
+        app,
+        make_health_router(checks, service.exporter),
         crl.routes.make_router(
             plane,
             service.crls,
             service.issuers,
             config=service.ground.settings.revocation,
             clock=service.ground.clock,
-        )
+        ),
     )
     return limited(app, service.ground)
 
 
-def _add_api(app: FastAPI, service: Service, checks: Checks) -> None:
+def make_api(service: Service, checks: Checks) -> tuple[APIRouter, ...]:
+    """Make the API once, for both listeners: FastAPI takes half a second to read its routes."""
     ground = service.ground
-    app.include_router(make_health_router(checks, service.exporter))
-    app.include_router(
+    return (
+        make_health_router(checks, service.exporter),
+        *_registration_routers(service),
+        crl.routes_publication.make_router(service.publication),
+        *_escrow_routers(service),
+        yinxin.health.routes.make_router(lambda: check_health(service)),
+        make_traffic_router(service.traffic),
+        make_revocation_status_router(service),
+        make_settings_router(ground.settings),
+        make_ceremony_router(ground.audit, service.audit_key),
+        *administration_routers(ground, service.provider, service.audit_key),
+    )
+
+
+def _registration_routers(service: Service) -> tuple[APIRouter, ...]:
+    ground = service.ground
+    rights = ground.registration.rights
+    return (
         ca.routes.make_router(
             service.operations.enrollment,
             service.authority.store,
@@ -110,41 +141,33 @@ def _add_api(app: FastAPI, service: Service, checks: Checks) -> None:
             service.issuers,
             organisations=ground.registration.organisations,
             subjects=service.subjects,
-            rights=ground.registration.rights,
+            rights=rights,
             config=ground.settings.ca,
             clock=ground.clock,
-        )
-    )
-    app.include_router(ca.routes_profiles.make_router(service.profiles.changes))
-    app.include_router(
-        ca.routes_massrevocation.make_router(service.mass_revocations, ground.registration.rights)
-    )
-    app.include_router(
+        ),
+        ca.routes_profiles.make_router(service.profiles.changes),
+        ca.routes_massrevocation.make_router(service.mass_revocations, rights),
         ca.routes_registration.make_registration_router(
             ground.registration.organisations,
             service.subjects,
-            rights=ground.registration.rights,
+            rights=rights,
             changes=ground.registration.changes,
             reviews=service.reviews,
             statistics=service.statistics,
             overviews=service.overviews,
             clock=ground.clock,
-        )
+        ),
+        ca.routes_bulk.make_router(service.bulk.service, rights),
+        ca.routes_notices.make_router(service.notices, rights),
     )
-    app.include_router(ca.routes_bulk.make_router(service.bulk.service, ground.registration.rights))
-    app.include_router(ca.routes_notices.make_router(service.notices, ground.registration.rights))
-    app.include_router(crl.routes_publication.make_router(service.publication))
+
+
+def _escrow_routers(service: Service) -> Iterator[APIRouter]:
     local, remote = service.key_management.local, service.key_management.remote
     if local is not None:
-        app.include_router(keystore.escrow.routes.make_router(local.centre, local.recoveries))
+        yield keystore.escrow.routes.make_router(local.centre, local.recoveries)
     if remote is not None:
-        app.include_router(keystore.escrow.routes.make_holders_router(remote))
-    app.include_router(yinxin.health.routes.make_router(lambda: check_health(service)))
-    app.include_router(make_traffic_router(service.traffic))
-    app.include_router(make_revocation_status_router(service))
-    app.include_router(make_settings_router(ground.settings))
-    app.include_router(make_ceremony_router(ground.audit, service.audit_key))
-    add_administration(app, ground, service.provider, service.audit_key)
+        yield keystore.escrow.routes.make_holders_router(remote)
 
 
 def mutual_tls_origin(ground: Ground) -> str:

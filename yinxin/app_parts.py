@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 import authn.oidc.routes
 import authn.oidc.routes_clients
@@ -23,10 +23,12 @@ from core.http import BodyLimit, RequestId, install_problem_handlers
 from yinxin import audit_routes, control_routes
 from yinxin.audit_key import AuditKey
 from yinxin.console.session import ConsoleSession
+from yinxin.exact_paths import ExactPaths
 from yinxin.health_routes import make_metrics_router
 from yinxin.portal.page_route import make_page_route
 from yinxin.portal.pages import PortalPages
 from yinxin.portal.routes import make_router as make_portal_router
+from yinxin.portal.routes_certificates import OwnDesk
 from yinxin.wiring import Ground
 
 
@@ -45,78 +47,70 @@ def new_app(title: str) -> FastAPI:
     return app
 
 
-def add_administration(
-    app: FastAPI, ground: Ground, provider: Provider, audit_key: AuditKey
-) -> None:
-    """Add the API of audit, proposals, clients, users and bindings."""
+def add_routes(app: FastAPI, *routers: APIRouter) -> None:
+    """Add routers as they are.
+
+    `include_router` would read every route again, and match routers one by one on each request.
+    """
+    for router in routers:
+        app.router.routes.extend(router.routes)
+
+
+def administration_routers(
+    ground: Ground, provider: Provider, audit_key: AuditKey
+) -> tuple[APIRouter, ...]:
+    """Return the API of audit, proposals, clients, users and bindings."""
     administration = provider.administration
-    app.include_router(make_metrics_router())
-    app.include_router(audit_routes.make_router(ground.audit, audit_key))
-    app.include_router(control_routes.make_router(ground.control))
-    app.include_router(authn.routes.make_client_api(administration.clients))
-    app.include_router(authn.oidc.routes_keys.make_signing_key_api(provider.ring))
-    app.include_router(
-        authn.oidc.routes_registration.make_initial_token_api(provider.endpoints.initial_tokens)
-    )
-    app.include_router(
+    return (
+        make_metrics_router(),
+        audit_routes.make_router(ground.audit, audit_key),
+        control_routes.make_router(ground.control),
+        authn.routes.make_client_api(administration.clients),
+        authn.oidc.routes_keys.make_signing_key_api(provider.ring),
+        authn.oidc.routes_registration.make_initial_token_api(provider.endpoints.initial_tokens),
         authn.routes.make_user_api(
             administration.users,
             administration.roles,
             administration.factor_reset,
             issuer=ground.settings.authn.issuer,
-        )
-    )
-    app.include_router(
-        authn.routes_sessions.make_session_api(administration.sessions, administration.users)
-    )
-    app.include_router(
+        ),
+        authn.routes_sessions.make_session_api(administration.sessions, administration.users),
         authn.routes_accounts.make_account_api(
             provider.admission, administration.users, administration.clients
-        )
-    )
-    app.include_router(
+        ),
         authn.routes.make_binding_api(
             provider.certificates, administration.users, administration.roles
-        )
+        ),
     )
 
 
 def add_provider(
-    app: FastAPI, ground: Ground, provider: Provider, *, mutual_tls: str | None = None
+    app: FastAPI,
+    ground: Ground,
+    provider: Provider,
+    *,
+    mutual_tls: str | None = None,
+    own: OwnDesk | None = None,
 ) -> None:
     """Add the OpenID provider, its pages, and the certificate login.
 
-    `mutual_tls` is the origin where clients may call with a certificate, if there is one.
+    `mutual_tls` is the origin where clients may call with a certificate, if there is one. `own`:
+    people's certificates, where this process has them.
     """
-    pages, issuer = PortalPages(), ground.settings.authn.issuer
-    app.include_router(
+    pages, issuer = PortalPages(certificates=own is not None), ground.settings.authn.issuer
+    page_route, sessions = make_page_route(pages), provider.administration.sessions
+    add_routes(
+        app,
         authn.oidc.routes.make_document_router(
             provider.issuers, provider.endpoints.tokens.grant_types, mutual_tls=mutual_tls
-        )
-    )
-    app.include_router(
-        authn.oidc.routes_clients.make_client_router(provider.endpoints, origin=issuer)
-    )
-    app.include_router(
-        authn.oidc.routes_registration.make_registration_router(provider.endpoints.registration)
-    )
-    app.include_router(
+        ),
+        authn.oidc.routes_clients.make_client_router(provider.endpoints, origin=issuer),
+        authn.oidc.routes_registration.make_registration_router(provider.endpoints.registration),
         authn.oidc.routes.make_authorization_router(
-            provider.endpoints.authorization, provider.administration.sessions, pages
-        )
-    )
-    app.include_router(
-        authn.oidc.routes.make_logout_router(
-            provider.logout, provider.administration.sessions, pages
-        )
-    )
-    app.include_router(
-        authn.routes.make_certificate_login_api(
-            provider.certificates, provider.administration.sessions
-        )
-    )
-    page_route, sessions = make_page_route(pages), provider.administration.sessions
-    app.include_router(
+            provider.endpoints.authorization, sessions, pages
+        ),
+        authn.oidc.routes.make_logout_router(provider.logout, sessions, pages),
+        authn.routes.make_certificate_login_api(provider.certificates, sessions),
         make_cas_router(
             provider.entry,
             sessions,
@@ -124,18 +118,20 @@ def add_provider(
             pages,
             page_route=page_route,
             clock=ground.clock,
-        )
-    )
-    app.include_router(
+        ),
         make_gate_router(
             provider.gate, provider.entry, sessions, issuer=issuer, page_route=page_route
-        )
+        ),
+        make_portal_router(provider, pages, own),
     )
-    app.include_router(make_portal_router(provider, pages))
 
 
 def surround(app: FastAPI, ground: Ground, provider: Provider) -> Any:
-    """Put authentication, the limit of bodies and the request id around an application."""
+    """Put authentication, the limit of bodies and the request id around an application.
+
+    Its routes are complete now.
+    """
+    app.router.routes.insert(0, ExactPaths(app.routes))
     administration, settings = provider.administration, ground.settings
     # Who asks is found out before the body is read: only who is known may send a long file.
     body_limited = BodyLimit(

@@ -19,6 +19,7 @@ from ca.holder import HolderDesk
 from ca.issuer import Issuer
 from ca.ledger import RequestLedger
 from ca.operations import Operation, ReviewRules
+from ca.own import OwnCertificates
 from ca.pickup import PickupDesk, PickupOffers
 from ca.profiles import CertificateProfile
 from ca.replacement import ReplacementService
@@ -162,5 +163,14 @@ class Operations:
             settlement=settlement,
             history=history,
             holders=holders,
+            own=OwnCertificates(
+                enrollment,
+                replacements=replacements,
+                statuses=statuses,
+                history=history,
+                certificates=certificates,
+                requests=requests,
+                clock=clock,
+            ),
         )
         return cls(enrollment, desks, revocation, pairs)

@@ -10,8 +10,10 @@ from typing import Final
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
+from starlette.concurrency import run_in_threadpool
 from typing_extensions import override
 
+from authn.forms import form_fields
 from authn.oidc.errors import InvalidClient, InvalidRequest, OAuthError
 from core.errors import Malformed, Unavailable
 
@@ -32,21 +34,42 @@ class OAuthRoute(APIRoute):
 
     @override
     def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]  # FastAPI says Coroutine
-        handler = super().get_route_handler()
+        return _translated(super().get_route_handler())
 
-        async def translated(request: Request) -> Response:
-            try:
-                return await handler(request)
-            except OAuthError as error:
-                return oauth_answer(error)
-            except Malformed as error:
-                return oauth_answer(InvalidRequest(str(error)))
-            except Unavailable as error:
-                # The word of the authorization endpoint (RFC 6749, 4.1.2.1); 5.2 has none for it.
-                log.exception("an OAuth request failed")
-                return oauth_answer(OAuthError("temporarily_unavailable", str(error)))
 
-        return translated
+class FormRoute(OAuthRoute):
+    """Reads the form and calls ``endpoint(request, fields)`` in a thread, without more ado.
+
+    FastAPI finds out again for each request what the endpoint wants; that costs as much as the
+    answer. The documentation still comes from the endpoint's signature.
+    """
+
+    @override
+    def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]  # FastAPI says Coroutine
+        async def handler(request: Request) -> Response:
+            fields = await form_fields(request)
+            answer: Response = await run_in_threadpool(self.endpoint, request, fields)
+            return answer
+
+        return _translated(handler)
+
+
+def _translated(
+    handler: Callable[[Request], Awaitable[Response]],
+) -> Callable[[Request], Awaitable[Response]]:
+    async def translated(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except OAuthError as error:
+            return oauth_answer(error)
+        except Malformed as error:
+            return oauth_answer(InvalidRequest(str(error)))
+        except Unavailable as error:
+            # The word of the authorization endpoint (RFC 6749, 4.1.2.1); 5.2 has none for it.
+            log.exception("an OAuth request failed")
+            return oauth_answer(OAuthError("temporarily_unavailable", str(error)))
+
+    return translated
 
 
 def oauth_answer(error: OAuthError) -> JSONResponse:

@@ -69,12 +69,12 @@ def _add_documents(router: APIRouter, issuer: Issuer, document: dict[str, Any]) 
     prefix = urlsplit(issuer.identifier).path
 
     @router.get(f"{prefix}/.well-known/openid-configuration")
-    def discovery() -> JSONResponse:
+    async def discovery() -> JSONResponse:
         """Describe the provider (OIDC Discovery 1.0, 4)."""
         return JSONResponse(document, headers=_PUBLIC)
 
     @router.get(f"{prefix}/oidc/jwks")
-    def jwks() -> Response:
+    async def jwks() -> Response:
         """Return the public keys of ID tokens (RFC 7517)."""
         keys = issuer.keys.jwks
         return Response(keys, media_type="application/jwk-set+json", headers=_PUBLIC)

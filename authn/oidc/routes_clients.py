@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
 from authn.forms import Fields, form_fields
-from authn.oidc.answers import NO_STORE, OAuthRoute
+from authn.oidc.answers import NO_STORE, FormRoute, OAuthRoute
 from authn.oidc.caller import Caller
 from authn.oidc.endpoints import Endpoints
 from core.http import client_certificate
@@ -20,7 +20,7 @@ FormFields = Annotated[Fields, Depends(form_fields)]
 
 def make_client_router(endpoints: Endpoints, *, origin: str) -> APIRouter:
     """Serve the endpoints; `origin` is where clients see them."""
-    router = APIRouter(prefix="/oidc", tags=["oidc"], route_class=OAuthRoute)
+    router = APIRouter(prefix="/oidc", tags=["oidc"], route_class=FormRoute)
 
     def caller(request: Request, fields: Fields) -> Caller:
         headers = request.headers
@@ -63,16 +63,18 @@ def make_client_router(endpoints: Endpoints, *, origin: str) -> APIRouter:
         answer = endpoints.device_authorization.begin(caller(request, fields))
         return JSONResponse(answer, headers=NO_STORE)
 
-    @router.get("/userinfo")
     def userinfo(request: Request) -> JSONResponse:
         """Return claims about the user (OIDC Core, 5.3)."""
         return JSONResponse(endpoints.userinfo.claims(caller(request, ())), headers=NO_STORE)
 
-    @router.post("/userinfo")
     async def userinfo_by_post(request: Request) -> JSONResponse:
         """Return claims about the user; the token may be in the form (RFC 6750, 2.2)."""
         fields = await form_fields(request) if request.headers.get("content-type") else ()
         answer = await run_in_threadpool(endpoints.userinfo.claims, caller(request, fields))
         return JSONResponse(answer, headers=NO_STORE)
 
+    for method, endpoint in (("GET", userinfo), ("POST", userinfo_by_post)):
+        router.add_api_route(
+            "/userinfo", endpoint, methods=[method], route_class_override=OAuthRoute
+        )
     return router

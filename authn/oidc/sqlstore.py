@@ -113,7 +113,7 @@ class SQLGrantStore:
         return None if row is None else AuthorizationCode(**_with_grant(row))
 
     def use_code(self, digest: bytes, now: datetime) -> bool:
-        with self._database.transaction() as connection:
+        with self._database.single() as connection:
             changed = connection.execute(
                 update(codes)
                 .where(codes.c.digest == digest, codes.c.used_at.is_(None))
@@ -140,7 +140,7 @@ class SQLGrantStore:
 
     def rotate(self, token: RefreshToken, *, current: bytes, step: bytes, now: datetime) -> bool:
         table = refresh_tokens
-        with self._database.transaction() as connection:
+        with self._database.single() as connection:
             changed = connection.execute(
                 update(table)
                 .where(table.c.digest == token.digest, table.c.current == token.current)
@@ -172,7 +172,7 @@ class SQLGrantStore:
             )
 
     def _add(self, table: Table, value: AuthorizationCode | AccessToken | RefreshToken) -> None:
-        with self._database.transaction() as connection:
+        with self._database.single() as connection:
             connection.execute(insert(table).values(**_row(value)))
 
     def _find(self, table: Table, digest: bytes) -> Any:
@@ -180,7 +180,7 @@ class SQLGrantStore:
             return connection.execute(select(table).where(table.c.digest == digest)).first()
 
     def _remove(self, table: Table, condition: ColumnElement[bool]) -> int:
-        with self._database.transaction() as connection:
+        with self._database.single() as connection:
             return connection.execute(delete(table).where(condition)).rowcount
 
 

@@ -58,8 +58,8 @@ class StatusStore:
         return cls(StoreFile.open(path, gibibytes=gibibytes, writable=writable))
 
     def close(self) -> None:
-        """Close the file."""
-        self._file.environment.close()
+        """Close the file, when nobody writes into it."""
+        self._file.close()
 
     # ---- reading --------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ class StoreFile:
 
     def __init__(self, environment: lmdb.Environment, *, writable: bool) -> None:
         self.environment = environment
+        self._write_lock = threading.Lock()
         self.meta, self.statuses, self.answers, self.issuers, self.responders = (
             environment.open_db(name.encode(), create=writable) for name in _TABLES
         )
@@ -51,6 +53,12 @@ class StoreFile:
             ) from error
         return file
 
+    def close(self) -> None:
+        """Close the file, when nobody writes into it."""
+        # lmdb 3.0 waits for ever for a transaction that another thread begins while it closes.
+        with self._write_lock:
+            self.environment.close()
+
     def get(self, table: Any, key: bytes) -> bytes | None:
         """Return what is under a key now."""
         with self.environment.begin(db=table) as transaction:
@@ -66,7 +74,7 @@ class StoreFile:
     def writing(self) -> Iterator[lmdb.Transaction]:
         """Open a transaction that is committed at the end. Raises `Unavailable`."""
         try:
-            with self.environment.begin(write=True) as transaction:
+            with self._write_lock, self.environment.begin(write=True) as transaction:
                 yield transaction
         except lmdb.Error as error:
             raise Unavailable(f"the local status store cannot be written: {error}") from error

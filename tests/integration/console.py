@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 
 from authn import cookies
 from authn.levels import CERTIFICATE
-from yinxin.app import make_control_app
+from yinxin.app import make_api, make_control_app
 from yinxin.first_start import ensure_administrators
 from yinxin.local_status import open_keeper
 from yinxin.organisations import ensure_rights
@@ -36,7 +36,7 @@ def installation(directory: Path) -> Iterator[tuple[Service, Any]]:
     service.ensure_delegates()
     keeper = open_keeper(service)
     keeper.follower.stop()  # no page may need its thread to have looked in the meantime
-    yield service, make_control_app(service, keeper, list)
+    yield service, make_control_app(service, keeper, make_api(service, list))
     keeper.close()
     service.close()
 

@@ -116,6 +116,8 @@ PAGES: Final = {
     "POST /users": "POST /console/users",
     "POST /users/{user_id}/end-sessions": f"POST {_USER}/{{act}}",
     "POST /users/{user_id}/setup-link": f"POST {_USER}/setup-link",
+    "PUT /users/{user_id}/contact": f"POST {_USER}/contact",
+    "POST /users/{user_id}/reset-factors": f"POST {_USER}/reset-factors",
     "POST /users/{user_id}/role": f"POST {_USER}/role",
     "POST /users/{user_id}/credential": f"POST {_USER}/{{act}}",
     "POST /users/{user_id}/disable": f"POST {_USER}/{{act}}",

@@ -235,6 +235,15 @@ def test_a_user_gets_a_link_and_is_locked_out(system: Browser) -> None:
     assert "已停用" in system.page(person)
 
 
+def test_how_a_user_is_reached_is_changed(system: Browser) -> None:
+    person = user_page(system, "reached")
+    system.done(f"{person}/contact", {"email": "r@example.gov.cn", "phone": "+8613800138000"})
+    page = system.page(person)
+    assert "r@example.gov.cn" in page
+    assert "+8613800138000" in page
+    assert system.post(f"{person}/contact", {"phone": "x" * 40}).status_code == 400
+
+
 def test_the_auditor_reads_and_verifies(audit: Browser) -> None:
     assert "issuer.created" in audit.page("/console/audit")
     assert "审计链完整" in audit.page("/console/audit/verification")

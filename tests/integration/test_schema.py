@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
+import yinxin.migrations
 from core.db import Database, metadata, open_database
 from core.errors import Misconfigured
 from tests import postgres
-from yinxin.schema import upgrade
+from yinxin.schema import revisions, upgrade
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
@@ -43,7 +45,7 @@ def test_upgrading_twice_changes_nothing(empty: Database) -> None:
     upgrade(empty)
     upgrade(empty)
     with empty.reading() as connection:
-        assert MigrationContext.configure(connection).get_current_revision() is not None
+        assert MigrationContext.configure(connection).get_current_revision() == revisions()[-1]
 
 
 def test_two_nodes_may_start_on_one_empty_database(url: str) -> None:
@@ -62,3 +64,9 @@ def test_a_database_from_a_newer_release_is_refused_and_untouched(empty: Databas
         upgrade(empty)
     with empty.reading() as connection:
         assert MigrationContext.configure(connection).get_current_revision() == "9999"
+
+
+def test_the_numbers_of_the_files_are_the_history() -> None:
+    directory = Path(yinxin.migrations.__file__).parent
+    history = ScriptDirectory(str(directory)).walk_revisions()
+    assert [script.revision for script in history][::-1] == revisions()

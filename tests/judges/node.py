@@ -40,6 +40,10 @@ class Conversation:
         self._process.kill()
         self._process.communicate()
 
+    def end(self) -> None:
+        """Wait until the script ends by itself; a minute at most."""
+        self._process.communicate(timeout=60)
+
     def say(self, value: Any) -> None:
         """Send one value."""
         pipe = _open(self._process.stdin)

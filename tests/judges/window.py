@@ -1,50 +1,78 @@
-"""Chromium with axe-core at one window: what a person sees, and what WCAG says about it."""
+"""Chromium with axe-core: what people at their windows see, and what WCAG says about it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any, Self
 
 from tests.judges.node import Conversation
 
+VIEWS = ((1280, "light"), (390, "dark"))
+"""Width in pixels and colours: every rule in both, and both of each."""
 
-class Window:
-    """One person at one window. `script` off: the pages have to do without."""
 
-    def __init__(
-        self,
-        origin: str,
-        *,
-        width: int = 1280,
-        scheme: str = "light",
-        language: str = "zh-CN",
-        script: bool = True,
-    ) -> None:
+class Chromium:
+    """One browser of an origin, for any number of people."""
+
+    def __init__(self, origin: str) -> None:
+        self._origin = origin
         self._talk = Conversation("page.mjs")
-        self._talk.say(
-            {
-                "origin": origin,
-                "width": width,
-                "scheme": scheme,
-                "language": language,
-                "script": script,
-            }
-        )
+        self._numbers = count()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._talk.__exit__()
+        self._talk.say({"act": "quit"})
+        self._talk.end()
+
+    def window(
+        self,
+        *,
+        width: int = 1280,
+        scheme: str = "light",
+        language: str = "zh-CN",
+        script: bool = True,
+    ) -> Window:
+        """Let somebody in, without a cookie. `script` off: the pages have to do without."""
+        number = next(self._numbers)
+        how = {"width": width, "scheme": scheme, "language": language, "script": script}
+        self.do(number, "enter", origin=self._origin, **how)
+        return Window(self, number)
+
+    def do(self, number: int, act: str, **how: Any) -> dict[str, Any]:
+        """Have something done at one window. Raises `JudgeSaysNo`."""
+        self._talk.say({"window": number, "act": act, **how})
+        answer: dict[str, Any] = self._talk.hear()
+        return answer
+
+
+class Window:
+    """One person at one window."""
+
+    def __init__(self, browser: Chromium, number: int) -> None:
+        self._browser = browser
+        self._number = number
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._do("leave")
 
     def _do(self, act: str, **how: Any) -> dict[str, Any]:
-        self._talk.say({"act": act, **how})
-        return self._talk.hear()
+        return self._browser.do(self._number, act, **how)
 
     def open(self, path: str, status: int = 200) -> None:
         """Go to a page."""
         found = self._do("open", path=path)["status"]
         assert found == status, (path, found, self.text())
+
+    def go(self, address: str) -> None:
+        """Go to an address that need not be ours."""
+        self._do("open", path=address)
 
     def fill(self, **fields: str) -> None:
         """Type into fields, and choose from lists, by their names (`__` stands for `-`)."""
@@ -82,13 +110,14 @@ class Window:
         """Return the whole address, of a page that need not be ours."""
         return str(self._do("where")["url"])
 
-    def judge(self) -> dict[str, Any]:
+    def judge(self, views: Sequence[tuple[int, str]] = VIEWS) -> list[str]:
         """Return what axe-core finds, by how much the page is too wide, and what was refused."""
-        return self._do("judge")
+        found: list[str] = self._do("judge", views=views)["found"]
+        return found
 
-    def shoot(self, path: Path) -> None:
+    def shoot(self, path: Path, *, width: int = 1280, scheme: str = "light") -> None:
         """Make a picture of the whole page."""
-        self._do("shoot", path=str(path))
+        self._do("shoot", path=str(path), width=width, scheme=scheme)
 
     def log_in(self, name: str, password: str, *, button: str = "登录") -> None:
         """Log in with a password."""

@@ -91,7 +91,8 @@ _SECTIONS: Final = (
 def add_console(app: FastAPI, *, clock: Clock, status_now: StatusNow | None = None) -> None:
     """Add the console to an application that serves the API; its sections follow the routes."""
     api = ConsoleAPI(app)
-    app.include_router(make_router(api, ConsolePages(api, clock=clock, texts=_TEXTS), status_now))
+    pages = ConsolePages(api, clock=clock, texts=_TEXTS)
+    app.router.routes.extend(make_router(api, pages, status_now).routes)
     style = files("yinxin.console").joinpath("static/console.css")
     app.add_api_route("/static/console.css", constant(style, "text/css"), include_in_schema=False)
 

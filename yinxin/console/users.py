@@ -26,6 +26,7 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "email": ("电子邮箱", "Email"),
     "phone": ("电话", "Telephone"),
     "address": ("地址", "Address"),
+    "change_contact": ("修改联系方式", "Change how they are reached"),
     "role": ("角色", "Role"),
     "created_at": ("创建时间", "Created"),
     "disabled": ("已停用", "Disabled"),
@@ -103,6 +104,12 @@ def add_users(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> None:
     async def change_role(asking: Asking, user_id: str, form: Form) -> Response:
         body = {"role": form["role"] or None}
         return _after(await api.post(asking, path_of("users", user_id, "role"), body), user_id)
+
+    @router.post("/users/{user_id}/contact")
+    async def change_contact(asking: Asking, user_id: str, form: Form) -> Response:
+        body = form.given("email", "phone", "address")
+        await api.ask(asking, "PUT", path_of("users", user_id, "contact"), body=body)
+        return see_other(f"{_HERE}/{user_id}?done=1")
 
     @router.post("/users/{user_id}/{act}")
     async def change(asking: Asking, user_id: str, act: str, _: Form) -> Response:

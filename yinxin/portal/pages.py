@@ -29,7 +29,8 @@ redirect that follows the POST, those inside the client's site included (docs/oi
 class PortalPages:
     """Draws every page; also `authn.oidc.pages.Pages`."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, certificates: bool = False) -> None:
+        """`certificates`: the pages of a person's certificates are served here."""
         self._templates = Environment(
             loader=PackageLoader("yinxin.portal"),
             autoescape=True,
@@ -38,6 +39,7 @@ class PortalPages:
             lstrip_blocks=True,
         )
         self._templates.globals["qr_svg"] = qr_svg
+        self._templates.globals["own_certificates"] = certificates
 
     def page(
         self,

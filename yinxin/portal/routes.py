@@ -19,6 +19,7 @@ from yinxin.portal.page_route import make_page_route
 from yinxin.portal.pages import PortalPages
 from yinxin.portal.routes_account import add_account
 from yinxin.portal.routes_admission import add_admission
+from yinxin.portal.routes_certificates import OwnDesk, add_certificates
 from yinxin.portal.routes_device import add_device
 from yinxin.portal.routes_factors import add_factors
 from yinxin.portal.routes_login import (
@@ -41,8 +42,8 @@ _STATIC: Final = (
 )
 
 
-def make_router(provider: Provider, pages: PortalPages) -> APIRouter:
-    """Serve all pages of the portal."""
+def make_router(provider: Provider, pages: PortalPages, own: OwnDesk | None = None) -> APIRouter:
+    """Serve all pages of the portal. `own`: where people's certificates are, if they are here."""
     router = APIRouter(include_in_schema=False, route_class=make_page_route(pages))
     add_login(router, provider, pages)
     add_device(router, provider, pages)
@@ -56,6 +57,8 @@ def make_router(provider: Provider, pages: PortalPages) -> APIRouter:
     add_account(router, provider, pages)
     add_admission(router, provider, pages)
     add_setup(router, provider, pages)
+    if own is not None:
+        add_certificates(router, provider, pages, own)
     _add_home(router, provider, pages)
     _add_static(router)
     return router

@@ -7,6 +7,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from yinxin.portal.words_certificates import CERTIFICATE_WORDS
+
 LANGUAGES: Final = ("zh", "en")
 
 _WORDS: Final[Mapping[str, tuple[str, str]]] = {
@@ -309,7 +311,7 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
 def words_of(language: str) -> Mapping[str, str]:
     """Return everything a page may say, in one language."""
     column = LANGUAGES.index(language)
-    return {key: texts[column] for key, texts in _WORDS.items()}
+    return {key: texts[column] for key, texts in {**_WORDS, **CERTIFICATE_WORDS}.items()}
 
 
 def choose_language(cookie: str | None, accept_language: str) -> str:

@@ -130,11 +130,11 @@ def _listeners(
         fault = keeper.fault() or nodes.fault()
         return [*check_authority(service), ("status-log", fault)]
 
-    plane = keeper.plane()
-    machines = app.make_machine_app(service, registrars, nodes, checks)
+    plane, api = keeper.plane(), app.make_api(service, checks)
+    machines = app.make_machine_app(service, registrars, nodes, api)
     revocation = app.make_revocation_app(service, plane, checks)
     return (
-        server.Listener(sockets[0], app.make_control_app(service, keeper, checks), tls=contexts[0]),
+        server.Listener(sockets[0], app.make_control_app(service, keeper, api), tls=contexts[0]),
         server.Listener(sockets[1], machines, tls=contexts[1]),
         plain_listener(sockets[2], revocation, plane, service.ground.state),
     )

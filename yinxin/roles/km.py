@@ -20,7 +20,14 @@ from core.observe import configure_logging
 from keystore.escrow.routes_authority import make_authority_router
 from keystore.registry import KeyStore
 from yinxin import server
-from yinxin.app_parts import add_administration, add_provider, limited, new_app, surround
+from yinxin.app_parts import (
+    add_provider,
+    add_routes,
+    administration_routers,
+    limited,
+    new_app,
+    surround,
+)
 from yinxin.audit_key import AuditKey
 from yinxin.auditing import export_runner, make_exporter
 from yinxin.directory import OurDirectory
@@ -142,17 +149,16 @@ def periodic_jobs(service: CentreService) -> tuple[Job, ...]:
 def make_officers_app(service: CentreService) -> Any:
     """API, login and pages for the officers of the centre."""
     app = new_app("Yinxin key management centre")
-    app.include_router(
-        make_health_router(lambda: [check_database(service.ground)], service.exporter)
-    )
-    app.include_router(
+    management = service.management
+    add_routes(
+        app,
+        make_health_router(lambda: [check_database(service.ground)], service.exporter),
         yinxin.health.routes.make_router(
             lambda: check_beside(Beside(service.ground, service.keystore), CENTRE_CHECKS)
-        )
+        ),
+        keystore.escrow.routes.make_router(management.centre, management.recoveries),
+        *administration_routers(service.ground, service.provider, service.audit_key),
     )
-    management = service.management
-    app.include_router(keystore.escrow.routes.make_router(management.centre, management.recoveries))
-    add_administration(app, service.ground, service.provider, service.audit_key)
     add_provider(app, service.ground, service.provider)
     return surround(app, service.ground, service.provider)
 

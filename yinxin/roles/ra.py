@@ -36,7 +36,14 @@ from core.observe import configure_logging
 from core.peer import Peer
 from keystore.registry import KeyStore
 from yinxin import server
-from yinxin.app_parts import add_administration, add_provider, limited, new_app, surround
+from yinxin.app_parts import (
+    add_provider,
+    add_routes,
+    administration_routers,
+    limited,
+    new_app,
+    surround,
+)
 from yinxin.audit_key import AuditKey
 from yinxin.auditing import export_runner, make_exporter
 from yinxin.directory import OurDirectory
@@ -189,26 +196,23 @@ def serve_desk(settings: Settings, state: State) -> None:
 def make_operators_app(service: DeskService) -> Any:
     """API, login and pages for the operators of the branch."""
     app = new_app("Yinxin registration authority")
-    app.include_router(
-        make_health_router(lambda: [check_database(service.ground)], service.exporter)
-    )
-    app.include_router(
+    registration = service.ground.registration
+    add_routes(
+        app,
+        make_health_router(lambda: [check_database(service.ground)], service.exporter),
         yinxin.health.routes.make_router(
             lambda: check_beside(Beside(service.ground, service.keystore), DESK_CHECKS)
-        )
-    )
-    registration = service.ground.registration
-    app.include_router(
+        ),
         make_desk_router(
             service.desk,
             registration.organisations,
             registration.rights,
             registration.changes,
             clock=service.ground.clock,
-        )
+        ),
+        _pickups(service),
+        *administration_routers(service.ground, service.provider, service.audit_key),
     )
-    app.include_router(_pickups(service))
-    add_administration(app, service.ground, service.provider, service.audit_key)
     add_provider(app, service.ground, service.provider)
     return surround(app, service.ground, service.provider)
 

@@ -1,72 +1,109 @@
 // Chromium, driven line by line: each line is one thing a person does, the answer what they see.
-import { AxeBuilder } from "@axe-core/playwright";
+// One browser; a window is a context of its own, with its own cookies.
+import { readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
 import { chromium } from "playwright-core";
 import { hear, reason, say } from "./lines.mjs";
 
-const { origin, width, scheme, language, script } = await hear();
+const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const browser = await chromium.launch({
   executablePath: "/usr/bin/chromium",
   args: [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-extensions",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--renderer-process-limit=1",
   ],
 });
-const context = await browser.newContext({
-  baseURL: origin, ignoreHTTPSErrors: true, locale: language, colorScheme: scheme,
-  javaScriptEnabled: script, viewport: { width, height: 900 }, acceptDownloads: true,
-});
-context.setDefaultTimeout(60_000);
-const page = await context.newPage();
-let faults = [];
-page.on("console", (message) => {
-  if (message.type() === "error") faults.push(message.text());
-});
-page.on("request", (request) => {
-  if (!request.url().startsWith(origin)) faults.push(`leaves the origin: ${request.url()}`);
-});
+const windows = new Map();
+
+async function enter({ window, origin, width, scheme, language, script }) {
+  const context = await browser.newContext({
+    baseURL: origin, ignoreHTTPSErrors: true, locale: language, colorScheme: scheme,
+    reducedMotion: "reduce", javaScriptEnabled: script, viewport: { width, height: 900 },
+  });
+  context.setDefaultTimeout(60_000);
+  const page = await context.newPage();
+  const one = { context, page, faults: [] };
+  page.on("console", (message) => {
+    if (message.type() === "error") one.faults.push(message.text());
+  });
+  page.on("request", (request) => {
+    if (!request.url().startsWith(origin)) one.faults.push(`leaves the origin: ${request.url()}`);
+  });
+  windows.set(window, one);
+}
 
 const acts = {
-  async open({ path }) {
-    faults = [];
-    const answer = await page.goto(path);
+  async leave(one, { window }) {
+    windows.delete(window);
+    await one.context.close();
+  },
+  async open(one, { path }) {
+    one.faults = [];
+    const answer = await one.page.goto(path);
     return { status: answer?.status() ?? 0 };
   },
-  async fill({ fields }) {
+  async fill({ page }, { fields }) {
     for (const [name, value] of Object.entries(fields)) {
       const field = page.locator(`main [name="${name}"]`).first();
-      const tag = await field.evaluate((one) => one.tagName).catch(() => "INPUT");
+      const tag = await field.evaluate((at) => at.tagName).catch(() => "INPUT");
       if (tag === "SELECT") await field.selectOption(value);
       else await field.fill(value);
     }
   },
-  async unfold({ text }) { await page.locator("main summary", { hasText: text }).first().click(); },
-  async press({ text }) {
+  async unfold({ page }, { text }) {
+    await page.locator("main summary", { hasText: text }).first().click();
+  },
+  async press({ page }, { text }) {
     await page.locator("main").getByRole("button", { name: text, exact: true }).first().click();
     await page.waitForLoadState();
   },
-  async follow({ text }) {
+  async follow({ page }, { text }) {
     await page.locator("main").getByRole("link", { name: text }).first().click();
     await page.waitForLoadState();
   },
-  async choose({ name, path }) { await page.locator(`main [name="${name}"]`).setInputFiles(path); },
-  async seen() {
+  async choose({ page }, { name, path }) {
+    await page.locator(`main [name="${name}"]`).setInputFiles(path);
+  },
+  async seen({ page, faults }) {
     return {
       url: page.url(), text: await page.innerText("main"), html: await page.content(), faults,
     };
   },
-  async where() { return { url: page.url() }; },
-  async judge() {
-    const found = await new AxeBuilder({ page }).analyze();
-    return {
-      axe: found.violations.map((one) => `${one.id}: ${one.nodes[0].target.join(" ")}`),
-      overflow: await page.evaluate(() => document.documentElement.scrollWidth - innerWidth),
-      faults,
-    };
+  async where({ page }) { return { url: page.url() }; },
+  // The page is loaded once, and looked at in each of the views: its width and its colours.
+  async judge({ page, faults }, { views }) {
+    await page.evaluate(axe);
+    const found = [];
+    for (const [width, scheme] of views) {
+      await page.setViewportSize({ width, height: 900 });
+      await page.emulateMedia({ colorScheme: scheme });
+      const view = `${width} ${scheme}`;
+      found.push(...await page.evaluate(async (view) => {
+        const options = { resultTypes: ["violations"], elementRef: false, preload: false };
+        const { violations } = await globalThis.axe.run(document, options);
+        const wide = document.documentElement.scrollWidth - innerWidth;
+        return [
+          ...violations.map((one) => `${view}: ${one.id}: ${one.nodes[0].target.join(" ")}`),
+          ...wide > 0 ? [`${view}: ${wide} pixels too wide`] : [],
+        ];
+      }, view));
+    }
+    return { found: [...found, ...faults] };
   },
-  async shoot({ path }) { await page.screenshot({ path, fullPage: true }); },
+  async shoot({ page }, { path, width, scheme }) {
+    await page.setViewportSize({ width, height: 900 });
+    await page.emulateMedia({ colorScheme: scheme });
+    await page.screenshot({ path, fullPage: true });
+  },
 };
 
 for (;;) {
   const { act, ...how } = await hear();
-  say(await acts[act](how).then((said) => said ?? {}).catch(reason));
+  if (act === "quit") {
+    await browser.close();
+    process.exit(0);
+  }
+  const done = act === "enter" ? enter(how) : acts[act](windows.get(how.window), how);
+  say(await done.then((said) => said ?? {}).catch(reason));
 }

@@ -35,6 +35,21 @@ def test_an_inner_transaction_joins_the_outer_one(database: Database) -> None:
     assert _names(database) == []
 
 
+def test_a_single_statement_is_durable_alone_and_joins_a_transaction(database: Database) -> None:
+    def add(name: str) -> None:
+        with database.single() as connection:
+            connection.execute(insert(job_leases).values(name=name, holder="x", until=NOW))
+
+    before = database.version(job_leases)
+    add("alone")
+    assert database.version(job_leases) != before
+    with pytest.raises(ZeroDivisionError), database.transaction():
+        add("inside")
+        assert sorted(_names(database)) == ["alone", "inside"]
+        raise ZeroDivisionError
+    assert _names(database) == ["alone"]
+
+
 def test_times_come_back_aware_and_in_utc(database: Database) -> None:
     beijing = timezone(timedelta(hours=8))
     _add(database, "a", datetime(2026, 11, 22, 8, tzinfo=beijing))

@@ -423,6 +423,26 @@ def test_a_reader_sees_each_change_at_once_and_holds_no_old_view(follower, statu
     assert store._file.environment.info()["last_pgno"] < 60
 
 
+def test_closing_waits_for_who_writes_and_ends_later_writes(tmp_path):
+    store = open_store(tmp_path)
+    ended = []
+
+    def write() -> None:
+        with pytest.raises(Unavailable):
+            while True:
+                store.give_numbers([CA])
+        ended.append(True)
+
+    writers = [threading.Thread(target=write, daemon=True) for _ in range(4)]
+    for writer in writers:
+        writer.start()
+    store.give_numbers([CA])
+    store.close()
+    for writer in writers:
+        writer.join(30)
+    assert len(ended) == len(writers)
+
+
 def test_counts_of_all_processes_are_added(pulse, tmp_path):
     other = Pulse(tmp_path / "pulse")
     pulse.count(0, [1, 2, 3, 4, 5, 6])

@@ -8,8 +8,8 @@ from __future__ import annotations
 from alembic import op
 from sqlalchemy import text
 
-revision = "0033"
-down_revision = "0032"
+revision = "0034"
+down_revision = "0033"
 
 _APPEND = """CREATE OR REPLACE FUNCTION status_log_append() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN

@@ -15,7 +15,9 @@ from ca.tbs import TBSCertificate, parse_tbs
 from core import der, oids
 from keystore.algorithms import Digest
 
-VERSION: Final = b"1"
+VERSION: Final = b"2"
+OTHER_ANSWERS: Final = b"1"
+"""A version before, in which answers looked otherwise, and all else as now."""
 
 PLACE: Final = Struct(">qq")
 """Position and mark of the entry of the log that was applied last."""

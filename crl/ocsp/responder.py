@@ -22,6 +22,7 @@ from crl.ocsp.response import (
     encode_response,
     encode_response_data,
 )
+from crl.ocsp.tally import said_by
 from crl.status import Status, StatusService
 
 _REFUSAL_OF_ERROR: tuple[tuple[type[TrustError], Refusal], ...] = (
@@ -156,6 +157,7 @@ class Responder:
                 + [s.standing.until for s in singles if s.standing.until is not None]
             ),
             cacheable=nonce is None and len(singles) == 1 and not unknown,
+            said=said_by(one.standing.status for one in singles),
             responder=delegate.certificate,
         )
 

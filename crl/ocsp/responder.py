@@ -133,7 +133,7 @@ class Responder:
         unknown = any(_is_unknown(one) for one in singles)
         validity = _UNKNOWN_HOLDS if unknown else timedelta(hours=self._config.validity_hours)
         content = ResponseContent(
-            responder_key_bits=delegate.public_key_bits,
+            responder_id=delegate.responder_id,
             produced_at=now,
             this_update=this_update,
             next_update=min(this_update + validity, delegate.usable_until),

@@ -1,4 +1,4 @@
-"""Calls to others: bounded as a whole, over connections that are used again while they are fresh."""
+"""Calls to others: bounded as a whole, on connections used again while they are fresh."""
 
 from __future__ import annotations
 

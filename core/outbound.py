@@ -18,10 +18,11 @@ from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse, HTTPSConnection
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import urlencode, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import override
 
 from core.errors import Refused, Unavailable
 
@@ -79,10 +80,12 @@ class _CallSocket(ssl.SSLSocket):
     ends_at: float | None = None
     """`time.monotonic` at the end of the call."""
 
+    @override
     def send(self, data: Any, flags: int = 0) -> int:
         self._spend()
         return super().send(data, flags)
 
+    @override
     def recv_into(self, buffer: Any, nbytes: int | None = None, flags: int = 0) -> int:
         self._spend()
         return super().recv_into(buffer, nbytes, flags)
@@ -182,7 +185,7 @@ class Outbound:
         request: tuple[str, str, bytes | None, dict[str, str]],
         ends_at: float,
     ) -> Answer:
-        connection.sock.ends_at = ends_at
+        cast("_CallSocket", connection.sock).ends_at = ends_at
         connection.request(*request)
         answer = connection.getresponse()
         body = _bounded(answer)

@@ -113,6 +113,8 @@ ADMINISTRATION = {
     "POST /api/v1/signing-keys/rotate": {"system"},
     "POST /api/v1/users/{user_id}/setup-link": {"system"},
     "POST /api/v1/users/{user_id}/end-sessions": {"system"},
+    "GET /api/v1/sessions": {"system", "audit"},
+    "POST /api/v1/sessions/{sid}/end": {"system"},
     "POST /api/v1/users/{user_id}/disable": {"system"},
     "POST /api/v1/users/{user_id}/enable": {"system"},
     "POST /api/v1/certificate-bindings": {"system"},
@@ -129,6 +131,8 @@ ADMINISTRATION = {
     "PUT /api/v1/clients/{client_id}": {"system"},
     "PUT /api/v1/clients/{client_id}/access": {"system"},
     "PUT /api/v1/users/{user_id}/real-name": {"system"},
+    "PUT /api/v1/users/{user_id}/contact": {"system"},
+    "POST /api/v1/users/{user_id}/reset-factors": {"system"},
     "GET /api/v1/health-checks": {"system", "audit"},
     "GET /api/v1/whoami": {"system", "business", "audit", "key", "judicial"},
 }

@@ -245,6 +245,8 @@ def test_roles_open_their_own_doors_only(service: Service) -> None:
         "PUT /api/v1/clients/{client_id}": {s},
         "PUT /api/v1/clients/{client_id}/access": {s},
         "PUT /api/v1/users/{user_id}/real-name": {s},
+        "PUT /api/v1/users/{user_id}/contact": {s},
+        "POST /api/v1/users/{user_id}/reset-factors": {s},
         "GET /api/v1/whoami": {s, b, a, k, j},
     }
     paths = json.loads(call(service, "/api/openapi.json")[1])["paths"]

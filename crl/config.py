@@ -87,6 +87,9 @@ class OCSPConfig(BaseModel):
     unknown_per_second: int = Field(default=10, ge=0)
     """So many answers `unknown` each process signs, for serial numbers that were never issued.
     Above it, and always with 0, such a question is `unauthorized`."""
+    direct_issuers: frozenset[str] = frozenset()
+    """Names of issuers whose answers the CA's own key signs, at the authority, and not a delegated
+    responder. One is kept ready all the same; OCSP nodes have only theirs."""
     signer_key: str = "software:object={name}"
     """Where keys of delegated responders are made: a key reference with ``{name}`` in it."""
     signer_key_of: dict[str, str] = Field(default_factory=dict)

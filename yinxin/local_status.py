@@ -5,7 +5,8 @@ from __future__ import annotations
 from contextlib import closing
 
 from ca.sqlstatuslog import SQLStatusLog
-from crl.ocsp.delegate import Delegates
+from crl.ocsp.delegate import Delegates, DelegateSource
+from crl.ocsp.direct import DirectSigners
 from crl.ocsp.follow import read_since
 from crl.ocsp.keeper import STORE_FILE, Keeper
 from crl.ocsp.store import StatusStore
@@ -22,6 +23,16 @@ def require_same_history(ground: Ground) -> None:
             read_since(SQLStatusLog(ground.database), store.place(), limit=1)
 
 
+def answer_signers(service: Service) -> DelegateSource:
+    """Return who signs OCSP answers at the authority."""
+    store = SQLCRLStore(service.ground.database)
+    return DirectSigners(
+        service.issuers,
+        service.ground.settings.revocation.ocsp.direct_issuers,
+        Delegates(store, service.authority.store, service.keystore),
+    )
+
+
 def open_keeper(service: Service) -> Keeper:
     """Open the local store and follow the status log from now on."""
     ground = service.ground
@@ -29,7 +40,7 @@ def open_keeper(service: Service) -> Keeper:
     keeper = Keeper.open(
         ground.state.directory,
         status_log=SQLStatusLog(database),
-        delegates=Delegates(SQLCRLStore(database), service.authority.store, service.keystore),
+        delegates=answer_signers(service),
         config=ground.settings.revocation.ocsp,
         clock=ground.clock,
     )

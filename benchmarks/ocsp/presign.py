@@ -18,7 +18,7 @@ from benchmarks.ocsp.questions import Asker, Question
 from crl.ocsp.delegate import Delegates
 from crl.ocsp.issuers import IssuerTable
 from crl.ocsp.keeper import Keeper
-from crl.ocsp.layout import answer_key
+from crl.ocsp.layout import answer_key, certificate_tail
 from crl.ocsp.request import parse_request
 from crl.ocsp.responder import Responder
 from crl.ocsp.signing import new_answer
@@ -83,7 +83,17 @@ def _sign(service: Service, store: StatusStore, octet: int) -> None:
         answer = responder.answer_for(issuer, request)
         key = answer_key(request.cert_ids[0].der, issuer.number, serial) or b""
         now = clock.now()
-        new.append(new_answer(answer, key, responder=number, ticket=ticket, config=config, now=now))
+        new.append(
+            new_answer(
+                answer,
+                key,
+                tail=certificate_tail(answer.responder, (issuer,)),
+                responder=number,
+                ticket=ticket,
+                config=config,
+                now=now,
+            )
+        )
     if new and not all(store.put_answers(new)):
         raise RuntimeError("a status changed meanwhile")
 

@@ -18,5 +18,7 @@ class Answer:
     """When it must not be given any more: its nextUpdate, or the end of what it says."""
     cacheable: bool
     """False when it answers a nonce or several CertIDs: nobody else will ask the same."""
+    said: int
+    """What it says, for `crl.ocsp.tally`."""
     responder: bytes = b""
     """DER of the certificate that is embedded, which `der` ends with."""

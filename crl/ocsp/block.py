@@ -14,7 +14,7 @@ from crl.config import OCSPConfig
 from crl.ocsp.answer import Answer
 from crl.ocsp.wire import MARGIN, MEDIA_TYPE, fields_of
 
-_HEADER: Final = Struct(">qqqqHH")
+_HEADER: Final = Struct(">qqqqHHB")
 HEADER_OCTETS: Final = _HEADER.size
 
 
@@ -31,6 +31,8 @@ class Header(NamedTuple):
     responder: int
     fields_octets: int
     """How long the HTTP fields are, with the empty line."""
+    said: int
+    """What it says, for `crl.ocsp.tally`."""
 
 
 def read_header(block: bytes | memoryview) -> Header:
@@ -59,6 +61,7 @@ def encode_block(
         fields_until=_seconds(fields_until),
         responder=responder,
         fields_octets=len(fields),
+        said=answer.said,
     )
     return _HEADER.pack(*header) + fields + answer.der.removesuffix(tail)
 

@@ -16,6 +16,7 @@ from ca.contents import IssuanceRequest
 from ca.issuer import Issued, Issuer
 from ca.names import attributes_of
 from ca.store import CertificateState, StatusReader
+from ca.tbs import parse_tbs
 from core import der
 from core.audit import AuditLog
 from core.clock import Clock
@@ -24,6 +25,7 @@ from core.identity import SYSTEM_ACTOR
 from core.transaction import Transactions
 from crl.config import OCSPConfig
 from crl.ocsp.issuers import Known
+from crl.ocsp.response import by_key, by_name
 from crl.store import DelegateRecord, DelegateStore
 from keystore import keyref
 from keystore.algorithms import KeyAlgorithm
@@ -49,11 +51,19 @@ class Delegate:
     signer: Signer
     usable_until: datetime
     """No answer holds longer: the end of its certificate or of the issuer's."""
+    embedded: bool = True
+    """Its certificate is in its answers; not the issuer's own, which clients have."""
 
     @property
-    def public_key_bits(self) -> bytes:
-        """What the responder's KeyHash is computed over."""
-        return der.public_key_bits(self.signer.key.public_key)
+    def responder_id(self) -> bytes:
+        """How its answers name it (DER ResponderID).
+
+        The issuer by its name: GnuTLS does not find it by its key.
+        """
+        if self.embedded:
+            return by_key(der.public_key_bits(self.signer.key.public_key))
+        tbs = der.split_signed(self.certificate, what="the issuer's certificate")[0]
+        return by_name(der.octets_of(parse_tbs(tbs).subject))
 
 
 def ensure_delegate(

@@ -11,7 +11,7 @@ from typing import Final, Self
 from ca.store import StatusLog
 from core.clock import Clock
 from crl.config import OCSPConfig
-from crl.ocsp.counts import OCSP_COUNTS
+from crl.ocsp.counts import OCSP_COUNTS, Source
 from crl.ocsp.delegate import DelegateSource
 from crl.ocsp.follow import LogFollower
 from crl.ocsp.issuers import IssuerTable, Known
@@ -61,7 +61,6 @@ class Keeper:
         store = store or cls.open_store(directory, config=config)
         pulse = Pulse(directory / PULSE_FILE)
         pulse.restart()
-        OCSP_COUNTS.read_from(pulse)
         follower = LogFollower(status_log, store, pulse, directory=directory)
         local = LocalStatus(store, pulse, follower.follow)
         statuses = StatusService(
@@ -82,6 +81,9 @@ class Keeper:
         )
         signing = LocalSigning(responder, local, store, config=config, clock=clock)
         upkeep = Upkeep(store, clock)
+        OCSP_COUNTS.read_from(
+            Source(pulse, store.parties.names, signing.waiting, lambda: upkeep.oldest)
+        )
         return cls(
             store, pulse, follower, table, issuers, responder, signing, upkeep, config, clock
         )

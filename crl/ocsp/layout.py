@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from struct import Struct
-from typing import Final
+from typing import Final, Protocol
 
 from ca.packedstatus import NUMBER, REASONS, SERIAL_OCTETS, STATES, STATUS
 from ca.store import CertificateStatus
@@ -14,7 +15,9 @@ from ca.tbs import TBSCertificate, parse_tbs
 from core import der, oids
 from keystore.algorithms import Digest
 
-VERSION: Final = b"1"
+VERSION: Final = b"2"
+OTHER_ANSWERS: Final = b"1"
+"""A version before, in which answers looked otherwise, and all else as now."""
 
 PLACE: Final = Struct(">qq")
 """Position and mark of the entry of the log that was applied last."""
@@ -48,6 +51,15 @@ class KnownIssuer:
     def public_key_bits(self) -> bytes:
         """What the issuerKeyHash of a CertID is computed over."""
         return der.public_key_bits(der.octets_of(_tbs(self.certificate).spki))
+
+
+class KnownCertificate(Protocol):
+    """An issuer, whoever knows it."""
+
+    @property
+    def certificate(self) -> bytes:
+        """DER."""
+        ...
 
 
 def status_key(number: int, serial: int) -> bytes:
@@ -131,8 +143,13 @@ def cert_id_forms(issuer: KnownIssuer) -> list[CertIDForm]:
     return forms
 
 
-def certificate_tail(certificate: bytes) -> bytes:
-    """Return how an OCSP response ends that has this responder's certificate embedded."""
+def certificate_tail(certificate: bytes, issuers: Iterable[KnownCertificate]) -> bytes:
+    """Return how an OCSP response of this responder ends: with its certificate, embedded.
+
+    One of the `issuers` has none embedded in what it signs itself: Go takes any for a delegate.
+    """
+    if any(certificate == one.certificate for one in issuers):
+        return b""
     return der.explicit(0, der.sequence(certificate))
 
 

@@ -20,9 +20,10 @@ from crl.ocsp.signing import Made, Signing
 log = logging.getLogger(__name__)
 
 _FRAME: Final = Struct(">IBI")
-_LENGTH: Final = Struct(">I")
+_MADE: Final = Struct(">HI")
+"""Where the answer is counted, and the length of its block."""
 _MAKE, _REFRESH = 1, 2
-_BLOCK, _OCTETS, _REFUSED = 1, 2, 3
+_ANSWER, _REFUSED = 1, 2
 _MAX_OCTETS: Final = 1 << 20
 _ANSWER_SECONDS: Final = 6.0
 _ERRORS: Final[tuple[type[TrustError], ...]] = (Malformed, TooLarge, NotFound, Unavailable)
@@ -64,10 +65,8 @@ async def _answer(
         log.exception("unexpected error while an OCSP answer was made")
         frame = _frame(number, _REFUSED, bytes((_INTERNAL,)))
     else:
-        if made.block is None:
-            frame = _frame(number, _OCTETS, made.octets)
-        else:
-            frame = _frame(number, _BLOCK, _LENGTH.pack(len(made.block)) + made.block + made.octets)
+        block = made.block or b""
+        frame = _frame(number, _ANSWER, _MADE.pack(made.count, len(block)) + block + made.octets)
     writer.write(frame)
 
 
@@ -129,11 +128,10 @@ class RemoteSigning:
 
 
 def _settle(future: asyncio.Future[Made], kind: int, octets: bytes) -> None:
-    if kind == _OCTETS:
-        future.set_result(Made(None, octets))
-    elif kind == _BLOCK:
-        end = _LENGTH.size + _LENGTH.unpack_from(octets)[0]
-        future.set_result(Made(octets[_LENGTH.size : end], octets[end:]))
+    if kind == _ANSWER:
+        count, length = _MADE.unpack_from(octets)
+        end = _MADE.size + length
+        future.set_result(Made(octets[_MADE.size : end] or None, octets[end:], count))
     elif octets[0] < _INTERNAL:
         future.set_exception(_ERRORS[octets[0]](octets[1:].decode()))
     else:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from ca.packedstatus import NUMBER
 from core.clock import Clock
 from core.errors import NotFound, TrustError, Unavailable
 from crl.config import NoncePolicy, OCSPConfig
@@ -15,13 +16,14 @@ from crl.ocsp.head import Head
 from crl.ocsp.issuers import IssuerTable
 from crl.ocsp.layout import KnownIssuer, answer_key
 from crl.ocsp.path import decode_path
-from crl.ocsp.pulse import Count, Pulse
+from crl.ocsp.pulse import Pulse
 from crl.ocsp.reader import AnswerReader
 from crl.ocsp.recent import RecentRequest, RecentRequests
 from crl.ocsp.request import OCSPRequest, parse_request
 from crl.ocsp.responder import QUIET, refusal_of
 from crl.ocsp.response import Refusal
 from crl.ocsp.signing import Made, Signing
+from crl.ocsp.tally import Count, place_of
 from crl.ocsp.wire import ResponseWriter, aged
 
 log = logging.getLogger(__name__)
@@ -29,7 +31,6 @@ log = logging.getLogger(__name__)
 _LOG_EVERY: Final = timedelta(seconds=1)
 _REFRESH_AGAIN_SECONDS: Final = 5
 _REFRESHING: Final = 4096
-_STORED: Final = Count.STORED.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,10 @@ class OCSPPlane:
                 self.recent.clear()
         except TrustError:
             log.exception("the tables of the local store cannot be read")
+        self.publish()
+
+    def publish(self) -> None:
+        """Show what was counted to all processes of this host."""
         self._pulse.count(self._slot, self._counts)
 
     def recognise(self, data: bytes, encoded: bytes, *, close: bool) -> RecentRequest | None:
@@ -115,7 +120,7 @@ class OCSPPlane:
         fits = recent.state == state and recent.begin <= now < recent.end
         if not fits and not self._find(recent, state, now):
             return None
-        self._counts[_STORED] += 1
+        self._counts[recent.count] += 1
         return b"".join((self._writer.begins[recent.close], recent.rest, recent.tail))
 
     def _find(self, recent: RecentRequest, state: int, now: int) -> bool:
@@ -128,6 +133,7 @@ class OCSPPlane:
         if now >= header.refresh_at:
             self._refresh(recent.key, recent.octets, now)
         recent.rest = block[HEADER_OCTETS:]
+        recent.count = _stored(recent.key, header)
         recent.begin = header.produced_at
         recent.end = min(header.until, header.fields_until, header.refresh_at)
         recent.state = state
@@ -162,7 +168,7 @@ class OCSPPlane:
             # RFC 9654, 2.1 leaves it to us: an answer without its nonce is better than none.
             known = pending.key if isinstance(error, Unavailable) else None
             return self._give(head, pending.octets, known) or self.refuse(head, error)
-        self._counts[Count.SIGNED] += 1
+        self._counts[made.count] += 1
         return self._made(head, made)
 
     def refuse(self, head: Head, error: Exception) -> bytes:
@@ -209,7 +215,7 @@ class OCSPPlane:
         block, header, tail = found
         if now >= header.refresh_at:
             self._refresh(key, octets, now)
-        self._counts[Count.STORED] += 1
+        self._counts[_stored(key, header)] += 1
         return self._send(head, header, block, tail, now)
 
     def _send(self, head: Head, header: Header, block: bytes, tail: bytes, now: int) -> bytes:
@@ -236,3 +242,8 @@ class OCSPPlane:
             self._signing.refresh(octets)
         except TrustError:
             log.exception("an OCSP answer cannot be made anew")
+
+
+def _stored(key: bytes, header: Header) -> int:
+    """Return where an answer from the store is counted."""
+    return place_of(NUMBER.unpack_from(key)[0], header.said, stored=True)

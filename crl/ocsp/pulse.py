@@ -9,27 +9,17 @@ import mmap
 import os
 import time
 from enum import IntEnum
+from operator import add
 from pathlib import Path
 from struct import Struct
 from typing import Final
 
+from crl.ocsp.tally import LENGTH
+
 _HEARD: Final = Struct("=dB")
 _COUNTS_BEGIN: Final = 64
-_COUNT: Final = Struct("=Q")
+_COUNTS: Final = Struct(f"={LENGTH}Q")
 MAX_WORKERS: Final = 64
-
-
-class Count(IntEnum):
-    """What each process counts."""
-
-    STORED = 0
-    """Answers given from the store."""
-    SIGNED = 1
-    """Answers signed for who asked."""
-    MALFORMED_REQUEST = 2
-    INTERNAL_ERROR = 3
-    TRY_LATER = 4
-    UNAUTHORIZED = 5
 
 
 class Trust(IntEnum):
@@ -43,8 +33,7 @@ class Trust(IntEnum):
 
 
 _DISTRUSTED: Final = Trust.DISTRUSTED.value
-_SLOT: Final = _COUNT.size * len(Count)
-_SIZE: Final = _COUNTS_BEGIN + _SLOT * (MAX_WORKERS + 1)
+_SIZE: Final = _COUNTS_BEGIN + _COUNTS.size * (MAX_WORKERS + 1)
 
 
 class Pulse:
@@ -86,27 +75,21 @@ class Pulse:
         return elapsed() - at if at else float("inf")
 
     def count(self, slot: int, counts: list[int]) -> None:
-        """Publish the counts of one process."""
-        begin = _COUNTS_BEGIN + slot * _SLOT
-        for index, value in enumerate(counts):
-            _COUNT.pack_into(self._page, begin + index * _COUNT.size, value)
+        """Publish the counts of one process (`crl.ocsp.tally`)."""
+        _COUNTS.pack_into(self._page, _COUNTS_BEGIN + slot * _COUNTS.size, *counts)
 
     def counts_of(self, slot: int) -> list[int]:
         """Return what one process counted: the next one in its place goes on from there."""
-        begin = _COUNTS_BEGIN + slot * _SLOT
-        return [
-            _COUNT.unpack_from(self._page, begin + at * _COUNT.size)[0] for at in range(len(Count))
-        ]
+        return list(_COUNTS.unpack_from(self._page, _COUNTS_BEGIN + slot * _COUNTS.size))
 
-    def counts(self) -> dict[Count, int]:
+    def counts(self) -> list[int]:
         """Return the counts of all processes together."""
-        return {
-            kind: sum(
-                _COUNT.unpack_from(self._page, _COUNTS_BEGIN + slot * _SLOT + kind * _COUNT.size)[0]
-                for slot in range(MAX_WORKERS + 1)
-            )
-            for kind in Count
-        }
+        counts = [0] * LENGTH
+        for slot in range(MAX_WORKERS + 1):
+            begin = _COUNTS_BEGIN + slot * _COUNTS.size
+            if self._page[begin : begin + _COUNTS.size].strip(b"\0"):
+                counts = [*map(add, counts, self.counts_of(slot))]
+        return counts
 
 
 def elapsed() -> float:

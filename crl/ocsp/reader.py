@@ -57,7 +57,9 @@ class AnswerReader:
         self.issuers = self._store.parties.issuers()
         self.key_of = RequestForms(self.issuers).key_of
         responders = self._store.parties.responders()
-        self.tails = {number: certificate_tail(one) for number, one in responders.items()}
+        self.tails = {
+            number: certificate_tail(one, self.issuers) for number, one in responders.items()
+        }
         self._tables = tables
         self.reloads += 1
 

@@ -17,7 +17,7 @@ class RecentRequest:
     before `end` (seconds since 1970): otherwise it is looked for again. It is no source of truth.
     """
 
-    __slots__ = ("begin", "close", "end", "key", "octets", "rest", "state", "tail")
+    __slots__ = ("begin", "close", "count", "end", "key", "octets", "rest", "state", "tail")
 
     def __init__(self, key: bytes, octets: bytes, *, close: bool) -> None:
         self.key = key
@@ -28,6 +28,8 @@ class RecentRequest:
         """The connection ends with the answer."""
         self.rest = b""
         """HTTP fields and body, but for the responder's certificate."""
+        self.count = 0
+        """Where an answer like it is counted (`crl.ocsp.tally`)."""
         self.tail = b""
         """The responder's certificate, as the body ends with it."""
         self.state = _NOWHERE

@@ -22,6 +22,7 @@ from crl.ocsp.response import (
     encode_response,
     encode_response_data,
 )
+from crl.ocsp.tally import said_by
 from crl.status import Status, StatusService
 
 _REFUSAL_OF_ERROR: tuple[tuple[type[TrustError], Refusal], ...] = (
@@ -132,7 +133,7 @@ class Responder:
         unknown = any(_is_unknown(one) for one in singles)
         validity = _UNKNOWN_HOLDS if unknown else timedelta(hours=self._config.validity_hours)
         content = ResponseContent(
-            responder_key_bits=delegate.public_key_bits,
+            responder_id=delegate.responder_id,
             produced_at=now,
             this_update=this_update,
             next_update=min(this_update + validity, delegate.usable_until),
@@ -146,7 +147,7 @@ class Responder:
                 tbs,
                 delegate.signer.algorithm.identifier,
                 delegate.signer.sign(tbs),
-                delegate.certificate,
+                delegate.certificate if delegate.embedded else None,
             ),
             produced_at=now,
             this_update=this_update,
@@ -156,6 +157,7 @@ class Responder:
                 + [s.standing.until for s in singles if s.standing.until is not None]
             ),
             cacheable=nonce is None and len(singles) == 1 and not unknown,
+            said=said_by(one.standing.status for one in singles),
             responder=delegate.certificate,
         )
 

@@ -20,6 +20,7 @@ from crl.status import Standing, Status
 _GOOD: Final = bytes.fromhex("8000")
 _UNKNOWN: Final = bytes.fromhex("8200")
 _REVOKED: Final = 0xA1
+_BY_NAME: Final = 1
 _BY_KEY: Final = 2
 _ENUMERATED: Final = 0x0A
 _SUCCESSFUL: Final = bytes.fromhex("0a0100")
@@ -47,7 +48,8 @@ class Single:
 class ResponseContent:
     """What one signed answer says."""
 
-    responder_key_bits: bytes
+    responder_id: bytes
+    """DER: `by_key` or `by_name`."""
     produced_at: datetime
     this_update: datetime
     next_update: datetime
@@ -80,7 +82,7 @@ class _BasicOCSPResponse:
     tbs_response_data: asn1.TLV
     signature_algorithm: asn1.TLV
     signature: asn1.BitString
-    certs: Annotated[list[asn1.TLV], asn1.Explicit(0)]
+    certs: Annotated[list[asn1.TLV] | None, asn1.Explicit(0)]
 
 
 @asn1.sequence
@@ -94,20 +96,26 @@ def encode_refusal(refusal: Refusal) -> bytes:
     return der.sequence(der.wrap(_ENUMERATED, bytes((refusal,))))
 
 
+def by_key(public_key_bits: bytes) -> bytes:
+    """Return the ResponderID of who has this key.
+
+    RFC 6960, 4.2.1: KeyHash is SHA-1, whatever hash the CertID uses.
+    """
+    digest = hashlib.sha1(public_key_bits, usedforsecurity=False).digest()
+    return der.explicit(_BY_KEY, der.encode(digest))
+
+
+def by_name(subject: bytes) -> bytes:
+    """Return the ResponderID of who has this Name, DER."""
+    return der.explicit(_BY_NAME, subject)
+
+
 def encode_response_data(content: ResponseContent) -> bytes:
     """Return the octets to sign."""
     this_update, next_update = _time(content.this_update), _time(content.next_update)
     return der.encode(
         _ResponseData(
-            # RFC 6960, 4.2.1: KeyHash is SHA-1, whatever hash the CertID uses.
-            responder_id=der.verbatim(
-                der.explicit(
-                    _BY_KEY,
-                    der.encode(
-                        hashlib.sha1(content.responder_key_bits, usedforsecurity=False).digest()
-                    ),
-                )
-            ),
+            responder_id=der.verbatim(content.responder_id),
             produced_at=_time(content.produced_at),
             responses=[
                 _SingleResponse(
@@ -126,13 +134,15 @@ def encode_response_data(content: ResponseContent) -> bytes:
     )
 
 
-def encode_response(tbs: bytes, algorithm: bytes, signature: bytes, certificate: bytes) -> bytes:
-    """Return the whole answer with the signer's certificate embedded."""
+def encode_response(
+    tbs: bytes, algorithm: bytes, signature: bytes, certificate: bytes | None
+) -> bytes:
+    """Return the whole answer; `certificate`: the delegated signer's, to be embedded."""
     basic = _BasicOCSPResponse(
         tbs_response_data=der.verbatim(tbs),
         signature_algorithm=der.verbatim(algorithm),
         signature=der.bit_string(signature),
-        certs=[der.verbatim(certificate)],
+        certs=None if certificate is None else [der.verbatim(certificate)],
     )
     response_bytes = _ResponseBytes(response_type=oids.OCSP_BASIC, response=der.encode(basic))
     return der.sequence(_SUCCESSFUL, der.explicit(0, der.encode(response_bytes)))

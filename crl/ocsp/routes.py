@@ -22,9 +22,12 @@ def make_ocsp_router(plane: OCSPPlane) -> APIRouter:
             close=False,
             if_none_match=request.headers.get("if-none-match", ""),
         )
+        # Where workers have the port, nobody looks every second for this process.
+        plane.look()
         response = plane.respond(head, body)
         if isinstance(response, Pending):
             response = await plane.respond_later(response)
+        plane.publish()
         return _as_response(response)
 
     @router.post("/ocsp", summary="Answer an OCSP request carried in the body")

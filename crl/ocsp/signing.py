@@ -21,6 +21,7 @@ from crl.ocsp.localstatus import LocalStatus
 from crl.ocsp.request import OCSPRequest, parse_request
 from crl.ocsp.responder import Responder
 from crl.ocsp.store import NewAnswer, StatusStore
+from crl.ocsp.tally import place_of
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +39,8 @@ class Made:
     """As it is in the store (`crl.ocsp.block`)."""
     octets: bytes
     """The end of the response, which is not in the block; without a block, all of it."""
+    count: int
+    """Where it is counted (`crl.ocsp.tally`)."""
 
 
 class Signing(Protocol):
@@ -101,10 +104,9 @@ class LocalSigning:
         for lane in self._lanes.values():
             lane.close()
 
-    @property
-    def waiting(self) -> int:
-        """How many answers wait for a signature or are being signed."""
-        return sum(lane.waiting for lane in self._lanes.values())
+    def waiting(self) -> dict[str, int]:
+        """Return how many answers wait for a signature or are being signed, by issuer."""
+        return {name: lane.waiting for name, lane in list(self._lanes.items())}
 
     def _make(self, issuer: Known, request: OCSPRequest) -> Made:
         for _ in range(_ATTEMPTS):
@@ -113,7 +115,7 @@ class LocalSigning:
             ticket = self._statuses.ticket(issuer.name, serial)
             answer = self._responder.answer_for(issuer, request)
             if not answer.cacheable:
-                return Made(None, answer.der)
+                return Made(None, answer.der, self._signed(issuer, answer))
             made = self._keep(issuer, request, answer, ticket)
             if made is not None:
                 return made
@@ -132,7 +134,8 @@ class LocalSigning:
         certificate = self._store.parties.responders().get(header.responder)
         if certificate is None or not header.produced_at <= now < header.until:
             return None
-        return Made(block, certificate_tail(certificate))
+        count = place_of(number, header.said, stored=True)
+        return Made(block, certificate_tail(certificate, (issuer,)), count)
 
     def _keep(
         self, issuer: Known, request: OCSPRequest, answer: Answer, ticket: int
@@ -140,13 +143,16 @@ class LocalSigning:
         """Take an answer into the store. None: it says what does not hold any more."""
         (cert_id,) = request.cert_ids
         number = self._store.parties.number_of(issuer.name)
+        count = self._signed(issuer, answer)
         key = None if number is None else answer_key(cert_id.der, number, cert_id.serial)
         if key is None or ticket == 0:
             found = self._store.ticket(issuer.name, cert_id.serial)
-            return Made(None, answer.der) if found == ticket else None
+            return Made(None, answer.der, count) if found == ticket else None
+        tail = certificate_tail(answer.responder, (issuer,))
         new = new_answer(
             answer,
             key,
+            tail=tail,
             responder=self._store.parties.responder_number(answer.responder),
             ticket=ticket,
             config=self._config,
@@ -158,7 +164,11 @@ class LocalSigning:
             # A full disk, say. It is as good as one in the store if its status still holds.
             log.exception("an OCSP answer cannot be stored")
             kept = self._store.ticket(issuer.name, cert_id.serial) == ticket
-        return Made(new.octets, certificate_tail(answer.responder)) if kept else None
+        return Made(new.octets, tail, count) if kept else None
+
+    def _signed(self, issuer: Known, answer: Answer) -> int:
+        number = self._store.parties.number_of(issuer.name) or 0
+        return place_of(number, answer.said, stored=False)
 
     def _lane(self, issuer: Known) -> Lane:
         lane = self._lanes.get(issuer.name)
@@ -168,13 +178,23 @@ class LocalSigning:
 
 
 def new_answer(
-    answer: Answer, key: bytes, *, responder: int, ticket: int, config: OCSPConfig, now: datetime
+    answer: Answer,
+    key: bytes,
+    *,
+    tail: bytes,
+    responder: int,
+    ticket: int,
+    config: OCSPConfig,
+    now: datetime,
 ) -> NewAnswer:
-    """Return an answer as the store takes it, under `key`; `responder` is the number of its own."""
+    """Return an answer as the store takes it, under `key`.
+
+    `tail` is what its octets end with (`certificate_tail`), `responder` the number of its own.
+    """
     block = encode_block(
         answer,
         responder=responder,
-        tail=certificate_tail(answer.responder),
+        tail=tail,
         refresh_at=_refresh_at(answer),
         config=config,
         now=now,

@@ -11,7 +11,7 @@ from typing import Any, Final, Self
 import lmdb
 
 from core.errors import Misconfigured, Unavailable
-from crl.ocsp.layout import VERSION
+from crl.ocsp.layout import OTHER_ANSWERS, VERSION
 
 _READERS: Final = 1024
 _GIBIBYTE: Final = 1 << 30
@@ -83,6 +83,11 @@ class StoreFile:
         present = self.get(self.meta, b"version")
         if present is None and writable:
             with self.writing() as transaction:
+                transaction.put(b"version", VERSION, db=self.meta)
+        elif present == OTHER_ANSWERS and writable:
+            # They are signed again as they are asked for.
+            with self.writing() as transaction:
+                transaction.drop(self.answers, delete=False)
                 transaction.put(b"version", VERSION, db=self.meta)
         elif present != VERSION:
             raise Misconfigured(

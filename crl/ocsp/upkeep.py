@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from prometheus_client import Gauge
-
 from core.clock import Clock
 from crl.ocsp.store import StatusStore
 
@@ -13,11 +11,6 @@ EVERY_SECONDS: Final = 60.0
 _PORTION: Final = 5_000
 _PORTIONS: Final = 20
 """100,000 answers a minute, a third of a second of work: ten million in 100 minutes."""
-
-_OLDEST = Gauge(
-    "yinxin_ocsp_oldest_answer_timestamp_seconds",
-    "When the oldest stored OCSP answer that still holds was signed, as of the last round.",
-)
 
 
 class Upkeep:
@@ -28,6 +21,8 @@ class Upkeep:
         self._clock = clock
         self._behind = b""
         self._oldest: int | None = None
+        self.oldest: int | None = None
+        """When the oldest answer that holds was signed, as of the last round; in Unix seconds."""
 
     def run(self) -> None:
         """Do what is to be done every `EVERY_SECONDS`. Raises `Unavailable`."""
@@ -38,6 +33,5 @@ class Upkeep:
             if oldest is not None:
                 self._oldest = min(self._oldest or oldest, oldest)
             if not self._behind:
-                _OLDEST.set(self._oldest or 0)
-                self._oldest = None
+                self.oldest, self._oldest = self._oldest, None
                 return

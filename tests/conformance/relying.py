@@ -35,8 +35,11 @@ FAMILIES = {
     "rsa": ("rsa", KeyAlgorithm.RSA_2048),
     "ec": ("ec", KeyAlgorithm.EC_P256),
     "rsa-signed-by-ec": ("rsa", KeyAlgorithm.EC_P256),
+    "rsa-direct": ("rsa", None),
+    "ec-direct": ("ec", None),
 }
-"""The issuer's kind, and the key of the delegated responder under an RSA issuer."""
+"""The issuer's kind, and the key of the delegated responder under an RSA issuer; None: the CA's
+own key signs the answers."""
 
 Tamper = Callable[[bytes, bytes], bytes]
 """From the request and the true answer to the one that is sent."""
@@ -143,7 +146,11 @@ def running(directory: Path, name: str) -> Iterator[Asked]:
     database = databases.sqlite(directory, f"{name}.sqlite3")
     sock = server.bind("127.0.0.1", 0)
     url = f"http://127.0.0.1:{sock.getsockname()[1]}"
-    config = OCSPConfig(signer_key="memory:object={name}", rsa_issuer_signer=signer)
+    config = OCSPConfig(
+        signer_key="memory:object={name}",
+        rsa_issuer_signer=signer or KeyAlgorithm.EC_P256,
+        direct_issuers=frozenset() if signer else frozenset({f"{family}-issuing"}),
+    )
     world = World(
         database,
         family,

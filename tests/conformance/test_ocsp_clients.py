@@ -15,7 +15,13 @@ from cryptography.x509 import ocsp
 
 from core import der
 from crl.ocsp.request import parse_request
-from crl.ocsp.response import ResponseContent, Single, encode_response, encode_response_data
+from crl.ocsp.response import (
+    ResponseContent,
+    Single,
+    by_key,
+    encode_response,
+    encode_response_data,
+)
 from crl.status import Standing, Status
 from keystore.algorithms import KeyAlgorithm
 from tests.conformance.relying import FAMILIES, Asked, Certified, Certifier, Tamper, lying, running
@@ -77,7 +83,7 @@ def by_an_end_entity(asked: Asked) -> Tamper:
         (cert_id,) = parse_request(request).cert_ids
         tbs = encode_response_data(
             ResponseContent(
-                responder_key_bits=der.public_key_bits(signer.key.public_key),
+                responder_id=by_key(der.public_key_bits(signer.key.public_key)),
                 produced_at=now,
                 this_update=now - timedelta(seconds=30),
                 next_update=now + timedelta(hours=1),

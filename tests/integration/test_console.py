@@ -244,6 +244,17 @@ def test_how_a_user_is_reached_is_changed(system: Browser) -> None:
     assert system.post(f"{person}/contact", {"phone": "x" * 40}).status_code == 400
 
 
+def test_lost_factors_are_reset_in_a_form_that_asks_why(service: Service, system: Browser) -> None:
+    person = user_page(system, "lost")
+    assert 'name="reason"' in system.page(person)
+    assert system.post(f"{person}/reset-factors", {"reason": " "}).status_code == 400
+    shown = system.post(f"{person}/reset-factors", {"reason": "手机丢失"})
+    link = re.search(r"/setup/([A-Za-z0-9_-]{43})", shown.text)[1]
+    found = service.ground.administration.users.find_by_setup_link(link)
+    assert found.name == "lost"
+    assert link not in system.page(person)
+
+
 def test_the_auditor_reads_and_verifies(audit: Browser) -> None:
     assert "issuer.created" in audit.page("/console/audit")
     assert "审计链完整" in audit.page("/console/audit/verification")

@@ -24,12 +24,11 @@ def export(invocation: Invocation, directory: Path) -> None:
     web server that decodes the path; run it again at least at half of the answers' validity, and
     after each revocation. What is young enough is kept.
     """
-    from crl.ocsp.delegate import Delegates  # noqa: PLC0415 - most commands do without
-    from crl.ocsp.export import export_answers  # noqa: PLC0415
+    from crl.ocsp.export import export_answers  # noqa: PLC0415 - most commands do without
     from crl.ocsp.issuers import IssuerTable, Known  # noqa: PLC0415
     from crl.ocsp.keeper import STORE_FILE, Keeper  # noqa: PLC0415
     from crl.ocsp.responder import Responder  # noqa: PLC0415
-    from crl.sqlstore import SQLCRLStore  # noqa: PLC0415
+    from yinxin.local_status import answer_signers  # noqa: PLC0415
 
     config = invocation.settings.revocation.ocsp
     if not (invocation.directory / STORE_FILE).exists():
@@ -41,10 +40,11 @@ def export(invocation: Invocation, directory: Path) -> None:
         ground = service.ground
         issuers: dict[str, Known] = dict(service.issuers)
         table: IssuerTable[Known] = IssuerTable(issuers.values())
-        signing = Delegates(SQLCRLStore(ground.database), service.authority.store, service.keystore)
         done = export_answers(
             store.statuses(),
-            Responder(table, signing, service.statuses, config=config, clock=ground.clock),
+            Responder(
+                table, answer_signers(service), service.statuses, config=config, clock=ground.clock
+            ),
             issuers,
             directory,
             validity=timedelta(hours=config.validity_hours),

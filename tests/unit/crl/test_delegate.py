@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509 import ocsp
 
 from ca.issuer import Issuer
 from ca.reasons import RevocationReason
 from core.errors import AuditUnavailable, BackendUnavailable, Unavailable
+from crl.config import OCSPConfig, RevocationConfig
 from crl.ocsp.delegate import Delegates, ensure_delegates
+from crl.ocsp.export import request_for
 from crl.ocsp.retirement import destroy_ended
 from keystore.algorithms import KeyAlgorithm
 from tests.unit.crl.world import World
@@ -142,3 +146,28 @@ def test_a_key_that_is_not_destroyed_is_tried_again(world: World):
     assert len(world.crl_store.list_ended(world.clock.now())) == 2
     destroy_ended(destroy=world.keystore.destroy, **options)
     assert world.crl_store.list_ended(world.clock.now()) == []
+
+
+def test_an_issuer_that_is_named_signs_its_answers_itself(make_world) -> None:
+    config = RevocationConfig(
+        ocsp=OCSPConfig(signer_key="memory:object={name}", direct_issuers=frozenset({"ec-issuing"}))
+    )
+    world = make_world("ec", config=config)
+    issuing, root = world.issuers["ec-issuing"], world.issuers["ec-root"]
+    signers, now = world.make_signers(), world.clock.now()
+    issued = world.issue("ec-issuing")
+    assert signers.current(root, now).certificate != root.certificate
+    answer = world.responder.answer(request_for(issuing, issued.serial))
+    read = ocsp.load_der_ocsp_response(answer.der)
+    own = x509.load_der_x509_certificate(issuing.certificate)
+    # Go takes an embedded certificate for a delegate's, which the CA must have signed.
+    assert read.certificates == []
+    assert read.responder_name == own.subject
+    key = own.public_key()
+    key.verify(read.signature, read.tbs_response_bytes, ec.ECDSA(read.signature_hash_algorithm))
+    assert answer.until <= own.not_valid_after_utc
+    with pytest.raises(Unavailable, match="has ended"):
+        signers.current(issuing, own.not_valid_after_utc)
+    del world.issuers["ec-issuing"]
+    with pytest.raises(Unavailable, match="is not here"):
+        signers.current(issuing, now)

@@ -20,6 +20,8 @@ from crl.ocsp.keeper import Keeper
 from crl.ocsp.plane import OCSPPlane
 from crl.ocsp.pulse import Trust
 from crl.ocsp.recent import RecentRequest, RecentRequests
+from crl.ocsp.tally import answers_in
+from crl.status import Status
 from tests.fakes.audit import MemoryAuditLog
 from tests.fakes.clock import FakeClock
 from tests.unit.crl.requests import cert_id, request
@@ -127,6 +129,20 @@ def test_a_store_that_is_not_to_be_believed_ends_it(running, asked):
     assert running.ask(asked) is None
     running.keeper.pulse.doubt(Trust.BELIEVED)
     assert running.ask(asked) is not None
+
+
+def test_what_it_says_is_counted_by_issuer(running):
+    serial = issue(running)
+    asked = simple(running, serial)
+    running.ask(asked)
+    running.world.revocation.hold("ec-issuing", serial, actor="tester")
+    running.sign(asked)
+    for _ in range(3):
+        running.ask(asked)
+    running.plane.look()
+    number = running.keeper.store.parties.number_of("ec-issuing")
+    found = list(answers_in(running.keeper.pulse.counts()))
+    assert found == [(number, Status.GOOD, True, 1), (number, Status.REVOKED, True, 3)]
 
 
 def test_it_is_given_neither_before_it_was_made_nor_after_its_end(running, asked, clock):

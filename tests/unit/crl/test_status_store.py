@@ -18,11 +18,13 @@ from ca.store import CertificateState, StatusEntry
 from core.errors import Misconfigured, Unavailable
 from crl.ocsp import block, follow, rebuild, upkeep
 from crl.ocsp.follow import LogFollower, OtherHistory
-from crl.ocsp.layout import status_key
+from crl.ocsp.layout import OTHER_ANSWERS, status_key
 from crl.ocsp.localstatus import LocalStatus
-from crl.ocsp.pulse import Count, Pulse, Trust, elapsed
+from crl.ocsp.pulse import Pulse, Trust, elapsed
 from crl.ocsp.store import NewAnswer, StatusStore
+from crl.ocsp.tally import LENGTH, MAX_ISSUERS, Count, answers_in, place_of, said_by
 from crl.ocsp.upkeep import Upkeep
+from crl.status import Status
 from tests.fakes.clock import FakeClock
 
 CA = "ec-issuing"
@@ -217,7 +219,7 @@ def test_answers_that_ended_are_swept_out_a_portion_at_a_time(
     follower.follow()
     for serial in range(1, 11):
         ends = now + 100 if serial % 2 else now
-        octets = block._HEADER.pack(now - serial, ends, now, now, 1, 0)
+        octets = block._HEADER.pack(now - serial, ends, now, now, 1, 0, 0)
         assert store.put_answer(answer(store, serial, store.ticket(CA, serial), octets))
 
     def left() -> list[int]:
@@ -228,7 +230,7 @@ def test_answers_that_ended_are_swept_out_a_portion_at_a_time(
     assert left() == [1, 3, 5, 7, 8, 9, 10]
     rounds.run()
     assert left() == [1, 3, 5, 7, 9]
-    assert upkeep._OLDEST._value.get() == now - 9
+    assert rounds.oldest == now - 9
     clock.advance(seconds=101)
     rounds.run()
     assert left() == []
@@ -237,7 +239,7 @@ def test_answers_that_ended_are_swept_out_a_portion_at_a_time(
 def test_an_answer_made_anew_while_it_is_swept_stays(follower, status_log, store, monkeypatch):
     status_log.add(7)
     follower.follow()
-    old, new = (block._HEADER.pack(0, until, 0, 0, 1, 0) for until in (100, 200))
+    old, new = (block._HEADER.pack(0, until, 0, 0, 1, 0, 0) for until in (100, 200))
     assert store.put_answer(answer(store, 7, store.ticket(CA, 7), old))
     forget = store._forget_ended
 
@@ -445,9 +447,35 @@ def test_closing_waits_for_who_writes_and_ends_later_writes(tmp_path):
 
 def test_counts_of_all_processes_are_added(pulse, tmp_path):
     other = Pulse(tmp_path / "pulse")
-    pulse.count(0, [1, 2, 3, 4, 5, 6])
-    other.count(3, [10, 0, 0, 0, 0, 1])
-    assert pulse.counts()[Count.STORED] == 11
-    assert other.counts()[Count.UNAUTHORIZED] == 7
+    first, second = [0] * LENGTH, [0] * LENGTH
+    first[Count.UNAUTHORIZED], second[Count.UNAUTHORIZED] = 6, 1
+    revoked = place_of(3, said_by([Status.GOOD, Status.REVOKED]), stored=True)
+    unknown = place_of(MAX_ISSUERS + 1, said_by([Status.UNKNOWN]), stored=False)
+    first[revoked], second[revoked], second[unknown] = 1, 10, 5
+    pulse.count(0, first)
+    other.count(3, second)
+    assert pulse.counts()[Count.UNAUTHORIZED] == 7
+    assert list(answers_in(other.counts())) == [
+        (0, Status.UNKNOWN, False, 5),
+        (3, Status.REVOKED, True, 11),
+    ]
     pulse.restart()
-    assert set(other.counts().values()) == {0}
+    assert set(other.counts()) == {0}
+
+
+def test_answers_of_the_release_before_are_dropped_and_statuses_stay(
+    follower, status_log, store, tmp_path
+):
+    status_log.add(7)
+    follower.follow()
+    assert store.put_answer(answer(store, 7, store.ticket(CA, 7)))
+    with store._file.writing() as transaction:
+        transaction.put(b"version", OTHER_ANSWERS, db=store._file.meta)
+    store.close()
+    with pytest.raises(Misconfigured):
+        StatusStore.open(tmp_path / "status.lmdb", gibibytes=1, writable=False)
+    for _ in range(2):
+        again = StatusStore.open(tmp_path / "status.lmdb", gibibytes=1, writable=True)
+        assert again.ticket(CA, 7)
+        assert stored(again, 7) is None
+        again.close()

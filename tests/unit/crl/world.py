@@ -23,6 +23,7 @@ from core.db import Database
 from crl.config import CRLConfig, OCSPConfig, RevocationConfig
 from crl.generation import CRLGenerator
 from crl.ocsp.delegate import Delegates, ensure_delegate
+from crl.ocsp.direct import DirectSigners
 from crl.ocsp.issuers import IssuerTable
 from crl.ocsp.keeper import Keeper
 from crl.ocsp.responder import Responder
@@ -99,17 +100,21 @@ class World:
     def make_responder(self) -> Responder:
         return Responder(
             IssuerTable(self.issuers.values()),
-            Delegates(self.crl_store, self.store, self.keystore),
+            self.make_signers(),
             self.statuses,
             config=self.config.ocsp,
             clock=self.clock,
         )
 
+    def make_signers(self) -> DirectSigners:
+        delegates = Delegates(self.crl_store, self.store, self.keystore)
+        return DirectSigners(self.issuers, self.config.ocsp.direct_issuers, delegates)
+
     def make_keeper(self, directory: Path) -> Keeper:
         keeper = Keeper.open(
             directory,
             status_log=SQLStatusLog(self.database),
-            delegates=Delegates(self.crl_store, self.store, self.keystore),
+            delegates=self.make_signers(),
             config=self.config.ocsp,
             clock=self.clock,
         )

@@ -57,6 +57,7 @@ class Soak:
                 "FAKETIME_DONT_FAKE_MONOTONIC": "1",
             },
             patience_seconds=600,
+            fresh=True,
         )
 
     def kill_a_worker(self) -> None:

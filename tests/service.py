@@ -11,7 +11,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.error import URLError
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 from tests import forked
@@ -122,7 +122,11 @@ class Service:
         try:
             with urlopen(f"{self.url}/readyz", context=context, timeout=5) as answer:
                 return answer.status == 200
-        except (URLError, OSError):
+        except HTTPError as not_yet:
+            # It holds the connection.
+            not_yet.close()
+            return False
+        except OSError:
             return False
 
     def stop(self) -> int:

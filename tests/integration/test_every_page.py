@@ -270,3 +270,4 @@ def assert_no_script(route: str, text: str) -> None:
     assert re.search(r"<script(?! src=\"/static/[a-z_]+\.js\")", text) is None, route
     assert re.search(r"<[^>]+\son[a-z]+=", text) is None, route
     assert "javascript:" not in text, route
+    assert "object at 0x" not in text, f"{route} shows what is no word"

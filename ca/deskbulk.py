@@ -92,7 +92,14 @@ class DeskRows:
             keyless=keyless,
         )
         self._acts.add(record)
-        detail: Detail = {"request": record.id, "batch": batch.id, "row": item.row}
+        detail: Detail = {
+            "request": record.id,
+            "operation": record.operation,
+            "profile": record.profile,
+            "organisation": record.organisation_id,
+            "batch": batch.id,
+            "row": item.row,
+        }
         self._audit.record("desk.entered", actor=batch.requester, detail=detail)
         return replace(item, state=ItemState.AWAITING_PICKUP if keyless else ItemState.STARTED)
 

@@ -445,6 +445,19 @@ def test_closing_waits_for_who_writes_and_ends_later_writes(tmp_path):
     assert len(ended) == len(writers)
 
 
+def test_it_is_settled_once_the_log_was_read_or_cannot_be(follower, status_log, pulse):
+    assert not pulse.settled
+    status_log.away = True
+    with pytest.raises(Unavailable):
+        follower.follow()
+    assert pulse.settled
+    pulse.restart()
+    assert not pulse.settled
+    status_log.away = False
+    follower.follow()
+    assert pulse.settled
+
+
 def test_counts_of_all_processes_are_added(pulse, tmp_path):
     other = Pulse(tmp_path / "pulse")
     first, second = [0] * LENGTH, [0] * LENGTH

@@ -13,6 +13,7 @@ import uvloop
 from core.clock import SystemClock
 from core.errors import Misconfigured
 from core.observe import configure_logging
+from crl.ocsp.door import Door
 from crl.ocsp.keeper import PULSE_FILE, STORE_FILE
 from crl.ocsp.link import RemoteSigning
 from crl.ocsp.plane import OCSPPlane
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
 SIGNING_SOCKET: Final = "signing.sock"
 HANDED_SOCKET: Final = "handed.sock"
-_BACKLOG: Final = 4096
 _WAIT_SECONDS: Final = 0.1
 _LOG_SECONDS: Final = 10.0
 _GRACE_SECONDS: Final = 10.0
@@ -88,11 +88,12 @@ async def _serve(plane: OCSPPlane, sock: socket.socket, handed: Path) -> None:
     def give_away(transport: asyncio.Transport, unread: bytes) -> None:
         hand_over(handed, transport, unread)
 
-    server = await loop.create_server(
-        lambda: OCSPConnection(listener, give_away, connections), sock=sock, backlog=_BACKLOG
+    door = Door(
+        sock, listener, lambda early: OCSPConnection(listener, give_away, connections, early)
     )
+    door.open()
     await stopping.wait()
-    server.close()
+    door.close()
     for connection in list(connections):
         if isinstance(connection, OCSPConnection):
             connection.shutdown()

@@ -115,7 +115,7 @@ def answer(store: StatusStore, serial: int, ticket: int, octets: bytes = b"good"
 
 
 def stored(store: StatusStore, serial: int) -> bytes | None:
-    return store.find_answer(status_key(store.parties.number_of(CA) or 0, serial) + b"\0\0")
+    return store.find_answer(status_key(store.parties.number_of(CA) or 0, serial) + b"\0\0")[1]
 
 
 def test_what_the_log_says_last_holds(follower, status_log, store):

@@ -117,6 +117,7 @@ def main(count: int, callers: int) -> None:
                 "YINXIN_DATABASE__URL": postgres.fresh_database(url, "benchmark"),
                 "YINXIN_CA__PROFILES_DIRECTORY": str(profiles),
             },
+            fresh=True,
         ).start()
         token = service.token()
         barrier = multiprocessing.Barrier(callers + 1)

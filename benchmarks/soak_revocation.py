@@ -83,6 +83,7 @@ class Soak:
                 "FAKETIME_DONT_FAKE_MONOTONIC": "1",
             },
             patience_seconds=120,
+            fresh=True,
         )
 
     def faults(self) -> list[Fault]:

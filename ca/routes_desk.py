@@ -24,7 +24,7 @@ from ca.routes_rights import add_right_routes
 from ca.schemas import RejectRequest, SubmitRequest
 from ca.schemas_desk import BranchList, BranchPlace, DeskList, DeskView
 from ca.serials import from_hex, to_hex
-from ca.wire import Cursor, Limit, Reader, Writer, problems, require_sight, scope_of
+from ca.wire import Cursor, Limit, Reader, Viewer, Writer, problems, require_sight, scope_of
 from core.clock import Clock
 from core.identity import Principal
 
@@ -53,7 +53,7 @@ def make_desk_router(
         summary="List the organisations of the branch",
         responses=problems(),
     )
-    def list_organisations(asking: Reader, cursor: Cursor = None, limit: Limit = 100) -> BranchList:
+    def list_organisations(asking: Viewer, cursor: Cursor = None, limit: Limit = 100) -> BranchList:
         query = OrganisationQuery(scope=scope_of(asking, rights))
         page = organisations.list_organisations(query, cursor=cursor, limit=limit)
         items = tuple(BranchPlace.of(item) for item in page.items)

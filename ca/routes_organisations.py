@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 
 from ca.operations import Operation
 from ca.organisations import Organisations
@@ -20,12 +20,9 @@ from ca.schemas_organisations import (
     OrganisationView,
     RenameRequest,
 )
-from ca.wire import Cursor, Limit, Writer, problems, require_sight, scope_of
-from core.http import require_role
-from core.identity import Principal, Role
+from ca.wire import Cursor, Limit, Viewer, Writer, problems, require_sight, scope_of
+from core.identity import Principal
 
-Viewer = Annotated[Principal, Depends(require_role(Role.BUSINESS, Role.AUDIT, Role.SYSTEM))]
-"""System administrators see the tree: people are affiliated to it, applications open to it."""
 _Id = Annotated[str | None, Query(max_length=32)]
 
 

@@ -12,10 +12,12 @@ from core.http import require_role
 from core.identity import Principal, Role
 from core.openapi import problems
 
-__all__ = ["Cursor", "Limit", "Reader", "Writer", "problems", "require_sight", "scope_of"]
+__all__ = ["Cursor", "Limit", "Reader", "Viewer", "Writer", "problems", "require_sight", "scope_of"]
 
 Writer = Annotated[Principal, Depends(require_role(Role.BUSINESS))]
 Reader = Annotated[Principal, Depends(require_role(Role.BUSINESS, Role.AUDIT))]
+Viewer = Annotated[Principal, Depends(require_role(Role.BUSINESS, Role.AUDIT, Role.SYSTEM))]
+"""Of the tree: system administrators affiliate people to it, and open applications to it."""
 
 Cursor = Annotated[str | None, Query(max_length=40, description="next_cursor of the last page.")]
 Limit = Annotated[int, Query(ge=1, le=1000)]

@@ -12,22 +12,25 @@ import contextlib
 import queue
 import socket
 import ssl
-import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse, HTTPSConnection
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, cast
 from urllib.parse import urlencode, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import override
 
 from core.errors import Refused, Unavailable
 
 MAX_ANSWER_OCTETS: Final = 128 * 1024
 _MOST_IDLE: Final = 16
 """So many connections to one place are kept open."""
+_IDLE_SECONDS: Final = 30
+"""One that was idle for longer is not used again: a firewall may have forgotten it."""
 
 
 class OutboundConfig(BaseModel):
@@ -67,6 +70,31 @@ def check_outbound_url(url: str, *, what: str) -> str:
     return url
 
 
+class _CallSocket(ssl.SSLSocket):
+    """A connection on which no read or write lasts longer than the call that it serves.
+
+    The timeout of a socket is for one operation: whoever answers an octet at a time would hold the
+    caller for as long as it likes.
+    """
+
+    ends_at: float | None = None
+    """`time.monotonic` at the end of the call."""
+
+    @override
+    def send(self, data: Any, flags: int = 0) -> int:
+        self._spend()
+        return super().send(data, flags)
+
+    @override
+    def recv_into(self, buffer: Any, nbytes: int | None = None, flags: int = 0) -> int:
+        self._spend()
+        return super().recv_into(buffer, nbytes, flags)
+
+    def _spend(self) -> None:
+        if self.ends_at is not None:
+            self.settimeout(_left(self.ends_at))
+
+
 class Outbound:
     """Calls, each bounded. Safe to share between threads; `context` verifies the other side."""
 
@@ -74,7 +102,8 @@ class Outbound:
         self._networks = config.allowed_networks
         self._timeout = config.timeout_seconds
         self._context = context
-        self._idle: dict[tuple[str, int], queue.LifoQueue[HTTPSConnection]] = {}
+        self._context.sslsocket_class = _CallSocket
+        self._idle: dict[tuple[str, int], queue.LifoQueue[tuple[HTTPSConnection, float]]] = {}
 
     @property
     def allows_any(self) -> bool:
@@ -95,29 +124,31 @@ class Outbound:
         for kept in self._idle.values():
             with contextlib.suppress(queue.Empty):
                 while True:
-                    kept.get_nowait().close()
+                    kept.get_nowait()[0].close()
 
     def _call(self, method: str, url: str, body: bytes | None, headers: dict[str, str]) -> Answer:
         parts = urlsplit(check_outbound_url(url, what="the address to call"))
         place = (parts.hostname or "", parts.port or 443)
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        request = (method, target, body, headers)
+        ends_at = time.monotonic() + self._timeout
         kept = self._kept(place)
         if kept is not None:
             try:
-                return self._exchange(place, kept, (method, target, body, headers))
+                return self._exchange(place, kept, request, ends_at)
             except (OSError, HTTPException):
                 kept.close()  # closed by the other side while it was idle
         try:
-            connection = self._connect(*place)
+            connection = self._connect(*place, ends_at)
         except (OSError, HTTPException, ValueError) as error:
             raise _unreachable(place, error) from error
         try:
-            return self._exchange(place, connection, (method, target, body, headers))
+            return self._exchange(place, connection, request, ends_at)
         except (OSError, HTTPException) as error:
             connection.close()
             raise _unreachable(place, error) from error
 
-    def _connect(self, host: str, port: int) -> HTTPSConnection:
+    def _connect(self, host: str, port: int, ends_at: float) -> HTTPSConnection:
         """Connect to an allowed address of `host`, and to that address alone."""
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         addresses = [str(entry[4][0]) for entry in found]
@@ -127,12 +158,12 @@ class Outbound:
                 f"{host} is {', '.join(dict.fromkeys(addresses))}, which is in none of "
                 "authn.outbound.allowed_networks"
             )
-        raw = socket.create_connection((allowed[0], port), timeout=self._timeout)
-        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection = HTTPSConnection(host, port, timeout=self._timeout, context=self._context)
+        raw = socket.create_connection((allowed[0], port), timeout=_left(ends_at))
+        connection = HTTPSConnection(host, port, context=self._context)
         try:
-            with _ends_after(self._timeout, raw):
-                connection.sock = self._context.wrap_socket(raw, server_hostname=host)
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            raw.settimeout(_left(ends_at))  # of the whole handshake
+            connection.sock = self._context.wrap_socket(raw, server_hostname=host)
         except BaseException:
             raw.close()
             raise
@@ -152,41 +183,44 @@ class Outbound:
         place: tuple[str, int],
         connection: HTTPSConnection,
         request: tuple[str, str, bytes | None, dict[str, str]],
+        ends_at: float,
     ) -> Answer:
-        with _ends_after(self._timeout, connection.sock):
-            connection.request(*request)
-            answer = connection.getresponse()
-            body = _bounded(answer)
-        kept = self._idle.setdefault(place, queue.LifoQueue(_MOST_IDLE))
-        if answer.will_close or kept.full():
+        cast("_CallSocket", connection.sock).ends_at = ends_at
+        connection.request(*request)
+        answer = connection.getresponse()
+        body = _bounded(answer)
+        if answer.will_close:
             connection.close()
         else:
-            kept.put(connection)
+            self._keep(place, connection)
         return Answer(answer.status, body)
 
-    def _kept(self, place: tuple[str, int]) -> HTTPSConnection | None:
+    def _keep(self, place: tuple[str, int], connection: HTTPSConnection) -> None:
+        kept = self._idle.setdefault(place, queue.LifoQueue(_MOST_IDLE))
         try:
-            return self._idle[place].get_nowait()
-        except (KeyError, queue.Empty):
-            return None
+            kept.put_nowait((connection, time.monotonic()))
+        except queue.Full:
+            connection.close()
+
+    def _kept(self, place: tuple[str, int]) -> HTTPSConnection | None:
+        kept = self._idle.get(place)
+        while kept is not None:
+            try:
+                connection, since = kept.get_nowait()
+            except queue.Empty:
+                return None
+            if time.monotonic() - since < _IDLE_SECONDS:
+                return connection
+            connection.close()
+        return None
 
 
-@contextlib.contextmanager
-def _ends_after(seconds: float, sock: socket.socket) -> Iterator[None]:
-    """However slowly the other side goes on: when the time is over, the connection is gone."""
-    expiry = threading.Timer(seconds, _abort, (sock,))
-    expiry.daemon = True
-    expiry.start()
-    try:
-        yield
-    finally:
-        expiry.cancel()
-
-
-def _abort(sock: socket.socket) -> None:
-    # Below TLS, and shut down rather than closed: the thread that reads must see an end.
-    with contextlib.suppress(OSError):
-        socket.socket.shutdown(sock, socket.SHUT_RDWR)
+def _left(ends_at: float) -> float:
+    """Return the seconds until then. Raises `TimeoutError` when there are none."""
+    left = ends_at - time.monotonic()
+    if left <= 0:
+        raise TimeoutError("the time for the call is over")
+    return left
 
 
 def _bounded(answer: HTTPResponse) -> bytes:

@@ -11,8 +11,10 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.error import URLError
+from urllib.error import HTTPError
 from urllib.request import urlopen
+
+from tests import forked
 
 
 def free_ports(count: int) -> list[int]:
@@ -26,18 +28,18 @@ def free_ports(count: int) -> list[int]:
 
 
 def yinxin(
-    *words: str | Path, environment: dict[str, str] | None = None, check: bool = True, **how
-):
-    """Run the command line to its end."""
-    return subprocess.run(
-        [sys.executable, "-m", "yinxin", *map(str, words)],
-        env=os.environ | (environment or {}),
-        capture_output=True,
-        text=True,
-        check=check,
-        timeout=120,
-        **how,
+    *words: str | Path,
+    environment: dict[str, str] | None = None,
+    check: bool = True,
+    given: str = "",
+) -> subprocess.CompletedProcess[str]:
+    """Run the command line to its end. `given`: what it reads."""
+    done = forked.run(
+        [*map(str, words)], os.environ | (environment or {}), given=given, seconds=120
     )
+    if check:
+        done.check_returncode()
+    return done
 
 
 @dataclass
@@ -46,8 +48,10 @@ class Service:
 
     state: Path
     environment: dict[str, str] = field(default_factory=dict)
-    process: subprocess.Popen[str] | None = None
+    process: subprocess.Popen[str] | forked.Forked | None = None
     role: str = "ca"
+    fresh: bool = False
+    """Start an interpreter of its own, as an administrator does, and as is to be measured."""
     patience_seconds: float = 60
     """How long it may take to become ready."""
 
@@ -75,19 +79,15 @@ class Service:
 
     def launch(self) -> None:
         """Start, and do not wait."""
+        words = ["--state", str(self.state), "serve", "--role", self.role]
+        environment = os.environ | self.environment
+        if not self.fresh:
+            self.process = forked.Forked(words, environment, said=self.log, errors=self.log)
+            return
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-m",
-                    "yinxin",
-                    "--state",
-                    str(self.state),
-                    "serve",
-                    "--role",
-                    self.role,
-                ],
-                env=os.environ | self.environment,
+                [sys.executable, "-m", "yinxin", *words],
+                env=environment,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 text=True,
@@ -122,7 +122,11 @@ class Service:
         try:
             with urlopen(f"{self.url}/readyz", context=context, timeout=5) as answer:
                 return answer.status == 200
-        except (URLError, OSError):
+        except HTTPError as not_yet:
+            # It holds the connection.
+            not_yet.close()
+            return False
+        except OSError:
             return False
 
     def stop(self) -> int:

@@ -142,23 +142,24 @@ class LogoutSender:
             self._stopped.wait(_GATHER_SECONDS)
 
     def _start_due(self) -> int:
+        """Start calls until all are under way or nothing is due; return how many were started."""
         free = self._config.parallel - sum(lane.under_way for lane in self._lanes.values())
-        if free <= 0:
-            return 0
-        busy = [name for name, lane in self._lanes.items() if lane.under_way >= lane.width]
-        now = self._clock.now()
-        due = self._queue.list_due(
-            now, each=self._config.parallel_per_application, limit=4 * free, busy=busy
-        )
-        chosen = self._choose(due, free)
-        if not chosen:
-            return 0
-        claimed = self._queue.claim([one.id for one in chosen], now, now + _LEASE)
-        started = [one for one in chosen if one.id in claimed]
-        for delivery in started:
-            self._lanes[delivery.client_id].under_way += 1
-            self._pool.submit(self._deliver, delivery)
-        return len(started)
+        now, all_started = self._clock.now(), 0
+        while free > 0:
+            # Whoever has no room is left out, however much there is to tell them; so the next look
+            # goes past them.
+            busy = [name for name, lane in self._lanes.items() if lane.under_way >= lane.width]
+            chosen = self._choose(self._queue.list_due(now, limit=2 * free, busy=busy), free)
+            if not chosen:
+                break
+            claimed = self._queue.claim([one.id for one in chosen], now, now + _LEASE)
+            started = [one for one in chosen if one.id in claimed]
+            for delivery in started:
+                self._lanes[delivery.client_id].under_way += 1
+                self._pool.submit(self._deliver, delivery)
+            free -= len(started)
+            all_started += len(started)
+        return all_started
 
     def _choose(self, due: Sequence[Delivery], free: int) -> list[Delivery]:
         room: dict[str, int] = {}

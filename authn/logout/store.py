@@ -71,10 +71,8 @@ class ParticipationStore(Protocol):
 class DeliveryQueue(Protocol):
     """The deliveries. One that is claimed is due again later, should its node die."""
 
-    def list_due(
-        self, now: datetime, *, each: int, limit: int, busy: Collection[str]
-    ) -> Sequence[Delivery]:
-        """Return what is due, oldest first, at most `each` of one application; none of `busy`."""
+    def list_due(self, now: datetime, *, limit: int, busy: Collection[str]) -> Sequence[Delivery]:
+        """Return what is due, that which has waited longest first; nothing of `busy`."""
         ...
 
     def claim(self, ids: Collection[int], now: datetime, until: datetime) -> frozenset[int]:

@@ -98,7 +98,7 @@ class _Run:
         self.count, self.seconds = arguments.certificates, arguments.seconds
         self.peers = min(arguments.peers, self.count, peers.most_files())
         self.directory = directory
-        self.service = Service(directory / "var", patience_seconds=900)
+        self.service = Service(directory / "var", patience_seconds=900, fresh=True)
         self.rows: dict[tuple[str, str], Row] = {}
 
     def make(self) -> None:

@@ -57,7 +57,9 @@ def yinxin(directory: Path) -> Iterator[Provider]:
     """Serve in the default form, with a person who has logged in by password."""
     with postgres.server() as url:
         service = Service(
-            directory / "var", {"YINXIN_DATABASE__URL": postgres.fresh_database(url, "oidc")}
+            directory / "var",
+            {"YINXIN_DATABASE__URL": postgres.fresh_database(url, "oidc")},
+            fresh=True,
         ).start()
         try:
             token = service.token("system")

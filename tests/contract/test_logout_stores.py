@@ -24,8 +24,8 @@ def queue(database):
     return SQLDeliveryQueue(database)
 
 
-def due(queue, clock, *, each=9, limit=99, busy=()):
-    return queue.list_due(clock.now(), each=each, limit=limit, busy=busy)
+def due(queue, clock, *, limit=99, busy=()):
+    return queue.list_due(clock.now(), limit=limit, busy=busy)
 
 
 def test_an_application_takes_part_once(store, run_together):
@@ -50,12 +50,14 @@ def test_the_end_of_sessions_queues_each_back_channel_and_forgets(store, queue, 
     assert [one.sid for one in store.list_of_session("other")] == ["other"]
 
 
-def test_due_is_shared_out_among_applications(store, queue, clock):
+def test_what_waited_longest_is_due_first_and_nothing_of_who_is_busy(store, queue, clock):
+    store.take_part(entered(sid="s9", client="hr"))
+    store.close(["s9"], clock.now() + timedelta(seconds=1))
     for number in range(5):
         store.take_part(entered(sid=f"s{number}"))
-    store.take_part(entered(sid="s9", client="hr"))
-    store.close([f"s{number}" for number in range(10)], clock.now())
-    assert [one.client_id for one in due(queue, clock, each=2)] == ["oa", "oa", "hr"]
+    store.close([f"s{number}" for number in range(5)], clock.now())
+    clock.advance(seconds=1)
+    assert [one.client_id for one in due(queue, clock)] == [*["oa"] * 5, "hr"]
     assert [one.client_id for one in due(queue, clock, busy=["oa"])] == ["hr"]
     assert len(due(queue, clock, limit=3)) == 3
 

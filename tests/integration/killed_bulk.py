@@ -8,7 +8,6 @@ Workers are forked from a process that has imported everything, which is most of
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import secrets
 import signal
@@ -44,13 +43,12 @@ from keystore import keyref, softkey
 from keystore.algorithms import KeyAlgorithm
 from keystore.holdersafe import HolderSafe
 from tests import databases
+from tests.forked import FORKS
 from tests.integration.killed_issuer import Killer, WitnessedSigner
 from tests.integration.killed_pair import Service
 
 CONFIG = BulkConfig(max_rows=100_000)
 _GROUP = 8
-_WORKERS = multiprocessing.get_context("forkserver")
-_WORKERS.set_forkserver_preload([__name__])
 _TAKING_UP = "taking up the batch"
 STAGES = {
     "making holders' keys": (BulkWorker, "_begin"),
@@ -185,8 +183,8 @@ def _signed(directory: Path) -> int:
 
 
 def _start(directory: Path) -> BaseProcess:
-    ready, said = _WORKERS.Pipe(duplex=False)
-    child = _WORKERS.Process(target=work, args=(directory, said))
+    ready, said = FORKS.Pipe(duplex=False)
+    child = FORKS.Process(target=work, args=(directory, said))
     child.start()
     said.close()
     assert ready.recv()

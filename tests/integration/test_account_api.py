@@ -73,6 +73,32 @@ def test_a_wrong_affiliation_changes_nothing(house, ask):
     assert ask("GET", path).json() == []
 
 
+def test_how_a_person_is_reached_is_checked_and_replaced_as_a_whole(house, ask):
+    user = house.user(password=None)
+    path = f"/users/{user.id}/contact"
+    known = {"phone": "+861082345678;ext=12", "address": "北京市\n东城区"}
+    answer = ask("PUT", path, known)
+    assert answer.status_code == 200, answer.text
+    found = house.provider.administration.users.get(user.id)
+    assert (found.email, found.phone, found.address) == (None, *known.values())
+    for wrong in (
+        {"email": "nobody"},
+        {"email": f"{'a' * 250}@b.cn"},
+        {"phone": "13800138000"},
+        {"phone": "+8613800138000;ext="},
+        {"address": " "},
+        {"address": "a\tb"},
+        {"address": "x" * 301},
+        {"fax": "+861082345678"},
+    ):
+        answer = ask("PUT", path, known | wrong)
+        assert answer.status_code == 400, answer.text
+    assert house.provider.administration.users.get(user.id) == found
+    assert house.audit.actions.count("user.contact") == 1
+    assert known["phone"] not in repr(house.audit.events)
+    assert ask("PUT", f"/users/{uuid.uuid4()}/contact", known).status_code == 404
+
+
 def test_a_name_is_verified_and_its_number_is_never_told(house, ask):
     path = f"/users/{house.user(password=None).id}/real-name"
     answer = ask("PUT", path, {"level": 3, "identity_card": NUMBER})
@@ -120,6 +146,7 @@ def test_only_system_administrators_change_and_nobody_else_looks(house, ask):
         ("POST", f"/users/{user.id}/affiliations", {"organisation": BUREAU, "capacity": "agent"}),
         ("DELETE", f"/affiliations/{uuid.uuid4()}", None),
         ("PUT", f"/users/{user.id}/real-name", {"level": 1}),
+        ("PUT", f"/users/{user.id}/contact", {}),
         ("PUT", f"/clients/{client.id}/access", {}),
     ]
     for method, path, body in changes:

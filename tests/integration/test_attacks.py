@@ -157,6 +157,19 @@ def test_two_lengths_do_not_smuggle_a_second_request(target: Target) -> None:
     assert heard.count(b"HTTP/1.1") == 1
 
 
+def test_an_address_in_a_header_is_not_believed(target: Target) -> None:
+    body = json.dumps(ANSWER).encode()
+    heard = target.raw(
+        b"POST /api/v1/login/certificate HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+        b"Content-Type: application/json\r\nX-Forwarded-For: 203.0.113.9\r\n"
+        b"Forwarded: for=203.0.113.9\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+    )
+    assert heard.startswith(b"HTTP/1.1 401")
+    path = "/api/v1/audit/events?action=login.failed"
+    events = json.loads(target.call("GET", path, role="audit")[2])
+    assert {event["detail"]["address"] for event in events} == {"127.0.0.1"}
+
+
 def test_a_hundred_approvals_at_once_give_one_certificate(target: Target) -> None:
     said = target.call("POST", "/api/v1/requests", BODY, role="business")[2]
     place = f"/api/v1/requests/{json.loads(said)['id']}"

@@ -50,7 +50,8 @@ def wait_for(service: Service, path: str) -> bytes:
     for _ in range(300):
         try:
             return fetch(service, path)
-        except HTTPError:
+        except HTTPError as not_yet:
+            not_yet.close()
             time.sleep(0.1)
     raise AssertionError(f"{path} never appeared")
 

@@ -143,7 +143,7 @@ def test_a_logout_token_of_a_chinese_client_comes_from_its_issuer(house, browser
     assert gone.status_code == 200
     sender = house.provider.sender
     queue: SQLDeliveryQueue = sender._queue
-    (delivery,) = queue.list_due(house.clock.now(), each=1, limit=1, busy=[])
+    (delivery,) = queue.list_due(house.clock.now(), limit=1, busy=[])
     token = sender._messages.form_of(delivery)["logout_token"]
     assert json.loads(decoded(token.split(".")[0]))["alg"] == "SGD_SM3_SM2"
     assert json.loads(decoded(token.split(".")[1]))["iss"] == GM

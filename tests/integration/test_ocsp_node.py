@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.error import URLError
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import psycopg
@@ -70,7 +70,9 @@ def wait(act: Callable[[], object], seconds: float = 60) -> float:
         try:
             if act():
                 return time.monotonic() - began
-        except (URLError, OSError):
+        except HTTPError as not_yet:
+            not_yet.close()
+        except OSError:
             pass
         assert time.monotonic() - began < seconds
         time.sleep(0.05)

@@ -125,7 +125,7 @@ def test_a_logout_is_queued_with_the_ticket(house, cas_client):
     gone = browser.get("/cas/logout", params={"service": SERVICE})
     assert gone.headers["location"] == SERVICE
     sender = house.provider.sender
-    (delivery,) = sender._queue.list_due(house.clock.now(), each=1, limit=1, busy=[])
+    (delivery,) = sender._queue.list_due(house.clock.now(), limit=1, busy=[])
     written = sender._messages.form_of(delivery)["logoutRequest"]
     message = ET.fromstring(written)  # noqa: S314 - our own
     assert message.findtext("{urn:oasis:names:tc:SAML:2.0:protocol}SessionIndex") == ticket

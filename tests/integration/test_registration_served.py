@@ -119,9 +119,9 @@ def test_the_number_of_an_identity_card_is_nowhere_in_the_state(
     service: Service, ask: Callable[..., dict], branches: tuple[str, str]
 ) -> None:
     card = ("--kind", "person", "--identifier-type", "identity-card", "--identifier", "-")
-    made = ask("wang", "subject", "add", branches[0], "张三", *card, input=CARD)
+    made = ask("wang", "subject", "add", branches[0], "张三", *card, given=CARD)
     assert made["identifier"] == "…002X"
-    assert ask("wang", "subject", "find", *card, input=CARD) == made
+    assert ask("wang", "subject", "find", *card, given=CARD) == made
     moved = ask("business", "subject", "move", made["id"], branches[1])
     assert moved["organisation_id"] == branches[1]
     history = ask("business", "subject", "show", made["id"])["history"]

@@ -25,7 +25,7 @@ from tests.service import Service, yinxin
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    running = Service(tmp_path_factory.mktemp("serve") / "var").start()
+    running = Service(tmp_path_factory.mktemp("serve") / "var", fresh=True).start()
     yield running
     if running.process is not None:
         running.stop()

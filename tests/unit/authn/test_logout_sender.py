@@ -92,7 +92,7 @@ def left(sqlite_database, clock):
 
     queue = SQLDeliveryQueue(sqlite_database)
     far = timedelta(days=9)
-    return lambda: queue.list_due(clock.now() + far, each=999, limit=999, busy=[])
+    return lambda: queue.list_due(clock.now() + far, limit=999, busy=[])
 
 
 def work(sender, until, *, turns=400):
@@ -117,6 +117,13 @@ def test_one_that_hangs_holds_one_thread_and_delays_nobody(sender, network, end,
     end("dead", "oa", sessions=30)
     work(sender, lambda: {one.client_id for one in left()} == {"dead"})
     assert network.most["dead.cn"] == 1
+
+
+def test_one_turn_goes_past_whoever_has_much_to_be_told(sender, network, end):
+    end("oa", sessions=50)
+    end("hr", "tax")
+    assert sender.run_once() == 3
+    network.hang.set()
 
 
 def test_one_that_does_not_answer_is_tried_after_growing_pauses(sender, network, end, left, clock):

@@ -1,4 +1,4 @@
-"""docs/conformance.md names a test for every module, and every test it names is there."""
+"""Documents that name tests: every test that they name is there."""
 
 from __future__ import annotations
 
@@ -17,3 +17,16 @@ def test_every_module_leads_to_a_test_that_exists() -> None:
     )
     missing = [test for _, test in rows if f"def {test}(" not in sources]
     assert missing == []
+
+
+def test_every_attack_leads_to_tests_that_exist() -> None:
+    document = (ROOT / "docs/attacks.md").read_text(encoding="utf-8")
+    rows = [line for line in document.splitlines() if line.startswith("| ")]
+    named = set(re.findall(r"`(test_\w+)`", document))
+    assert all("`" in row for row in rows if "tests |" not in row)
+    sources = "\n".join(
+        path.read_text(encoding="utf-8")
+        for kind in ("conformance", "integration", "unit")
+        for path in (ROOT / "tests" / kind).rglob("test_*.py")
+    )
+    assert sorted(name for name in named if f"def {name}(" not in sources) == []

@@ -1,0 +1,140 @@
+"""The commands on people and on who may enter an application, without a process for each."""
+
+from __future__ import annotations
+
+import json
+from contextlib import nullcontext
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
+import pytest
+from click.testing import CliRunner
+
+from authn.levels import Level
+from authn.people import RealName
+from tests.integration.provider import House, build, log_in
+from tests.integration.test_second_factors import enrol
+from yinxin.cli import main
+from yinxin.cli.context import Invocation
+
+NUMBER = "11010519491231002X"
+
+
+@pytest.fixture
+def house(sqlite_database, audit, clock, monkeypatch) -> House:
+    made = build(sqlite_database, audit=audit, clock=clock)
+    ground = SimpleNamespace(administration=made.provider.administration)
+    service = SimpleNamespace(ground=ground, provider=made.provider)
+    settings = SimpleNamespace(authn=SimpleNamespace(issuer="https://ca.example.cn"))
+    monkeypatch.setattr(Invocation, "ground", lambda _: nullcontext(ground))
+    monkeypatch.setattr(Invocation, "service", lambda _: nullcontext(service))
+    monkeypatch.setattr(Invocation, "settings", settings)
+    return made
+
+
+@pytest.fixture
+def run(house):
+    """Run a command that works; return what it prints, without the line's end."""
+
+    def call(*words: str, given: str | None = None) -> str:
+        done = CliRunner().invoke(main, words, input=given)
+        assert done.exit_code == 0, done.output
+        return done.output.removesuffix("\n")
+
+    return call
+
+
+@pytest.fixture
+def refused(house):
+    """Run a command that is refused; return the sentence it says."""
+
+    def call(*words: str, given: str | None = None) -> str:
+        done = CliRunner().invoke(main, words, input=given)
+        assert isinstance(done.exception, SystemExit), done.exception
+        assert done.exit_code != 0
+        return done.output
+
+    return call
+
+
+def test_how_a_person_is_reached_is_replaced_as_a_whole(house, run, refused):
+    user = house.user(password=None)
+    phone, address = "+8613800138000", "北京市东城区某街1号"
+    run("user", "contact", "zhang.wei", "--phone", phone, "--address", address)
+    found = house.provider.administration.users.get(user.id)
+    assert (found.email, found.phone, found.address) == (None, phone, address)
+    action, actor, detail = house.audit.events[-1]
+    assert (action, detail) == ("user.contact", {"user": "zhang.wei", "known": "phone address"})
+    assert actor.startswith("local:")
+    assert phone not in repr(house.audit.events)
+    assert "+8613800138000" in refused("user", "contact", "zhang.wei", "--phone", "138")
+    assert "yinxin user list" in refused("user", "contact", "li.na", "--phone", phone)
+    assert house.provider.administration.users.get(user.id) == found
+
+
+def test_lost_factors_are_reset_with_a_link(house, run, refused):
+    user, browser = house.user(), house.browser()
+    log_in(browser)
+    enrol(house, browser)
+    assert "--reason" in refused("user", "reset-factors", "zhang.wei")
+    assert house.provider.one_time_passwords.is_enrolled(user)
+    link = run("user", "reset-factors", "zhang.wei", "--reason", "手机丢失")
+    assert not house.provider.one_time_passwords.is_enrolled(user)
+    assert browser.get("/").status_code == 303
+    assert house.browser().get(link.removeprefix("https://ca.example.cn")).status_code == 200
+    assert "factors.reset" in house.audit.actions
+    assert link.rpartition("/")[2] not in repr(house.audit.events)
+
+
+def test_a_person_is_tied_to_an_organisation_until_a_day_ends(house, run, refused):
+    house.user(password=None)
+    made = run("user", "affiliate", "zhang.wei", "city", "agent", "--until", "2099-12-31")
+    assert run("user", "affiliations", "zhang.wei").split("\t") == [
+        made,
+        "city",
+        "agent",
+        datetime(2100, 1, 1, tzinfo=UTC).isoformat(),
+    ]
+    assert "nowhere" in refused("user", "affiliate", "zhang.wei", "nowhere", "staff")
+    assert "king" in refused("user", "affiliate", "zhang.wei", "city", "king")
+    run("user", "unaffiliate", made)
+    assert run("user", "affiliations", "zhang.wei") == ""
+    assert "no such affiliation" in refused("user", "unaffiliate", made)
+
+
+def test_a_name_is_verified_and_the_number_is_typed_unseen(house, run, refused):
+    user = house.user(password=None)
+    said = run("user", "verify", "zhang.wei", "3", "--identity-card", given=f"{NUMBER}\n")
+    assert NUMBER not in said + repr(house.audit.events)
+    assert house.provider.admission.people.level_of(user) is RealName.IN_PERSON
+    assert "17 digits" in refused(
+        "user", "verify", "zhang.wei", "3", "--identity-card", given="1\n"
+    )
+    assert "9" in refused("user", "verify", "zhang.wei", "9")
+
+
+def test_what_is_not_given_of_an_access_policy_stays(house, run, refused):
+    client = house.public_client().id
+    told = run("client", "access", client, "--least-level", "two-factors", "--allow", "city:agent")
+    assert json.loads(told) == {
+        "least_level": Level.TWO_FACTORS.word,
+        "account": None,
+        "least_real_name": 0,
+        "rules": [["city", "agent"]],
+        "consent": False,
+    }
+    changed = json.loads(told) | {"account": "legal", "consent": True}
+    assert json.loads(run("client", "access", client, "--account", "legal", "--consent")) == changed
+    assert json.loads(run("client", "access", client)) == changed
+    assert house.audit.actions.count("access.changed") == 2, "to look changes nothing"
+    opened = changed | {"account": None, "rules": []}
+    assert json.loads(run("client", "access", client, "--account", "any", "--everybody")) == opened
+    for words, said in (
+        (("--allow", "city", "--everybody"), "exclude each other"),
+        (("--allow", "nowhere"), "nowhere"),
+        (("--allow", "city:king"), "'king' is no capacity"),
+        (("--least-level", "none"), "two-factors"),
+    ):
+        assert said in refused("client", "access", client, *words)
+    assert json.loads(run("client", "access", client)) == opened
+    assert "no such client" in refused("client", "access", "nobody")

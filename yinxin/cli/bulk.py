@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import sys
 import time
 import zipfile
 from pathlib import Path
@@ -186,8 +187,8 @@ def _watch(client: Client, batch_id: str) -> Any:
     batch = client.get_json(f"/bulk/{batch_id}")
     if batch["state"] not in _WORKING:
         return batch
-    said = click.get_text_stream("stderr")  # so that what is printed is one JSON document
-    with click.progressbar(length=batch["rows"], label=batch["state"], file=said) as bar:
+    # On the standard error, so that what is printed is one JSON document.
+    with click.progressbar(length=batch["rows"], label=batch["state"], file=sys.stderr) as bar:
         while True:
             done = sum(batch["counts"].get(state, 0) for state in _FINISHED)
             if batch["state"] == "issuing":

@@ -8,7 +8,8 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Response
 
 from ca.csr import parse_csr
-from ca.enrollment import EnrollmentService, Idempotency
+from ca.enrollment import EnrollmentService
+from ca.idempotency import Idempotency
 from ca.operations import Operation
 from ca.requests import RequestState
 from ca.rights_store import Step

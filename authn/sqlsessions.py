@@ -6,14 +6,16 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from datetime import datetime
 
-from sqlalchemy import Select, and_, delete, insert, or_, select, update
+from sqlalchemy import Select, and_, bindparam, delete, insert, or_, select, update
 
 from authn.levels import SessionCertificate
 from authn.store import EndedSession, Session
 from authn.tables import sessions, users
 from authn.tables_sessions import session_certificates
 from core.db import Database
+from core.statements import Statement
 
+_FIND = Statement(select(sessions).where(sessions.c.digest == bindparam("of")))
 _CHUNK = 500
 """Values in one statement, below the limit of either database."""
 
@@ -29,9 +31,8 @@ class SQLSessionStore:
             connection.execute(insert(sessions).values(**asdict(session)))
 
     def find(self, digest: bytes) -> Session | None:
-        with self._database.reading() as connection:
-            row = connection.execute(select(sessions).where(sessions.c.digest == digest)).first()
-        return None if row is None else Session(**row._mapping)  # noqa: SLF001 - its public name
+        row = self._database.run(_FIND, {"of": digest}).first()
+        return None if row is None else Session(**row._asdict())
 
     def touch(self, digest: bytes, now: datetime) -> None:
         with self._database.transaction() as connection:

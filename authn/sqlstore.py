@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Table, delete, exists, insert, select, update
+from sqlalchemy import Table, bindparam, delete, exists, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from authn import tables
@@ -16,6 +16,9 @@ from core.db import Database
 from core.errors import Conflict
 from core.identity import Role
 from core.remembered import Remembered
+from core.statements import Statement
+
+_FIND = Statement(select(tables.users).where(tables.users.c.id == bindparam("of")))
 
 
 class SQLUserStore:
@@ -33,7 +36,8 @@ class SQLUserStore:
         )
 
     def find(self, user_id: str) -> User | None:
-        return self._one(tables.users.c.id == user_id)
+        row = self._database.run(_FIND, {"of": user_id}).first()
+        return None if row is None else _user(row._asdict())
 
     def find_by_name(self, name: str) -> User | None:
         return self._one(tables.users.c.name == name)
@@ -41,12 +45,12 @@ class SQLUserStore:
     def _one(self, condition: Any) -> User | None:
         with self._database.reading() as connection:
             row = connection.execute(select(tables.users).where(condition)).first()
-        return None if row is None else _user(row)
+        return None if row is None else _user(_fields(row))
 
     def list_users(self) -> Sequence[User]:
         with self._database.reading() as connection:
             rows = connection.execute(select(tables.users).order_by(tables.users.c.name)).all()
-        return [_user(row) for row in rows]
+        return [_user(_fields(row)) for row in rows]
 
     def set_password(self, user_id: str, password_hash: str) -> None:
         self._update(user_id, password_hash=password_hash, failed_attempts=0, locked_until=None)
@@ -270,8 +274,7 @@ def _usable(table: Table, now: datetime) -> Any:
     return table.c.used_at.is_(None) & (table.c.expires_at > now)
 
 
-def _user(row: Any) -> User:
-    fields = _fields(row)
+def _user(fields: dict[str, Any]) -> User:
     del fields["failed_attempts"], fields["locked_until"]
     role = fields.pop("role")
     return User(**fields, role=None if role is None else Role(role))

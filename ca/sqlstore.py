@@ -27,7 +27,7 @@ from ca.store import (
 )
 from ca.tables import certificates, revocation_events, revocation_positions
 from core.errors import Conflict
-from core.rows import as_json, insert_rows, recordset
+from core.rows import insert_rows, recordset, run_rows
 
 _C = certificates.c
 # Built once: building a statement costs as much as running it.
@@ -60,7 +60,7 @@ _COMPLETE_TOGETHER = (
     f"fingerprint = r.fingerprint, issued_at = r.issued_at FROM {_COMPLETED} "
     "WHERE c.issuer = r.of_issuer AND c.serial = r.of_serial "
     f"AND c.state = '{CertificateState.RESERVED}'"
-)
+).encode()
 _KEY = ("issuer", "serial", "id")
 _OF_REQUESTS = select(certificates).where(
     _C.request_id.in_(bindparam("request_ids", expanding=True))
@@ -105,7 +105,9 @@ class SQLCertificateStore(SQLIssuerStore, SQLInventory):
             with self._database.transaction() as connection:
                 stored = insert_rows(connection, certificates, rows, returning=_KEY)
                 add_terms(
-                    connection, prepared, {(one.issuer, one.serial): one.id for one in stored}
+                    connection,
+                    prepared,
+                    {(issuer, serial): number for issuer, serial, number in stored},
                 )
         except IntegrityError as error:
             raise Conflict("this serial number or this request is being issued already") from error
@@ -134,10 +136,8 @@ class SQLCertificateStore(SQLIssuerStore, SQLInventory):
         ]
         with self._database.transaction() as connection:
             if connection.dialect.name == "postgresql":
-                done = connection.exec_driver_sql(_COMPLETE_TOGETHER, (as_json(rows),))
-            else:
-                done = connection.execute(_COMPLETE, rows)
-            return done.rowcount == len(rows)
+                return run_rows(connection, _COMPLETE_TOGETHER, rows).changed == len(rows)
+            return connection.execute(_COMPLETE, rows).rowcount == len(rows)
 
     def fail(self, issuer: str, serial: int) -> None:
         with self._database.transaction() as connection:

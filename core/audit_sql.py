@@ -32,6 +32,7 @@ from core.clock import Clock
 from core.db import Database
 from core.errors import AuditUnavailable, Unavailable
 from core.rows import insert_rows
+from core.statements import Statement
 
 _HEAD: Final = 1
 _PAGE: Final = 1000
@@ -39,8 +40,8 @@ _PAGE: Final = 1000
 # Built once: every act of the service appends an event, and building a statement costs as much
 # as running it.
 _READ_HEAD = select(audit_head.c.sequence, audit_head.c.hash).where(audit_head.c.id == _HEAD)
-_LOCK_HEAD = _READ_HEAD.with_for_update()
-_MOVE_HEAD = (
+_LOCK_HEAD = Statement(_READ_HEAD.with_for_update())
+_MOVE_HEAD = Statement(
     sql_update(audit_head)
     .where(audit_head.c.id == _HEAD)
     .values(sequence=bindparam("to_sequence"), hash=bindparam("to_hash"))
@@ -79,7 +80,7 @@ class SQLAuditLog:
 
     def _append(self, connection: Connection, events: Sequence[Event]) -> None:
         # The head row is the lock: events queue here, and their order is the order of commits.
-        head = connection.execute(_LOCK_HEAD).first()
+        head = _LOCK_HEAD.run(connection, {}).first()
         if head is None:
             raise AuditUnavailable("the head of the audit chain is missing; see audit verify")
         at, sequence, previous = self._clock.now(), int(head.sequence), bytes(head.hash)
@@ -98,7 +99,7 @@ class SQLAuditLog:
             previous = event_hash(row)
             rows.append({name: getattr(row, name) for name in _COLUMNS} | {"hash": previous})
         insert_rows(connection, audit_events, rows)
-        connection.execute(_MOVE_HEAD, {"to_sequence": sequence, "to_hash": previous})
+        _MOVE_HEAD.run(connection, {"to_sequence": sequence, "to_hash": previous})
 
     def list_events(
         self,

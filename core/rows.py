@@ -12,10 +12,10 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
 
-from sqlalchemy import Column, Connection, Row, Table, insert
+from sqlalchemy import Column, Connection, Table, insert
 from sqlalchemy.dialects import postgresql
 
-from core.db import check_text
+from core.libpq import Done, check_text, run_in_transaction
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -25,7 +25,7 @@ _NUL: Final = "\\u0000"
 
 def insert_rows(
     connection: Connection, table: Table, rows: Rows, *, returning: tuple[str, ...] = ()
-) -> Sequence[Row[Any]]:
+) -> Sequence[tuple[Any, ...]]:
     """Insert rows that all have the columns of the first, in their order.
 
     Returns what stands in the columns `returning` of each, in no certain order. A `Database` does
@@ -35,13 +35,18 @@ def insert_rows(
         return ()
     if connection.dialect.name == "postgresql":
         statement = _insertion(table, tuple(rows[0]), returning)
-        result = connection.exec_driver_sql(statement, (as_json(rows),))
-    elif returning:
+        return run_rows(connection, statement, rows).rows
+    if returning:
         wanted = insert(table).returning(*(table.c[name] for name in returning))
-        result = connection.execute(wanted, list(rows))
-    else:
-        result = connection.execute(insert(table), list(rows))
-    return result.all() if returning else ()
+        return [tuple(row) for row in connection.execute(wanted, list(rows))]
+    connection.execute(insert(table), list(rows))
+    return ()
+
+
+def run_rows(connection: Connection, statement: bytes, rows: Rows) -> Done:
+    """Run a statement of PostgreSQL over rows (`recordset`)."""
+    driver: Any = connection.connection.driver_connection
+    return run_in_transaction(driver, statement, (as_json(rows),))
 
 
 def as_json(rows: Rows) -> str:
@@ -62,16 +67,16 @@ def recordset(columns: Mapping[str, Column[Any]]) -> str:
     `columns`: of which column's type each value is.
     """
     kinds = (f"{name} {column.type.compile(_PLAIN)}" for name, column in columns.items())
-    return f"json_to_recordset(%s) AS r({', '.join(kinds)})"
+    return f"json_to_recordset($1) AS r({', '.join(kinds)})"
 
 
 @lru_cache(maxsize=256)
-def _insertion(table: Table, columns: tuple[str, ...], returning: tuple[str, ...]) -> str:
+def _insertion(table: Table, columns: tuple[str, ...], returning: tuple[str, ...]) -> bytes:
     names = ", ".join(columns)
     values = ", ".join(f"r.{name}" for name in columns)
     statement = f"INSERT INTO {table.name} ({names}) SELECT {values} FROM "  # noqa: S608  # our own words
     end = f" RETURNING {', '.join(returning)}" if returning else ""
-    return statement + recordset({name: table.c[name] for name in columns}) + end
+    return (statement + recordset({name: table.c[name] for name in columns}) + end).encode()
 
 
 def _written(value: object) -> str:

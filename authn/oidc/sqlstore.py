@@ -8,7 +8,18 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, delete, insert, select, update
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    Table,
+    and_,
+    bindparam,
+    delete,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
 from authn import opaque
@@ -33,6 +44,26 @@ from authn.oidc.tables import (
 from core.db import Database
 from core.errors import Conflict
 from core.remembered import Remembered
+from core.statements import Statement
+
+_T: BindParameter[bytes] = bindparam("of")
+_FIND = {
+    table: Statement(select(table).where(table.c.digest == _T))
+    for table in (codes, access_tokens, refresh_tokens)
+}
+_ADD = {table: Statement(insert(table)) for table in _FIND}
+_USE_CODE = Statement(
+    update(codes)
+    .where(codes.c.digest == _T, codes.c.used_at.is_(None))
+    .values(used_at=bindparam("now"))
+)
+_ROTATE = Statement(
+    update(refresh_tokens)
+    .where(refresh_tokens.c.digest == _T, refresh_tokens.c.current == bindparam("shown"))
+    .values(
+        {name: bindparam(f"to_{name}") for name in ("current", "previous", "step", "rotated_at")}
+    )
+)
 
 
 class SQLClientStore:
@@ -113,13 +144,7 @@ class SQLGrantStore:
         return None if row is None else AuthorizationCode(**_with_grant(row))
 
     def use_code(self, digest: bytes, now: datetime) -> bool:
-        with self._database.single() as connection:
-            changed = connection.execute(
-                update(codes)
-                .where(codes.c.digest == digest, codes.c.used_at.is_(None))
-                .values(used_at=now)
-            )
-        return changed.rowcount == 1
+        return self._database.run(_USE_CODE, {"of": digest, "now": now}).changed == 1
 
     def add_token(self, token: AccessToken) -> None:
         self._add(access_tokens, token)
@@ -139,14 +164,18 @@ class SQLGrantStore:
         return None if row is None else RefreshToken(**_with_grant(row))
 
     def rotate(self, token: RefreshToken, *, current: bytes, step: bytes, now: datetime) -> bool:
-        table = refresh_tokens
-        with self._database.single() as connection:
-            changed = connection.execute(
-                update(table)
-                .where(table.c.digest == token.digest, table.c.current == token.current)
-                .values(current=current, previous=token.current, step=step, rotated_at=now)
-            )
-        return changed.rowcount == 1
+        rotated = self._database.run(
+            _ROTATE,
+            {
+                "of": token.digest,
+                "shown": token.current,
+                "to_current": current,
+                "to_previous": token.current,
+                "to_step": step,
+                "to_rotated_at": now,
+            },
+        )
+        return rotated.changed == 1
 
     def remove_grant(self, grant_id: str) -> int:
         return self._remove_all("grant_id", grant_id)
@@ -172,12 +201,11 @@ class SQLGrantStore:
             )
 
     def _add(self, table: Table, value: AuthorizationCode | AccessToken | RefreshToken) -> None:
-        with self._database.single() as connection:
-            connection.execute(insert(table).values(**_row(value)))
+        self._database.run(_ADD[table], _row(value))
 
     def _find(self, table: Table, digest: bytes) -> Any:
-        with self._database.reading() as connection:
-            return connection.execute(select(table).where(table.c.digest == digest)).first()
+        row = self._database.run(_FIND[table], {"of": digest}).first()
+        return None if row is None else row._asdict()
 
     def _remove(self, table: Table, condition: ColumnElement[bool]) -> int:
         with self._database.single() as connection:
@@ -224,8 +252,8 @@ def _row(value: AuthorizationCode | AccessToken | RefreshToken) -> dict[str, Any
     return fields | grant_columns(value.grant)
 
 
-def _with_grant(row: Any) -> dict[str, Any]:
-    fields = take_grant(_fields(row))
+def _with_grant(row: dict[str, Any]) -> dict[str, Any]:
+    fields = take_grant(row)
     bound = fields["confirmation"]
     fields["confirmation"] = None if bound is None else Confirmation(*bound.split(":", 1))
     return fields

@@ -1,0 +1,140 @@
+"""Statements without SQLAlchemy's machinery: alike on both databases, in transactions and alone."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from sqlalchemy import bindparam, delete, insert, select, text, update
+from sqlalchemy.exc import IntegrityError
+
+from authn.oidc.tables import codes
+from core.db import Database
+from core.errors import Malformed, Unavailable
+from core.statements import Statement
+from tests import databases
+
+NOW = datetime(2026, 11, 29, 9, 30, 1, 250, tzinfo=UTC)
+ADD = Statement(insert(codes))
+FIND = Statement(select(codes).where(codes.c.digest == bindparam("of")))
+USE = Statement(
+    update(codes)
+    .where(codes.c.digest == bindparam("of"), codes.c.used_at.is_(None))
+    .values(used_at=bindparam("now"))
+)
+TAKE = Statement(
+    delete(codes).where(codes.c.digest == bindparam("of")).returning(codes.c.nonce, codes.c.sid)
+)
+
+
+def _row(digest: bytes = b"d" * 32, **other: object) -> dict[str, object]:
+    return {
+        "digest": digest,
+        "grant_id": "g",
+        "client_id": "app",
+        "user_id": None,
+        "sid": "s",
+        "granted": '{"scope":"openid"}',
+        "confirmation": None,
+        "redirect_uri": "https://app.example.test/回",
+        "nonce": "n",
+        "code_challenge": "c",
+        "expires_at": NOW,
+        "used_at": None,
+    } | other
+
+
+def test_a_row_comes_back_as_it_went(database: Database) -> None:
+    beijing = NOW.astimezone(timezone(timedelta(hours=8)))
+    assert database.run(ADD, _row(expires_at=beijing)).changed == 1
+    row = database.run(FIND, {"of": b"d" * 32}).first()
+    assert row is not None
+    assert row._asdict() == _row()
+    assert row.expires_at.tzinfo is UTC
+    assert database.run(FIND, {"of": b"e" * 32}).first() is None
+
+
+def test_how_many_rows_were_changed_is_said(database: Database) -> None:
+    database.run(ADD, _row())
+    assert [database.run(USE, {"of": b"d" * 32, "now": NOW}).changed for _ in range(2)] == [1, 0]
+    assert database.run(TAKE, {"of": b"d" * 32}).rows[0] == ("n", "s")
+    assert database.run(TAKE, {"of": b"d" * 32}).rows == []
+
+
+def test_it_joins_the_transaction_of_the_thread(database: Database) -> None:
+    with pytest.raises(ZeroDivisionError), database.transaction() as connection:
+        database.run(ADD, _row())
+        assert database.run(FIND, {"of": b"d" * 32}).first() is not None
+        assert len(connection.execute(select(codes)).all()) == 1
+        raise ZeroDivisionError
+    assert database.run(FIND, {"of": b"d" * 32}).first() is None
+    with database.transaction():
+        database.run(ADD, _row())
+    assert database.run(FIND, {"of": b"d" * 32}).first() is not None
+
+
+def test_writes_are_noticed(database: Database) -> None:
+    before = database.version(codes)
+    database.run(FIND, {"of": b""})
+    assert database.version(codes) == before
+    database.run(ADD, _row())
+    alone = database.version(codes)
+    assert alone != before
+    with database.transaction():
+        database.run(TAKE, {"of": b"d" * 32})
+    assert database.version(codes) != alone
+
+
+def test_a_conflict_is_an_integrity_error_and_says_no_values(database: Database) -> None:
+    database.run(ADD, _row())
+    for _ in range(2):  # and the connection is good afterwards
+        with pytest.raises(IntegrityError) as alone:
+            database.run(ADD, _row())
+        assert "dddd" not in str(alone.value)
+        assert r"\x64" not in str(alone.value)
+    with pytest.raises(IntegrityError), database.transaction():
+        database.run(ADD, _row())
+
+
+@pytest.mark.parametrize("value", ["a\0b", "\ud800"])
+def test_what_one_database_cannot_hold_is_refused_on_both(database: Database, value: str) -> None:
+    with pytest.raises(Malformed):
+        database.run(ADD, _row(nonce=value))
+    with pytest.raises(Malformed), database.transaction():
+        database.run(ADD, _row(nonce=value))
+    assert database.run(FIND, {"of": b"d" * 32}).first() is None
+
+
+def test_a_value_that_is_missing_is_an_error_of_ours(database: Database) -> None:
+    with pytest.raises(KeyError):
+        database.run(USE, {"of": b""})
+
+
+@pytest.mark.postgres
+def test_a_lost_connection_is_unavailable_and_then_another_one(postgres_url: str) -> None:
+    with closing(databases.on_postgres(postgres_url)) as database:
+        _lose_connections(database)
+
+
+def _lose_connections(database: Database) -> None:
+    end = text(
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+        "WHERE pid <> pg_backend_pid() AND datname = current_database()"
+    )
+    database.run(ADD, _row())
+    with database.reading() as connection:
+        connection.execute(end)
+    with pytest.raises(Unavailable):
+        database.run(FIND, {"of": b"d" * 32})
+    assert database.run(FIND, {"of": b"d" * 32}).first() is not None
+    with pytest.raises(Unavailable), database.transaction() as connection:
+        database.run(USE, {"of": b"d" * 32, "now": NOW})
+        with database.engine.connect() as other:
+            other.execute(end)
+        database.run(FIND, {"of": b"d" * 32})
+    with pytest.raises(Unavailable):  # it was lost, too, and a moment ago it was good
+        database.run(FIND, {"of": b"d" * 32})
+    row = database.run(FIND, {"of": b"d" * 32}).first()
+    assert row is not None
+    assert row.used_at is None

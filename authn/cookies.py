@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import secrets
 from typing import Final
+from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -49,11 +50,26 @@ def csrf_token(browser: str) -> str:
 
 
 def require_csrf(request: Request, token: str) -> None:
-    """Raises `Forbidden` unless the form was made for the browser that sends it."""
+    """Raises `Forbidden` unless a page of ours sends it, made for this browser."""
+    if not _from_us(request):
+        raise Forbidden("the form was sent by another site; load the page again")
     browser = request.cookies.get(BROWSER, "")
     expected = csrf_token(browser).encode()
     if not browser or not hmac.compare_digest(expected, token.encode()):
         raise Forbidden("the form is too old or was not made by this site; load the page again")
+
+
+def _from_us(request: Request) -> bool:
+    """Tell whether the browser says that the page which sends this is ours, beside the token.
+
+    Sec-Fetch-Site says it best (Fetch Metadata, 2.3); before it there was Origin (RFC 6454, 7),
+    which is ``null`` from pages without a referrer, as ours are.
+    """
+    site = request.headers.get("sec-fetch-site")
+    if site is not None:
+        return site in ("same-origin", "none")
+    origin = request.headers.get("origin", "null")
+    return origin == "null" or urlsplit(origin).hostname == request.url.hostname
 
 
 def address_of(request: Request) -> str:

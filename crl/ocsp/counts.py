@@ -41,6 +41,11 @@ class OCSPCounts(Collector):
         """Report the counts of this host."""
         self._source = source
 
+    def read_no_more(self, pulse: Pulse) -> None:
+        """Report nothing any more of the host that this pulse is of: its store is closed."""
+        if self._source is not None and self._source.pulse is pulse:
+            self._source = None
+
     @override
     def collect(self) -> Iterable[Metric]:
         answers = CounterMetricFamily(

@@ -121,6 +121,7 @@ class Keeper:
 
     def close(self) -> None:
         """Stop following and signing, and close the store."""
+        OCSP_COUNTS.read_no_more(self.pulse)
         self.follower.stop()
         self.signing.close()
         self.store.close()

@@ -8,22 +8,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from tests.integration import offers
 from tests.integration.console import ORIGIN, Browser, installation
+from tests.integration.everypage import SCRIPT, routes
 from tests.judges.octets import REQUEST, pem
 from tests.unit.ca.csrs import make_csr
-from yinxin.console.api import ConsoleAPI, Problem, path_of
-from yinxin.console.pages import ConsolePages
-from yinxin.console.routes import make_router
+from yinxin.console.api import Problem, path_of
 from yinxin.console.sections import SECTIONS
-from yinxin.portal.pages import PortalPages
-from yinxin.portal.routes import make_router as make_portal_router
 from yinxin.wiring import Service
-
-SCRIPT = '<script>alert("x")</script>'
 
 
 @pytest.fixture(scope="module")
@@ -419,25 +413,6 @@ def test_every_page_is_refused_or_shown_as_the_menu_says(service: Service, app, 
     assert len(menu) > 4
 
 
-def test_an_auditor_changes_nothing_by_any_form(
-    service: Service, app, audit: Browser, business: Browser
-) -> None:
-    """The role matrix of the API is in tests/integration; the console adds no way around it."""
-    certificate = issue(business, "untouched.example.gov.cn")
-    request = enter(business, "untouched-too.example.gov.cn")
-    before = service.ground.audit.head()
-    for path in (
-        f"{certificate}/revoke",
-        f"{certificate}/hold",
-        f"{request}/approve",
-        "/console/rights",
-    ):
-        answer = audit.post(path, {"reason": "keyCompromise"})
-        assert answer.status_code == 403, path
-        assert "您没有这项权限" in answer.text
-    assert service.ground.audit.head() == before
-
-
 def test_every_operation_of_the_api_has_a_page_or_a_reason(service: Service, app) -> None:
     """A new operation needs a line in `offers` to be merged."""
     document = TestClient(app, base_url=ORIGIN).get("/api/openapi.json").json()
@@ -449,45 +424,10 @@ def test_every_operation_of_the_api_has_a_page_or_a_reason(service: Service, app
     }
     assert published == offers.PAGES.keys() | offers.REASONS.keys()
     assert not offers.PAGES.keys() & offers.REASONS.keys()
-    assert set(offers.PAGES.values()) <= {f"{method} {path}" for method, path in pages_of(service)}
+    assert set(offers.PAGES.values()) <= {f"{method} {path}" for method, path in routes(service)}
 
 
 # ---- forms --------------------------------------------------------------------------------------
-
-
-def pages_of(service: Service) -> list[tuple[str, str]]:
-    """Return method and route of every page, of the console and the portal."""
-    api = ConsoleAPI(FastAPI())
-    console = make_router(api, ConsolePages(api, clock=service.ground.clock), None)
-    portal = make_portal_router(service.provider, PortalPages())
-    routes = [*console.routes, *portal.routes]
-    return [(method, route.path) for route in routes for method in route.methods]
-
-
-def forms(service: Service) -> list[str]:
-    """Return the routes of the console's forms."""
-    found = pages_of(service)
-    return [path for method, path in found if method == "POST" and path.startswith("/console")]
-
-
-def test_every_form_refuses_a_forged_request(service: Service, business: Browser) -> None:
-    """Cross-site request forgery: right cookies, no token or another browser's."""
-    assert len(forms(service)) > 20
-    for path in forms(service):
-        for token in ("", "0" * 64):
-            answer = business.http.post(
-                re.sub(r"\{\w+\}", "x", path), data={"csrf": token, "reason": "keyCompromise"}
-            )
-            assert answer.status_code == 403, path
-            assert "表单已过期" in answer.text or "old" in answer.text, path
-
-
-def test_no_form_is_taken_from_nobody(service: Service, app) -> None:
-    stranger = Browser(service, app, None)
-    for path in forms(service):
-        answer = stranger.http.post(re.sub(r"\{\w+\}", "x", path), data={"csrf": "x"})
-        assert answer.status_code == 303, path
-        assert answer.headers["location"].startswith("/login?next="), path
 
 
 def test_the_api_takes_no_session(business: Browser) -> None:
@@ -513,16 +453,6 @@ def test_what_people_enter_is_text_and_never_markup(business: Browser) -> None:
         answer = business.http.get(path)
         assert SCRIPT not in answer.text
         assert "<script" not in answer.text
-
-
-def test_every_page_forbids_scripts_frames_and_other_hosts(business: Browser) -> None:
-    for path in ("/console", "/console/requests", "/console/nothing-here", "/console/certificates"):
-        headers = business.http.get(path).headers
-        if "content-security-policy" in headers:
-            assert "default-src 'none'" in headers["content-security-policy"]
-            assert "frame-ancestors 'none'" in headers["content-security-policy"]
-            assert headers["x-frame-options"] == "DENY"
-            assert headers["cache-control"] == "no-store"
 
 
 def test_times_show_the_zone_of_the_viewer(business: Browser) -> None:

@@ -58,7 +58,7 @@ def _policy(form: Posted) -> dict[str, Any]:
     return {
         "least_level": form["least_level"],
         "account": form["account"] or None,
-        "least_real_name": int(form["least_real_name"] or 0),
+        "least_real_name": form.number("least_real_name") or 0,
         "consent": form["consent"] == "on",
         "rules": [
             {"organisation": organisation, "capacity": capacity or None}

@@ -222,8 +222,8 @@ def _add_acts(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> None:
             body = {"reason": form["reason"]}
         elif act in ("renew", "rekey", "reissue"):
             body = dict(form.given("csr")) if act != "renew" else {}
-            if form["validity_days"].isdecimal():
-                body["validity_days"] = int(form["validity_days"])
+            if (days := form.number("validity_days")) is not None:
+                body["validity_days"] = days
         done = await api.post(asking, path_of("certificates", issuer, serial, act), body)
         if "operation" in done:  # a request: it waits for somebody, or it gave a new certificate
             return see_other(f"/console/requests/{done['id']}?done=1")

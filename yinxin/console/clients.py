@@ -107,8 +107,8 @@ def add_clients(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> None
     @router.post("/clients/{client_id}/secret")
     async def rotate(asking: Asking, request: Request, client_id: str, form: Form) -> Response:
         path = path_of("clients", client_id)
-        hours = form["keep_old_hours"]
-        body = {"keep_old_hours": int(hours)} if hours.isdecimal() else {}
+        hours = form.number("keep_old_hours")
+        body = {} if hours is None else {"keep_old_hours": hours}
         made = await api.post(asking, f"{path}/secret", body)
         return _draw(asking, request, await api.get(asking, path), made["client_secret"])
 

@@ -20,6 +20,7 @@ _MULTIPART: Final = "multipart/form-data"
 _MOST_FIELDS: Final = 64
 _MOST_OCTETS: Final = 262_144
 """Of one field that is not a file."""
+_MOST_DIGITS: Final = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,15 @@ class Posted:
     def all(self, name: str) -> list[str]:
         """Return every value of a field, such as the boxes that were ticked."""
         return [value for key, value in self.fields if key == name]
+
+    def number(self, name: str) -> int | None:
+        """Return a whole number, or None if the field is empty. Raises `Malformed`."""
+        text = self[name]
+        if not text:
+            return None
+        if not text.isascii() or not text.isdecimal() or len(text) > _MOST_DIGITS:
+            raise Malformed(f"{name}: not a whole number of at most {_MOST_DIGITS} digits")
+        return int(text)
 
     def given(self, *names: str) -> dict[str, str]:
         """Return these fields as far as they are not empty."""

@@ -110,7 +110,7 @@ def _add_changes(router: APIRouter, api: ConsoleAPI) -> None:
 
     @router.post("/users/{user_id}/real-name")
     async def verify(asking: Asking, user_id: str, form: Form) -> Response:
-        body: dict[str, Any] = {**form.given("identity_card"), "level": int(form["level"] or 0)}
+        body: dict[str, Any] = {**form.given("identity_card"), "level": form.number("level") or 0}
         await api.ask(asking, "PUT", path_of("users", user_id, "real-name"), body=body)
         return back(user_id)
 

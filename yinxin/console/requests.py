@@ -157,8 +157,8 @@ def _submitted(form: Posted) -> dict[str, Any]:
     names = [line.strip() for line in form["alternative_names"].splitlines() if line.strip()]
     if names:
         body["alternative_names"] = names
-    if form["validity_days"].isdecimal():
-        body["validity_days"] = int(form["validity_days"])
+    if (days := form.number("validity_days")) is not None:
+        body["validity_days"] = days
     return body
 
 

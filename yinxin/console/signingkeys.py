@@ -71,7 +71,8 @@ def add_signingkeys(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> 
     @router.post("/signingkeys/tokens")
     async def create(asking: Asking, request: Request, form: Form) -> Response:
         body: dict[str, Any] = form.given("name")
-        body |= {name: int(form[name]) for name in ("uses", "days") if form[name].isdecimal()}
+        numbers = {name: form.number(name) for name in ("uses", "days")}
+        body |= {name: number for name, number in numbers.items() if number is not None}
         made = await api.post(asking, path_of("registration-tokens"), body)
         return await _draw(asking, request, made["initial_access_token"])
 

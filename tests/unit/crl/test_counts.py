@@ -42,3 +42,7 @@ def test_answers_are_counted_by_issuer_and_the_rest_of_a_host_beside_them(tmp_pa
         ("status_age_seconds",): float("inf"),
         ("oldest_answer_timestamp_seconds",): 1_800_000_000,
     }
+    metrics.read_no_more(Pulse(tmp_path / "another"))
+    assert [sample for one in metrics.collect() for sample in one.samples]
+    metrics.read_no_more(pulse)
+    assert not [sample for one in metrics.collect() for sample in one.samples]

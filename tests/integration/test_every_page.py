@@ -1,0 +1,275 @@
+"""What holds of every page and every form, console and portal: made from the routes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from authn.levels import CERTIFICATE, ONE_TIME_PASSWORD, PASSKEY, PASSWORD
+from tests.integration.console import ORIGIN, installation
+from tests.integration.everypage import NO_PAGES, ROLES, SCRIPT, Everything, routes
+
+STALE = ("表单已过期", "页面已过期")
+FOREIGN = (
+    {"origin": "https://evil.example"},
+    {"origin": ORIGIN, "sec-fetch-site": "cross-site"},
+    {"sec-fetch-site": "same-site"},
+)
+
+READS = {
+    "requests certificates bulk massrevocations": "business audit",
+    "notices rights statistics subjects": "business audit",
+    "clients users ceremonies sessions settings signingkeys": "system audit",
+    "organisations profiles revocation": "system business audit",
+    "proposals": "system business audit key",
+    "recoveries": "business audit key judicial",
+    "audit": "audit",
+    "start": "system business audit key judicial",
+    "": "system business audit key judicial",
+}
+"""Who sees the pages of a section (docs/console.md)."""
+NARROWER = {"/console/recoveries/{recovery_id}": "business audit key"}
+WIDER = {"/console/requests/new": "system", "/console/subjects/new": "system"}
+"""Forms of nothing secret, which are refused when they are sent."""
+
+ACTS = {
+    "requests certificates bulk massrevocations organisations rights subjects": "business",
+    "clients users sessions signingkeys profiles revocation": "system",
+    "proposals": "system business key",
+    "ceremonies": "system audit",
+    "zone": "system business audit key judicial",
+}
+"""Who may send the forms of a section."""
+ACTS_OF_ONE = {
+    "/console/recoveries/user": "business",
+    "/console/recoveries/judicial": "judicial",
+    "/console/recoveries/{recovery_id}/{act}": "key",
+    "/console/subjects/find": "business audit",
+}
+ACT = {
+    "certificates": "revoke",
+    "bulk": "submit",
+    "organisations": "close",
+    "recoveries": "approve",
+    "users": "disable",
+}
+"""One act of each section whose forms end in `{act}`."""
+SAID_FIRST = {
+    "/console/bulk": 400,
+    "/console/ceremonies/verify": 400,
+    "/console/recoveries/user": 404,
+}
+"""Where a file is missing, or the number of no request is given: that is said to everybody."""
+FIELDS = {"reason": "keyCompromise", "spki_fingerprint": "0" * 64, "recipient": "x", "name": "x"}
+
+
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Everything]:
+    with installation(tmp_path_factory.mktemp("everything")) as found:
+        yield Everything(*found)
+
+
+@pytest.fixture(scope="module")
+def shown(everything: Everything) -> dict[str, Any]:
+    """Every page, and what forms answered with at once, by routes."""
+    pages = {route: everything.show(*where) for route, where in everything.pages.items()}
+    return {f"GET {route}": page for route, page in pages.items()} | {
+        f"POST {route}": answer for route, answer in everything.answers.items()
+    }
+
+
+def forms(everything: Everything) -> list[str]:
+    return [path for method, path in routes(everything.service) if method == "POST"]
+
+
+def address_of(everything: Everything, form: str) -> str:
+    """Where a form is: of something that there is, if anything of the kind is."""
+    pages = sorted(everything.pages, key=len, reverse=True)
+    page = next((one for one in pages if "{" in one and form.startswith(f"{one}/")), None)
+    if page is not None:
+        form = everything.pages[page][1].partition("?")[0] + form.removeprefix(page)
+    form = form.replace("{act}", ACT.get(section_of(form), "x"))
+    return re.sub(r"\{\w+\}", "x", form)
+
+
+def section_of(route: str) -> str:
+    return route.removeprefix("/console").strip("/").partition("/")[0]
+
+
+def who(table: dict[str, str], section: str) -> set[str]:
+    """Return the roles that a table has for a section."""
+    return {
+        role for key, roles in table.items() if section in key.split(" ") for role in roles.split()
+    }
+
+
+def test_every_page_is_known(everything: Everything) -> None:
+    """A new page needs a line in `everypage` to be merged: then everything here holds of it."""
+    pages = {path for method, path in routes(everything.service) if method == "GET"}
+    pages = {path for path in pages if not path.startswith("/static/")}
+    assert pages == everything.pages.keys() | NO_PAGES.keys()
+
+
+def test_every_page_is_shown(shown: dict[str, Any]) -> None:
+    expected = {"GET /login/refused": 403, "POST /console/clients": 201}
+    statuses = {route: answer.status_code for route, answer in shown.items()}
+    assert {r: s for r, s in statuses.items() if s != 200} == expected
+
+
+def test_no_form_is_taken_that_was_forged(everything: Everything) -> None:
+    """Cross-site request forgery: right cookies; no token, another browser's, another site's."""
+    service, before = everything.service, everything.service.ground.audit.head()
+    tokens = everything.tokens()
+    taken = []
+    for form in forms(everything):
+        who = "business" if form.startswith("/console") else "li"
+        forged = [("", {}), ("0" * 64, {}), *((tokens[who], how) for how in FOREIGN)]
+        for token, headers in forged:
+            answer = everything.at[who].http.post(
+                address_of(everything, form),
+                data={"csrf": token, "reason": "keyCompromise"},
+                headers={"accept-language": "zh-CN", **headers},
+            )
+            if answer.status_code != 403 or not any(word in answer.text for word in STALE):
+                taken.append((form, headers, answer.status_code))
+    assert taken == []
+    assert service.ground.audit.head() == before
+
+
+def test_forms_of_ours_are_taken(everything: Everything) -> None:
+    """As browsers send them: with Fetch Metadata; without; and with an Origin of ours or none."""
+    fields = {"zone": "Asia/Shanghai", "here": "/console"}
+    ours = ({"sec-fetch-site": "same-origin", "origin": "null"}, {"origin": "null"}, {})
+    for headers in (*ours, {"origin": ORIGIN}):
+        assert everything.at["audit"].done("/console/zone", fields, headers=headers)
+
+
+def test_no_role_sees_a_page_by_its_address(everything: Everything) -> None:
+    """Every page of the console for every role, for people without one, and for strangers."""
+    for route, (_, address) in everything.pages.items():
+        if not route.startswith("/console"):
+            continue
+        allowed = set(NARROWER.get(route, "").split()) or who(READS, section_of(route))
+        allowed |= set(WIDER.get(route, "").split())
+        seen = {role: everything.show(role, address).status_code for role in ROLES}
+        # An auditor is told that there is nothing to confirm: nobody but business acts.
+        assert {role for role, status in seen.items() if status in (200, 409)} == allowed, route
+        assert {status for role, status in seen.items() if role not in allowed} <= {403}, route
+        for stranger, where in (("li", "/"), ("nobody", "/login?next=")):
+            answer = everything.show(stranger, address)
+            assert answer.headers["location"].startswith(where), (route, stranger)
+
+
+def test_no_role_acts_by_the_address_of_a_form(everything: Everything) -> None:
+    """Every form of the console, with its token, from every role that may not send it."""
+    tried, tokens = 0, everything.tokens()
+    for form in forms(everything):
+        if not form.startswith("/console"):
+            continue
+        allowed = set(ACTS_OF_ONE.get(form, "").split()) or who(ACTS, section_of(form))
+        assert allowed, form
+        for role in set(ROLES) - allowed:
+            before = everything.service.ground.audit.head()
+            answer = everything.at[role].http.post(
+                address_of(everything, form), data={**FIELDS, "csrf": tokens[role]}
+            )
+            assert answer.status_code == SAID_FIRST.get(form, 403), (form, role, answer.status_code)
+            assert everything.service.ground.audit.head() == before, (form, role)
+            tried += 1
+    assert tried > 150
+
+
+def test_no_form_is_taken_from_nobody(everything: Everything) -> None:
+    for form in forms(everything):
+        if form.startswith("/console"):
+            answer = everything.at["nobody"].http.post(address_of(everything, form))
+            assert answer.headers["location"].startswith("/login?next="), form
+
+
+def test_a_session_that_somebody_planted_is_worth_nothing(everything: Everything) -> None:
+    """Fixation: each way of signing in, and each factor after it, ends in a new cookie."""
+    sessions = everything.service.ground.administration.sessions
+    for planted in ("A" * 43, everything.enter("li", PASSWORD)):
+        cookie = planted
+        for method in (PASSWORD, ONE_TIME_PASSWORD, PASSKEY, CERTIFICATE):
+            before, cookie = cookie, everything.enter("clerk", method, cookie=cookie)
+            assert sessions.find(before) is None
+            found = sessions.find(cookie)
+            assert found is not None
+            assert found[1].name == "clerk"
+
+
+def test_no_page_can_be_framed_or_kept(shown: dict[str, Any], everything: Everything) -> None:
+    """Clickjacking; and what is shown to one person is in no cache. Refusals, too."""
+    refused = {"GET unknown": everything.show("business", "/console/requests/unknown")}
+    refused["GET no section"] = everything.show("li", "/certificates/sm2-issuing/00")
+    for route, answer in (shown | refused).items():
+        headers = answer.headers
+        policy = headers["content-security-policy"]
+        assert "default-src 'none'" in policy, route
+        assert "frame-ancestors 'none'" in policy, route
+        assert "unsafe" not in policy, route
+        assert headers["x-frame-options"] == "DENY", route
+        assert headers["x-content-type-options"] == "nosniff", route
+        assert headers["referrer-policy"] == "no-referrer", route
+        assert headers["cache-control"] == "no-store", route
+
+
+def test_a_script_that_somebody_typed_is_text(shown: dict[str, Any]) -> None:
+    """Stored script: every name, label, reason and subject of this installation is one."""
+    for route, answer in shown.items():
+        assert_no_script(route, answer.text)
+    as_text = [route for route, answer in shown.items() if "&lt;script&gt;" in answer.text]
+    assert len(as_text) > 30, "the installation is not full of scripts"
+
+
+def test_a_script_in_an_address_is_text(everything: Everything) -> None:
+    """Reflected script: in every parameter that any page reads."""
+    query = dict.fromkeys(PARAMETERS, SCRIPT)
+    for route, (who, address) in everything.pages.items():
+        path = address.partition("?")[0]
+        for chosen in (query, {**query, "cursor": "", "state": "", "after": ""}):
+            answer = everything.at[who].http.get(path, params=chosen)
+            assert answer.status_code < 500, route
+            assert_no_script(route, answer.text)
+            assert SCRIPT not in answer.headers.get("location", ""), route
+
+
+PARAMETERS = (
+    *("after", "client", "cursor", "done", "fingerprint", "issuer", "kind", "lang", "level"),
+    *("login_hint", "name", "next", "operator", "profile", "reason", "scope", "serial", "state"),
+    *("text", "ui_locales", "under", "user", "user_code", "why", "actor", "action", "object"),
+)
+
+
+def test_a_script_in_a_form_is_text(everything: Everything) -> None:
+    """Reflected script: what a form is refused with shows what was entered."""
+    fields = dict.fromkeys((*PARAMETERS, *FIELDS_TYPED), SCRIPT)
+    tokens = everything.tokens()
+    for form in forms(everything):
+        who = "business" if form.startswith("/console") else "li"
+        address = re.sub(r"\{\w+\}", "x", form)
+        answer = everything.at[who].http.post(address, data={**fields, "csrf": tokens[who]})
+        assert answer.status_code < 500, form
+        assert_no_script(form, answer.text)
+        assert SCRIPT not in answer.headers.get("location", ""), form
+        if form == "/logout":
+            everything.at[who] = everything.browser(who, CERTIFICATE)
+            tokens = everything.tokens()
+
+
+FIELDS_TYPED = (
+    *("password", "repeat", "old", "code", "reference", "csr", "certificate", "here", "zone"),
+    *("algorithm", "label", "operation", "organisation", "steps", "redirect_uris", "email"),
+)
+
+
+def assert_no_script(route: str, text: str) -> None:
+    """Scripts are files of ours; no tag has a handler."""
+    assert SCRIPT not in text, route
+    assert re.search(r"<script(?! src=\"/static/[a-z_]+\.js\")", text) is None, route
+    assert re.search(r"<[^>]+\son[a-z]+=", text) is None, route
+    assert "javascript:" not in text, route

@@ -11,7 +11,8 @@ from fastapi import APIRouter, Header, Request, Response
 from starlette.routing import BaseRoute
 
 from ca.csr import parse_csr
-from ca.enrollment import EnrollmentService, Idempotency
+from ca.enrollment import EnrollmentService
+from ca.idempotency import Idempotency
 from ca.operations import Operation
 from ca.requests import RequestState
 from ca.rights_store import Step

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from crl.ocsp.keeper import PULSE_FILE
+from crl.ocsp.pulse import Pulse
 from yinxin.hardening import refuse_core_dumps
 from yinxin.processes import supervise
 from yinxin.roles.ca import serve_authority
@@ -44,6 +46,8 @@ def serve(settings: Settings, directory: Path, role: HostRole) -> None:
 
 def _serve_with_workers(settings: Settings, state: State, role: HostRole) -> None:
     """Keep the service in one process, and answer OCSP in others."""
+    # What a run before said of the log says nothing now, and workers look before the keeper does.
+    Pulse(state.directory / PULSE_FILE).restart()
     host = settings.server
     acts: dict[str, Callable[[], None]] = {"keeper": lambda: _ROLES[role](settings, state)}
     for number in range(1, settings.revocation.ocsp.workers + 1):

@@ -14,6 +14,7 @@ import signal
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,11 +23,15 @@ import uvloop
 from typing_extensions import override
 
 from core.errors import Misconfigured
+from crl.ocsp.door import Door
 from crl.ocsp.server import MAX_CONNECTIONS, OCSPConnection, OCSPListener
 from yinxin.handed import HandedOver
 from yinxin.http1 import HEAD_SECONDS, HTTPConnection
 
 log = logging.getLogger(__name__)
+
+_THREADS = 40
+"""Of direct routes (`core.direct.in_thread`): as many as Starlette has for the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +88,41 @@ def require_client_certificates(context: ssl.SSLContext, roots_pem: str) -> None
 class _Server(uvicorn.Server):
     """One of several servers in the loop: signals are handled once, for all of them."""
 
+    def __init__(self, listener: Listener) -> None:
+        super().__init__(_config(listener))
+        self._listener = listener
+        self._door: Door | None = None
+
+    @override
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        sock, ocsp = self._listener.sock, self._listener.ocsp
+        await super().startup([sock] if sock is not None and ocsp is None else [])
+        if sock is not None and ocsp is not None:
+            self._door = Door(sock, ocsp, self._ocsp_first(ocsp))
+            self._door.open()
+
+    @override
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._door is not None:
+            self._door.close()
+        await super().shutdown(sockets)
+
+    def make_protocol(self) -> asyncio.Protocol:
+        """Return the protocol of a new connection, as uvicorn makes it."""
+        return HTTPConnection(self.config, self.server_state, app_state=self.lifespan.state)
+
+    def _ocsp_first(self, ocsp: OCSPListener) -> Callable[[bytes], asyncio.Protocol]:
+        """Begin each connection with ours; it gives the way to uvicorn's own protocol."""
+
+        def hand_over(transport: asyncio.Transport, unread: bytes) -> None:
+            successor = self.make_protocol()
+            transport.set_protocol(successor)
+            successor.connection_made(transport)
+            successor.data_received(unread)
+
+        connections: set[Any] = self.server_state.connections
+        return lambda early: OCSPConnection(ocsp, hand_over, connections, early)
+
     @override
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -116,18 +156,19 @@ async def _run(
     started: Any,
     beside: Callable[[], Awaitable[object]] | None,
 ) -> None:
-    servers = [_Server(_config(listener)) for listener in listeners]
+    servers = [_Server(listener) for listener in listeners]
 
     def stop() -> None:
         for server in servers:
             server.should_exit = True
 
     loop = asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor(_THREADS, thread_name_prefix="request"))
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop)
     tasks = [
-        asyncio.create_task(server.serve(sockets=[listener.sock] if listener.sock else []))
-        for server, listener in zip(servers, listeners, strict=True)
+        asyncio.create_task(server.serve(sockets=[one.sock] if one.sock else []))
+        for server, one in zip(servers, listeners, strict=True)
     ]
     while not all(server.started for server in servers):
         if any(task.done() for task in tasks):
@@ -137,23 +178,17 @@ async def _run(
     else:
         for server, listener in zip(servers, listeners, strict=True):
             if listener.handed is not None:
-                listener.handed.start(_protocols_of(server))
+                listener.handed.start(server.make_protocol)
         running = None if beside is None else await beside()  # noqa: F841 - kept alive
         started()
     await asyncio.gather(*tasks)
-
-
-def _protocols_of(server: _Server) -> Callable[[], asyncio.Protocol]:
-    """Return what makes protocols as uvicorn does for the connections that it accepts."""
-    state = server.server_state
-    return lambda: HTTPConnection(server.config, state, app_state=server.lifespan.state)
 
 
 def _config(listener: Listener) -> uvicorn.Config:
     tls = listener.tls
     return uvicorn.Config(
         listener.app,
-        http=HTTPConnection if listener.ocsp is None else _ocsp_first(listener.ocsp),  # type: ignore[arg-type]  # called, never subclassed
+        http=HTTPConnection,
         ws="none",
         lifespan="off",
         log_config=None,
@@ -165,18 +200,3 @@ def _config(listener: Listener) -> uvicorn.Config:
         limit_concurrency=1000 if listener.ocsp is None else MAX_CONNECTIONS,
         ssl_context_factory=None if tls is None else lambda _config, _default: tls,
     )
-
-
-def _ocsp_first(ocsp: OCSPListener) -> Callable[..., asyncio.Protocol]:
-    """Make uvicorn begin each connection with ours; it gives the way to its own protocol."""
-
-    def make(**how: Any) -> asyncio.Protocol:
-        def hand_over(transport: asyncio.Transport, unread: bytes) -> None:
-            successor = HTTPConnection(**how)
-            transport.set_protocol(successor)
-            successor.connection_made(transport)
-            successor.data_received(unread)
-
-        return OCSPConnection(ocsp, hand_over, how["server_state"].connections)
-
-    return make

@@ -13,10 +13,11 @@ import uvloop
 from core.clock import SystemClock
 from core.errors import Misconfigured
 from core.observe import configure_logging
+from crl.ocsp.door import Door
 from crl.ocsp.keeper import PULSE_FILE, STORE_FILE
 from crl.ocsp.link import RemoteSigning
 from crl.ocsp.plane import OCSPPlane
-from crl.ocsp.pulse import Pulse
+from crl.ocsp.pulse import Pulse, elapsed
 from crl.ocsp.reader import AnswerReader
 from crl.ocsp.server import OCSPConnection, OCSPListener
 from crl.ocsp.store import StatusStore
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
 
 SIGNING_SOCKET: Final = "signing.sock"
 HANDED_SOCKET: Final = "handed.sock"
-_BACKLOG: Final = 4096
 _WAIT_SECONDS: Final = 0.1
+_LOG_SECONDS: Final = 10.0
 _GRACE_SECONDS: Final = 10.0
 
 
@@ -45,6 +46,7 @@ def serve_worker(settings: Settings, state: State, sock: socket.socket, *, slot:
     config = settings.revocation.ocsp
     store = _wait_for_store(state.directory / STORE_FILE, config.store_gibibytes)
     reader, pulse = AnswerReader(store), Pulse(state.directory / PULSE_FILE)
+    _wait_for_log(pulse)
 
     async def run() -> None:
         signing = RemoteSigning(state.directory / SIGNING_SOCKET)
@@ -65,6 +67,16 @@ def _wait_for_store(path: Path, gibibytes: int) -> StatusStore:
             time.sleep(_WAIT_SECONDS)
 
 
+def _wait_for_log(pulse: Pulse) -> None:
+    """Answer nobody before it was tried to read what changed while this host stood still.
+
+    Not for long: a database that hangs is as good as away, and without one the store is right.
+    """
+    until = elapsed() + _LOG_SECONDS
+    while not pulse.settled and elapsed() < until:
+        time.sleep(_WAIT_SECONDS)
+
+
 async def _serve(plane: OCSPPlane, sock: socket.socket, handed: Path) -> None:
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
@@ -76,11 +88,12 @@ async def _serve(plane: OCSPPlane, sock: socket.socket, handed: Path) -> None:
     def give_away(transport: asyncio.Transport, unread: bytes) -> None:
         hand_over(handed, transport, unread)
 
-    server = await loop.create_server(
-        lambda: OCSPConnection(listener, give_away, connections), sock=sock, backlog=_BACKLOG
+    door = Door(
+        sock, listener, lambda early: OCSPConnection(listener, give_away, connections, early)
     )
+    door.open()
     await stopping.wait()
-    server.close()
+    door.close()
     for connection in list(connections):
         if isinstance(connection, OCSPConnection):
             connection.shutdown()

@@ -63,13 +63,15 @@ def run_mix(
 class Played:
     """Requests of the mix, what is known of them, and what is recorded of their answers."""
 
-    def __init__(self, directory: Path, asker: Asker, *, count: int, victims: set[int]) -> None:
+    def __init__(
+        self, directory: Path, asker: Asker, *, count: int, victims: set[int], sample: int = SAMPLE
+    ) -> None:
         """Write all files into `directory`; of `count` certificates the `victims` get revoked."""
         self._directory = directory
         self.log, self.record = directory / "log", directory / "record"
         self.victims = directory / "victims"
         chosen = [serial(n) for n in victims]
-        mixed = list(_questions(count, chosen))
+        mixed = list(_questions(count, chosen, sample))
         self.requests = write_requests(directory / "mix", (asker.over_http(q) for q in mixed))
         known = {serial(n) for n in range(count)}
         with (directory / "questions").open("w") as lines:
@@ -121,8 +123,8 @@ def _some(count: int, many: int) -> list[int]:
     return [secrets.randbelow(count) for _ in range(many)]
 
 
-def _questions(count: int, victims: list[int]) -> Iterator[Question]:
-    for _ in range(SAMPLE):
+def _questions(count: int, victims: list[int], sample: int) -> Iterator[Question]:
+    for _ in range(sample):
         if _happens(_UNKNOWN):
             asked = serial(count + secrets.randbelow(1 << 40))
         elif _happens(_REVOKED):

@@ -9,8 +9,11 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from sqlalchemy import insert
+
 from benchmarks.main_job import issue
 from core import der
+from core.db import metadata
 from keystore import keyref
 from keystore.algorithms import KeyAlgorithm
 from yinxin.settings import load_settings
@@ -47,6 +50,42 @@ def populate(state: Path, count: int) -> bytes:
             connection.execute(_LOG)
             connection.execute("COMMIT")
         connection.execute("PRAGMA journal_mode = WAL")
+    return issuer
+
+
+def populate_some(state: Path, count: int) -> bytes:
+    """Do the same on any database, row by row with everything that goes with it."""
+    ground = open_ground(load_settings(None), prepare_state(state))
+    service = open_service(ground)
+    service.ensure_delegates()
+    issuer = service.issuers[ISSUER].certificate
+    key = service.keystore.generate(keyref.make("software", object="one"), KeyAlgorithm.EC_P256)
+    tbs = der.split_signed(issue(service, ISSUER, key.public_key), what="the certificate")[0]
+    now = ground.clock.now()
+    with ground.database.engine.begin() as connection:
+        connection.execute(
+            insert(metadata.tables["certificates"]),
+            [
+                {
+                    "serial": f"{serial(number):040x}",
+                    "not_before": now - timedelta(days=1),
+                    "not_after": now + timedelta(days=365),
+                    "tbs": tbs,
+                    "der": b"\x30\x00",
+                    "fingerprint": f"{number:064x}",
+                    "spki_fingerprint": f"{number:064x}",
+                    "reserved_at": now,
+                    "issued_at": now,
+                    "issuer": ISSUER,
+                    "state": "issued",
+                    "profile": "device",
+                    "subject": "CN=benchmark",
+                    "requester": "benchmark",
+                }
+                for number in range(count)
+            ],
+        )
+    service.close()
     return issuer
 
 

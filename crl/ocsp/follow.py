@@ -85,6 +85,12 @@ class LogFollower:
         Raises `Unavailable` when the database cannot be read or the store not be written, and
         `OtherHistory` when an older copy of the database was put back.
         """
+        try:
+            self._look()
+        finally:
+            self._pulse.settle()
+
+    def _look(self) -> None:
         with self._lock:
             began, version = elapsed(), self._log.version()
             same = version is not None and version == self._version

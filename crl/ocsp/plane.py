@@ -88,18 +88,18 @@ class OCSPPlane:
                 self.recent.clear()
         except TrustError:
             log.exception("the tables of the local store cannot be read")
+        self.recent.age()
         self.publish()
 
     def publish(self) -> None:
         """Show what was counted to all processes of this host."""
         self._pulse.count(self._slot, self._counts)
 
-    def recognise(self, data: bytes, encoded: bytes, *, close: bool) -> RecentRequest | None:
-        """Remember a request that is a simple GET for an issuer of ours. None says nothing.
+    def recognise(self, data: bytes, octets: bytes, *, close: bool) -> RecentRequest | None:
+        """Remember a request about one certificate of ours, and no more. None says nothing.
 
-        `data` is all of it, `encoded` what stands behind ``/ocsp/``.
+        `data` is all of it, `octets` the OCSPRequest in it.
         """
-        octets = decode_path(encoded)
         key = self._reader.key_of(octets)
         if key is None or not self._gives_stored:
             return None
@@ -115,28 +115,25 @@ class OCSPPlane:
         if self._pulse.distrusted:
             return None
         now = self._writer.second()
-        # The state is read first: what is written meanwhile shows at the next request.
-        state = self._reader.state()
-        fits = recent.state == state and recent.begin <= now < recent.end
-        if not fits and not self._find(recent, state, now):
+        fits = recent.begin <= now < recent.end and recent.state == self._reader.state()
+        if not fits and not self._find(recent, now):
             return None
         self._counts[recent.count] += 1
         return b"".join((self._writer.begins[recent.close], recent.rest, recent.tail))
 
-    def _find(self, recent: RecentRequest, state: int, now: int) -> bool:
-        """Look the answer up, at this state of the store or a later one."""
-        recent.forget()
+    def _find(self, recent: RecentRequest, now: int) -> bool:
+        """Look the answer up, at the newest state of the store."""
         found = self._reader.find_good(recent.key, now)
         if found is None or now > found[1].fields_until:
+            recent.forget()
             return False
-        block, header, recent.tail = found
+        block, header, recent.tail, recent.state = found
         if now >= header.refresh_at:
             self._refresh(recent.key, recent.octets, now)
         recent.rest = block[HEADER_OCTETS:]
         recent.count = _stored(recent.key, header)
         recent.begin = header.produced_at
         recent.end = min(header.until, header.fields_until, header.refresh_at)
-        recent.state = state
         return True
 
     def respond(self, head: Head, body: bytes) -> bytes | Pending:
@@ -212,7 +209,7 @@ class OCSPPlane:
         found = self._reader.find_good(key, now)
         if found is None:
             return None
-        block, header, tail = found
+        block, header, tail, _ = found
         if now >= header.refresh_at:
             self._refresh(key, octets, now)
         self._counts[_stored(key, header)] += 1

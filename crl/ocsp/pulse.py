@@ -17,6 +17,7 @@ from typing import Final
 from crl.ocsp.tally import LENGTH
 
 _HEARD: Final = Struct("=dB")
+_SETTLED: Final = _HEARD.size
 _COUNTS_BEGIN: Final = 64
 _COUNTS: Final = Struct(f"={LENGTH}Q")
 MAX_WORKERS: Final = 64
@@ -58,6 +59,15 @@ class Pulse:
     def doubt(self, trust: Trust) -> None:
         """Note that the store is not to be believed, or not to be followed."""
         self._page[8] = trust
+
+    def settle(self) -> None:
+        """Note that the log was read, or that it cannot be read, since the writer began."""
+        self._page[_SETTLED] = 1
+
+    @property
+    def settled(self) -> bool:
+        """Whether more is not to be waited for: what is in the store is what can be known."""
+        return bool(self._page[_SETTLED])
 
     @property
     def trust(self) -> Trust:

@@ -63,9 +63,12 @@ class AnswerReader:
         self._tables = tables
         self.reloads += 1
 
-    def find_good(self, key: bytes, now: int) -> tuple[bytes, Header, bytes] | None:
-        """Return block, header and tail of an answer that may be given at this second."""
-        block = self._store.find_answer(key)
+    def find_good(self, key: bytes, now: int) -> tuple[bytes, Header, bytes, int] | None:
+        """Return block, header and tail of an answer that may be given at this second.
+
+        The last is the `state` that the store had then.
+        """
+        state, block = self._store.find_answer(key)
         if block is None:
             return None
         header = read_header(block)
@@ -75,7 +78,7 @@ class AnswerReader:
         if tail is None:
             self.reload()
             tail = self.tails.get(header.responder)
-        return None if tail is None else (block, header, tail)
+        return None if tail is None else (block, header, tail, state)
 
 
 def _frequency(size: int) -> tuple[bool, int]:

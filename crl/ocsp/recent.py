@@ -7,6 +7,8 @@ from typing import Final
 MAX_RECENT: Final = 16_384
 """How many a process remembers: about 25 MiB."""
 MAX_RECENT_OCTETS: Final = 1024
+FULL_SECONDS: Final = 60
+"""How long it may be full before it begins anew."""
 _NOWHERE: Final = -1
 
 
@@ -42,12 +44,23 @@ class RecentRequest:
 
 
 class RecentRequests(dict[bytes, RecentRequest]):
-    """Bounded: when it is full, it begins anew."""
+    """Bounded: while it is full, nothing more is remembered; now and then it begins anew.
+
+    To replace the old by the new at each request would cost more than it saves.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._age = 0
 
     def keep(self, data: bytes, recent: RecentRequest) -> None:
-        """Remember a request; not one that is longer than clients write them."""
-        if len(data) > MAX_RECENT_OCTETS:
-            return
-        if len(self) >= MAX_RECENT:
+        """Remember a request if there is room; not one that is longer than clients write them."""
+        if len(self) < MAX_RECENT and len(data) <= MAX_RECENT_OCTETS:
+            self[data] = recent
+
+    def age(self) -> None:
+        """To be called every second."""
+        self._age += 1
+        if len(self) >= MAX_RECENT and self._age >= FULL_SECONDS:
             self.clear()
-        self[data] = recent
+            self._age = 0

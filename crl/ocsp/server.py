@@ -15,12 +15,13 @@ from typing_extensions import override
 
 from core.errors import TrustError
 from crl.ocsp.head import Head, parse_head
+from crl.ocsp.path import decode_path
 from crl.ocsp.plane import OCSPPlane, Pending
 from crl.ocsp.recent import RecentRequest
 
 MAX_HEAD_OCTETS: Final = 8192
 MAX_CONNECTIONS: Final = 10_000
-_MAX_UNREAD_OCTETS: Final = 65_536
+MAX_UNREAD_OCTETS: Final = 65_536
 _TICK_SECONDS: Final = 1.0
 _REMEMBERED: Final = 4096
 _REMEMBERED_OCTETS: Final = 1024
@@ -38,21 +39,18 @@ class OCSPListener:
         self.plane = plane
         self.recent = plane.recent
         self.tick = 0
-        """Counts up every second while there are connections."""
+        """Counts up every second while somebody asks or may."""
         self._patience = max(1, round(wait_seconds / _TICK_SECONDS))
         self._watched: set[OCSPConnection] = set()
-        self._closes: dict[bytes, bool] = {}
-        self._ticking = False
+        self._heads: dict[bytes, Head] = {}
+        self._ticking = self._asked = False
 
     def admit(self, connection: OCSPConnection) -> bool:
         """Watch over a connection; False: there are too many."""
         watched = self._watched
         if len(watched) >= MAX_CONNECTIONS:
             return False
-        if not self._ticking:
-            self._ticking = True
-            self.plane.look()
-            asyncio.get_running_loop().call_later(_TICK_SECONDS, self._sweep)
+        self._tick_on()
         watched.add(connection)
         return True
 
@@ -61,29 +59,54 @@ class OCSPListener:
         self._watched.discard(connection)
 
     def recognise(self, data: bytes) -> RecentRequest | None:
-        """Return one whole simple GET, to be remembered. None says nothing.
+        """Return one whole simple request, to be remembered. None says nothing.
 
-        What stands behind the target is the same for all requests of one client program, so it is
-        parsed once (`learn`).
+        What a client program writes around its questions is the same each time, so it is parsed
+        once (`learn`).
         """
-        line = data.find(b"\r\n") - _VERSION_OCTETS
-        close = self._closes.get(data[line:])
-        if close is None or not data.startswith(_GET):
-            return None
         try:
-            return self.plane.recognise(data, data[len(_GET) : line], close=close)
+            if data.startswith(_GET):
+                line = data.find(b"\r\n") - _VERSION_OCTETS
+                head = self._heads.get(data[line:])
+                octets = b"" if head is None else decode_path(data[len(_GET) : line])
+            else:
+                end = data.find(b"\r\n\r\n") + 4
+                head, octets = self._heads.get(data[:end]), data[end:]
+            if head is None or (head.body_octets and head.body_octets != len(octets)):
+                return None
+            return self.plane.recognise(data, octets, close=head.close)
         except TrustError:
             return None
 
+    def only_answer(self, data: bytes) -> bytes | None:
+        """Return the response if `data` is one simple request that ends its connection.
+
+        None says nothing.
+        """
+        recent = self.recent.get(data) or self.recognise(data)
+        if recent is None or not recent.close:
+            return None
+        self._tick_on()
+        return self.plane.quick(recent)
+
     def learn(self, octets: bytes, head: Head) -> None:
-        """Remember what stands behind the target of a simple GET."""
-        if head.encoded is None or not head.send_body or head.if_none_match:
+        """Remember a head: of a simple GET what stands behind the target, of a POST all of it."""
+        if not head.send_body or head.if_none_match or len(octets) > _REMEMBERED_OCTETS:
             return
-        behind = octets[octets.index(b"\r\n") - _VERSION_OCTETS :]
-        if len(behind) <= _REMEMBERED_OCTETS:
-            if len(self._closes) >= _REMEMBERED:
-                self._closes.clear()
-            self._closes[behind] = head.close
+        if head.encoded is not None:
+            octets = octets[octets.index(b"\r\n") - _VERSION_OCTETS :]
+        elif not head.body_octets:
+            return
+        if len(self._heads) >= _REMEMBERED:
+            self._heads.clear()
+        self._heads[octets] = head
+
+    def _tick_on(self) -> None:
+        self._asked = True
+        if not self._ticking:
+            self._ticking = True
+            self.plane.look()
+            asyncio.get_running_loop().call_later(_TICK_SECONDS, self._sweep)
 
     def _sweep(self) -> None:
         self.tick += 1
@@ -91,7 +114,7 @@ class OCSPListener:
         for connection in [one for one in self._watched if one.since < oldest]:
             connection.give_up()
         self.plane.look()
-        self._ticking = bool(self._watched)
+        self._ticking, self._asked = bool(self._watched) or self._asked, False
         if self._ticking:
             asyncio.get_running_loop().call_later(_TICK_SECONDS, self._sweep)
 
@@ -100,7 +123,7 @@ class OCSPConnection(asyncio.Protocol):
     """One connection.
 
     `hand_over` takes what is not for here; `connections` is the general server's set of those
-    whose `shutdown` it calls when it stops.
+    whose `shutdown` it calls when it stops; `early` is what was read before it began.
     """
 
     __slots__ = (
@@ -116,13 +139,17 @@ class OCSPConnection(asyncio.Protocol):
     )
 
     def __init__(
-        self, listener: OCSPListener, hand_over: HandOver, connections: set[asyncio.Protocol]
+        self,
+        listener: OCSPListener,
+        hand_over: HandOver,
+        connections: set[asyncio.Protocol],
+        early: bytes = b"",
     ) -> None:
         self._listener = listener
         self._hand_over = hand_over
         self._connections = connections
         self._transport: asyncio.Transport | None = None
-        self._unread = b""
+        self._unread = early
         self.since = listener.tick
         """The tick of the last answer, or of the start."""
         self._answering: asyncio.Task[None] | None = None
@@ -135,6 +162,9 @@ class OCSPConnection(asyncio.Protocol):
         self._connections.add(self)
         if not self._listener.admit(self):
             self.abort()
+        elif 0 < len(self._unread) < MAX_UNREAD_OCTETS:
+            # A full buffer is followed by more at once: it is looked at then.
+            self._serve()
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
@@ -155,7 +185,7 @@ class OCSPConnection(asyncio.Protocol):
         self._unread = self._unread + data if self._unread else data
         if self._answering is None and not self._blocked:
             self._serve()
-        elif len(self._unread) > _MAX_UNREAD_OCTETS and self._transport is not None:
+        elif len(self._unread) > MAX_UNREAD_OCTETS and self._transport is not None:
             self._transport.pause_reading()
 
     @override

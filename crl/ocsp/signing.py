@@ -127,7 +127,7 @@ class LocalSigning:
         if number is None or len(request.cert_ids) != 1:
             return None
         key = answer_key(cert_id.der, number, cert_id.serial)
-        block = None if key is None else self._store.find_answer(key)
+        _, block = (0, None) if key is None else self._store.find_answer(key)
         if block is None:
             return None
         header, now = read_header(block), int(self._clock.now().timestamp())

@@ -113,12 +113,13 @@ class StatusStore:
         transaction.abort()
         return number
 
-    def find_answer(self, key: bytes) -> bytes | None:
-        """Return the block (`crl.ocsp.block`) under a key, as it is now."""
+    def find_answer(self, key: bytes) -> tuple[int, bytes | None]:
+        """Return `state` and the block (`crl.ocsp.block`) under a key, of one moment."""
         transaction = self._file.environment.begin(self._file.answers)
+        state: int = transaction.id()
         block: bytes | None = transaction.get(key)
         transaction.abort()
-        return block
+        return state, block
 
     # ---- writing --------------------------------------------------------------------------------
 

@@ -28,8 +28,9 @@ SAID: Final = (Status.GOOD, Status.UNKNOWN, Status.REVOKED)
 MAX_ISSUERS: Final = 255
 """Issuers with a higher number in the store than this are counted together, as number 0."""
 
+_BEGIN: Final = len(Count)
 _OF_ISSUER: Final = 2 * len(SAID)
-LENGTH: Final = len(Count) + (MAX_ISSUERS + 1) * _OF_ISSUER
+LENGTH: Final = _BEGIN + (MAX_ISSUERS + 1) * _OF_ISSUER
 
 
 class Answers(NamedTuple):
@@ -51,12 +52,12 @@ def said_by(statuses: Iterable[Status]) -> int:
 def place_of(issuer: int, said: int, *, stored: bool) -> int:
     """Return where such an answer is counted."""
     number = issuer if issuer <= MAX_ISSUERS else 0
-    return len(Count) + number * _OF_ISSUER + 2 * said + stored
+    return _BEGIN + number * _OF_ISSUER + 2 * said + stored
 
 
 def answers_in(counts: Sequence[int]) -> Iterator[Answers]:
     """Return every kind that occurred."""
-    for place, count in enumerate(counts[len(Count) :]):
+    for place, count in enumerate(counts[_BEGIN:]):
         if count:
             issuer, kind = divmod(place, _OF_ISSUER)
             yield Answers(issuer, SAID[kind // 2], bool(kind % 2), count)

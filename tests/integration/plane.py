@@ -85,7 +85,7 @@ def _run(
     )
     sock.listen()  # who comes before the loop runs waits
     listener = server.Listener(sock, app, ocsp=OCSPListener(plane, wait_seconds=wait_seconds))
-    running = server._Server(server._config(listener))
+    running = server._Server(listener)
     address = sock.getsockname()
 
     def run() -> None:

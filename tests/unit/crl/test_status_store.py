@@ -115,7 +115,7 @@ def answer(store: StatusStore, serial: int, ticket: int, octets: bytes = b"good"
 
 
 def stored(store: StatusStore, serial: int) -> bytes | None:
-    return store.find_answer(status_key(store.parties.number_of(CA) or 0, serial) + b"\0\0")
+    return store.find_answer(status_key(store.parties.number_of(CA) or 0, serial) + b"\0\0")[1]
 
 
 def test_what_the_log_says_last_holds(follower, status_log, store):
@@ -443,6 +443,19 @@ def test_closing_waits_for_who_writes_and_ends_later_writes(tmp_path):
     for writer in writers:
         writer.join(30)
     assert len(ended) == len(writers)
+
+
+def test_it_is_settled_once_the_log_was_read_or_cannot_be(follower, status_log, pulse):
+    assert not pulse.settled
+    status_log.away = True
+    with pytest.raises(Unavailable):
+        follower.follow()
+    assert pulse.settled
+    pulse.restart()
+    assert not pulse.settled
+    status_log.away = False
+    follower.follow()
+    assert pulse.settled
 
 
 def test_counts_of_all_processes_are_added(pulse, tmp_path):

@@ -19,9 +19,9 @@ async def _app(scope: Scope, receive: Receive, send: Send) -> None:
 async def _talk(*said: bytes) -> bytes:
     """Say something, then nothing; return what came until the server closed the connection."""
     with socket.socket() as unused:
-        config = server._config(server.Listener(unused, _app, None))
+        running = server._Server(server.Listener(unused, _app, None))
+    config = running.config
     config.load()
-    running = server._Server(config)
     running.servers = []
     listening = await asyncio.get_running_loop().create_server(
         lambda: config.http_protocol_class(

@@ -234,7 +234,6 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0, help="the fault to begin with")
     parser.add_argument("--bound", type=int, default=1000, help="ms after which good is wrong")
     chosen = parser.parse_args()
-    until = time.monotonic() + 60 * chosen.minutes
     with contextlib.ExitStack() as stack:
         directory = stack.enter_context(_disk())
         server = None
@@ -244,6 +243,7 @@ def main() -> None:
         soak = Soak(directory, chosen.certificates, server)
         stack.callback(soak.service.end)
         soak.service.start()
+        until = time.monotonic() + 60 * chosen.minutes
         print("| what | answers | not answered | back s | verdict |\n|---|---|---|---|---|")
         number = chosen.first
         faults = soak.faults()

@@ -49,6 +49,8 @@ class ItemState(StrEnum):
     """The dry run refused it."""
     STARTED = "started"
     """Its key is durable: the one certificate of its request is being made."""
+    AWAITING_PICKUP = "awaiting-pickup"
+    """At a registration authority: its subscriber has two codes, and brings the key."""
     ISSUED = "issued"
     FAILED = "failed"
     """Refused after the dry run, such as by a profile that changed."""
@@ -141,8 +143,13 @@ class BulkStore(Protocol):
         """Change columns, if the batch is in one of these states: a compare-and-set."""
         ...
 
-    def take_batch(self, holder: str, *, now: datetime, until: datetime) -> Batch | None:
-        """Lease the oldest batch with something to do, for one worker of the cluster."""
+    def take_batch(
+        self, holder: str, *, now: datetime, until: datetime, passing: Sequence[str] = ()
+    ) -> Batch | None:
+        """Lease the oldest batch with something to do, but for those in `passing`, for one worker.
+
+        Of the cluster, no other has it until the lease ends.
+        """
         ...
 
     def hold_batch(self, batch_id: str, holder: str, *, until: datetime) -> BatchState | None:

@@ -88,7 +88,7 @@ class BulkCheck:
                 [
                     replace(item, state=ItemState.BAD, reason=reason)
                     for item in page
-                    if (reason := _repeats(item, twice) or live.get(item.row)) is not None
+                    if (reason := repeats(item, twice) or live.get(item.row)) is not None
                 ]
             )
 
@@ -117,6 +117,7 @@ def _probe(algorithm: KeyAlgorithm) -> bytes:
     return holderkeys.generate(algorithm).spki
 
 
-def _repeats(item: Item, twice: Mapping[int, int]) -> str | None:
+def repeats(item: Item, twice: Mapping[int, int]) -> str | None:
+    """Say which row it repeats. `twice`: as `BulkStore.list_duplicates` gives it."""
     first = twice.get(item.row)
     return None if first is None else f"its subject or key is that of row {first}, too"

@@ -59,6 +59,12 @@ def wanted_of(item: Item, batch: Batch, *, accept_empty_sm2_id: bool) -> Issuanc
     )
 
 
+def csr_in(item: Item) -> str | None:
+    """Return the CSR of an unchecked row, PEM."""
+    text = dict(json.loads(item.source)).get(CSR)
+    return None if text is None else _armoured(text).decode("utf-8")
+
+
 def content_of(wanted: IssuanceRequest) -> str:
     """Return the JSON that `request_of` reads back; the key is kept beside it."""
     return json.dumps(

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from datetime import timedelta
-from typing import Final, NoReturn
+from typing import Final, NoReturn, Protocol
 
 from ca.bulk import Batch, BatchState, BulkStore, Item, ItemState
 from ca.bulkconfig import BulkConfig
 from ca.bulkfile import parse_file
-from ca.bulkpackage import BulkPackages
 from ca.bulkrows import source_of
-from ca.issuer import Issuer
 from ca.operations import Operation, ReviewRules
 from ca.profiles import CertificateProfile
 from core.audit import AuditLog, Detail
@@ -29,6 +27,14 @@ _LISTED: Final = 100
 _ERASED_AT_ONCE: Final = 20
 
 
+class MakesPackages(Protocol):
+    """Puts together what a batch gave (`ca.bulkpackage`, `ca.deskbulkpackage`)."""
+
+    def make(self, batch: Batch) -> bytes:
+        """Return the package, encrypted to the recipient of the batch."""
+        ...
+
+
 class BulkService:
     """Takes batches through their life; `ca.bulkworker` does the work."""
 
@@ -37,8 +43,8 @@ class BulkService:
         store: BulkStore,
         *,
         profiles: Mapping[str, CertificateProfile],
-        issuers: Mapping[str, Issuer],
-        packages: BulkPackages,
+        issuers: Container[str],
+        packages: MakesPackages,
         safe: HolderSafe,
         reviews: ReviewRules,
         config: BulkConfig,

@@ -1,8 +1,8 @@
-"""The background of bulk requests: checks every row, then issues, some rows at a time.
+"""The background of bulk requests: checks every row, then has them done, some at a time.
 
-Whatever crashes, a row gets one certificate: its request id was drawn when the file was uploaded,
-its private key is durable before its serial number is, and a row that was begun is always
-finished before another one is begun.
+What is done with a row is another's: issued at the authority (`ca.bulkissuing`), carried to it from
+a registration authority (`ca.deskbulk`). Whatever crashes, a row gets one certificate: its request
+id was drawn when the file was uploaded.
 """
 
 from __future__ import annotations
@@ -10,25 +10,16 @@ from __future__ import annotations
 import logging
 import secrets
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import Final
+from enum import Enum, auto
+from typing import Final, Protocol
 
 from ca.bulk import Batch, BatchState, BulkStore, Item, ItemState
-from ca.bulkcheck import BulkCheck
 from ca.bulkconfig import BulkConfig
-from ca.bulkpackage import BulkPackages
-from ca.bulkrows import request_of
-from ca.dual import PairService
-from ca.issuer import Issued, Issuer
-from ca.issuing import Group, Issuing, Outcome
-from ca.profiles import CertificateProfile
-from ca.requests import EnrollmentRecord, RequestState, RequestStore, content_of
-from ca.store import CertificateStore
 from core.audit import AuditLog
 from core.clock import Clock
-from core.errors import TrustError, Unavailable
+from core.errors import Unavailable
 from core.identity import SYSTEM_ACTOR
 from core.transaction import Transactions
 from keystore.holdersafe import DataKey, HolderSafe
@@ -43,6 +34,43 @@ _S = BatchState
 _PLAIN: Final = (ItemState.STARTED, ItemState.ISSUED)
 
 
+Write = Callable[[Sequence[Item]], None]
+"""Stores items, in the transaction that finds the lease still held."""
+
+
+class Progress(Enum):
+    """What became of a call to do some rows."""
+
+    MORE = auto()
+    """Call again."""
+    WAITS = auto()
+    """Others have to do something first: call again later."""
+    OVER = auto()
+    """Nothing is begun, and nothing is left to begin."""
+
+
+class ChecksRows(Protocol):
+    """The dry run (`ca.bulkcheck`, `ca.deskbulkcheck`)."""
+
+    def check(self, batch: Batch, item: Item) -> Item:
+        """Return the item, VALID with what it asks for, or BAD with the reason."""
+        ...
+
+    def find_duplicates(self, batch: Batch) -> None:
+        """Mark rows BAD that repeat another one, or that have a valid certificate already."""
+        ...
+
+
+class CarriesOut(Protocol):
+    """What is done with rows once they are approved."""
+
+    def advance(
+        self, batch: Batch, *, begin: bool, data_key: DataKey | None, write: Write
+    ) -> Progress:
+        """Go on with rows that were begun; if it may `begin`, take new ones."""
+        ...
+
+
 class _LeaseLost(Exception):
     """Another worker has the batch: nothing of ours may be written."""
 
@@ -54,14 +82,9 @@ class BulkWorker:
         self,
         store: BulkStore,
         *,
-        check: BulkCheck,
-        packages: BulkPackages,
+        check: ChecksRows,
+        rows: CarriesOut,
         safe: HolderSafe,
-        profiles: Mapping[str, CertificateProfile],
-        issuers: Mapping[str, Issuer],
-        certificates: CertificateStore,
-        requests: RequestStore,
-        pairs: PairService,
         config: BulkConfig,
         transactions: Transactions,
         audit: AuditLog,
@@ -70,13 +93,8 @@ class BulkWorker:
     ) -> None:
         self._store = store
         self._check = check
-        self._packages = packages
+        self._rows = rows
         self._safe = safe
-        self._profiles = profiles
-        self._issuers = issuers
-        self._certificates = certificates
-        self._requests = requests
-        self._pairs = pairs
         self._keep = timedelta(hours=config.keep_hours)
         self._transactions = transactions
         self._audit = audit
@@ -90,14 +108,19 @@ class BulkWorker:
         self._stopped.set()
 
     def run(self) -> None:
-        """Work until nothing waits. Returns early when something is unavailable, to be retried."""
+        """Work on each batch until it waits. Returns early when something is unavailable."""
+        waiting: list[str] = []
         while not self._stopped.is_set():
             now = self._clock.now()
-            batch = self._store.take_batch(self._holder, now=now, until=now + self._lease)
+            batch = self._store.take_batch(
+                self._holder, now=now, until=now + self._lease, passing=waiting
+            )
             if batch is None or not self._work(batch):
                 return
+            waiting.append(batch.id)
 
     def _work(self, batch: Batch) -> bool:
+        """Do what can be done now; False: something that every batch needs is away."""
         try:
             data_key = None if batch.data_key is None else self._safe.open(batch.data_key)
             while not self._stopped.is_set() and self._step(batch, self._hold(batch), data_key):
@@ -121,21 +144,20 @@ class BulkWorker:
         return state
 
     def _step(self, batch: Batch, state: BatchState, data_key: DataKey | None) -> bool:
-        """Do the next few rows; False: nothing is left to do in this state."""
+        """Do the next few rows; False: nothing can be done in this state now."""
         if state is _S.CHECKING:
             return self._check_some(batch)
         if state not in (_S.ISSUING, _S.CANCELLING):
             return False
-        begun = self._store.list_items(batch.id, (ItemState.STARTED,), limit=GROUP)
-        if not begun and state is _S.ISSUING:
-            fresh = self._store.list_items(batch.id, (ItemState.VALID,), limit=GROUP)
-            begun = [self._begin(batch, item, data_key) for item in fresh]
-            self._write(batch, begun)
-        if not begun:
+        progress = self._rows.advance(
+            batch,
+            begin=state is _S.ISSUING,
+            data_key=data_key,
+            write=lambda items: self._write(batch, items),
+        )
+        if progress is Progress.OVER:
             self._finish(batch, state)
-            return False
-        self._issue(batch, begun, data_key)
-        return True
+        return progress is Progress.MORE
 
     def _check_some(self, batch: Batch) -> bool:
         fresh = self._store.list_items(batch.id, (ItemState.NEW,), limit=GROUP)
@@ -147,91 +169,6 @@ class BulkWorker:
             self._check.find_duplicates(batch)
             self._end(batch, _S.CHECKING, _S.CHECKED, "bulk.checked")
         return False
-
-    def _begin(self, batch: Batch, item: Item, data_key: DataKey | None) -> Item:
-        if item.spki is not None:
-            return replace(item, state=ItemState.STARTED)
-        if data_key is None:
-            raise ValueError("a batch is issued with a data key")
-        made = data_key.make(batch.key_algorithm, owner=item.request_id)
-        return replace(item, state=ItemState.STARTED, spki=made.public_key, sealed=made.sealed)
-
-    def _issue(self, batch: Batch, items: Sequence[Item], data_key: DataKey | None) -> None:
-        issuing = Issuing(
-            self._issuers[batch.issuer],
-            self._certificates,
-            self._transactions,
-            self._audit,
-            self._clock,
-        )
-        groups: list[Group] = []
-        outcomes: dict[int, Outcome] = {}
-        away: Unavailable | None = None
-        for item in items:
-            try:
-                if away is not None:
-                    raise away  # the others would only wait for the same
-                groups.append(self._group(batch, item))
-            except Unavailable as error:
-                away = outcomes[item.row] = error
-            except TrustError as error:
-                outcomes[item.row] = error
-        rest = [item for item in items if item.row not in outcomes]
-        outcomes |= dict(zip((item.row for item in rest), issuing.issue(groups), strict=True))
-        self._keep_outcomes(batch, items, outcomes, data_key)
-
-    def _group(self, batch: Batch, item: Item) -> Group:
-        request, profile = request_of(item, batch), self._profiles[batch.profile]
-        if profile.encryption_profile is None:
-            return ((request, profile),)
-        return self._pairs.begin(request, profile=profile)
-
-    def _keep_outcomes(
-        self,
-        batch: Batch,
-        items: Sequence[Item],
-        outcomes: Mapping[int, Outcome],
-        data_key: DataKey | None,
-    ) -> None:
-        trouble: Exception | None = None
-        done: list[Item] = []
-        for item in items:
-            outcome = outcomes[item.row]
-            if isinstance(outcome, tuple):
-                done.append(self._issued(batch, item, outcome[0], data_key))
-            elif isinstance(outcome, TrustError) and not isinstance(outcome, Unavailable):
-                done.append(replace(item, state=ItemState.FAILED, reason=str(outcome), sealed=None))
-            else:
-                trouble = outcome  # it stays begun, and is finished later
-        with self._transactions.transaction():
-            self._write(batch, done)
-            self._requests.add_requests(
-                [self._record(batch, item) for item in done if item.state is ItemState.ISSUED]
-            )
-        if trouble is not None:
-            raise trouble
-
-    def _issued(self, batch: Batch, item: Item, issued: Issued, data_key: DataKey | None) -> Item:
-        sealed = item.sealed
-        if sealed is not None and data_key is not None:
-            sealed = self._packages.finish(batch, item, issued.der, data_key)
-        return replace(item, state=ItemState.ISSUED, sealed=sealed)
-
-    def _record(self, batch: Batch, item: Item) -> EnrollmentRecord:
-        """Return the request that the certificate carries, decided as the batch was."""
-        return EnrollmentRecord(
-            id=item.request_id,
-            state=RequestState.APPROVED,
-            issuer=batch.issuer,
-            profile=batch.profile,
-            content=content_of(request_of(item, batch)),
-            needs_approval=batch.needs_approval,
-            requester=batch.requester,
-            created_at=batch.created_at,
-            decided_by=batch.decided_by,
-            decided_at=batch.decided_at,
-            organisation_id=batch.organisation_id,
-        )
 
     def _write(self, batch: Batch, items: Sequence[Item]) -> None:
         with self._transactions.transaction():

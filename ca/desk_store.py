@@ -108,6 +108,16 @@ class DeskStore(Protocol):
         """Return the act that gave this certificate."""
         ...
 
+    def find_all(self, act_ids: Sequence[str]) -> Mapping[str, DeskRecord]:
+        """Return those of some acts that there are, by id."""
+        ...
+
+    def list_live(
+        self, profile: str, subjects: Sequence[str], *, now: datetime
+    ) -> Sequence[DeskRecord]:
+        """Return acts that gave a certificate to one of these subjects, valid as far as known."""
+        ...
+
     def list_acts(
         self, query: DeskQuery, *, scope: frozenset[str] | None, cursor: str | None, limit: int
     ) -> DeskPage:

@@ -101,9 +101,13 @@ class SQLBulkStore:
             )
             return changed.rowcount == 1
 
-    def take_batch(self, holder: str, *, now: datetime, until: datetime) -> Batch | None:
+    def take_batch(
+        self, holder: str, *, now: datetime, until: datetime, passing: Sequence[str] = ()
+    ) -> Batch | None:
         free = or_(_B.holder.is_(None), _B.holder == holder, _B.held_until < now)
         oldest = select(_B.id).where(_B.state.in_(WORKING), free).order_by(_B.number).limit(1)
+        if passing:
+            oldest = oldest.where(_B.id.not_in(passing))
         with self._database.reading() as connection:
             # Most looks find nothing: they must not take the lock of all writers.
             if connection.execute(oldest).scalar() is None:

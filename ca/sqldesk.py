@@ -18,6 +18,7 @@ from core.db import Database
 from core.errors import Conflict, Malformed
 
 _D = desk_acts.c
+_ASKED_AT_ONCE: Final = 500
 _COPIED: Final = (
     *("id", "profile", "organisation_id", "body", "requester", "created_at", "decided_by"),
     *("decided_at", "comment", "answered_at", "outcome", "issuer", "serial", "keyless"),
@@ -45,6 +46,35 @@ class SQLDeskStore:
     def find_given(self, issuer: str, serial: str) -> DeskRecord | None:
         given = (_D.issuer == issuer, _D.serial == serial, _D.operation.in_(ISSUING))
         return self._first(*given)
+
+    def find_all(self, act_ids: Sequence[str]) -> Mapping[str, DeskRecord]:
+        found: dict[str, DeskRecord] = {}
+        with self._database.reading() as connection:
+            for start in range(0, len(act_ids), _ASKED_AT_ONCE):
+                some = act_ids[start : start + _ASKED_AT_ONCE]
+                rows = connection.execute(select(desk_acts).where(_D.id.in_(some)))
+                found |= {row.id: _record(row) for row in rows}
+        return found
+
+    def list_live(
+        self, profile: str, subjects: Sequence[str], *, now: datetime
+    ) -> Sequence[DeskRecord]:
+        later = desk_acts.alias("later").c
+        revoked = (
+            select(later.id)
+            .where(later.issuer == _D.issuer, later.serial == _D.serial)
+            .where(later.operation == Operation.REVOKE, later.state == DeskState.DONE)
+            .exists()
+        )
+        given = (_D.state == DeskState.DONE, _D.operation.in_(ISSUING), _D.profile == profile)
+        statement = select(desk_acts).where(*given, _D.not_after > now, ~revoked)
+        found: list[DeskRecord] = []
+        with self._database.reading() as connection:
+            for start in range(0, len(subjects), _ASKED_AT_ONCE):
+                some = subjects[start : start + _ASKED_AT_ONCE]
+                rows = connection.execute(statement.where(_D.subject.in_(some)))
+                found += [_record(row) for row in rows]
+        return found
 
     def list_acts(
         self, query: DeskQuery, *, scope: frozenset[str] | None, cursor: str | None, limit: int

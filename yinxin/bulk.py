@@ -8,6 +8,7 @@ from typing import Self
 
 from ca.bulkcheck import BulkCheck
 from ca.bulkconfig import BulkConfig
+from ca.bulkissuing import BulkIssuing
 from ca.bulkpackage import BulkPackages
 from ca.bulkservice import BulkService
 from ca.bulkworker import BulkWorker
@@ -81,13 +82,19 @@ class Bulk:
                 accept_empty_sm2_id=rules.accept_empty_sm2_id,
                 clock=clock,
             ),
-            packages=packages,
+            rows=BulkIssuing(
+                store,
+                packages=packages,
+                profiles=profiles,
+                issuers=issuers,
+                certificates=authority.store,
+                requests=SQLRequestStore(database),
+                pairs=pairs,
+                transactions=database,
+                audit=authority.audit,
+                clock=clock,
+            ),
             safe=safe,
-            profiles=profiles,
-            issuers=issuers,
-            certificates=authority.store,
-            requests=SQLRequestStore(database),
-            pairs=pairs,
             config=config,
             transactions=database,
             audit=authority.audit,

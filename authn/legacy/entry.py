@@ -90,7 +90,7 @@ class Entry:
         fresh: bool = False,
     ) -> str:
         """Return a ticket for the application at `address`."""
-        drawn = opaque.draw(prefix)
+        drawn = opaque.draw_ticket(prefix)
         ticket = Ticket(
             digest=drawn.digest,
             client_id=client.id,

@@ -78,6 +78,7 @@ def test_one_worker_holds_a_batch_until_its_time_is_over(store: SQLBulkStore) ->
     assert taken is not None
     assert taken.id == batch().id
     assert store.take_batch("two", now=NOW, until=LATER) is None
+    assert store.take_batch("one", now=NOW, until=LATER, passing=[taken.id]) is None
     assert store.hold_batch(taken.id, "two", until=LATER) is None
     assert store.hold_batch(taken.id, "one", until=LATER) is _S.CHECKING
     after = LATER + timedelta(seconds=1)

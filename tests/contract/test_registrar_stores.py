@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -136,3 +137,22 @@ def test_what_gave_a_certificate_is_found(desk: SQLDeskStore, clock: FakeClock) 
     desk.add(act(2, clock, **given, operation=Operation.FREEZE))
     assert desk.find_given("sm2-issuing", "0" * 39 + "1").id == f"{1:032x}"
     assert desk.find_given("sm2-issuing", "0" * 40) is None
+
+
+def test_what_was_given_to_a_subject_counts_until_it_ends_or_is_revoked(
+    desk: SQLDeskStore, clock: FakeClock
+) -> None:
+    later = clock.now() + timedelta(days=1)
+    for number in range(3):
+        given = {"subject": f"CN={number}", "not_after": later, "issuer": "x"}
+        desk.add(act(number, clock, state=DeskState.DONE, serial=f"0{number}", **given))
+    revoked = {"operation": Operation.REVOKE, "body": "superseded", "issuer": "x", "serial": "01"}
+    desk.add(act(3, clock, state=DeskState.DONE, **revoked))
+    desk.add(act(4, clock, state=DeskState.SENT, **(revoked | {"serial": "02"})))
+    subjects = [f"CN={number}" for number in range(4)]
+    found = desk.list_live("device", subjects, now=clock.now())
+    assert {one.subject for one in found} == {"CN=0", "CN=2"}
+    assert desk.list_live("smime", subjects, now=clock.now()) == []
+    assert desk.list_live("device", subjects, now=later) == []
+    ids = [f"{number:032x}" for number in (1, 3, 9)]
+    assert set(desk.find_all(ids)) == set(ids[:2])

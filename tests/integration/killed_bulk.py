@@ -22,10 +22,12 @@ from pathlib import Path
 
 from sqlalchemy import text
 
+import ca.bulkissuing
 import ca.bulkworker
 from ca.bulk import Batch, BatchState, ItemState
 from ca.bulkcheck import BulkCheck
 from ca.bulkconfig import BulkConfig
+from ca.bulkissuing import BulkIssuing
 from ca.bulkpackage import BulkPackages
 from ca.bulkservice import BulkService
 from ca.bulkworker import BulkWorker
@@ -51,12 +53,12 @@ CONFIG = BulkConfig(max_rows=100_000)
 _GROUP = 8
 _TAKING_UP = "taking up the batch"
 STAGES = {
-    "making holders' keys": (BulkWorker, "_begin"),
-    "assigning encryption keys": (BulkWorker, "_group"),
+    "making holders' keys": (BulkIssuing, "_begin"),
+    "assigning encryption keys": (BulkIssuing, "_group"),
     "reserving serial numbers": (Issuing, "_reserve"),
     "signing": (Issuer, "sign"),
     "storing certificates": (Issuing, "_complete"),
-    "sealing files, ending rows": (BulkWorker, "_keep_outcomes"),
+    "sealing files, ending rows": (BulkIssuing, "_keep_outcomes"),
 }
 """What a worker does in turn, once it took up the batch."""
 
@@ -91,10 +93,13 @@ class BulkDesk:
             self.store, pairs=km, blocked_keys=frozenset(), accept_empty_sm2_id=False, clock=clock,
             **common,
         )  # fmt: skip
+        rows = BulkIssuing(
+            self.store, packages=packages, certificates=self.pairs.store,
+            requests=SQLRequestStore(database), pairs=km, **common, **ground,
+        )  # fmt: skip
         self.worker = BulkWorker(
-            self.store, check=check, packages=packages, safe=self.safe,
-            certificates=self.pairs.store, requests=SQLRequestStore(database), pairs=km,
-            config=CONFIG, lease=timedelta(milliseconds=50), **common, **ground,
+            self.store, check=check, rows=rows, safe=self.safe, config=CONFIG,
+            lease=timedelta(milliseconds=50), **ground,
         )  # fmt: skip
 
 
@@ -303,7 +308,7 @@ def _say_stages(directory: Path) -> None:
 
 def work(directory: Path, ready: Connection) -> None:
     """Be a worker, until it is killed or nothing is left to do."""
-    ca.bulkworker.GROUP = _GROUP  # more moments between two transactions
+    ca.bulkissuing.GROUP = ca.bulkworker.GROUP = _GROUP  # more moments between two transactions
     _say_stages(directory)
     desk = BulkDesk(directory)
     time.sleep(0.1)  # until the lease of the one before is over

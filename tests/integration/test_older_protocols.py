@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import parse_qs, urlsplit
 from xml.etree import ElementTree as ET
 
@@ -44,7 +45,9 @@ def follow_login(browser, answer):
 def ticket_of(answer) -> str:
     assert answer.status_code == 303, answer.text
     assert answer.headers["location"].startswith(SERVICE + "&ticket=ST-")
-    return parse_qs(urlsplit(answer.headers["location"]).query)["ticket"][0]
+    ticket = parse_qs(urlsplit(answer.headers["location"]).query)["ticket"][0]
+    assert re.fullmatch(r"ST-[A-Za-z0-9-]{32,}", ticket), "CAS 3.0, 3.7; mod_auth_cas insists"
+    return ticket
 
 
 def validated(browser, ticket, *, path="/cas/p3/serviceValidate", service=SERVICE, **more):

@@ -312,6 +312,48 @@ def test_subscribers_enrol_at_the_branch_by_two_codes(world: World, branch: Bran
     assert pick_up(csr=world.csr("x.example.test", "new.key"))[0] == 403
 
 
+def test_a_table_is_carried_whole_though_it_is_killed(world: World, branch: Branch) -> None:
+    names = [f"{branch.name}-bulk-{number}.example.test" for number in range(6)]
+    csr = world.csr("the-csr.example.test").replace("\n", "")
+    csr = csr.removeprefix("-----BEGIN CERTIFICATE REQUEST-----").partition("-")[0]
+    table, token = world.work / "table.csv", world.work / "token"
+    # One key cannot be in a table twice: the others bring theirs.
+    rows = [f"{names[0]},{csr}", *(f"{name}," for name in names[1:])]
+    table.write_text("\n".join(["CN,csr", *rows]))
+    token.write_text(branch.operator.token)
+    key, recipient = world.work / "officer.key", world.work / "officer.csr"
+    subprocess.run(
+        ["openssl", "req", "-new", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out",
+         recipient, "-subj", "/CN=officer"], check=True, capture_output=True,
+    )  # fmt: skip
+    officer = world.work / "officer.pem"
+    officer.write_bytes(issue(world.business, recipient.read_text(), "device"))
+    here = ("--server", branch.host.url, "--trust", branch.host.root, "--token-file", token)
+
+    def bulk(*words: str | Path, check: bool = True) -> str:
+        return yinxin("bulk", *words, *here, check=check).stdout
+
+    asked = ("--profile", "device", "--issuer", "sm2-issuing")
+    batch = json.loads(bulk("check", table, *asked))
+    assert batch["counts"] == {"valid": 6}
+    bulk("submit", batch["id"], "--recipient", officer)
+    branch.operator("POST", f"/bulk/{batch['id']}/approve", {})
+    branch.host.kill()
+    branch.host.start()
+    path = f"/bulk/{batch['id']}"
+    eventually(lambda: branch.operator("GET", path)["state"] == "done")
+    assert branch.operator("GET", path)["counts"] == {"issued": 1, "awaiting-pickup": 5}
+    package, opened = world.work / f"{branch.name}.p7m", world.work / f"{branch.name}-opened"
+    bulk("fetch", batch["id"], "--out", package)
+    yinxin("bulk", "open", package, "--key", key, "--out", opened)
+    assert len((opened / "codes.csv").read_text().splitlines()) == 6
+    (certificate,) = (opened / "certificates").iterdir()
+    found = x509.load_pem_x509_certificate(certificate.read_bytes())
+    assert found.subject.rfc4514_string() == f"CN={names[0]}"
+    listed = world.business("GET", "/certificates?limit=1000&issuer=sm2-issuing")["items"]
+    assert sum(f"{branch.name}-bulk-" in item["subject"] for item in listed) == 1
+
+
 def test_one_that_hangs_delays_no_other(world: World) -> None:
     hanging, other = world.branches["pull"], world.branches["push"]
     assert hanging.host.process is not None
@@ -368,6 +410,17 @@ def test_the_doors_of_a_registrar_open_to_their_own_roles_only(world: World) -> 
             "POST /api/v1/requests/{request_id}/pickup-resend": {"business"},
             "POST /api/v1/pickup": {"system", "business", "audit", "key", "judicial"},
             "GET /api/v1/statistics": {"business", "audit"},
+            "GET /api/v1/bulk": {"business", "audit"},
+            "POST /api/v1/bulk": {"business"},
+            "GET /api/v1/bulk/{batch_id}": {"business", "audit"},
+            "GET /api/v1/bulk/{batch_id}/items": {"business", "audit"},
+            **{
+                f"POST /api/v1/bulk/{{batch_id}}/{act}": {"business"}
+                for act in (
+                    *("submit", "approve", "reject", "pause", "resume", "cancel"),
+                    *("package", "confirm"),
+                )
+            },
             f"POST {certificate}/revoke": {"business"},
             f"POST {certificate}/hold": {"business"},
             f"POST {certificate}/release": {"business"},

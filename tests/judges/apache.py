@@ -1,4 +1,4 @@
-"""Apache with mod_auth_openidc, in front of an application that shows the headers it gets."""
+"""Apache with a module that logs people in, before an application that shows its headers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ServerName localhost
 ServerRoot {directory}
 PidFile {directory}/pid
 ErrorLog {directory}/log
-LogLevel warn auth_openidc:info
+LogLevel warn {module}:info
 Listen 127.0.0.1:{port}
 {modules}
 User www-data
@@ -27,7 +27,9 @@ Group www-data
 SSLEngine on
 SSLCertificateFile {certificate}
 SSLCertificateKeyFile {certificate}
-
+{directives}
+"""
+_OPENID = """
 OIDCProviderMetadataURL {issuer}/.well-known/openid-configuration
 OIDCClientID {client_id}
 OIDCClientSecret {client_secret}
@@ -60,45 +62,63 @@ def protecting(
     certificate: Path,
     trust: Path,
 ) -> Iterator[str]:
-    """Run it; gives the protected address. `certificate` holds key and certificate, PEM."""
+    """Run it with mod_auth_openidc; gives the protected address.
+
+    `certificate` holds key and certificate, PEM.
+    """
     directory.mkdir()
     (directory / "passphrase").write_text("only for this run\n")
     with application() as behind:
-        configuration = directory / "apache.conf"
-        names = (
-            *("mpm_event", "authn_core", "authz_core", "authz_user", "socache_shmcb", "ssl"),
-            *("proxy", "proxy_http", "auth_openidc"),
+        directives = _OPENID.format(
+            directory=directory,
+            port=port,
+            issuer=issuer,
+            client_id=client_id,
+            client_secret=client_secret,
+            trust=trust,
+            behind=behind,
         )
-        modules = "\n".join(
-            f"LoadModule {name}_module {_MODULES}/mod_{name}.so"
-            for name in names
-            if (_MODULES / f"mod_{name}.so").exists()
-        )
-        configuration.write_text(
-            _CONFIGURATION.format(
-                directory=directory,
-                port=port,
-                modules=modules,
-                certificate=certificate,
-                issuer=issuer,
-                client_id=client_id,
-                client_secret=client_secret,
-                trust=trust,
-                behind=behind,
-            )
-        )
-        process = subprocess.Popen(
-            ["/usr/sbin/apache2", "-f", str(configuration), "-DFOREGROUND"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        try:
-            _wait_until_ready(process, directory)
+        with running(directory, "auth_openidc", directives, port=port, certificate=certificate):
             yield f"https://localhost:{port}/private/"
-        finally:
-            process.terminate()
-            process.wait(timeout=30)
+
+
+@contextmanager
+def running(
+    directory: Path, module: str, directives: str, *, port: int, certificate: Path
+) -> Iterator[None]:
+    """Run Apache with a module that logs people in, as its directives say."""
+    configuration = directory / "apache.conf"
+    names = (
+        *("mpm_event", "authn_core", "authz_core", "authz_user", "socache_shmcb", "ssl"),
+        *("proxy", "proxy_http", "headers", module),
+    )
+    modules = "\n".join(
+        f"LoadModule {name}_module {_MODULES}/mod_{name}.so"
+        for name in names
+        if (_MODULES / f"mod_{name}.so").exists()
+    )
+    configuration.write_text(
+        _CONFIGURATION.format(
+            directory=directory,
+            port=port,
+            module=module,
+            modules=modules,
+            certificate=certificate,
+            directives=directives,
+        )
+    )
+    process = subprocess.Popen(
+        ["/usr/sbin/apache2", "-f", str(configuration), "-DFOREGROUND"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        _wait_until_ready(process, directory)
+        yield
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
 
 
 def _wait_until_ready(process: subprocess.Popen[str], directory: Path) -> None:

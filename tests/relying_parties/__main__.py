@@ -7,7 +7,7 @@ import sys
 
 from tests.relying_parties.scene import scene
 
-ALL = ("apache", "nginx", "go", "many")
+ALL = ("apache", "nginx", "go", "many", "mutual_tls", "cas")
 
 
 def main(names: list[str]) -> int:
@@ -15,7 +15,7 @@ def main(names: list[str]) -> int:
     failed = 0
     for name in names or ALL:
         module = importlib.import_module(f"tests.relying_parties.{name}")
-        _say(f"== {name}: {module.__doc__}")
+        _say(f"== {name}: {(module.__doc__ or '').splitlines()[0]}")
         try:
             with scene(**getattr(module, "SETTINGS", {})) as made:
                 measured = module.run(made)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import sys
 import time
 import zipfile
 from pathlib import Path
@@ -23,7 +24,7 @@ from yinxin.cli.remote import PathTo, remote
 _BAD_SHOWN: Final = 1000
 _POLL_SECONDS: Final = 0.5
 _WORKING: Final = ("checking", "issuing", "cancelling")
-_FINISHED: Final = ("valid", "bad", "issued", "failed", "cancelled")
+_FINISHED: Final = ("valid", "bad", "awaiting-pickup", "issued", "failed", "cancelled")
 
 
 @click.group()
@@ -186,7 +187,8 @@ def _watch(client: Client, batch_id: str) -> Any:
     batch = client.get_json(f"/bulk/{batch_id}")
     if batch["state"] not in _WORKING:
         return batch
-    with click.progressbar(length=batch["rows"], label=batch["state"]) as bar:
+    # On the standard error, so that what is printed is one JSON document.
+    with click.progressbar(length=batch["rows"], label=batch["state"], file=sys.stderr) as bar:
         while True:
             done = sum(batch["counts"].get(state, 0) for state in _FINISHED)
             if batch["state"] == "issuing":

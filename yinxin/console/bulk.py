@@ -22,7 +22,16 @@ _WORKING: Final = frozenset({"checking", "issuing", "cancelling"})
 _REFRESH_SECONDS: Final = 3
 _ALGORITHMS: Final = ("sm2", "rsa-2048", "rsa-3072")
 _COLUMNS: Final = ("row", "state", "subject", "reason", "request_id")
-_STATES: Final = ("bad", "failed", "valid", "started", "issued", "cancelled", "new")
+_STATES: Final = (
+    "bad",
+    "failed",
+    "valid",
+    "started",
+    "awaiting-pickup",
+    "issued",
+    "cancelled",
+    "new",
+)
 
 TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "upload": ("上传文件", "Upload a file"),

@@ -8,29 +8,21 @@ from __future__ import annotations
 
 import logging
 from contextlib import ExitStack
-from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 from fastapi import APIRouter
 
+import ca.routes_bulk
 import yinxin.health.routes
-from authn.assembly import Provider
-from ca.acts import Branch
-from ca.branch import FollowedBranch
-from ca.desk import Desk
 from ca.desk_pickup import DeskPickup
 from ca.exchange import bring
-from ca.pickup import PickupDesk, PickupOffers
-from ca.profiles import load_profiles
+from ca.pickup import PickupDesk
 from ca.routes_desk import make_desk_router
 from ca.routes_desk_pickup import make_desk_pickup_router
 from ca.routes_exchange import make_outbox_router
 from ca.sqldesk import SQLDeskStore
-from ca.sqlorganisations import SQLOrganisationStore
 from ca.sqlpickup import SQLPickupStore
-from core.audit_export import AuditExporter
 from core.errors import Misconfigured, TrustError
-from core.identity import SYSTEM_ACTOR, Role
 from core.jobs import Job, JobRunner
 from core.observe import configure_logging
 from core.peer import Peer
@@ -44,9 +36,8 @@ from yinxin.app_parts import (
     new_app,
     surround,
 )
-from yinxin.audit_key import AuditKey
-from yinxin.auditing import export_runner, make_exporter
-from yinxin.directory import OurDirectory
+from yinxin.auditing import export_while_open
+from yinxin.deskservice import DeskService
 from yinxin.first_start import ensure_administrators
 from yinxin.health.beside import DESK_CHECKS, Beside
 from yinxin.health.run import check_beside
@@ -55,87 +46,13 @@ from yinxin.host_identity import HostIdentity, read_identity
 from yinxin.jobs import common_jobs, key_jobs
 from yinxin.keys import open_keys
 from yinxin.operations import address_throttle
-from yinxin.roles.beside import NoCertificateLogin, only
+from yinxin.roles.beside import only
 from yinxin.roles.say import say, say_links
 from yinxin.settings import Settings
 from yinxin.state import State
-from yinxin.wiring import Ground, open_ground
+from yinxin.wiring import open_ground
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class DeskService:
-    """Everything of a registration authority."""
-
-    ground: Ground
-    keystore: KeyStore
-    audit_key: AuditKey
-    exporter: AuditExporter
-    desk: Desk
-    branch: FollowedBranch
-    provider: Provider
-
-    @classmethod
-    def open(cls, ground: Ground, keystore: KeyStore) -> Self:
-        """Put it together, and make what the first start makes. Raises `Misconfigured`."""
-        settings, database = ground.settings, ground.database
-        audit_key = AuditKey.open(keystore)
-        return cls(
-            ground=ground,
-            keystore=keystore,
-            audit_key=audit_key,
-            exporter=make_exporter(
-                settings.audit, ground.audit, audit_key, hostname=settings.server.public_host
-            ),
-            desk=Desk(
-                SQLDeskStore(database),
-                pickups=PickupOffers(
-                    SQLPickupStore(database),
-                    config=settings.ca.pickup,
-                    audit=ground.audit,
-                    clock=ground.clock,
-                ),
-                profiles=load_profiles(settings.ca.profiles_directory),
-                separate_approver=settings.ca.separate_approver,
-                review_changes=settings.registration.review_changes,
-                accept_empty_sm2_id=settings.ca.accept_empty_sm2_id,
-                transactions=database,
-                audit=ground.audit,
-                clock=ground.clock,
-            ),
-            branch=FollowedBranch(
-                SQLOrganisationStore(database),
-                transactions=database,
-                audit=ground.audit,
-                clock=ground.clock,
-            ),
-            provider=Provider.assemble(
-                settings.authn,
-                database,
-                ground.administration,
-                keystore=keystore,
-                directory=OurDirectory(ground.registration.organisations),
-                verifier=NoCertificateLogin(),
-                audit=ground.audit,
-                clock=ground.clock,
-            ),
-        )
-
-    @property
-    def known(self) -> str | None:
-        """The fingerprint of the branch that was followed last, since the start."""
-        return self.branch.known
-
-    def follow(self, branch: Branch) -> None:
-        """Follow the authority's tree; the first time, the operators there are get all of it."""
-        registration = self.ground.registration
-        with self.ground.database.transaction():
-            self.branch.follow(branch)
-            if registration.rights.nobody_has_any():
-                for user in self.ground.administration.users.list_users():
-                    if user.role is Role.BUSINESS and not user.disabled:
-                        registration.rights.give_everything(user.name, actor=SYSTEM_ACTOR)
 
 
 def serve_desk(settings: Settings, state: State) -> None:
@@ -158,6 +75,7 @@ def serve_desk(settings: Settings, state: State) -> None:
         for context in contexts:
             identity.load_into(context, keystore)
         links = ensure_administrators(ground.administration)
+        exports = export_while_open(stack, ground.database, service.exporter, clock=ground.clock)
         jobs = JobRunner(
             ground.database,
             common_jobs(ground, service.provider),
@@ -169,11 +87,11 @@ def serve_desk(settings: Settings, state: State) -> None:
             ground.database, _rounds(service, identity, keystore), clock=ground.clock
         )
         stack.callback(rounds.stop)
-        stack.callback(service.exporter.close)
+        batches = JobRunner(ground.database, (), _batches(service), clock=ground.clock)
+        stack.callback(batches.stop)
+        stack.callback(service.bulk.worker.stop)
         service.provider.sender.start()
         stack.callback(service.provider.sender.stop)
-        exports = export_runner(ground.database, service.exporter, clock=ground.clock)
-        stack.callback(exports.stop)
         listeners = [server.Listener(sockets[0], make_operators_app(service), tls=contexts[0])]
         if pulled:
             server.require_client_certificates(contexts[1], identity.root_pem)
@@ -182,6 +100,7 @@ def serve_desk(settings: Settings, state: State) -> None:
         def started() -> None:
             jobs.start()
             rounds.start()
+            batches.start()
             exports.start()
             _announce(settings, state, identity)
             say_links(settings, state, links)
@@ -189,8 +108,6 @@ def serve_desk(settings: Settings, state: State) -> None:
             say("Ready. Ctrl-C stops.")
 
         server.run(tuple(listeners), started=started)
-        exports.stop()
-        service.exporter.finish()
 
 
 def make_operators_app(service: DeskService) -> Any:
@@ -211,6 +128,7 @@ def make_operators_app(service: DeskService) -> Any:
             clock=service.ground.clock,
         ),
         _pickups(service),
+        ca.routes_bulk.make_router(service.bulk.service, registration.rights),
         *administration_routers(service.ground, service.provider, service.audit_key),
     )
     add_provider(app, service.ground, service.provider)
@@ -268,6 +186,11 @@ def _rounds(service: DeskService, identity: HostIdentity, keystore: KeyStore) ->
             log.warning("the authority was not reached", extra={"reason": str(error)})
 
     return (Job("exchange", registration.exchange_seconds, carry),)
+
+
+def _batches(service: DeskService) -> tuple[Job, ...]:
+    bulk = service.bulk
+    return (Job("bulk", 1, bulk.worker.run), Job("bulk-erase", 600, bulk.service.erase_expired))
 
 
 def _require_settings(settings: Settings) -> None:

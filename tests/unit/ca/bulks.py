@@ -10,6 +10,7 @@ from functools import cache
 from ca.bulk import Batch, ItemState
 from ca.bulkcheck import BulkCheck
 from ca.bulkconfig import BulkConfig
+from ca.bulkissuing import BulkIssuing
 from ca.bulkpackage import BulkPackages
 from ca.bulkservice import BulkService
 from ca.bulkworker import BulkWorker
@@ -78,17 +79,17 @@ class BulkDesk:
             clock=authority.clock,
             **self.common,
         )
-        return BulkWorker(
+        rows = BulkIssuing(
             self.store,
-            check=check,
             packages=self.packages,
-            safe=self.safe,
             certificates=authority.store,
             requests=SQLRequestStore(authority.database),
             pairs=self.km.pairs,
-            config=CONFIG,
             **self.common,
             **self.ground,
+        )
+        return BulkWorker(
+            self.store, check=check, rows=rows, safe=self.safe, config=CONFIG, **self.ground
         )
 
     def upload(self, text: str | bytes, profile: str = "device", **changes) -> Batch:

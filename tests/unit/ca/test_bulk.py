@@ -197,6 +197,7 @@ def test_a_paused_batch_goes_on_and_a_cancelled_one_does_not(
     desk: BulkDesk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ca.bulkworker.GROUP", 2)
+    monkeypatch.setattr("ca.bulkissuing.GROUP", 2)
     batch = desk.upload(DEVICES)
     desk.worker.run()
     desk.service.submit(batch.id, recipient=desk.recipient(), actor="alice")
@@ -206,14 +207,14 @@ def test_a_paused_batch_goes_on_and_a_cancelled_one_does_not(
     assert desk.counts(batch) == {"valid": 5}
     desk.service.resume(batch.id, actor="alice")
 
-    real = desk.worker._issue
+    real = desk.worker._rows._issue
 
     def cancelling(*arguments) -> None:
         real(*arguments)
         if desk.service.get(batch.id).state is _S.ISSUING:
             desk.service.cancel(batch.id, actor="alice")
 
-    monkeypatch.setattr(desk.worker, "_issue", cancelling)
+    monkeypatch.setattr(desk.worker._rows, "_issue", cancelling)
     desk.worker.run()
     assert desk.counts(batch) == {"issued": 2, "cancelled": 3}
     assert desk.service.get(batch.id).state is _S.CANCELLED
@@ -241,7 +242,7 @@ def test_a_worker_that_lost_its_lease_writes_nothing(desk: BulkDesk) -> None:
     desk.worker.run()
     desk.service.submit(batch.id, recipient=desk.recipient(), actor="alice")
     desk.service.approve(batch.id, actor="bob")
-    slow, real = desk.worker, desk.worker._begin
+    slow, real = desk.worker, desk.worker._rows._begin
 
     def sleeping(*arguments):
         begun = real(*arguments)
@@ -252,7 +253,7 @@ def test_a_worker_that_lost_its_lease_writes_nothing(desk: BulkDesk) -> None:
         return begun
 
     made: list = []
-    slow._begin = sleeping
+    slow._rows._begin = sleeping
     slow.run()
     assert desk.counts(batch) == {"issued": 5}
     issued = {item.spki for item in desk.store.list_items(batch.id, (ItemState.ISSUED,), limit=9)}

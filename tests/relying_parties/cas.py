@@ -1,0 +1,59 @@
+"""mod_auth_cas in a real Apache, as docs/connect/cas.md has it: login, attributes, logout."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+from tests.judges.apache import application, running
+from tests.judges.chromium import Chromium
+from tests.relying_parties.scene import PASSWORD, PERSON, Scene
+from tests.service import free_ports
+
+
+def run(scene: Scene) -> dict[str, Any]:
+    """Return what was measured. Raises when something is not as it should be."""
+    (port,) = free_ports(1)
+    home = f"https://localhost:{port}/private/"
+    scene.register("CAS", "--cas-service", home)
+    directory = scene.directory / "cas"
+    (directory / "cookies").mkdir(parents=True)
+    (directory / "cookies").chmod(0o777)
+    with application() as behind, Chromium(scene.directory / "profile") as browser:
+        directives = _recipe(scene, port, behind, directory)
+        with running(directory, "auth_cas", directives, port=port, certificate=scene.certificate):
+            browser.log_in(home, PERSON, PASSWORD, until=home)
+            headers = browser.json()
+            assert headers["cas-user"] == PERSON, headers
+            assert headers["cas_displayname"], headers
+            browser.goto(home)
+            assert browser.json()["cas-user"] == PERSON
+            scene.service.yinxin("user", "end-sessions", PERSON)
+            began = time.monotonic()
+            while browser.url.startswith(home) and time.monotonic() - began < 30:
+                browser.goto(home)
+            ended = time.monotonic() - began
+            assert not browser.url.startswith(home), browser.url
+    attributes = sorted(name for name in headers if name.startswith("cas_"))
+    return {"attributes": attributes, "sessions ended to session dead, s": round(ended, 2)}
+
+
+def _recipe(scene: Scene, port: int, behind: int, directory: Path) -> str:
+    """Take the page's own configuration, with the names of this run."""
+    page = (Path(__file__).parents[2] / "docs/connect/cas.md").read_text(encoding="utf-8")
+    recipe = re.search(r"```apache\n(.*?)```", page, re.DOTALL)
+    assert recipe is not None
+    changes = {
+        "https://id.example.gov.cn": scene.issuer,
+        "/etc/ssl/yinxin-root.pem": str(scene.trust),
+        "/var/cache/apache2/mod_auth_cas/": f"{directory}/cookies/",
+        "https://portal.example.gov.cn": f"https://localhost:{port}",
+        "http://127.0.0.1:8000": f"http://127.0.0.1:{behind}",
+    }
+    text = recipe[1]
+    for old, new in changes.items():
+        assert old in text, old
+        text = text.replace(old, new)
+    return text

@@ -14,7 +14,8 @@ from typing import Final, Protocol
 
 from ca.acts import MOST_ORGANISATIONS, Act, Branch, Outcome, OutcomeState, Place
 from ca.csr import parse_csr
-from ca.enrollment import EnrollmentService, Idempotency
+from ca.enrollment import EnrollmentService
+from ca.idempotency import Idempotency
 from ca.likeness import signing_half
 from ca.operations import ISSUING, Operation, ReviewRules
 from ca.organisations import Organisations

@@ -13,12 +13,11 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from cryptography import x509
-
 from ca.acts import Act, Outcome, OutcomeState
 from ca.contents import check_choices
 from ca.csr import parse_csr
-from ca.desk_bodies import GivenKey, ReplacementBody, WantedKey, act_of, revocation_of
+from ca.desk_answers import first_answer, given_key
+from ca.desk_bodies import ReplacementBody, act_of, revocation_of
 from ca.desk_store import DeskCount, DeskPage, DeskQuery, DeskRecord, DeskState, DeskStore
 from ca.operations import REPLACING, Operation
 from ca.pickup import PickupOffers
@@ -220,9 +219,9 @@ class Desk:
             record = self._store.find(outcome.id)
             if record is None:
                 return
-            values = _given_key(record, outcome)
+            values = given_key(record, outcome)
             if record.outcome is None:
-                values |= _first_answer(outcome)
+                values |= first_answer(outcome)
             if self._store.change(outcome.id, DeskState.SENT, {**values, "answered_at": now}):
                 detail = {"request": outcome.id, "state": outcome.state, "serial": outcome.serial}
                 self._audit.record(
@@ -296,32 +295,3 @@ def _drawn(actor: str, key: str | None) -> str:
     if key is None:
         return secrets.token_hex(16)
     return hashlib.sha256(f"{actor}\n{key}".encode()).hexdigest()[:32]
-
-
-def _first_answer(outcome: Outcome) -> dict[str, str | datetime | None]:
-    done = outcome.state is OutcomeState.DONE
-    values: dict[str, str | datetime | None] = {
-        "state": DeskState.DONE if done else DeskState.REFUSED,
-        "comment": outcome.detail,
-        "outcome": outcome.model_dump_json(exclude_defaults=True, exclude={"envelope"}),
-    }
-    if outcome.issuer is not None:
-        values |= {"issuer": outcome.issuer, "serial": outcome.serial}
-    if outcome.chain is not None:
-        certificate = x509.load_pem_x509_certificates(outcome.chain.encode())[0]
-        values["subject"] = certificate.subject.rfc4514_string()
-        values["not_after"] = certificate.not_valid_after_utc
-    return values
-
-
-def _given_key(record: DeskRecord, outcome: Outcome) -> dict[str, str | datetime | None]:
-    """Return what is kept of a key that was asked for, after the certificates or with them."""
-    values: dict[str, str | datetime | None] = {"state": DeskState.DONE, "wanted": None}
-    if outcome.state is OutcomeState.REFUSED and record.wanted is not None:
-        wanted = WantedKey.model_validate_json(record.wanted)
-        values["envelope"] = GivenKey(format=wanted.format, detail=outcome.detail).model_dump_json()
-    elif outcome.format is not None:
-        values["envelope"] = GivenKey(
-            format=outcome.format, envelope=outcome.envelope, detail=outcome.detail
-        ).model_dump_json()
-    return values

@@ -6,10 +6,9 @@ issued. Idempotency keys (docs/decisions/0017): the claim and the request are on
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Container, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Final
@@ -17,6 +16,7 @@ from typing import Final
 from ca.contents import IssuanceRequest
 from ca.dual import PairService
 from ca.execution import Act, Execution
+from ca.idempotency import Idempotency
 from ca.issuer import Issuer
 from ca.ledger import Entered, KeyTaken, RequestLedger
 from ca.operations import Operation, ReviewRules, ReviewsOfProfiles
@@ -39,24 +39,14 @@ from ca.store import CertificateStore
 from ca.submission import Entry, Submission, state_after_review
 from core.audit import AuditLog
 from core.clock import Clock
-from core.errors import Conflict, Malformed, Refused
+from core.errors import Conflict, Refused
 from core.transaction import Transactions
 
-_KEY: Final = re.compile(r"[!-~]{1,128}")
 _RESUME_AFTER: Final = timedelta(seconds=30)
 """An approval older than this without a certificate was left by a crash: it may be repeated."""
 _POLL_SECONDS: Final = 0.05
 _POLLS: Final = 400
 _S = RequestState
-
-
-@dataclass(frozen=True, slots=True)
-class Idempotency:
-    """What makes two submissions the same one."""
-
-    key: str
-    body_hash: str
-    """SHA-256 of the body, lowercase hex."""
 
 
 class EnrollmentService:
@@ -151,8 +141,7 @@ class EnrollmentService:
 
         Raises `Conflict` for another body, and `Malformed` for what is no key.
         """
-        if _KEY.fullmatch(idempotency.key) is None:
-            raise Malformed("Idempotency-Key is 1 to 128 printable ASCII characters")
+        idempotency.check()
         known = self._requests.find_claim(requester, idempotency.key)
         return None if known is None else self._replay(known, idempotency.body_hash)
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from ca.enrollment import EnrollmentService, Idempotency
+from ca.enrollment import EnrollmentService
+from ca.idempotency import Idempotency
 from ca.likeness import request_like, signing_half, spki_of
 from ca.operations import Operation
 from ca.profiles import CertificateProfile

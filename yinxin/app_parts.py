@@ -19,6 +19,7 @@ from authn.assembly import Provider
 from authn.legacy.routes_cas import make_cas_router
 from authn.legacy.routes_gate import make_gate_router
 from authn.middleware import Authentication
+from core.direct import DirectRoutes
 from core.http import BodyLimit, RequestId, install_problem_handlers
 from yinxin import audit_routes, control_routes
 from yinxin.audit_key import AuditKey
@@ -135,7 +136,7 @@ def surround(app: FastAPI, ground: Ground, provider: Provider) -> Any:
     administration, settings = provider.administration, ground.settings
     # Who asks is found out before the body is read: only who is known may send a long file.
     body_limited = BodyLimit(
-        app,
+        DirectRoutes(app),
         octets=settings.server.max_request_octets,
         larger={ca.routes_bulk.PATH: settings.bulk.max_file_octets},
     )

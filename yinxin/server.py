@@ -14,6 +14,7 @@ import signal
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,9 @@ from yinxin.handed import HandedOver
 from yinxin.http1 import HEAD_SECONDS, HTTPConnection
 
 log = logging.getLogger(__name__)
+
+_THREADS = 40
+"""Of direct routes (`core.direct.in_thread`): as many as Starlette has for the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +163,7 @@ async def _run(
             server.should_exit = True
 
     loop = asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor(_THREADS, thread_name_prefix="request"))
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop)
     tasks = [

@@ -9,12 +9,11 @@ from typing import Final
 
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
-from fastapi.routing import APIRoute
-from starlette.concurrency import run_in_threadpool
 from typing_extensions import override
 
 from authn.forms import form_fields
 from authn.oidc.errors import InvalidClient, InvalidRequest, OAuthError
+from core.direct import DirectRoute, in_thread
 from core.errors import Malformed, Unavailable
 
 log = logging.getLogger(__name__)
@@ -29,7 +28,7 @@ _STATUS: Final = {
 }
 
 
-class OAuthRoute(APIRoute):
+class OAuthRoute(DirectRoute):
     """Answers errors as RFC 6749, 5.2 and RFC 6750, 3 say."""
 
     @override
@@ -40,18 +39,19 @@ class OAuthRoute(APIRoute):
 class FormRoute(OAuthRoute):
     """Reads the form and calls ``endpoint(request, fields)`` in a thread, without more ado.
 
-    FastAPI finds out again for each request what the endpoint wants; that costs as much as the
-    answer. The documentation still comes from the endpoint's signature.
+    The documentation still comes from the endpoint's signature.
     """
 
     @override
     def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]  # FastAPI says Coroutine
         async def handler(request: Request) -> Response:
             fields = await form_fields(request)
-            answer: Response = await run_in_threadpool(self.endpoint, request, fields)
+            answer: Response = await in_thread(self.endpoint, request, fields)
             return answer
 
-        return _translated(handler)
+        translated = _translated(handler)
+        self.direct = translated
+        return translated
 
 
 def _translated(

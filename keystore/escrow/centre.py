@@ -70,7 +70,7 @@ class KeyManagementCentre:
 
     def prepare(self) -> None:
         """Make the storage key on first start. Raises `Misconfigured`."""
-        self._vault.prepare(in_use=sum(self.count_keys().values()) > 0)
+        self._vault.prepare(in_use=self._store.count_under(self._vault.storage_key) > 0)
 
     def count_keys(self, algorithm: KeyAlgorithm | None = None) -> Mapping[KeyState, int]:
         """Return how many keys each pool holds, of one algorithm or of all."""

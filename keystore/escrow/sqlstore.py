@@ -118,6 +118,27 @@ class SQLEscrowStore:
             )
             return changed.rowcount == 1
 
+    def count_under(self, storage_key: KeyRef) -> int:
+        statement = select(func.count()).where(_K.storage_key == storage_key)
+        with self._database.reading() as connection:
+            return int(connection.execute(statement).scalar_one())
+
+    def list_under_others(self, storage_key: KeyRef, *, limit: int) -> Sequence[EscrowedKey]:
+        others = select(escrow_keys).where(_K.storage_key != storage_key)
+        with self._database.reading() as connection:
+            rows = connection.execute(others.order_by(_K.number).limit(limit)).all()
+        return [_key(row) for row in rows]
+
+    def reseal(self, key_id: str, *, before: Sealed, after: Sealed) -> bool:
+        unchanged = (_K.id == key_id, _K.wrapped_key == before.wrapped_key)
+        with self._database.transaction() as connection:
+            changed = connection.execute(
+                sql_update(escrow_keys)
+                .where(*unchanged)
+                .values(storage_key=after.storage_key, wrapped_key=after.wrapped_key)
+            )
+            return changed.rowcount == 1
+
     def find_identity(self, spki_fingerprint: str) -> CentreIdentity | None:
         statement = select(escrow_identities).where(_I.spki_fingerprint == spki_fingerprint)
         with self._database.reading() as connection:

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from keystore.algorithms import KeyAlgorithm
 from keystore.escrow.vault import Sealed
+from keystore.keyref import KeyRef
 
 
 class KeyState(StrEnum):
@@ -136,6 +137,18 @@ class EscrowStore(Protocol):
 
     def count_keys(self, algorithm: KeyAlgorithm | None = None) -> Mapping[KeyState, int]:
         """Count the keys of one algorithm, or of all."""
+        ...
+
+    def count_under(self, storage_key: KeyRef) -> int:
+        """Count the keys that are sealed under this storage key."""
+        ...
+
+    def list_under_others(self, storage_key: KeyRef, *, limit: int) -> Sequence[EscrowedKey]:
+        """Return some keys that are sealed under another storage key, oldest first."""
+        ...
+
+    def reseal(self, key_id: str, *, before: Sealed, after: Sealed) -> bool:
+        """Change what a key is sealed under. False: somebody else has changed it."""
         ...
 
     def find_identity(self, spki_fingerprint: str) -> CentreIdentity | None: ...

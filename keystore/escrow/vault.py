@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from core.errors import BackendUnavailable, Malformed
 from keystore import sm4, softkey
@@ -39,10 +39,15 @@ class Vault:
         self._keystore = keystore
         self._storage_key = StorageKey(keystore, storage_key)
 
+    @property
+    def storage_key(self) -> KeyRef:
+        """The key under which keys are sealed from now on."""
+        return self._storage_key.ref
+
     def prepare(self, *, in_use: bool) -> None:
         """Make the storage key if it was never used. Raises `Misconfigured` if it cannot decrypt.
 
-        `in_use` True: keys are sealed already. A storage key that is missing or away then is
+        `in_use` True: keys are sealed under it. A storage key that is missing or away then is
         never replaced: the centre stays unavailable until it is back, and the rest of the
         service works.
         """
@@ -65,6 +70,17 @@ class Vault:
             storage_key=self._storage_key.ref,
             wrapped_key=self._storage_key.wrap(key),
             ciphertext=sm4.seal(key, private.pkcs8(), about=about),
+        )
+
+    def reseal(self, sealed: Sealed, *, key_id: str) -> Sealed:
+        """Put a key that is under another storage key under ours; its private half stays sealed.
+
+        Raises `BackendUnavailable` when either storage key cannot be reached.
+        """
+        under = StorageKey(self._keystore, sealed.storage_key)
+        key = under.unwrap(sealed.wrapped_key, what=f"the escrowed key {key_id}")
+        return replace(
+            sealed, storage_key=self._storage_key.ref, wrapped_key=self._storage_key.wrap(key)
         )
 
     def open(

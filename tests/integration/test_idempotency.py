@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from ca.enrollment import Idempotency
+from ca.idempotency import Idempotency
 from ca.requests import RequestState
 from ca.store import CertificateQuery
 from core.audit_sql import SQLAuditLog

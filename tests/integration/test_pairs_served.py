@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 
 from keystore import pem, sm2, sm2_forms
 from keystore.envelope_forms import decode_csr_response
-from tests.service import Service
+from tests.service import Service, yinxin
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +127,19 @@ def test_the_centre_signs_an_envelope_with_the_certificate_that_it_shows(
     ]  # fmt: skip
     with pytest.raises(subprocess.CalledProcessError):
         ask("business", "request", "pair", request_id, "--format", "cfca", "--out", out)
+
+
+def test_another_storage_key_takes_over_while_it_serves(
+    service: Service, ask: Callable[..., str], work: Path, request_id: str
+) -> None:
+    newer = {"YINXIN_KEY_MANAGEMENT__STORAGE_KEY": "software:object=km-storage-2"}
+    resealed = yinxin(
+        "--state", service.state, "key", "reseal", environment=service.environment | newer
+    )
+    assert "every escrowed key is under software:object=km-storage-2" in resealed.stdout
+    out = work / "signed-again"
+    ask("business", "request", "pair", request_id, "--format", "signed-and-enveloped", "--out", out)
+    assert "software:object=km-storage-2" in service.yinxin("key")
 
 
 def test_an_rsa_pair_comes_as_enveloped_data_and_once_as_pkcs12(

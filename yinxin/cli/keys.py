@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -20,6 +21,9 @@ from keystore.backup import (
     parse_share,
     restore_backup,
 )
+from keystore.escrow.resealing import Resealing
+from keystore.escrow.sqlstore import SQLEscrowStore
+from keystore.escrow.vault import Vault
 from yinxin.ceremonies import read_some
 from yinxin.cli.context import Invocation, actor, local
 from yinxin.keys import open_keys
@@ -144,6 +148,25 @@ def key_restore(
         finally:
             ground.close()
     click.echo(f"{restored} of {len(whole.keys)} keys restored; the others were there")
+
+
+@key.command("reseal")
+@local
+def key_reseal(invocation: Invocation) -> None:
+    """Put escrowed keys under the storage key of the settings, where they are under an older one.
+
+    The centre may be running. After an interruption, the same command goes on.
+    """
+    with invocation.ground() as ground, invocation.keystore() as keystore:
+        storage_key = keyref.parse(ground.settings.key_management.storage_key)
+        store, vault = SQLEscrowStore(ground.database), Vault(keystore, storage_key)
+        vault.prepare(in_use=store.count_under(storage_key) > 0)
+        resealing = Resealing(store, vault, transactions=ground.database, audit=ground.audit)
+        left = resealing.left()
+        with click.progressbar(length=left, label="resealing", file=sys.stderr) as bar:
+            while done := resealing.go_on(actor=actor()):
+                bar.update(done)
+    click.echo(f"{left} keys resealed; every escrowed key is under {storage_key}")
 
 
 def _chosen(number: int) -> bytes:

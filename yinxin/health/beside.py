@@ -58,6 +58,10 @@ def _storage_key(host: Beside) -> Sequence[Fault]:
         key.require_opens()
     except Misconfigured as error:
         return (Fault(Level.CRITICAL, str(error)),)
+    store = SQLEscrowStore(host.ground.database)
+    left = sum(store.count_keys().values()) - store.count_under(ref)
+    if left:
+        return (Fault(Level.WARNING, f"{left} keys are under an older storage key than {ref}"),)
     return ()
 
 
@@ -113,9 +117,11 @@ CENTRE_CHECKS: Final[tuple[Check[Beside], ...]] = (
     _HOST_CERTIFICATE,
     Check(
         "storage-key",
-        "whether the key under which escrowed keys are kept is there and decrypts",
+        "whether the key under which escrowed keys are kept is there and decrypts, and no key is "
+        "under an older one",
         "Reconnect the token, or restore the keystore that belongs to this database "
-        "(docs/key-management.md). It is never made anew.",
+        "(docs/key-management.md). It is never made anew. After a change of "
+        "`key_management.storage_key`: `yinxin key reseal`.",
         _storage_key,
     ),
     Check(

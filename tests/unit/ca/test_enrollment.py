@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from ca.enrollment import EnrollmentService, Idempotency
+from ca.enrollment import EnrollmentService
+from ca.idempotency import Idempotency
 from ca.issuer import Issued, Issuer, Reserved
 from ca.keycheck import spki_fingerprint
 from ca.requests import Move, RequestState

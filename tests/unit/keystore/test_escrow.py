@@ -10,7 +10,15 @@ from pydantic import ValidationError
 from sqlalchemy import text
 
 from core.db import Database
-from core.errors import BackendUnavailable, Conflict, Forbidden, Malformed, Misconfigured, NotFound
+from core.errors import (
+    BackendUnavailable,
+    Conflict,
+    Forbidden,
+    Malformed,
+    Misconfigured,
+    NotFound,
+    Unavailable,
+)
 from keystore import keyref, sm2, sm2_forms
 from keystore.algorithms import KeyAlgorithm
 from keystore.envelope import decode_enveloped_key, open_envelope
@@ -18,6 +26,7 @@ from keystore.escrow.centre import KeyManagementCentre
 from keystore.escrow.config import KeyManagementConfig
 from keystore.escrow.identity import IdentityKeys
 from keystore.escrow.recovery import RecoveryService
+from keystore.escrow.resealing import Resealing
 from keystore.escrow.sqlstore import SQLEscrowStore
 from keystore.escrow.store import KeyState, Recovery, RecoveryKind, RecoveryState
 from keystore.escrow.vault import Vault
@@ -159,6 +168,38 @@ def test_a_lost_storage_key_is_never_replaced(world: World) -> None:
         world.assign()
     with pytest.raises(BackendUnavailable, match="is missing"):
         world.assign("r2")
+
+
+def test_another_storage_key_takes_over_key_by_key(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("keystore.escrow.resealing._AT_ONCE", 2)
+    keys = {number: world.assign(f"r{number}").public_key for number in range(5)}
+    vault = Vault(world.keystore, keyref.parse("memory:object=storage-2"))
+    common = {"transactions": world.database, "audit": world.audit}
+    centre = KeyManagementCentre(
+        world.store, vault, world.identity, config=CONFIG, clock=world.clock, **common
+    )
+    centre.prepare()
+    resealing = Resealing(world.store, vault, **common)
+    before = resealing.left()
+    assert before >= 5
+    world.audit.broken = True
+    with pytest.raises(Unavailable):
+        resealing.go_on(actor="root")
+    assert resealing.left() == before, "no key moves without its event"
+    world.audit.broken = False
+    assert resealing.go_on(actor="root") == 2
+    assert world.assign("r0").public_key == keys[0], "old and new open side by side"
+    assert world.assign("r4").public_key == keys[4]
+    while resealing.go_on(actor="root"):
+        pass
+    assert resealing.left() == 0
+    assert world.audit.actions.count("escrow-key.resealed") == before
+    world.keystore.destroy(REF)
+    for number, public_key in keys.items():
+        assert world.assign(f"r{number}").public_key == public_key
+    assert centre.count_keys() == world.centre.count_keys()
 
 
 def test_a_storage_key_that_does_not_decrypt_is_refused_at_start(world: World) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from contextlib import ExitStack
 
 from core.audit_export import AuditExporter, AuditTarget
 from core.audit_file import FileTarget
@@ -36,9 +37,20 @@ def make_exporter(
     )
 
 
-def export_runner(database: Database, exporter: AuditExporter, *, clock: Clock) -> JobRunner:
-    """Return what runs the exporter, in a thread of its own: a collector may keep it waiting."""
-    return JobRunner(database, (Job("audit-export", _EVERY_SECONDS, exporter.run),), clock=clock)
+def export_while_open(
+    stack: ExitStack, database: Database, exporter: AuditExporter, *, clock: Clock
+) -> JobRunner:
+    """Return what runs the exporter, in a thread of its own: a collector may keep it waiting.
+
+    When `stack` ends, everything that was put on it after this call has ended before, and what it
+    wrote last is signed and exported, too.
+    """
+    stack.callback(exporter.close)
+    stack.callback(exporter.finish)
+    job = Job("audit-export", _EVERY_SECONDS, exporter.run)
+    runner = JobRunner(database, (job,), clock=clock)
+    stack.callback(runner.stop)
+    return runner
 
 
 def _tls(config: AuditSyslogConfig) -> ssl.SSLContext:

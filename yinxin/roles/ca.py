@@ -11,7 +11,7 @@ from core.jobs import Job, JobRunner
 from core.observe import configure_logging
 from crl.ocsp.keeper import Keeper
 from yinxin import app, server
-from yinxin.auditing import export_runner
+from yinxin.auditing import export_while_open
 from yinxin.first_start import ensure_administrators
 from yinxin.health_routes import check_authority
 from yinxin.jobs import bulk_jobs, local_jobs, outward_jobs, periodic_jobs, registrar_jobs
@@ -63,14 +63,12 @@ def serve_authority(settings: Settings, state: State) -> None:
             ground.database,
             organization=settings.first_start.organization,
         )
+        exports = export_while_open(stack, ground.database, service.exporter, clock=ground.clock)
         keeper = stack.enter_context(closing(open_keeper(service)))
         for thread in (service.revoked_sessions, service.provider.sender):
             thread.start()
             stack.callback(thread.stop)
 
-        stack.callback(service.exporter.close)
-        exports = export_runner(ground.database, service.exporter, clock=ground.clock)
-        stack.callback(exports.stop)
         registrars = RegistrarDesk.assemble(service)
         clients = SelfSignedClients(ground.administration.clients, contexts[1])
         runners = _runners(service, registrars, local_jobs(service, keeper, tls, clients))
@@ -86,8 +84,6 @@ def serve_authority(settings: Settings, state: State) -> None:
 
         beside = signing_for_workers(settings, keeper, state)
         server.run(listeners, started=started, beside=beside)
-        exports.stop()
-        service.exporter.finish()
 
 
 def write_trust(state: State, service: Service) -> None:

@@ -29,7 +29,7 @@ from yinxin.app_parts import (
     surround,
 )
 from yinxin.audit_key import AuditKey
-from yinxin.auditing import export_runner, make_exporter
+from yinxin.auditing import export_while_open, make_exporter
 from yinxin.directory import OurDirectory
 from yinxin.first_start import CENTRE_ADMINISTRATORS, ensure_administrators
 from yinxin.health.beside import CENTRE_CHECKS, Beside
@@ -109,15 +109,13 @@ def serve_centre(settings: Settings, state: State) -> None:
             identity.load_into(context, keystore)
         server.require_client_certificates(contexts[1], identity.root_pem)
         links = ensure_administrators(ground.administration, CENTRE_ADMINISTRATORS)
+        exports = export_while_open(stack, ground.database, service.exporter, clock=ground.clock)
         jobs = JobRunner(
             ground.database, periodic_jobs(service), key_jobs(service.provider), clock=ground.clock
         )
         stack.callback(jobs.stop)
-        stack.callback(service.exporter.close)
         service.provider.sender.start()
         stack.callback(service.provider.sender.stop)
-        exports = export_runner(ground.database, service.exporter, clock=ground.clock)
-        stack.callback(exports.stop)
         listeners = (
             server.Listener(sockets[0], make_officers_app(service), tls=contexts[0]),
             server.Listener(sockets[1], make_authority_app(service), tls=contexts[1]),
@@ -132,8 +130,6 @@ def serve_centre(settings: Settings, state: State) -> None:
             say("Ready. Ctrl-C stops.")
 
         server.run(listeners, started=started)
-        exports.stop()
-        service.exporter.finish()
 
 
 def periodic_jobs(service: CentreService) -> tuple[Job, ...]:

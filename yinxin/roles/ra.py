@@ -36,7 +36,7 @@ from yinxin.app_parts import (
     new_app,
     surround,
 )
-from yinxin.auditing import export_runner
+from yinxin.auditing import export_while_open
 from yinxin.deskservice import DeskService
 from yinxin.first_start import ensure_administrators
 from yinxin.health.beside import DESK_CHECKS, Beside
@@ -75,6 +75,7 @@ def serve_desk(settings: Settings, state: State) -> None:
         for context in contexts:
             identity.load_into(context, keystore)
         links = ensure_administrators(ground.administration)
+        exports = export_while_open(stack, ground.database, service.exporter, clock=ground.clock)
         jobs = JobRunner(
             ground.database,
             common_jobs(ground, service.provider),
@@ -89,11 +90,8 @@ def serve_desk(settings: Settings, state: State) -> None:
         batches = JobRunner(ground.database, (), _batches(service), clock=ground.clock)
         stack.callback(batches.stop)
         stack.callback(service.bulk.worker.stop)
-        stack.callback(service.exporter.close)
         service.provider.sender.start()
         stack.callback(service.provider.sender.stop)
-        exports = export_runner(ground.database, service.exporter, clock=ground.clock)
-        stack.callback(exports.stop)
         listeners = [server.Listener(sockets[0], make_operators_app(service), tls=contexts[0])]
         if pulled:
             server.require_client_certificates(contexts[1], identity.root_pem)
@@ -110,8 +108,6 @@ def serve_desk(settings: Settings, state: State) -> None:
             say("Ready. Ctrl-C stops.")
 
         server.run(tuple(listeners), started=started)
-        exports.stop()
-        service.exporter.finish()
 
 
 def make_operators_app(service: DeskService) -> Any:

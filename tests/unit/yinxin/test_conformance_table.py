@@ -19,14 +19,28 @@ def test_every_module_leads_to_a_test_that_exists() -> None:
     assert missing == []
 
 
+def test_every_promise_of_the_authority_leads_to_tests_that_exist() -> None:
+    document = (ROOT / "docs/conformance-authority.md").read_text(encoding="utf-8")
+    promised, _, rest = document.partition("## Not met")
+    rows = [line for line in promised.splitlines() if line.startswith("| ")]
+    assert all("`test_" in row for row in rows if row != "| promise | shown by |")
+    assert "test_" not in rest, "what is not met has no test"
+    assert missing(promised) == []
+
+
+def missing(document: str) -> list[str]:
+    """Return the tests that are named and do not exist."""
+    sources = "\n".join(
+        path.read_text(encoding="utf-8")
+        for kind in ("conformance", "contract", "integration", "unit")
+        for path in (ROOT / "tests" / kind).rglob("test_*.py")
+    )
+    named = set(re.findall(r"`(test_\w+)`", document))
+    return sorted(name for name in named if f"def {name}(" not in sources)
+
+
 def test_every_attack_leads_to_tests_that_exist() -> None:
     document = (ROOT / "docs/attacks.md").read_text(encoding="utf-8")
     rows = [line for line in document.splitlines() if line.startswith("| ")]
-    named = set(re.findall(r"`(test_\w+)`", document))
     assert all("`" in row for row in rows if "tests |" not in row)
-    sources = "\n".join(
-        path.read_text(encoding="utf-8")
-        for kind in ("conformance", "integration", "unit")
-        for path in (ROOT / "tests" / kind).rglob("test_*.py")
-    )
-    assert sorted(name for name in named if f"def {name}(" not in sources) == []
+    assert missing(document) == []

@@ -70,6 +70,20 @@ class Everything:
         """Open a page."""
         return self.at[who].http.get(address, headers={"accept-language": "zh-CN"})
 
+    def shown(self) -> dict[str, Any]:
+        """Open every page; return each, and what forms answered with at once, by routes."""
+        pages = {f"GET {route}": self.show(*where) for route, where in self.pages.items()}
+        return pages | {f"POST {route}": answer for route, answer in self.answers.items()}
+
+    def files(self) -> dict[str, dict[str, str]]:
+        """Return the style sheets and scripts of the pages, with their types, by path."""
+        paths = [path for _, path in routes(self.service) if path.startswith("/static/")]
+        found = {path: self.show("nobody", path) for path in (*paths, "/static/console.css")}
+        return {
+            path: {"contentType": answer.headers["content-type"], "body": answer.text}
+            for path, answer in found.items()
+        }
+
     def tokens(self) -> dict[str, str]:
         """Return what forms carry in the browser of each administrator, and of a person."""
         csrf = r'name="csrf" value="([^"]+)"'

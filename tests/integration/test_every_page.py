@@ -75,10 +75,7 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Everything]
 @pytest.fixture(scope="module")
 def shown(everything: Everything) -> dict[str, Any]:
     """Every page, and what forms answered with at once, by routes."""
-    pages = {route: everything.show(*where) for route, where in everything.pages.items()}
-    return {f"GET {route}": page for route, page in pages.items()} | {
-        f"POST {route}": answer for route, answer in everything.answers.items()
-    }
+    return everything.shown()
 
 
 def forms(everything: Everything) -> list[str]:
@@ -273,3 +270,4 @@ def assert_no_script(route: str, text: str) -> None:
     assert re.search(r"<script(?! src=\"/static/[a-z_]+\.js\")", text) is None, route
     assert re.search(r"<[^>]+\son[a-z]+=", text) is None, route
     assert "javascript:" not in text, route
+    assert "object at 0x" not in text, f"{route} shows what is no word"

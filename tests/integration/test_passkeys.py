@@ -66,6 +66,17 @@ def test_a_passkey_logs_in_without_a_name_and_counts_as_two_factors(house, authe
     assert house.audit.actions[-2:] == ["login.succeeded", "session.started"]
 
 
+def test_a_browser_remembers_the_last_way_in_and_not_who_came(house, authenticator):
+    browser = house.browser()
+    assert "上次用" not in browser.get("/login").text
+    use(browser, authenticator)
+    page = browser.get("/login?next=/x").text
+    assert 'class="button" href="/login/passkey?next=/x"' in page.replace("%2F", "/")
+    assert "zhang.wei" not in page
+    log_in(browser)
+    assert "上次用" not in browser.get("/login").text
+
+
 def test_with_a_passkey_enrolled_a_password_alone_is_not_enough(house, authenticator):
     browser = house.browser()
     log_in(browser)

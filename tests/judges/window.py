@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any, Self
 
 from tests.judges.node import Conversation
 
-VIEWS = ((1280, "light"), (390, "dark"))
-"""Width in pixels and colours: every rule in both, and both of each."""
+VIEWS = ((390, "dark"), (1280, "light"))
+"""Width in pixels and colours: the narrow one by every rule, both by contrast and width."""
 
 
 class Chromium:
@@ -73,6 +73,18 @@ class Window:
     def go(self, address: str) -> None:
         """Go to an address that need not be ours."""
         self._do("open", path=address)
+
+    def show(
+        self,
+        path: str,
+        body: str,
+        *,
+        headers: Mapping[str, str],
+        files: Mapping[str, Mapping[str, str]],
+    ) -> None:
+        """Look at a page that was drawn elsewhere. `files`: content type and body, by path."""
+        shown = {"path": path, "body": body, "headers": dict(headers)}
+        self._do("show", **shown, files={at: dict(file) for at, file in files.items()})
 
     def fill(self, **fields: str) -> None:
         """Type into fields, and choose from lists, by their names (`__` stands for `-`)."""

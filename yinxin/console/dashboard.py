@@ -14,7 +14,7 @@ from yinxin.console.api import ConsoleAPI, path_of
 from yinxin.console.chart import HEIGHT, WIDTH, Chart, bars
 from yinxin.console.pages import ConsolePages
 from yinxin.console.session import Asking
-from yinxin.console.zone import zone_of
+from yinxin.portal.zone import zone_of
 
 TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "start": ("开始使用", "First steps"),

@@ -25,9 +25,9 @@ from yinxin.console.forms import sent_with
 from yinxin.console.sections import sections_for
 from yinxin.console.session import PREFIX, NotAnAdministrator, person, signed_in
 from yinxin.console.words import words_of
-from yinxin.console.zone import ZONES, local_time, zone_of
 from yinxin.portal.pages import LANGUAGE, YEAR, page_headers
 from yinxin.portal.words import LANGUAGES, choose_language
+from yinxin.portal.zone import ZONES, local_time, zone_of
 
 _STALE: Final = "stale-form"
 Texts = Mapping[str, tuple[str, str]]

@@ -22,7 +22,7 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "approval": ("需要审核", "Needs a review"),
     "make": ("需要制证", "Needs a make step"),
     "encryption": ("加密证书模板（双证书）", "Encryption profile (pairs)"),
-    "keys": ("密钥算法", "Key algorithms"),
+    "key_algorithms": ("密钥算法", "Key algorithms"),
     "validity": ("有效天数（默认 / 最长）", "Days of validity (default / most)"),
     "window": ("可延期的天数（到期前 / 后）", "Renewal window in days (before / after)"),
     "required": ("必填主体项", "Required in the subject"),

@@ -40,10 +40,10 @@ from yinxin.console.forms import Form
 from yinxin.console.pages import ConsolePages, route_class, see_other
 from yinxin.console.session import PREFIX, Asking
 from yinxin.console.statusnow import StatusNow
-from yinxin.console.zone import COOKIE, ZONES
 from yinxin.portal.next_path import own_path
 from yinxin.portal.pages import YEAR
 from yinxin.portal.routes import constant
+from yinxin.portal.zone import COOKIE, ZONES
 
 _TEXTS: Final = {
     "audit": audit.TEXTS,

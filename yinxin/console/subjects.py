@@ -42,7 +42,7 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
         "身份证号和护照号只保存带密钥的摘要和末四位。",
         "Of cards and passports only a keyed digest and the last four characters are kept.",
     ),
-    "update": ("修改", "Change"),
+    "change_it": ("修改", "Change"),
     "move": ("调入其他机构", "Move to another organisation"),
     "ask_move": (
         "已签发的证书仍归原机构。",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -15,6 +16,7 @@ from authn import cookies
 from authn.oidc.errors import OAuthError
 from yinxin.portal.qr import qr_svg
 from yinxin.portal.words import LANGUAGES, choose_language, words_of
+from yinxin.portal.zone import local_time, zone_of
 
 LANGUAGE: Final = "__Host-yinxin-language"
 YEAR: Final = 365 * 24 * 3600
@@ -68,6 +70,7 @@ class PortalPages:
             other_language="en" if language == "zh" else "zh",
             csrf=cookies.csrf_token(browser),
             frames=frames,
+            when=partial(local_time, zone=zone_of(request)),
             **values,
         )
         policy = _POLICY + (_SCRIPT if script else "") + ("" if leaves else _FORMS_STAY)

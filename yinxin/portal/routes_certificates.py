@@ -286,7 +286,7 @@ class _Pages:
         return self.pages.page(template, request, status=status, fault=fault, **values)
 
 
-def _line(record: CertificateRecord) -> dict[str, str]:
+def _line(record: CertificateRecord) -> dict[str, Any]:
     subject = dict(subject_of(record))
     return {
         "name": subject.get("CN", ""),
@@ -295,8 +295,7 @@ def _line(record: CertificateRecord) -> dict[str, str]:
         "profile": record.profile,
         "issuer": record.issuer,
         "state": record.state,
-        "from": f"{record.not_before:%Y-%m-%d}",
-        "until": f"{record.not_after:%Y-%m-%d}",
+        "until": record.not_after,
     }
 
 

@@ -15,7 +15,7 @@ from authn.levels import Level, level_of, level_of_word
 from core.errors import Malformed, Refused, Throttled, Unauthenticated
 from yinxin.portal.next_path import own_path
 from yinxin.portal.pages import PortalPages
-from yinxin.portal.visit import Form, begun, enter, go
+from yinxin.portal.visit import Form, begun, enter, go, last_way
 
 
 def add_login(router: APIRouter, provider: Provider, pages: PortalPages) -> None:
@@ -67,6 +67,7 @@ def add_login(router: APIRouter, provider: Provider, pages: PortalPages) -> None
             next_path=next_path,
             name=name,
             fault=fault,
+            last=last_way(request),
             sources=[one.config for one in provider.upstreams.openid.values()],
             directories=[one.config for one in provider.upstreams.directories.values()],
         )

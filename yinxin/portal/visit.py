@@ -15,8 +15,14 @@ from authn.forms import Fields, form_fields
 from authn.levels import Method
 from authn.store import Session, User
 from core.errors import Unauthenticated
+from yinxin.portal.pages import YEAR
 
 Form = Annotated[Fields, Depends(form_fields)]
+
+WAY: Final = "__Host-yinxin-way"
+"""The cookie that remembers by what somebody signed in at this browser; it says nothing of whom."""
+WAYS: Final = ("certificate", "passkey")
+"""The ways that have a page of their own, beside the password's."""
 
 _NOT_SHOWN: Final = frozenset({"mfa", "user"})
 """Words of RFC 8176 that say how, where the others say by what."""
@@ -68,7 +74,15 @@ def remember(
         user, method, cookie=request.cookies.get(cookies.SESSION)
     )
     cookies.set_cookie(response, cookies.SESSION, cookie)
+    if method.alone:
+        cookies.set_cookie(response, WAY, method.name, max_age=YEAR)
     return response
+
+
+def last_way(request: Request) -> str | None:
+    """Return the page of the way in by which this browser's person came last, if it has one."""
+    way = request.cookies.get(WAY)
+    return way if way in WAYS else None
 
 
 def go(path: str) -> Response:

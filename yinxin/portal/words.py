@@ -99,6 +99,8 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "amr_pop": ("密钥或证书", "Key or certificate"),
     "amr_otp": ("动态口令", "One-time password"),
     "amr_hwk": ("智能密码钥匙", "Hardware key"),
+    "last_certificate": ("上次用证书登录：继续", "You used a certificate last: go on with it"),
+    "last_passkey": ("上次用通行密钥登录：继续", "You used a passkey last: go on with it"),
     "by_passkey": ("通行密钥登录", "Passkey"),
     "passkey_note": (
         "使用本机、手机或安全密钥中的通行密钥登录，无需口令。",

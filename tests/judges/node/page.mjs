@@ -43,6 +43,19 @@ const acts = {
     const answer = await one.page.goto(path);
     return { status: answer?.status() ?? 0 };
   },
+  // A page that was drawn elsewhere, with its headers; `files` are what it may load, by path.
+  async show(one, { path, headers, body, files }) {
+    one.faults = [];
+    await one.page.unroute("**/*");
+    await one.page.route("**/*", (route) => {
+      const asked = new URL(route.request().url()).pathname;
+      if (route.request().isNavigationRequest()) return route.fulfill({ status: 200, headers, body });
+      if (asked in files) return route.fulfill({ status: 200, ...files[asked] });
+      one.faults.push(`asks for ${asked}`);
+      return route.abort();
+    });
+    await one.page.goto(path);
+  },
   async fill({ page }, { fields }) {
     for (const [name, value] of Object.entries(fields)) {
       const field = page.locator(`main [name="${name}"]`).first();
@@ -71,23 +84,28 @@ const acts = {
     };
   },
   async where({ page }) { return { url: page.url() }; },
-  // The page is loaded once, and looked at in each of the views: its width and its colours.
+  // The page is loaded once, and looked at in each of the views: its width and its colours. The
+  // first is judged by every rule; what is wrong in the others only is their colours.
   async judge({ page, faults }, { views }) {
     await page.evaluate(axe);
     const found = [];
+    let rules;
     for (const [width, scheme] of views) {
       await page.setViewportSize({ width, height: 900 });
       await page.emulateMedia({ colorScheme: scheme });
       const view = `${width} ${scheme}`;
-      found.push(...await page.evaluate(async (view) => {
-        const options = { resultTypes: ["violations"], elementRef: false, preload: false };
+      found.push(...await page.evaluate(async ([view, rules]) => {
+        const options = {
+          resultTypes: ["violations"], elementRef: false, preload: false, ...rules,
+        };
         const { violations } = await globalThis.axe.run(document, options);
         const wide = document.documentElement.scrollWidth - innerWidth;
         return [
           ...violations.map((one) => `${view}: ${one.id}: ${one.nodes[0].target.join(" ")}`),
           ...wide > 0 ? [`${view}: ${wide} pixels too wide`] : [],
         ];
-      }, view));
+      }, [view, rules ?? { rules: { "target-size": { enabled: true } } }]));
+      rules = { runOnly: { type: "rule", values: ["color-contrast"] } };
     }
     return { found: [...found, ...faults] };
   },

@@ -5,6 +5,8 @@ A service of its own, which is thrown away: generated requests make, change and 
 
 from __future__ import annotations
 
+import json
+import os
 import ssl
 import subprocess
 import sys
@@ -14,8 +16,9 @@ from urllib.request import urlopen
 
 from tests.service import Service
 
-ROLES = ("system", "business", "audit", None)
+ROLES = ("system", "business", "audit", "key", None)
 """Whose rights the requests have; None: nobody's."""
+HOOKS = "tests.fuzz_api_hooks"
 
 
 def main(judge: str, examples: str = "10", *roles: str) -> int:
@@ -33,10 +36,24 @@ def main(judge: str, examples: str = "10", *roles: str) -> int:
             service.stop()
 
 
+def make_token(state: str, role: str, name: str) -> str:
+    """Make an administrator of a role, and return a token of theirs."""
+    service = Service(Path(state), dict(os.environ))
+    words = ("--role", role, "--display-name", name)
+    service.yinxin("user", "create", f"{role}-{name}", *words)
+    return service.token(f"{role}-{name}")
+
+
 def _run(judge: str, examples: str, service: Service, role: str | None) -> bool:
     sys.stdout.write(f"==== as {role or 'nobody'}\n")
     sys.stdout.flush()
-    header = [] if role is None else ["--header", f"Authorization: Bearer {service.token(role)}"]
+    make = [sys.executable, "-m", "tests.fuzz_api", "token", str(service.state), str(role)]
+    hooks = {
+        "SCHEMATHESIS_HOOKS": HOOKS,
+        "FUZZED_URL": service.url,
+        "FUZZED_ROOT": str(service.root),
+        "FUZZED_TOKEN_COMMAND": json.dumps(make),
+    }
     done = subprocess.run(
         [
             judge,
@@ -47,12 +64,15 @@ def _run(judge: str, examples: str, service: Service, role: str | None) -> bool:
             *("--max-examples", examples),
             *("--phases", "examples,coverage,fuzzing"),
             "--generation-deterministic",
-            *header,
         ],
+        env=os.environ | service.environment | ({} if role is None else hooks),
         check=False,
     )
     return done.returncode != 0
 
 
 if __name__ == "__main__":
+    if sys.argv[1] == "token":
+        sys.stdout.write(make_token(*sys.argv[2:]))
+        sys.exit()
     sys.exit(main(*sys.argv[1:]))

@@ -7,7 +7,7 @@ import sys
 
 from tests.relying_parties.scene import scene
 
-ALL = ("apache", "nginx", "go", "many", "mutual_tls", "cas")
+ALL = ("apache", "nginx", "go", "many", "mutual_tls", "cas", "jupyterhub")
 
 
 def main(names: list[str]) -> int:

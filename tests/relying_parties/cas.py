@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import time
 from pathlib import Path
 from typing import Any
 
 from tests.judges.apache import application, running
 from tests.judges.chromium import Chromium
-from tests.relying_parties.scene import PASSWORD, PERSON, Scene
+from tests.relying_parties.scene import PASSWORD, PERSON, Scene, recipe
 from tests.service import free_ports
 
 
@@ -42,9 +41,6 @@ def run(scene: Scene) -> dict[str, Any]:
 
 def _recipe(scene: Scene, port: int, behind: int, directory: Path) -> str:
     """Take the page's own configuration, with the names of this run."""
-    page = (Path(__file__).parents[2] / "docs/connect/cas.md").read_text(encoding="utf-8")
-    recipe = re.search(r"```apache\n(.*?)```", page, re.DOTALL)
-    assert recipe is not None
     changes = {
         "https://id.example.gov.cn": scene.issuer,
         "/etc/ssl/yinxin-root.pem": str(scene.trust),
@@ -52,8 +48,4 @@ def _recipe(scene: Scene, port: int, behind: int, directory: Path) -> str:
         "https://portal.example.gov.cn": f"https://localhost:{port}",
         "http://127.0.0.1:8000": f"http://127.0.0.1:{behind}",
     }
-    text = recipe[1]
-    for old, new in changes.items():
-        assert old in text, old
-        text = text.replace(old, new)
-    return text
+    return recipe("docs/connect/cas.md", "apache", changes)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import time
-from pathlib import Path
 from typing import Any
 
 from tests.judges.apache import application
 from tests.judges.chromium import Chromium
-from tests.relying_parties.scene import PASSWORD, PERSON, Scene
+from tests.relying_parties.scene import PASSWORD, PERSON, Scene, recipe
 from tests.service import free_ports
 
 _AROUND = """
@@ -57,9 +55,6 @@ def run(scene: Scene) -> dict[str, Any]:
 
 def _recipe(scene: Scene, port: int, behind: int) -> str:
     """Take the page's own configuration, with the names of this run."""
-    page = (Path(__file__).parents[2] / "docs/connect/nginx.md").read_text(encoding="utf-8")
-    recipe = re.search(r"```nginx\n(.*?)```", page, re.DOTALL)
-    assert recipe is not None
     changes = {
         "listen 443 ssl": f"listen 127.0.0.1:{port} ssl",
         "server_name old.example.gov.cn": "server_name localhost",
@@ -69,8 +64,4 @@ def _recipe(scene: Scene, port: int, behind: int) -> str:
         "proxy_ssl_server_name on;": "proxy_ssl_server_name on; proxy_ssl_name localhost;",
         "/etc/nginx/yinxin-root.pem": str(scene.trust),
     }
-    text = recipe[1]
-    for old, new in changes.items():
-        assert old in text, old
-        text = text.replace(old, new)
-    return text
+    return recipe("docs/connect/nginx.md", "nginx", changes)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,6 +96,18 @@ class Holder:
             text=True,
         )
         return done.stdout.strip().partition("=")[2].lower()
+
+
+def recipe(page: str, language: str, changes: Mapping[str, str]) -> str:
+    """Return the configuration that a page shows, with the names of this run."""
+    text = (Path(__file__).parents[2] / page).read_text(encoding="utf-8")
+    found = re.search(rf"```{language}\n(.*?)```", text, re.DOTALL)
+    assert found is not None, page
+    made = found[1]
+    for old, new in changes.items():
+        assert old in made, old
+        made = made.replace(old, new)
+    return made
 
 
 @contextmanager

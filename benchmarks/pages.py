@@ -16,10 +16,11 @@ import time
 from pathlib import Path
 from statistics import median, quantiles
 
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 
 from authn.tables import users
 from benchmarks.inventory import NOW, load
+from ca.tables import certificates
 from tests.integration.console import installation
 from tests.integration.everypage import Everything
 
@@ -45,9 +46,17 @@ def add_users(everything: Everything, number: int) -> None:
         )
 
 
+def put_into_the_tree(everything: Everything) -> None:
+    """The organisations of the loaded certificates are none of this installation's."""
+    ours = update(certificates).where(certificates.c.id >= FIRST)
+    with everything.service.ground.database.transaction() as connection:
+        connection.execute(ours.values(organisation_id=everything.root))
+
+
 def measure(everything: Everything, who: str, address: str, times: int) -> tuple[float, ...]:
     """Return p95 and median on the wall, and p95 of the processor, in milliseconds."""
     wall, processor = [], []
+    everything.show(who, address)  # the first time a template is compiled
     for _ in range(times):
         began, spent = time.perf_counter(), time.process_time()
         answer = everything.show(who, address)
@@ -67,6 +76,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory, installation(Path(directory)) as found:
         everything = Everything(*found)
         load(everything.service.ground.database, FIRST, FIRST + asked.certificates - 1)
+        put_into_the_tree(everything)
         add_users(everything, asked.users)
         pages = dict(everything.pages)
         pages |= {name: ("business", at) for name, at in SEARCHES.items()}

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Table, delete, insert, or_, select, update
+from sqlalchemy import Table, bindparam, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from authn.access import AccessPolicy
@@ -19,8 +19,12 @@ from authn.tables import sessions
 from authn.tables_accounts import affiliations, client_access, consents, people
 from core.db import Database
 from core.errors import Conflict
+from core.statements import Statement
 
 _A, _C = affiliations.c, consents.c
+_POLICY = Statement(
+    select(client_access.c.policy).where(client_access.c.client_id == bindparam("of"))
+)
 
 
 class SQLAffiliationStore:
@@ -85,10 +89,8 @@ class SQLAccessStore:
         self._database = database
 
     def find(self, client_id: str) -> AccessPolicy | None:
-        statement = select(client_access.c.policy).where(client_access.c.client_id == client_id)
-        with self._database.reading() as connection:
-            text = connection.execute(statement).scalar()
-        return None if text is None else AccessPolicy.decode(text)
+        row = self._database.run(_POLICY, {"of": client_id}).first()
+        return None if row is None else AccessPolicy.decode(row.policy)
 
     def put(self, client_id: str, policy: AccessPolicy) -> None:
         values = {"client_id": client_id, "policy": policy.encode()}

@@ -24,7 +24,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import fmean, quantiles
 
-from sqlalchemy import Connection, Table, insert, text
+from sqlalchemy import Connection, Table, text
 
 from ca.sqlstore import SQLCertificateStore
 from ca.store import CertificateQuery, CertificateState
@@ -103,12 +103,21 @@ def fill(
 ) -> None:
     """Write many rows: by COPY where there is one."""
     if connection.dialect.name != "postgresql":
-        connection.execute(insert(table), [dict(zip(names, one, strict=True)) for one in rows])
+        marks = ", ".join("?" * len(names))
+        statement = f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({marks})"  # noqa: S608 - our own words
+        connection.connection.cursor().executemany(statement, [_kept(one) for one in rows])
         return
     cursor = connection.connection.cursor()
     with cursor.copy(f"COPY {table.name} ({', '.join(names)}) FROM STDIN") as copy:
         for one in rows:
             copy.write_row(one)
+
+
+def _kept(one: tuple[object, ...]) -> tuple[object, ...]:
+    """As SQLAlchemy keeps times in SQLite."""
+    return tuple(
+        f"{value:%Y-%m-%d %H:%M:%S.%f}" if isinstance(value, datetime) else value for value in one
+    )
 
 
 def searches(size: int) -> dict[str, Callable[[], CertificateQuery]]:

@@ -184,18 +184,19 @@ class Soak:
                 )
 
         playing = threading.Thread(target=play)
-        with revoking(self.state, played, rate=REVOCATIONS_A_SECOND) as begin:
-            playing.start()
-            time.sleep(1)
-            if fault.revoking:
-                begin()
-            fault.happens()
-            back = self._wait()
-            if not fault.revoking:
-                begin()
-        time.sleep(1.5)
-        ended.set()
-        playing.join()
+        playing.start()
+        try:
+            with revoking(self.state, played, rate=REVOCATIONS_A_SECOND) as begin:
+                if fault.revoking:
+                    begin()
+                fault.happens()
+                back = self._wait()
+                if not fault.revoking:
+                    begin()
+            time.sleep(1.5)
+        finally:
+            ended.set()
+            playing.join()
         self.log += played.log.read_text()
         played.log.write_text(self.log)
         with played.record.open("wb") as whole:
@@ -230,9 +231,9 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=5)
     parser.add_argument("--certificates", type=int, default=5000)
     parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
+    parser.add_argument("--first", type=int, default=0, help="the fault to begin with")
     parser.add_argument("--bound", type=int, default=1000, help="ms after which good is wrong")
     chosen = parser.parse_args()
-    until = time.monotonic() + 60 * chosen.minutes
     with contextlib.ExitStack() as stack:
         directory = stack.enter_context(_disk())
         server = None
@@ -242,8 +243,9 @@ def main() -> None:
         soak = Soak(directory, chosen.certificates, server)
         stack.callback(soak.service.end)
         soak.service.start()
+        until = time.monotonic() + 60 * chosen.minutes
         print("| what | answers | not answered | back s | verdict |\n|---|---|---|---|---|")
-        number = 0
+        number = chosen.first
         faults = soak.faults()
         while time.monotonic() < until and soak.revoked < soak.count // 2:
             fault = faults[number % len(faults)]

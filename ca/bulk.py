@@ -204,3 +204,11 @@ class BulkStore(Protocol):
     ) -> Sequence[Live]:
         """Return valid certificates of these subjects under this profile, or of these keys."""
         ...
+
+
+class MakesPackages(Protocol):
+    """Puts together what a batch gave (`ca.bulkpackage`, `ca.deskbulkpackage`)."""
+
+    def make(self, batch: Batch) -> bytes:
+        """Return the package, encrypted to the recipient of the batch."""
+        ...

@@ -6,17 +6,17 @@ import hashlib
 import secrets
 from collections.abc import Container, Mapping, Sequence
 from datetime import timedelta
-from typing import Final, NoReturn, Protocol
+from typing import Final, NoReturn
 
-from ca.bulk import Batch, BatchState, BulkStore, Item, ItemState
+from ca.bulk import Batch, BatchState, BulkStore, Item, ItemState, MakesPackages
 from ca.bulkconfig import BulkConfig
-from ca.bulkfile import parse_file
 from ca.bulkrows import source_of
+from ca.bulkupload import chosen_algorithm, requestable, rows_of
 from ca.operations import Operation, ReviewRules
 from ca.profiles import CertificateProfile
 from core.audit import AuditLog, Detail
 from core.clock import Clock
-from core.errors import Conflict, Forbidden, NotFound, ProfileViolation, Refused, TooLarge
+from core.errors import Conflict, Forbidden, NotFound, Refused, TooLarge
 from core.transaction import Transactions
 from keystore.algorithms import KeyAlgorithm
 from keystore.holdersafe import HolderSafe
@@ -25,14 +25,6 @@ from keystore.package import check_recipient
 _S = BatchState
 _LISTED: Final = 100
 _ERASED_AT_ONCE: Final = 20
-
-
-class MakesPackages(Protocol):
-    """Puts together what a batch gave (`ca.bulkpackage`, `ca.deskbulkpackage`)."""
-
-    def make(self, batch: Batch) -> bytes:
-        """Return the package, encrypted to the recipient of the batch."""
-        ...
 
 
 class BulkService:
@@ -79,21 +71,20 @@ class BulkService:
         """Read a file and begin its dry run. Raises `Refused` or `Malformed`: nothing is kept."""
         if len(octets) > self._config.max_file_octets:
             raise TooLarge(f"the file is longer than {self._config.max_file_octets} octets")
-        chosen = self._requestable(profile, issuer)
+        chosen = requestable(profile, issuer, profiles=self._profiles, issuers=self._issuers)
         review = self._reviews.needed(Operation.APPLY, profile, organisation)
         if review.make:
             raise Refused(
                 f"certificates of profile {profile} are made one by one, by another operator"
             )
-        names = [extension.name for extension in chosen.identity_extensions]
-        rows = parse_file(octets, identity=names, max_rows=self._config.max_rows)
+        rows = rows_of(octets, chosen, max_rows=self._config.max_rows)
         now = self._clock.now()
         batch = Batch(
             id=secrets.token_hex(16),
             state=_S.CHECKING,
             profile=profile,
             issuer=issuer,
-            key_algorithm=_algorithm(chosen, key_algorithm),
+            key_algorithm=chosen_algorithm(chosen, key_algorithm),
             label=label,
             digest=hashlib.sha256(octets).hexdigest(),
             requester=actor,
@@ -142,7 +133,8 @@ class BulkService:
         batch = self._own(batch_id, actor)
         if batch.state is not _S.CHECKED:
             self._refuse(batch)
-        self._requestable(batch.profile, batch.issuer)
+        named = (batch.profile, batch.issuer)
+        requestable(*named, profiles=self._profiles, issuers=self._issuers)
         check_recipient(recipient, now=self._clock.now())
         counts = self._store.count_items(batch_id)
         if set(counts) != {ItemState.VALID}:
@@ -266,16 +258,6 @@ class BulkService:
                 self._audit.record("bulk.erased", actor=batch.requester, detail=_detail(batch))
         return len(found)
 
-    def _requestable(self, profile: str, issuer: str) -> CertificateProfile:
-        if issuer not in self._issuers:
-            raise NotFound(f"there is no issuer {issuer}")
-        chosen = self._profiles.get(profile)
-        if chosen is None:
-            raise NotFound(f"there is no profile {profile}")
-        if not chosen.requestable:
-            raise ProfileViolation(f"profile {profile} is not for requesters")
-        return chosen
-
     def _own(self, batch_id: str, actor: str) -> Batch:
         batch = self.get(batch_id)
         if batch.requester != actor:
@@ -317,17 +299,6 @@ class BulkService:
 
     def _refuse(self, batch: Batch) -> NoReturn:
         raise Conflict(f"the batch is {batch.state}")
-
-
-def _algorithm(profile: CertificateProfile, wanted: KeyAlgorithm | None) -> KeyAlgorithm:
-    if profile.encryption_profile is not None and profile.key_algorithms[0] != KeyAlgorithm.SM2:
-        raise Refused("pairs of RSA certificates are asked for one by one: bulk takes SM2 pairs")
-    if wanted is None:
-        return profile.key_algorithms[0]
-    if wanted not in profile.key_algorithms:
-        allowed = ", ".join(profile.key_algorithms)
-        raise ProfileViolation(f"profile {profile.name} takes keys of {allowed}, not {wanted}")
-    return wanted
 
 
 def _detail(batch: Batch) -> Detail:

@@ -35,7 +35,7 @@ _CODES_HEADER: Final = ("row", "subject", "reference", "code", "expires_at")
 
 
 class DeskPackages:
-    """Puts a batch's files together (`ca.bulkservice.MakesPackages`)."""
+    """Puts a batch's files together (`ca.bulk.MakesPackages`)."""
 
     def __init__(
         self,

@@ -13,12 +13,13 @@ from ca.store import StatusEntry
 from ca.tables_status import CHANNEL, status_log
 from core.db import Database
 from core.db_watch import DatabaseWatch
+from core.statements import Statement
 
 _C = status_log.c
 
 
 def _seconds(column: Any) -> Any:
-    return cast(extract("epoch", column), BigInteger)
+    return cast(extract("epoch", column), BigInteger).label(f"{column.key}_seconds")
 
 
 _ENTRIES = select(
@@ -32,7 +33,7 @@ _ENTRIES = select(
     _seconds(_C.not_after),
     _seconds(_C.changed_at),
 )
-_SINCE = (
+_SINCE = Statement(
     _ENTRIES.where(_C.position >= bindparam("since")).order_by(_C.position).limit(bindparam("most"))
 )
 _LAST = _ENTRIES.order_by(_C.position.desc()).limit(1)
@@ -52,9 +53,8 @@ class SQLStatusLog:
         self._watch.wait(seconds, stop)
 
     def read_log(self, *, since: int, limit: int) -> Sequence[StatusEntry]:
-        with self._database.reading() as connection:
-            rows = connection.execute(_SINCE, {"since": since, "most": limit})
-            return [StatusEntry._make(row) for row in rows]
+        rows = self._database.run(_SINCE, {"since": since, "most": limit}).rows
+        return [StatusEntry._make(row) for row in rows]
 
     def find_last(self) -> StatusEntry | None:
         with self._database.reading() as connection:

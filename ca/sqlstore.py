@@ -28,6 +28,7 @@ from ca.store import (
 from ca.tables import certificates, revocation_events, revocation_positions
 from core.errors import Conflict
 from core.rows import insert_rows, recordset, run_rows
+from core.statements import Statement
 
 _C = certificates.c
 # Built once: building a statement costs as much as running it.
@@ -66,7 +67,7 @@ _OF_REQUESTS = select(certificates).where(
     _C.request_id.in_(bindparam("request_ids", expanding=True))
 )
 _E = revocation_events.c
-_POSITIONS = select(revocation_positions.c.issuer, revocation_positions.c.position)
+_POSITIONS = Statement(select(revocation_positions.c.issuer, revocation_positions.c.position))
 _STATUS = select(
     _C.state,
     _C.not_after,
@@ -244,8 +245,7 @@ class SQLCertificateStore(SQLIssuerStore, SQLInventory):
             return connection.execute(statement).scalar() or 0
 
     def revocation_positions(self) -> Mapping[str, int]:
-        with self._database.reading() as connection:
-            return {row.issuer: int(row.position) for row in connection.execute(_POSITIONS)}
+        return {row.issuer: row.position for row in self._database.run(_POSITIONS, {}).rows}
 
     def list_changes(self, issuer: str, *, after: int, limit: int) -> Sequence[tuple[int, int]]:
         columns = revocation_events.c

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 from sqlalchemy import (
@@ -35,12 +35,12 @@ from sqlalchemy import (
     make_url,
 )
 from sqlalchemy.exc import ArgumentError, DisconnectionError
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 from typing_extensions import override
 
 from core.db_errors import hide_values, translated
 from core.errors import Misconfigured
-from core.libpq import Direct, check_integer, check_text
+from core.libpq import Direct, check_integer, check_text, commit
 from core.statements import Ran, Statement
 
 metadata = MetaData(
@@ -256,6 +256,7 @@ def open_database(url: str) -> Database:
             hide_parameters=True,  # values must not reach a log through an error
         )
         _ping_after_a_pause(engine)
+        engine.dialect.do_commit = _commit  # type: ignore[assignment, method-assign]
         event.listen(engine, "handle_error", hide_values)
     else:
         raise Misconfigured(
@@ -263,6 +264,11 @@ def open_database(url: str) -> Database:
         )
     event.listen(engine, "before_cursor_execute", _check_values)
     return Database(engine)
+
+
+def _commit(connection: PoolProxiedConnection) -> None:
+    """As SQLAlchemy's dialect does it, without psycopg's machinery."""
+    commit(cast(psycopg.Connection[Any], connection.driver_connection))
 
 
 def _ping_after_a_pause(engine: Engine) -> None:

@@ -9,12 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import Column, String, Table, insert, select
+from sqlalchemy import Column, String, Table, bindparam, insert, select
 from sqlalchemy import update as sql_update
 from sqlalchemy.exc import IntegrityError
 
 from core.clock import Clock
 from core.db import Database, UTCDateTime, metadata
+from core.statements import Statement
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +26,8 @@ job_leases = Table(
     Column("holder", String(32), nullable=False),
     Column("until", UTCDateTime, nullable=False),
 )
+
+_HELD = Statement(select(job_leases.c.until).where(job_leases.c.name == bindparam("of")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +105,7 @@ class JobRunner:
         latest = until + timedelta(seconds=job.every_seconds)
         lease = select(job_leases.c.until).where(job_leases.c.name == job.name)
         # Nearly always it is not due yet: to look costs no transaction that writes.
-        with self._database.reading() as connection:
-            held = connection.execute(lease).first()
+        held = self._database.run(_HELD, {"of": job.name}).first()
         if held is not None and now < held.until <= latest:
             return False
         with self._database.transaction() as connection:

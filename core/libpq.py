@@ -70,6 +70,19 @@ def run_in_transaction(connection: Connected, statement: bytes, values: Values) 
         return _done(pgconn, pgconn.exec_params(statement, encoded, None, formats, Format.BINARY))
 
 
+def commit(connection: Connected) -> None:
+    """Commit the transaction of a connection, if there is one. Raises as psycopg does."""
+    pgconn = connection.pgconn
+    if pgconn.transaction_status == TransactionStatus.IDLE:
+        return
+    if pgconn.transaction_status != TransactionStatus.INTRANS:
+        connection.commit()  # it says what is wrong
+        return
+    result = pgconn.exec_(b"COMMIT")
+    if result.status != ExecStatus.COMMAND_OK:
+        raise errors.error_from_result(result)
+
+
 class Direct:
     """Connections on which each statement is its own transaction, prepared once on each of them."""
 

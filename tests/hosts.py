@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 import ssl
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from http.client import HTTPSConnection
+from http.client import HTTPException, HTTPSConnection
 from pathlib import Path
 from posixpath import normpath
 from typing import Any
@@ -35,15 +36,21 @@ class Caller:
         self.token = self.host.token(self.user)
 
     def __call__(self, method: str, path: str, body: object = None) -> Any:
+        with closing(self.connect()) as connection:
+            return self.over(connection, method, path, body)
+
+    def connect(self) -> HTTPSConnection:
+        """Make a connection for many calls: most of what a call costs is the handshake."""
         context = ssl.create_default_context(cafile=self.host.root)
+        return HTTPSConnection("localhost", self.host.https_port, context=context, timeout=60)
+
+    def over(self, connection: HTTPSConnection, method: str, path: str, body: object = None) -> Any:
+        """Call over a connection that stays open."""
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
-        with closing(
-            HTTPSConnection("localhost", self.host.https_port, context=context, timeout=60)
-        ) as connection:
-            content = None if body is None else json.dumps(body)
-            connection.request(method, normpath(f"/api/v1{path}"), content, headers)
-            answer = connection.getresponse()
-            octets = answer.read()
+        content = None if body is None else json.dumps(body)
+        connection.request(method, normpath(f"/api/v1{path}"), content, headers)
+        answer = connection.getresponse()
+        octets = answer.read()
         said = json.loads(octets) if octets.startswith((b"{", b"[")) else octets
         if answer.status >= 400:
             raise Said(answer.status, said["detail"])
@@ -75,26 +82,26 @@ def key_management_apart(
 
     `environment`: more of the centre's settings.
     """
-    authority = Service(work / "ca").start()
     centre = Service(
         work / "km",
-        {
-            "YINXIN_KEY_MANAGEMENT__AUTHORITY_KEYS": json.dumps([authority.yinxin("host", "key")]),
-            "YINXIN_KEY_MANAGEMENT__REFILL_SECONDS": "1",
-            **(environment or {}),
-        },
+        {"YINXIN_KEY_MANAGEMENT__REFILL_SECONDS": "1", **(environment or {})},
         role="km",
     )
-    fingerprint = certify(centre, authority, work / "certify")
-    centre.start()
-    authority.stop()
-    authority.environment |= {
-        "YINXIN_KEY_MANAGEMENT__URL": f"https://localhost:{centre.mutual_tls_port}",
-        "YINXIN_KEY_MANAGEMENT__CENTRE_KEYS": json.dumps([fingerprint]),
-        "YINXIN_KEY_MANAGEMENT__TIMEOUT_SECONDS": "1.5",
-        "YINXIN_KEY_MANAGEMENT__REFILL_SECONDS": "1",
-    }
-    return authority.start(), centre
+    # Its key first: the authority then knows it from its first start on.
+    centre.yinxin("host", "request", "--role", "km", "--out", work / "km.csr")
+    authority = Service(
+        work / "ca",
+        {
+            "YINXIN_KEY_MANAGEMENT__URL": f"https://localhost:{centre.mutual_tls_port}",
+            "YINXIN_KEY_MANAGEMENT__CENTRE_KEYS": json.dumps([centre.yinxin("host", "key")]),
+            "YINXIN_KEY_MANAGEMENT__TIMEOUT_SECONDS": "1.5",
+            "YINXIN_KEY_MANAGEMENT__REFILL_SECONDS": "1",
+        },
+    ).start()
+    known = json.dumps([authority.yinxin("host", "key")])
+    centre.environment |= {"YINXIN_KEY_MANAGEMENT__AUTHORITY_KEYS": known}
+    certify(centre, authority, work / "certify")
+    return authority, centre.start()
 
 
 ADMINISTRATION = {
@@ -156,14 +163,28 @@ def check_doors(host: Service, allowed: dict[str, set[str]]) -> None:
     }
     doors = {door for door in published if "/proposals" not in door}
     assert doors == set(allowed), doors ^ set(allowed)
-    for door, may in allowed.items():
-        method, _, path = door.partition(" ")
-        filled = re.sub(r"\{[^}]*\}", "0", path)
-        for role, caller in callers.items():
+    for role, caller in callers.items():
+        for door, refused in knock(caller, sorted(allowed)).items():
+            assert refused == (role not in allowed[door]), (door, role)
+
+
+def knock(caller: Caller, doors: Sequence[str]) -> dict[str, bool]:
+    """Call every door; return which refused the role of the caller."""
+    refused = {}
+    with closing(caller.connect()) as connection:
+        for door in doors:
+            method, _, path = door.partition(" ")
+            filled = re.sub(r"\{[^}]*\}", "0", path)
             try:
-                caller(method, f"/../..{filled}")
-                refused = False
+                caller.over(connection, method, f"/../..{filled}")
+                refused[door] = False
             except Said as said:
                 # A right that is missing is not a role that is: its words differ.
-                refused = said.status == 403 and "this needs the role" in str(said)
-            assert refused == (role not in may), (door, role)
+                refused[door] = said.status == 403 and "this needs the role" in str(said)
+            except (ConnectionError, HTTPException):
+                # It was idle for too long on a machine with much else to do.
+                connection.close()
+                if len(doors) == 1:
+                    raise
+                refused |= knock(caller, [door])
+    return refused

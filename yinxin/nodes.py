@@ -13,9 +13,11 @@ from ca.issuance import issue_certificate
 from ca.names import attributes_of
 from ca.parsed import parsed_certificate
 from ca.sqlstatuslog import SQLStatusLog
-from core.errors import NotFound
+from core.errors import Forbidden, NotFound
 from core.http import client_certificate
 from core.peer import require_key
+from crl.nodes import REQUESTER, is_retired
+from crl.sqlnodes import SQLNodeStore
 from yinxin.wiring import Service
 
 log = logging.getLogger(__name__)
@@ -37,9 +39,13 @@ class OCSPNodes:
     def certify(self, node: str, issuer: str, request: bytes) -> bytes:
         """Issue a delegated responder. Raises `NotFound`, and what a bad request is refused with.
 
+        Raises `Forbidden` for a node that was retired (`yinxin ocsp retire`).
+
         The node proves that it has the key; everything else of the certificate is ours.
         """
         authority, clock = self.service.authority, self.service.ground.clock
+        if is_retired(SQLNodeStore(self.service.ground.database).list_responders(node)):
+            raise Forbidden("this node was retired: it needs a new key (yinxin host request)")
         found = self.service.issuers.get(issuer)
         if found is None:
             raise NotFound(f"there is no issuer {issuer!r}")
@@ -49,7 +55,7 @@ class OCSPNodes:
         name = f"OCSP {issuer} {node[:8]} {clock.now():%Y%m%d}"
         issued = issue_certificate(
             IssuanceRequest(
-                spki=csr.spki, subject=(*kept, ("CN", name[:64])), requester=f"ocsp-node:{node}"
+                spki=csr.spki, subject=(*kept, ("CN", name[:64])), requester=REQUESTER + node
             ),
             profile=authority.profiles["ocsp-signer"],
             issuer=found,

@@ -114,8 +114,16 @@ def revoking(state: Path, played: Played, *, rate: int) -> Iterator[Callable[[],
         told.write("go\n")
         told.flush()
 
-    yield begin
-    if revoker.wait() != 0:
+    try:
+        yield begin
+    except BaseException:
+        revoker.kill()
+        raise
+    finally:
+        told.close()
+        code = revoker.wait()
+        says.close()
+    if code != 0:
         raise RuntimeError("the revoker failed")
 
 

@@ -63,6 +63,15 @@ def status(octets: bytes) -> ocsp.OCSPCertStatus:
     return ocsp.load_der_ocsp_response(octets).certificate_status
 
 
+def heard(client: httpx2.Client, octets: bytes) -> ocsp.OCSPCertStatus:
+    """What is said; "try later" is no answer, and a machine that is busy for seconds hears it."""
+    for _ in range(20):
+        answer = ocsp.load_der_ocsp_response(post(client, octets))
+        if answer.response_status is not ocsp.OCSPResponseStatus.TRY_LATER:
+            return answer.certificate_status
+    raise AssertionError("nothing was signed")
+
+
 def wire_get(octets: bytes, version: str = "1.1", more: str = "") -> bytes:
     path = quote(b64encode(octets).decode(), safe="")
     return f"GET /ocsp/{path} HTTP/{version}\r\nHost: x\r\n{more}\r\n".encode()
@@ -112,13 +121,13 @@ def test_the_very_next_answer_after_a_revocation_says_revoked(world, client, dig
     issued = world.issue("ec-issuing")
     asked = request(cert_id(world.issuers["ec-issuing"], issued.serial, digest))
     for _ in range(3):
-        assert status(post(client, asked)) is GOOD
+        assert heard(client, asked) is GOOD
     world.revocation.hold("ec-issuing", issued.serial, actor="tester")
-    assert status(post(client, asked)) is REVOKED
+    assert heard(client, asked) is REVOKED
     world.revocation.release("ec-issuing", issued.serial, actor="tester")
-    assert status(post(client, asked)) is GOOD
+    assert heard(client, asked) is GOOD
     world.revoke(issued)
-    assert status(post(client, asked)) is REVOKED
+    assert heard(client, asked) is REVOKED
 
 
 def test_under_load_no_question_asked_after_a_revocation_hears_good(world, plane):
@@ -133,7 +142,7 @@ def test_under_load_no_question_asked_after_a_revocation_hears_good(world, plane
             while not done.is_set():
                 for one in certificates:
                     before = one.serial in revoked
-                    found = status(post(client, asked[one.serial]))
+                    found = heard(client, asked[one.serial])
                     if before and found is not REVOKED:
                         wrong.append(one.serial)
 
@@ -143,7 +152,7 @@ def test_under_load_no_question_asked_after_a_revocation_hears_good(world, plane
             world.revoke(one)
             revoked.add(one.serial)
             with httpx2.Client(base_url=plane.url, timeout=20) as client:
-                assert status(post(client, asked[one.serial])) is REVOKED
+                assert heard(client, asked[one.serial]) is REVOKED
         done.set()
         for future in running:
             future.result()
@@ -158,7 +167,7 @@ def test_a_revocation_by_another_process_shows_within_a_second(world, client):
         "ec-issuing", issued.serial, RevocationReason.KEY_COMPROMISE, actor="tester"
     )
     revoked_at = time.monotonic()
-    while status(post(client, asked)) is not REVOKED:
+    while heard(client, asked) is not REVOKED:
         assert time.monotonic() - revoked_at < 1.5
 
 

@@ -37,7 +37,7 @@ _MODULES: Final = {
     "login": ("login",),
     "mass-revocation": ("massrevocation",),
     "notice": ("notices",),
-    "ocsp": ("ocsp", "ocsp_export"),
+    "ocsp": ("ocsp", "ocsp_export", "ocsp_nodes"),
     "open-envelope": ("key_management",),
     "organisation": ("organisations",),
     "pickup": ("operations",),

@@ -145,13 +145,19 @@ class World:
             clock=self.clock,
         )
 
-    def issue(self, issuer: str, name: str = "gateway.example.cn", days: int = 365) -> Issued:
+    def issue(
+        self,
+        issuer: str,
+        name: str = "gateway.example.cn",
+        days: int = 365,
+        requester: str = "tester",
+    ) -> Issued:
         algorithm = self.issuers[issuer].signer.key.algorithm
         return issue_certificate(
             IssuanceRequest(
                 spki=memory_key(algorithm).key.public_key,
                 subject=(("C", "CN"), ("CN", name)),
-                requester="tester",
+                requester=requester,
                 validity_days=days,
             ),
             profile=PROFILES["device"],

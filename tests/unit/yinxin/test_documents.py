@@ -93,3 +93,15 @@ def _constants(pattern: str) -> set[str]:
 def _first_column(document: str) -> set[str]:
     text = (ROOT / "docs" / document).read_text(encoding="utf-8")
     return set(re.findall(r"^\| `([\w.-]+)` \|", text, re.MULTILINE))
+
+
+def test_every_test_that_a_document_names_exists() -> None:
+    text = "".join(path.read_text(encoding="utf-8") for path in ROOT.glob("docs/*.md"))
+    named = set(re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", text))
+    assert len(named) > 50
+    missing = [
+        f"{path}::{name}"
+        for path, name in sorted(named)
+        if f"def {name}(" not in (ROOT / path).read_text(encoding="utf-8")
+    ]
+    assert missing == []

@@ -1,0 +1,83 @@
+"""OCSP nodes that were certified: listed, and retired for good."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from ca.store import CertificateState
+from core.errors import Forbidden
+from crl.nodes import REQUESTER, is_retired, to_revoke
+from crl.sqlnodes import SQLNodeStore
+from tests.unit.crl.world import World
+from yinxin.cli import main
+from yinxin.cli.context import Invocation
+from yinxin.nodes import OCSPNodes
+
+CA = "ec-issuing"
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    @contextmanager
+    def ground(_: Invocation) -> Iterator[Any]:
+        yield SimpleNamespace(database=world.database, audit=world.audit, clock=world.clock)
+
+    monkeypatch.setattr(Invocation, "ground", ground)
+
+    def command(*words: str) -> Result:
+        return CliRunner().invoke(main, ["--state", str(tmp_path), "ocsp", *words])
+
+    return command
+
+
+def certify(world: World, node: str, days: int = 7) -> int:
+    return world.issue(CA, f"{node}.example.cn", days, f"{REQUESTER}{node}").serial
+
+
+def test_a_node_that_is_retired_loses_its_responders_and_gets_no_more(world: World, run: Run):
+    old, new, other = certify(world, "aa", 1), certify(world, "aa"), certify(world, "bb")
+    world.issue(CA)
+    world.clock.advance(days=2)
+    store = SQLNodeStore(world.database)
+    assert [(one.node, one.serial) for one in store.list_responders()] == [
+        ("aa", old),
+        ("aa", new),
+        ("bb", other),
+    ]
+    listed = run("nodes").output
+    assert f"{new:040x}" in listed
+    assert f"{old:040x}" not in listed
+    assert run("retire", "aa").output.startswith("1 responders revoked")
+    responders = store.list_responders("aa")
+    assert [one.state for one in responders] == [CertificateState.ISSUED, CertificateState.REVOKED]
+    assert is_retired(responders)
+    assert to_revoke(responders, world.clock.now()) == []
+    assert "aa  retired" in run("nodes").output
+    assert not is_retired(store.list_responders("bb"))
+    assert run("retire", "aa").output.startswith("0 responders revoked")
+
+    ground = SimpleNamespace(database=world.database, clock=world.clock)
+    desk = OCSPNodes(SimpleNamespace(ground=ground, authority=None))  # type: ignore[arg-type]
+    with pytest.raises(Forbidden, match="was retired"):
+        desk.certify("aa", CA, b"")
+
+
+def test_a_node_without_a_responder_that_holds_can_be_retired_too(world: World, run: Run):
+    certify(world, "aa", 1)
+    world.clock.advance(days=2)
+    assert run("retire", "aa").output.startswith("1 responders revoked")
+    assert is_retired(SQLNodeStore(world.database).list_responders("aa"))
+
+
+def test_who_was_never_certified_is_not_found(run: Run):
+    done = run("retire", "cc")
+    assert done.exit_code == 1
+    assert "yinxin ocsp nodes" in done.output

@@ -33,13 +33,15 @@ class _Child:
     since: float = 0.0
     pause: float = _PAUSE_SECONDS
     due: float = 0.0
+    served: bool = False
+    """It ran for a while once."""
 
 
 def supervise(acts: Mapping[str, Callable[[], None]]) -> None:
     """Run each act in a process of its own until SIGTERM or SIGINT; none outlives this one.
 
     The parent must have no threads. What ends is started again, later each time. Raises
-    `Misconfigured` when one cannot start, after the others were stopped.
+    `Misconfigured` when one cannot start, and never could, after the others were stopped.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, _HEARD)
     # Objects that the children share must not move apart because somebody counted them.
@@ -63,11 +65,14 @@ def _watch(children: dict[str, _Child], alive: tuple[int, int]) -> str | None:
         now = time.monotonic()
         while (ended := _reap(children)) is not None:
             name, code = ended
-            if code == _REFUSED:
-                return name
             child = children[name]
             child.pid = 0
             steady = now - child.since > _STEADY_SECONDS
+            child.served = child.served or steady
+            # What has served with these settings comes back as soon as, say, the database does;
+            # until then the others go on.
+            if code == _REFUSED and not child.served:
+                return name
             child.pause = _PAUSE_SECONDS if steady else child.pause
             child.due = now + child.pause
             child.pause = min(2 * child.pause, _LONGEST_PAUSE_SECONDS)

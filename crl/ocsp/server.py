@@ -26,6 +26,7 @@ _TICK_SECONDS: Final = 1.0
 _REMEMBERED: Final = 4096
 _REMEMBERED_OCTETS: Final = 1024
 _GET: Final = b"GET /ocsp/"
+_POST: Final = b"POST /ocsp"
 _VERSION_OCTETS: Final = len(b" HTTP/1.1")
 
 HandOver = Callable[[asyncio.Transport, bytes], None]
@@ -69,9 +70,11 @@ class OCSPListener:
                 line = data.find(b"\r\n") - _VERSION_OCTETS
                 head = self._heads.get(data[line:])
                 octets = b"" if head is None else decode_path(data[len(_GET) : line])
-            else:
+            elif data.startswith(_POST):
                 end = data.find(b"\r\n\r\n") + 4
                 head, octets = self._heads.get(data[:end]), data[end:]
+            else:
+                return None
             if head is None or (head.body_octets and head.body_octets != len(octets)):
                 return None
             return self.plane.recognise(data, octets, close=head.close)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from base64 import b64encode
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.parse import quote
 
 import pytest
 
@@ -15,10 +17,12 @@ from ca.revocation import RevocationService
 from core.clock import SystemClock
 from core.db import Database
 from crl.ocsp import recent
+from crl.ocsp.head import parse_head
 from crl.ocsp.keeper import Keeper
 from crl.ocsp.plane import OCSPPlane
 from crl.ocsp.pulse import Trust
 from crl.ocsp.recent import RecentRequest, RecentRequests
+from crl.ocsp.server import OCSPListener
 from crl.ocsp.tally import answers_in
 from crl.status import Status
 from tests.fakes.audit import MemoryAuditLog
@@ -126,6 +130,36 @@ def test_a_store_that_is_not_to_be_believed_ends_it(running, asked):
     assert running.ask(asked) is None
     running.keeper.pulse.doubt(Trust.BELIEVED)
     assert running.ask(asked) is not None
+
+
+def wire(octets: bytes, *, post: bool, close: bool = False) -> bytes:
+    more = "Connection: close\r\n" if close else ""
+    if post:
+        head = f"POST /ocsp HTTP/1.1\r\nHost: x\r\n{more}Content-Length: {len(octets)}\r\n\r\n"
+        return head.encode() + octets
+    path = quote(b64encode(octets).decode(), safe="")
+    return f"GET /ocsp/{path} HTTP/1.1\r\nHost: x\r\n{more}\r\n".encode()
+
+
+@pytest.mark.parametrize("post", [False, True])
+@pytest.mark.parametrize("close", [False, True])
+def test_what_a_client_writes_around_its_questions_is_learnt(running, asked, post, close):
+    listener = OCSPListener(running.plane, wait_seconds=30)
+    data, other = (
+        wire(one, post=post, close=close) for one in (asked, simple(running, issue(running)))
+    )
+    assert listener.recognise(data) is None
+    octets = data[: data.index(b"\r\n\r\n") + 4]
+    listener.learn(octets, parse_head(octets))
+    for one in (data, other):
+        found = listener.recognise(one)
+        assert found is listener.recent[one]
+        assert found.close is close
+        assert running.plane.quick(found) is not None
+    assert listener.recognise(data).octets == asked
+    # Not the whole of one request, or more than that, or only something like it.
+    for wrong in (data[:-1], data + b"\0", data[5:], b"", data[data.index(b" HTTP") :]):
+        assert listener.recognise(wrong) is None
 
 
 def test_what_it_says_is_counted_by_issuer(running):

@@ -6,7 +6,7 @@ from datetime import timedelta
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from authn import cookies
 from authn.answers import parse_answer, parse_certificates
@@ -152,10 +152,7 @@ def make_user_api(
             raise NotFound("the new user is not there any more")
         return UserView.of(created)
 
-    @router.get("/users")
-    def list_users(_asking: Watcher) -> list[UserView]:
-        """List users."""
-        return [UserView.of(user) for user in users.list_users()]
+    _add_reading(router, users)
 
     @router.put("/users/{user_id}/contact")
     def contact(user_id: str, body: Contact, asking: System) -> UserView:
@@ -180,6 +177,23 @@ def make_user_api(
 
     add_role_routes(router, users, roles, factor_reset, issuer=issuer)
     return router
+
+
+def _add_reading(router: APIRouter, users: Users) -> None:
+    @router.get("/users")
+    def list_users(
+        _asking: Watcher,
+        text: Annotated[str, Query(max_length=200)] = "",
+        after: Annotated[str, Query(max_length=64)] = "",
+        limit: Annotated[int | None, Query(ge=1, le=1000)] = None,
+    ) -> list[UserView]:
+        """List users by name: those with `text` in one of their names, from behind a name on."""
+        return [UserView.of(user) for user in users.list_users(text=text, after=after, limit=limit)]
+
+    @router.get("/users/{user_id}")
+    def get(user_id: str, _asking: Watcher) -> UserView:
+        """Show a user."""
+        return UserView.of(users.get(user_id))
 
 
 def make_binding_api(certificates: CertificateLogin, users: Users, roles: RoleChanges) -> APIRouter:

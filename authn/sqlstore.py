@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Table, bindparam, delete, exists, insert, select, update
+from sqlalchemy import Table, bindparam, delete, exists, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from authn import tables
@@ -47,9 +47,20 @@ class SQLUserStore:
             row = connection.execute(select(tables.users).where(condition)).first()
         return None if row is None else _user(_fields(row))
 
-    def list_users(self) -> Sequence[User]:
+    def list_users(
+        self, *, text: str = "", after: str = "", limit: int | None = None
+    ) -> Sequence[User]:
+        columns = tables.users.c
+        query = select(tables.users).order_by(columns.name).limit(limit)
+        if after:
+            query = query.where(columns.name > after)
+        if text:
+            named = (columns.name, columns.display_name)
+            query = query.where(
+                or_(*(func.lower(one).contains(text.lower(), autoescape=True) for one in named))
+            )
         with self._database.reading() as connection:
-            rows = connection.execute(select(tables.users).order_by(tables.users.c.name)).all()
+            rows = connection.execute(query).all()
         return [_user(_fields(row)) for row in rows]
 
     def set_password(self, user_id: str, password_hash: str) -> None:

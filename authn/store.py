@@ -128,7 +128,9 @@ class UserStore(Protocol):
 
     def find_by_name(self, name: str) -> User | None: ...
 
-    def list_users(self) -> Sequence[User]: ...
+    def list_users(
+        self, *, text: str = "", after: str = "", limit: int | None = None
+    ) -> Sequence[User]: ...
 
     def set_password(self, user_id: str, password_hash: str) -> None:
         """Also forgets failed attempts."""

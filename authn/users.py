@@ -166,9 +166,11 @@ class Users:
         except Malformed:
             return None
 
-    def list_users(self) -> Sequence[User]:
+    def list_users(
+        self, *, text: str = "", after: str = "", limit: int | None = None
+    ) -> Sequence[User]:
         """Return everyone, by name."""
-        return self._store.list_users()
+        return self._store.list_users(text=text, after=after, limit=limit)
 
 
 def _check_email(email: str | None) -> None:

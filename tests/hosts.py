@@ -114,6 +114,7 @@ ADMINISTRATION = {
     "DELETE /api/v1/clients/{client_id}": {"system"},
     "POST /api/v1/users": {"system"},
     "GET /api/v1/users": {"system", "audit"},
+    "GET /api/v1/users/{user_id}": {"system", "audit"},
     "POST /api/v1/users/{user_id}/role": {"system"},
     "POST /api/v1/users/{user_id}/credential": {"system"},
     "GET /api/v1/signing-keys": {"system", "audit"},

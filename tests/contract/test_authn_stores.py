@@ -122,6 +122,10 @@ def test_users_come_back_as_they_went_in(database, clock, user):
     nobody_special = new_user(clock, "aa", role=None)
     store.add(nobody_special)
     assert list(store.list_users()) == [nobody_special, user]
+    assert list(store.list_users(limit=1)) == [nobody_special]
+    assert list(store.list_users(after="aa")) == [user]
+    assert list(store.list_users(text=user.name.upper())) == [user]
+    assert list(store.list_users(text="%")) == []
     store.set_password(user.id, "phc")
     store.set_disabled(user.id, disabled=True)
     changed = store.find(user.id)

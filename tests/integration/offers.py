@@ -113,6 +113,7 @@ PAGES: Final = {
     "POST /registration-tokens": "POST /console/signingkeys/tokens",
     "DELETE /registration-tokens/{token_id}": f"POST {_TOKEN}/withdraw",
     "GET /users": "GET /console/users",
+    "GET /users/{user_id}": f"GET {_USER}",
     "POST /users": "POST /console/users",
     "POST /users/{user_id}/end-sessions": f"POST {_USER}/{{act}}",
     "POST /users/{user_id}/setup-link": f"POST {_USER}/setup-link",

@@ -220,6 +220,7 @@ def test_roles_open_their_own_doors_only(service: Service) -> None:
         "DELETE /api/v1/clients/{client_id}": {s},
         "POST /api/v1/users": {s},
         "GET /api/v1/users": {s, a},
+        "GET /api/v1/users/{user_id}": {s, a},
         "POST /api/v1/users/{user_id}/role": {s},
         "POST /api/v1/users/{user_id}/credential": {s},
         "GET /api/v1/signing-keys": {s, a},

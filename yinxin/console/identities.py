@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from http import HTTPStatus
 from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
@@ -11,7 +10,7 @@ from fastapi import APIRouter, Request, Response
 from authn.accounts import Capacity
 from authn.people import RealName
 from core.identity import Role
-from yinxin.console.api import ConsoleAPI, Problem, path_of
+from yinxin.console.api import ConsoleAPI, path_of
 from yinxin.console.forms import Form
 from yinxin.console.pages import ConsolePages, see_other
 from yinxin.console.session import Asking
@@ -82,10 +81,7 @@ def add_identities(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> N
         )
 
     async def _person(asking: Asking, user_id: str) -> dict[str, Any]:
-        known = {one["id"]: one for one in await api.get(asking, path_of("users"))}
-        found: dict[str, Any] | None = known.get(user_id)
-        if found is None:
-            raise Problem(HTTPStatus.NOT_FOUND, "not-found", "there is no such user")
+        found: dict[str, Any] = await api.get(asking, path_of("users", user_id))
         return found
 
     _add_changes(router, api)

@@ -12,8 +12,8 @@ from ca.exports import cell, csv_line
 from core.identity import Principal
 from yinxin.console.api import ConsoleAPI
 
-_MOST_ROWS: Final = 10_000
-_PAGE: Final = 1000
+MOST_ROWS: Final = 10_000
+PAGE: Final = 1000
 _BYTE_ORDER_MARK: Final = "\ufeff"
 """Without it Excel takes UTF-8 for the code page of the machine."""
 
@@ -42,8 +42,8 @@ async def every_item(
     """Return all items of a list that pages by cursor: at most 10,000."""
     items: list[dict[str, Any]] = []
     cursor = None
-    while len(items) < _MOST_ROWS:
-        page = await api.get(asking, path, **query, cursor=cursor, limit=_PAGE)
+    while len(items) < MOST_ROWS:
+        page = await api.get(asking, path, **query, cursor=cursor, limit=PAGE)
         items += page["items"]
         cursor = page["next_cursor"]
         if cursor is None:

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request, Response
 from core.identity import Principal, Role
 from yinxin.console.api import ConsoleAPI, path_of
 from yinxin.console.forms import Form
-from yinxin.console.lists import as_csv
+from yinxin.console.lists import MOST_ROWS, PAGE, address_maker, as_csv, criteria
 from yinxin.console.pages import ConsolePages, see_other
 from yinxin.console.session import Asking
 
@@ -18,7 +18,7 @@ _SECTION: Final = "users"
 _PATH: Final = "/api/v1/users"
 _HERE: Final = "/console/users"
 _COLUMNS: Final = ("id", "name", "display_name", "email", "role", "disabled", "created_at")
-_SHOWN: Final = 200
+_SHOWN: Final = 50
 
 TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "login_name": ("用户名", "User name"),
@@ -61,7 +61,6 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
         "Codes and passkeys go, sessions end; a one-time link enrols anew. Make sure who asks.",
     ),
     "reason": ("原因", "Reason"),
-    "more": ("更多的人请按姓名搜索。", "Search by name for more."),
     "find": ("姓名或用户名", "Name"),
     "proposed": ("已提交审批。", "It is proposed; others have to agree."),
 }
@@ -72,19 +71,21 @@ def add_users(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> None:
 
     @router.get("/users")
     async def listed(asking: Asking, request: Request) -> Response:
-        items = await api.get(asking, _PATH)
+        query = criteria(request, "text")
         if request.query_params.get("format") == "csv":
+            items = await _every_user(api, asking, query)
             return as_csv(_SECTION, _COLUMNS, ([one[c] for c in _COLUMNS] for one in items))
-        text = request.query_params.get("text", "").strip().lower()
-        found = [one for one in items if _matches(one, text)]
+        after = request.query_params.get("cursor", "")
+        found = await api.get(asking, _PATH, **query, after=after, limit=_SHOWN + 1)
         return pages.page(
             "users.html",
             request,
             section=_SECTION,
             texts=TEXTS,
             items=found[:_SHOWN],
-            more=len(found) > _SHOWN,
-            text=text,
+            cursor=found[_SHOWN - 1]["name"] if len(found) > _SHOWN else None,
+            text=query.get("text", ""),
+            address=address_maker(request),
             roles=[str(role) for role in Role],
             acts=asking.role is Role.SYSTEM,
         )
@@ -140,10 +141,7 @@ async def _draw(
     *,
     link: str | None = None,
 ) -> Response:
-    known = {one["id"]: one for one in await api.get(asking, _PATH)}
-    found = known.get(user_id)
-    if found is None:
-        return see_other(_HERE)
+    found = await api.get(asking, path_of("users", user_id))
     return pages.page(
         "user.html",
         request,
@@ -165,5 +163,15 @@ def _after(said: Mapping[str, Any] | None, user_id: str | None = None) -> Respon
     return see_other(f"{_HERE}/{where}?done=1")
 
 
-def _matches(user: Mapping[str, Any], text: str) -> bool:
-    return not text or any(text in str(user[name]).lower() for name in ("name", "display_name"))
+async def _every_user(
+    api: ConsoleAPI, asking: Principal, query: dict[str, str]
+) -> list[dict[str, Any]]:
+    """Return all that match, page by page: at most 10,000."""
+    found: list[dict[str, Any]] = []
+    while len(found) < MOST_ROWS:
+        after = found[-1]["name"] if found else ""
+        page = await api.get(asking, _PATH, **query, after=after, limit=PAGE)
+        found += page
+        if len(page) < PAGE:
+            break
+    return found

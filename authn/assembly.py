@@ -197,6 +197,7 @@ class Provider:
     upstreams: Upstreams
     endpoints: Endpoints
     logout: LogoutEndpoint
+    outbound: Outbound
     sender: LogoutSender
     entry: Entry
     gate: Gate
@@ -403,6 +404,7 @@ class Provider:
             logout=LogoutEndpoint(
                 clients, issuers, administration.sessions, administration.channels
             ),
+            outbound=outbound,
             sender=sender,
             entry=entry,
             gate=Gate(entries, entry, users, config=config.login, clock=clock),

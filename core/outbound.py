@@ -104,6 +104,7 @@ class Outbound:
         self._context = context
         self._context.sslsocket_class = _CallSocket
         self._idle: dict[tuple[str, int], queue.LifoQueue[tuple[HTTPSConnection, float]]] = {}
+        self._closed = False
 
     @property
     def allows_any(self) -> bool:
@@ -120,8 +121,9 @@ class Outbound:
         return self._call("GET", url, None, {"Accept": "application/json"})
 
     def close(self) -> None:
-        """Close what is idle."""
-        for kept in self._idle.values():
+        """Close what is idle; what is under way is closed when it ends."""
+        self._closed = True
+        for kept in list(self._idle.values()):
             with contextlib.suppress(queue.Empty):
                 while True:
                     kept.get_nowait()[0].close()
@@ -201,6 +203,8 @@ class Outbound:
             kept.put_nowait((connection, time.monotonic()))
         except queue.Full:
             connection.close()
+        if self._closed:
+            self.close()
 
     def _kept(self, place: tuple[str, int]) -> HTTPSConnection | None:
         kept = self._idle.get(place)

@@ -85,7 +85,9 @@ def application(listening):
 @pytest.fixture
 def house(sqlite_database, audit, application):
     trust = trusting(CONFIG.outbound, ssl_pem(application))
-    return build(sqlite_database, audit=audit, clock=SystemClock(), trust=trust)
+    made = build(sqlite_database, audit=audit, clock=SystemClock(), trust=trust)
+    yield made
+    made.provider.outbound.close()
 
 
 def ssl_pem(application) -> str:
@@ -300,6 +302,7 @@ def test_a_session_that_times_out_is_told_too(sqlite_database, audit, clock, app
     clock.advance(minutes=30)
     assert house.provider.administration.sessions.end_timed_out() == 1
     deliver(house, application)
+    house.provider.outbound.close()
     assert audit.events[-1][2]["reason"] == "timeout"
 
 

@@ -43,7 +43,8 @@ from yinxin.wiring import Service, open_ground, open_service
 
 SM2 = pem(make_csr()).decode()
 BLOCKED = pem(make_csr(KeyAlgorithm.EC_P384)).decode()
-FORGED = pem(make_csr()[:-1] + bytes((make_csr()[-1] ^ 1,))).decode()
+_OCTETS = make_csr()
+FORGED = pem(_OCTETS[:-1] + bytes((_OCTETS[-1] ^ 1,))).decode()
 DEVICE = {"csr": SM2, "profile": "device", "issuer": "sm2-issuing"}
 ROLES = {"system": Role.SYSTEM, "audit": Role.AUDIT, "k1": Role.KEY, "k2": Role.KEY}
 

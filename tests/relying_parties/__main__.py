@@ -7,7 +7,7 @@ import sys
 
 from tests.relying_parties.scene import scene
 
-ALL = ("apache", "nginx", "go", "many", "mutual_tls", "cas", "jupyterhub")
+ALL = ("apache", "nginx", "go", "many", "mutual_tls", "cas", "jupyterhub", "spring")
 
 
 def main(names: list[str]) -> int:

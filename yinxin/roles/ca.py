@@ -65,6 +65,7 @@ def serve_authority(settings: Settings, state: State) -> None:
         )
         exports = export_while_open(stack, ground.database, service.exporter, clock=ground.clock)
         keeper = stack.enter_context(closing(open_keeper(service)))
+        stack.callback(service.provider.outbound.close)
         for thread in (service.revoked_sessions, service.provider.sender):
             thread.start()
             stack.callback(thread.stop)

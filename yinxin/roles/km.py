@@ -114,6 +114,7 @@ def serve_centre(settings: Settings, state: State) -> None:
             ground.database, periodic_jobs(service), key_jobs(service.provider), clock=ground.clock
         )
         stack.callback(jobs.stop)
+        stack.callback(service.provider.outbound.close)
         service.provider.sender.start()
         stack.callback(service.provider.sender.stop)
         listeners = (

@@ -90,6 +90,7 @@ def serve_desk(settings: Settings, state: State) -> None:
         batches = JobRunner(ground.database, (), _batches(service), clock=ground.clock)
         stack.callback(batches.stop)
         stack.callback(service.bulk.worker.stop)
+        stack.callback(service.provider.outbound.close)
         service.provider.sender.start()
         stack.callback(service.provider.sender.stop)
         listeners = [server.Listener(sockets[0], make_operators_app(service), tls=contexts[0])]

@@ -93,6 +93,14 @@ def test_a_connection_is_used_again_while_it_is_fresh(calling, server, monkeypat
     assert server.connections == 2
 
 
+def test_after_the_end_no_connection_is_kept(calling, server):
+    caller = calling(30)
+    caller.close()
+    for _ in range(2):
+        assert caller.get(server.url) == Answer(200, b"ok")
+    assert server.connections == 2
+
+
 def test_no_call_starts_a_thread(calling, server):
     threads: list[int] = []
 

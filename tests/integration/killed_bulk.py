@@ -311,6 +311,8 @@ def work(directory: Path, ready: Connection) -> None:
     ca.bulkissuing.GROUP = ca.bulkworker.GROUP = _GROUP  # more moments between two transactions
     _say_stages(directory)
     desk = BulkDesk(directory)
-    time.sleep(0.1)  # until the lease of the one before is over
     ready.send(obj=True)
-    desk.worker.run()
+    (batch,) = desk.store.list_batches(scope=None, limit=2)
+    while desk.service.get(batch.id).state is BatchState.ISSUING:
+        desk.worker.run()
+        time.sleep(0.02)  # until the lease of the one before is over: the clock has full seconds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import shutil
 import subprocess
 import time
 from base64 import b64encode
@@ -46,6 +47,7 @@ def nginx(directory: Path, files: dict[bytes, bytes]) -> Iterator[tuple[int, int
     """Serve answers by request, both DER, under ``/ocsp``; give port and process."""
     (port,) = free_ports(1)
     root = directory / "files/ocsp"
+    shutil.rmtree(root, ignore_errors=True)  # of a run before this one
     root.mkdir(parents=True)
     for request, answer in files.items():
         if not can_be_a_file(request):

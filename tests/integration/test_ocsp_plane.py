@@ -393,7 +393,8 @@ def test_expect_100_continue_is_answered_before_the_body(world, plane):
     "octets",
     [
         b"\x16\x03\x01\x02\x00\x01" + b"\x00" * 300 + b"\r\n\r\n",
-        b"GET /ocsp/MA HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 100_000,
+        # What is sent after the refusal resets the connection, and may overtake the answer.
+        b"GET /ocsp/MA HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 9000,
         b"POST /ocsp HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nabc",
         b"GET /ocsp/MA HTTP/1.1\r\n\r\n",
     ],

@@ -159,12 +159,14 @@ class Database:
             self._note(connection, statement)
             return statement.run(connection, values)
         if self._direct is not None:
-            with translated():
-                ran = statement.run_directly(self._direct, values)
-            if statement.table is not None:
-                with self._counting:
-                    self._writes[statement.table.name] += 1
-            return ran
+            try:
+                with translated():
+                    return statement.run_directly(self._direct, values)
+            finally:
+                # An error, too: what was lost on the way back may have been written.
+                if statement.table is not None:
+                    with self._counting:
+                        self._writes[statement.table.name] += 1
         with self.reading() if statement.table is None else self.single() as connection:
             self._note(connection, statement)
             return statement.run(connection, values)
@@ -251,6 +253,8 @@ def open_database(url: str) -> Database:
     elif parsed.get_backend_name() == "postgresql":
         engine = create_engine(
             parsed.set(drivername="postgresql+psycopg"),
+            # Whatever a database prefers: `core.libpq` writes and reads octets itself.
+            connect_args={"client_encoding": "utf8"},
             pool_size=20,
             max_overflow=20,
             hide_parameters=True,  # values must not reach a log through an error

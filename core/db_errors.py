@@ -18,7 +18,7 @@ def translated() -> Iterator[None]:
     """Raise `Unavailable` for what another try, later, may get past; all else as it is."""
     try:
         yield
-    except (OperationalError, InterfaceError, PoolTimeoutError) as error:
+    except (OperationalError, InterfaceError, PoolTimeoutError, psycopg.OperationalError) as error:
         raise Unavailable("the database cannot be used at the moment; try again later") from error
     except DBAPIError as error:
         # A connection lost in the middle of a statement can come as any of them.

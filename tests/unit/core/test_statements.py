@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 from sqlalchemy import bindparam, delete, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from authn.oidc.tables import codes
-from core.db import Database
+from core.db import Database, open_database
 from core.errors import Malformed, Unavailable
 from core.statements import Statement
 from tests import databases
@@ -115,6 +116,28 @@ def test_a_value_that_is_missing_is_an_error_of_ours(database: Database) -> None
 def test_a_lost_connection_is_unavailable_and_then_another_one(postgres_url: str) -> None:
     with closing(databases.on_postgres(postgres_url)) as database:
         _lose_connections(database)
+
+
+def test_a_database_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
+    with closing(open_database(f"postgresql+psycopg://li@/pki?host={tmp_path}")) as database:
+        for statement, values in ((FIND, {"of": b"d" * 32}), (ADD, _row())):
+            with pytest.raises(Unavailable):
+                database.run(statement, values)
+
+
+@pytest.mark.postgres
+def test_texts_are_utf_8_whatever_the_database_prefers(postgres_url: str) -> None:
+    with closing(databases.on_postgres(postgres_url)) as first:
+        url = first.engine.url
+        with first.transaction() as connection:
+            prefers = f"ALTER DATABASE \"{url.database}\" SET client_encoding = 'EUC_CN'"
+            connection.execute(text(prefers))
+    with closing(open_database(url.render_as_string(hide_password=False))) as database:
+        database.run(ADD, _row())
+        with database.transaction():
+            found = database.run(FIND, {"of": b"d" * 32}).first()
+        assert found is not None
+        assert found.redirect_uri == "https://app.example.test/回"
 
 
 def _lose_connections(database: Database) -> None:

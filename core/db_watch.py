@@ -40,12 +40,13 @@ class DatabaseWatch:
         """Return a number that is another one after each commit; None: this cannot be told."""
         if self._engine.dialect.name != "sqlite" or not self._engine.url.database:
             return None
-        if self._sqlite is None:
-            self._sqlite = sqlite3.connect(self._engine.url.database, check_same_thread=False)
-            self._opened += 1
+        connection = self._sqlite
+        if connection is None:
+            connection = sqlite3.connect(self._engine.url.database, check_same_thread=False)
+            self._sqlite, self._opened = connection, self._opened + 1
         with suppress(sqlite3.Error):
             # A change of the same process counts, too: this connection writes nothing.
-            (number,) = self._sqlite.execute("PRAGMA data_version").fetchone()
+            (number,) = connection.execute("PRAGMA data_version").fetchone()
             # Another connection, perhaps to another file, counts from the beginning.
             return self._opened << 64 | int(number)
         return None
@@ -54,14 +55,15 @@ class DatabaseWatch:
         """Wait for so long, less after a NOTIFY or when `stop` is set."""
         if self._engine.dialect.name == "postgresql":
             self._listen()
-        if self._listening is None:
+        listening = self._listening  # another thread may close it meanwhile
+        if listening is None:
             stop.wait(seconds)
             return
         try:
-            for _ in self._listening.notifies(timeout=seconds, stop_after=1):
+            for _ in listening.notifies(timeout=seconds, stop_after=1):
                 return
         except psycopg.Error:
-            self._listening.close()
+            listening.close()
             self._listening = None
             stop.wait(seconds)
 

@@ -32,7 +32,7 @@ class SQLNodeStore:
         )
         wanted = (_C.requester, _C.issuer, _C.serial, _C.state, _C.reason, _C.issued_at)
         query = select(*wanted, _C.not_after).where(asked).order_by(_C.requester, _C.id)
-        with self._database.engine.connect() as connection:
+        with self._database.reading() as connection:
             rows = connection.execute(query).all()
         return [
             NodeResponder(

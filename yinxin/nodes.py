@@ -12,9 +12,11 @@ from ca.csr import parse_csr
 from ca.issuance import issue_certificate
 from ca.names import attributes_of
 from ca.parsed import parsed_certificate
+from ca.reasons import RevocationReason
 from ca.sqlstatuslog import SQLStatusLog
 from core.errors import Forbidden, NotFound
 from core.http import client_certificate
+from core.identity import SYSTEM_ACTOR
 from core.peer import require_key
 from crl.nodes import REQUESTER, is_retired
 from crl.sqlnodes import SQLNodeStore
@@ -44,8 +46,7 @@ class OCSPNodes:
         The node proves that it has the key; everything else of the certificate is ours.
         """
         authority, clock = self.service.authority, self.service.ground.clock
-        if is_retired(SQLNodeStore(self.service.ground.database).list_responders(node)):
-            raise Forbidden("this node was retired: it needs a new key (yinxin host request)")
+        self._refuse_retired(node)
         found = self.service.issuers.get(issuer)
         if found is None:
             raise NotFound(f"there is no issuer {issuer!r}")
@@ -64,7 +65,18 @@ class OCSPNodes:
             audit=authority.audit,
             clock=clock,
         )
+        try:
+            self._refuse_retired(node)
+        except Forbidden:
+            # It was retired meanwhile, perhaps by somebody who did not see this certificate yet.
+            reason = RevocationReason.CESSATION_OF_OPERATION
+            self.service.revocation.revoke(issuer, issued.serial, reason, actor=SYSTEM_ACTOR)
+            raise
         return issued.der
+
+    def _refuse_retired(self, node: str) -> None:
+        if is_retired(SQLNodeStore(self.service.ground.database).list_responders(node)):
+            raise Forbidden("this node was retired: it needs a new key (yinxin host request)")
 
     def report(self, node: str, position: int, mark: int) -> bool:
         """Hold a node's place against our log. False, and an error in the log: we are older."""

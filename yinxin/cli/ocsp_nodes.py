@@ -29,8 +29,9 @@ def nodes(invocation: Invocation) -> None:
         mine = list(group)
         state = "retired" if is_retired(mine) else "configured" if node in configured else "gone"
         configured.discard(node)
-        last = max(one.issued_at for one in mine if one.issued_at is not None)
-        click.echo(f"{node}  {state}  last certified {last:%Y-%m-%d %H:%M} UTC")
+        issued = [one.issued_at for one in mine if one.issued_at is not None]
+        last = f"last certified {max(issued):%Y-%m-%d %H:%M} UTC" if issued else "never certified"
+        click.echo(f"{node}  {state}  {last}")
         for one in to_revoke(mine, now):
             click.echo(f"  {one.issuer} {one.serial:040x} until {one.not_after:%Y-%m-%d %H:%M} UTC")
     for node in sorted(configured):
@@ -53,7 +54,8 @@ def retire(invocation: Invocation, node: str) -> None:
     from crl.sqlnodes import SQLNodeStore  # noqa: PLC0415
 
     with invocation.ground() as ground:
-        found = SQLNodeStore(ground.database).list_responders(node)
+        store = SQLNodeStore(ground.database)
+        found = store.list_responders(node)
         if not found:
             raise NotFound("no responder was ever certified for this node: see yinxin ocsp nodes")
         service = RevocationService(
@@ -62,9 +64,13 @@ def retire(invocation: Invocation, node: str) -> None:
             audit=ground.audit,
             clock=ground.clock,
         )
+        reason, revoked = RevocationReason.CESSATION_OF_OPERATION, 0
         # Without one that holds, the last one says that the node was retired.
         ended = to_revoke(found, ground.clock.now()) or ([] if is_retired(found) else found[-1:])
-        for one in ended:
-            reason = RevocationReason.CESSATION_OF_OPERATION
-            service.revoke(one.issuer, one.serial, reason, actor=actor())
-    click.echo(f"{len(ended)} responders revoked. Take the key out of ocsp_node.node_keys.")
+        while ended:
+            for one in ended:
+                service.revoke(one.issuer, one.serial, reason, actor=actor())
+            revoked += len(ended)
+            # Again: one that was certified meanwhile. From the first revocation on, none is.
+            ended = to_revoke(store.list_responders(node), ground.clock.now())
+    click.echo(f"{revoked} responders revoked. Take the key out of ocsp_node.node_keys.")

@@ -10,12 +10,21 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from sqlalchemy import update
 
+from ca.reasons import RevocationReason
+from ca.revocation import RevocationService
 from ca.store import CertificateState
+from ca.tables import certificates
 from core.errors import Forbidden
 from crl.nodes import REQUESTER, is_retired, to_revoke
 from crl.sqlnodes import SQLNodeStore
 from tests.unit.crl.world import World
+from yinxin import nodes
 from yinxin.cli import main
 from yinxin.cli.context import Invocation
 from yinxin.nodes import OCSPNodes
@@ -68,6 +77,62 @@ def test_a_node_that_is_retired_loses_its_responders_and_gets_no_more(world: Wor
     desk = OCSPNodes(SimpleNamespace(ground=ground, authority=None))  # type: ignore[arg-type]
     with pytest.raises(Forbidden, match="was retired"):
         desk.certify("aa", CA, b"")
+
+
+def test_a_node_that_is_retired_while_it_is_certified_gets_nothing_that_holds(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    old = certify(world, "aa")
+
+    def issue(*_: object, **__: object) -> SimpleNamespace:
+        made = world.issue(CA, "late.example.cn", 7, f"{REQUESTER}aa")
+        reason = RevocationReason.CESSATION_OF_OPERATION
+        world.revocation.revoke(CA, old, reason, actor="li")  # before it is given to the node
+        return SimpleNamespace(serial=made.serial, der=made.der)
+
+    monkeypatch.setattr(nodes, "issue_certificate", issue)
+    ground = SimpleNamespace(database=world.database, clock=world.clock, audit=world.audit)
+    authority = SimpleNamespace(
+        profiles={"ocsp-signer": None}, store=None, transactions=None, audit=None
+    )
+    desk = OCSPNodes(
+        SimpleNamespace(  # type: ignore[arg-type]
+            ground=ground, authority=authority, issuers=world.issuers, revocation=world.revocation
+        )
+    )
+    with pytest.raises(Forbidden, match="was retired"):
+        desk.certify("aa", CA, _csr())
+    responders = SQLNodeStore(world.database).list_responders("aa")
+    assert [one.state for one in responders] == [CertificateState.REVOKED] * 2
+
+
+def test_what_is_certified_while_a_node_is_retired_ends_too(
+    world: World, run: Run, monkeypatch: pytest.MonkeyPatch
+):
+    certify(world, "aa")
+    real = RevocationService.revoke
+
+    def revoke(self: RevocationService, *words: Any, **how: Any) -> Any:
+        if len(SQLNodeStore(world.database).list_responders("aa")) == 1:
+            certify(world, "aa")
+        return real(self, *words, **how)
+
+    monkeypatch.setattr(RevocationService, "revoke", revoke)
+    assert run("retire", "aa").output.startswith("2 responders revoked")
+
+
+def test_a_node_whose_certificate_failed_is_listed(world: World, run: Run):
+    certify(world, "aa")
+    with world.database.transaction() as connection:
+        connection.execute(update(certificates).values(issued_at=None))
+    assert "aa  gone  never certified" in run("nodes").output
+
+
+def _csr() -> bytes:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "node")])
+    built = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
+    return built.public_bytes(Encoding.DER)
 
 
 def test_a_node_without_a_responder_that_holds_can_be_retired_too(world: World, run: Run):

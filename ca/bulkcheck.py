@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Final
@@ -77,22 +77,11 @@ class BulkCheck:
 
     def find_duplicates(self, batch: Batch) -> None:
         """Mark rows BAD that repeat another one, or that have a valid certificate already."""
-        twice = self._store.list_duplicates(batch.id)
-        after = 0
-        while page := self._store.list_items(
-            batch.id, (ItemState.VALID,), after=after, limit=_PAGE
-        ):
-            after = page[-1].row
-            live = self._live(batch, page)
-            self._store.change_items(
-                [
-                    replace(item, state=ItemState.BAD, reason=reason)
-                    for item in page
-                    if (reason := repeats(item, twice) or live.get(item.row)) is not None
-                ]
-            )
+        mark_repeats(self._store, batch, lambda page: self._live(batch, page))
 
     def _live(self, batch: Batch, items: Sequence[Item]) -> Mapping[int, str]:
+        # The first of those that repeat one another: the others are BAD for that.
+        items = items[::-1]
         prints = {hashlib.sha256(item.spki).hexdigest(): item.row for item in items if item.spki}
         rows = {item.subject: item.row for item in items if item.subject is not None}
         found = self._store.list_live(
@@ -117,7 +106,27 @@ def _probe(algorithm: KeyAlgorithm) -> bytes:
     return holderkeys.generate(algorithm).spki
 
 
-def repeats(item: Item, twice: Mapping[int, int]) -> str | None:
-    """Say which row it repeats. `twice`: as `BulkStore.list_duplicates` gives it."""
-    first = twice.get(item.row)
-    return None if first is None else f"its subject or key is that of row {first}, too"
+def mark_repeats(
+    store: BulkStore, batch: Batch, given: Callable[[Sequence[Item]], Mapping[int, str]]
+) -> None:
+    """Mark rows BAD that repeat another one, or for which `given` has a reason, by row."""
+    twice = store.list_duplicates(batch.id)
+    after = 0
+    while page := store.list_items(batch.id, (ItemState.VALID,), after=after, limit=_PAGE):
+        after = page[-1].row
+        reasons = {**given(page), **_repeats(page, twice)}
+        store.change_items(
+            [
+                replace(item, state=ItemState.BAD, reason=reasons[item.row])
+                for item in page
+                if item.row in reasons
+            ]
+        )
+
+
+def _repeats(items: Sequence[Item], twice: Mapping[int, int]) -> Mapping[int, str]:
+    return {
+        item.row: f"its subject or key is that of row {twice[item.row]}, too"
+        for item in items
+        if item.row in twice
+    }

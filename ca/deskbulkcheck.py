@@ -12,7 +12,7 @@ from dataclasses import replace
 from pydantic import ValidationError
 
 from ca.bulk import Batch, BulkStore, Item, ItemState
-from ca.bulkcheck import repeats
+from ca.bulkcheck import mark_repeats
 from ca.bulkrows import csr_in, wanted_of
 from ca.contents import IssuanceRequest, check_choices, check_contents, validity
 from ca.desk_store import DeskStore
@@ -22,8 +22,6 @@ from ca.profiles import CertificateProfile
 from ca.schemas import NameAttribute, SubmitRequest
 from core.clock import Clock
 from core.errors import Malformed, TrustError, Unavailable
-
-_PAGE = 500
 
 
 class DeskBulkCheck:
@@ -55,20 +53,7 @@ class DeskBulkCheck:
 
     def find_duplicates(self, batch: Batch) -> None:
         """Mark rows BAD that repeat another one, or whose subject was given a certificate here."""
-        twice = self._store.list_duplicates(batch.id)
-        after = 0
-        while page := self._store.list_items(
-            batch.id, (ItemState.VALID,), after=after, limit=_PAGE
-        ):
-            after = page[-1].row
-            given = self._given(batch, page)
-            self._store.change_items(
-                [
-                    replace(item, state=ItemState.BAD, reason=reason)
-                    for item in page
-                    if (reason := repeats(item, twice) or given.get(item.subject or "")) is not None
-                ]
-            )
+        mark_repeats(self._store, batch, lambda page: self._given(batch, page))
 
     def _checked(self, batch: Batch, item: Item) -> Item:
         profile = self._profiles[batch.profile]
@@ -91,10 +76,15 @@ class DeskBulkCheck:
             subject=make_name(contents.subject).rfc4514_string(),
         )
 
-    def _given(self, batch: Batch, items: Sequence[Item]) -> Mapping[str, str]:
-        subjects = [item.subject for item in items if item.subject is not None]
-        found = self._acts.list_live(batch.profile, subjects, now=self._clock.now())
-        return {one.subject or "": f"its subject has the certificate {one.serial}" for one in found}
+    def _given(self, batch: Batch, items: Sequence[Item]) -> Mapping[int, str]:
+        # The first of those that repeat one another: the others are BAD for that.
+        rows = {item.subject: item.row for item in reversed(items) if item.subject is not None}
+        found = self._acts.list_live(batch.profile, list(rows), now=self._clock.now())
+        return {
+            rows[one.subject]: f"its subject has the certificate {one.serial}"
+            for one in found
+            if one.subject in rows
+        }
 
 
 def _application(batch: Batch, wanted: IssuanceRequest, csr: str | None) -> SubmitRequest:

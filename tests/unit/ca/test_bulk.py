@@ -98,6 +98,15 @@ def test_who_has_a_valid_certificate_is_a_bad_row(desk: BulkDesk) -> None:
     assert "its key has certificate" in str(desk.reasons(same_key)[2])
 
 
+def test_of_rows_that_repeat_one_another_the_first_is_bad_for_what_it_has(desk: BulkDesk) -> None:
+    desk.issue("CN\na.example.test\n")
+    again = desk.upload("CN\na.example.test\na.example.test\n")
+    desk.worker.run()
+    reasons = desk.reasons(again)
+    assert "has the valid certificate" in str(reasons[2])
+    assert "is that of row 2" in str(reasons[3])
+
+
 def test_the_same_key_twice_in_a_file_is_a_bad_row(desk: BulkDesk) -> None:
     one, two = (pem(csr(name)).decode() for name in ("a.example.test", "b.example.test"))
     batch = desk.upload(f'csr\n"{one}"\n"{two}"\n')

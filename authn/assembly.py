@@ -1,34 +1,28 @@
-"""The parts of authentication, put together: the one place here that knows the SQL stores."""
+"""The OpenID provider with its ways to log in, put together over SQL stores."""
 
 from __future__ import annotations
 
 import ssl
-from collections.abc import Container
 from dataclasses import dataclass
 from typing import Self
 
 from authn.accounts import Directory
+from authn.administration import Administration
 from authn.admission import Admission
-from authn.apitokens import APITokens
 from authn.attempts import Attempts
-from authn.breached import BreachedPasswords
 from authn.certlogin import CertificateLogin, CertificateVerifier
 from authn.config import AuthnConfig
-from authn.factorreset import FactorReset
-from authn.factors import Enrolled, Standards
+from authn.factors import Enrolled
 from authn.legacy.cas import CASLogout
-from authn.legacy.entry import EntriesEnded, Entry
+from authn.legacy.entry import Entry
 from authn.legacy.gate import Gate
 from authn.legacy.sqlstore import SQLEntryStore
 from authn.login import PasswordLogin, Throttle
-from authn.logout.channels import LogoutChannels
 from authn.logout.sender import LogoutSender, MessagesByChannel
-from authn.logout.sqlstore import SQLDeliveryQueue, SQLParticipationStore
+from authn.logout.sqlstore import SQLDeliveryQueue
 from authn.logout.store import Channel
 from authn.oidc import purposekeys
-from authn.oidc.accesstokens import AccessTokens
 from authn.oidc.accountclaims import AccountClaims
-from authn.oidc.clients import Clients
 from authn.oidc.endpoints import Endpoints, Stores
 from authn.oidc.interaction import make_policy
 from authn.oidc.issuers import Issuers
@@ -43,17 +37,11 @@ from authn.oidc.sqlrequests import SQLPushedRequestStore, SQLReplayStore
 from authn.oidc.sqlstore import SQLClientStore, SQLGrantStore
 from authn.passkeys import Passkeys
 from authn.passwordchange import PasswordChange
-from authn.passwordpolicy import PasswordPolicy
-from authn.passwords import PasswordHasher
-from authn.rolechanges import RoleChanges
-from authn.sessions import Sessions
 from authn.setup import Setup
-from authn.sqlfactors import SQLAttemptStore, SQLFactorStore, SQLPasswordHistory, SQLSealedKeyStore
+from authn.sqlfactors import SQLAttemptStore, SQLFactorStore, SQLSealedKeyStore
 from authn.sqlpasskeys import SQLPasskeyStore
-from authn.sqlsessions import SQLSessionStore
 from authn.sqlstore import (
     SQLAddressStore,
-    SQLAPITokenStore,
     SQLCertificateLoginStore,
     SQLUserStore,
 )
@@ -63,119 +51,14 @@ from authn.upstream.assembly import open_upstreams
 from authn.upstream.links import Links
 from authn.upstream.login import Upstreams
 from authn.upstream.sqlstore import SQLLinkStore
-from authn.users import Users
 from core.audit import AuditLog
 from core.clock import Clock
-from core.control import DualControl
 from core.db import Database
 from core.outbound import Outbound, trusting
 from keystore import keyref
 from keystore.seal import Seal
 from keystore.sealedkey import SealedKey
 from keystore.storagekey import StorageBackend
-
-
-@dataclass(frozen=True, slots=True)
-class Administration:
-    """What the command line needs: no keys, no sessions of its own."""
-
-    hasher: PasswordHasher
-    password_policy: PasswordPolicy
-    users: Users
-    roles: RoleChanges
-    factor_reset: FactorReset
-    standards: Standards
-    clients: Clients
-    api_tokens: APITokens
-    sessions: Sessions
-    access_tokens: AccessTokens
-    channels: LogoutChannels
-
-    @classmethod
-    def assemble(
-        cls,
-        config: AuthnConfig,
-        database: Database,
-        *,
-        control: DualControl,
-        audit: AuditLog,
-        clock: Clock,
-    ) -> Self:
-        """Put it together over `database`."""
-        store, grants = SQLUserStore(database), SQLGrantStore(database)
-        hasher = PasswordHasher(config.password)
-        access = AccessTokens(grants, store, clock=clock)
-        channels = LogoutChannels(
-            SQLParticipationStore(database), issuer=config.issuer, clock=clock
-        )
-        standards = Standards(SQLFactorStore(database), config=config.login)
-        sessions = Sessions(
-            SQLSessionStore(database),
-            store,
-            config=config.login,
-            listeners=(access, channels, EntriesEnded(SQLEntryStore(database))),
-            standards=standards,
-            transactions=database,
-            audit=audit,
-            clock=clock,
-        )
-        policy = PasswordPolicy(
-            store,
-            SQLPasswordHistory(database),
-            config=config.password,
-            hasher=hasher,
-            breached=_breached(config),
-            clock=clock,
-        )
-        users = Users(
-            store,
-            config=config.login,
-            passwords=policy,
-            sessions=sessions,
-            transactions=database,
-            audit=audit,
-            clock=clock,
-        )
-        tokens = APITokens(
-            SQLAPITokenStore(database), transactions=database, audit=audit, clock=clock
-        )
-        roles = RoleChanges(
-            users,
-            store,
-            SQLCertificateLoginStore(database),
-            tokens,
-            control=control,
-            transactions=database,
-            audit=audit,
-        )
-        return cls(
-            hasher=hasher,
-            password_policy=policy,
-            users=users,
-            roles=roles,
-            factor_reset=FactorReset(
-                users,
-                roles,
-                store=store,
-                factors=SQLFactorStore(database),
-                attempts=SQLAttemptStore(database),
-                passkeys=SQLPasskeyStore(database),
-                audit=audit,
-            ),
-            standards=standards,
-            clients=Clients(
-                SQLClientStore(database),
-                grants,
-                may_call=bool(config.outbound.allowed_networks),
-                transactions=database,
-                audit=audit,
-                clock=clock,
-            ),
-            api_tokens=tokens,
-            sessions=sessions,
-            access_tokens=access,
-            channels=channels,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -409,8 +292,3 @@ class Provider:
             entry=entry,
             gate=Gate(entries, entry, users, config=config.login, clock=clock),
         )
-
-
-def _breached(config: AuthnConfig) -> Container[str]:
-    path = config.password.breached_file
-    return frozenset() if path is None else BreachedPasswords(path)

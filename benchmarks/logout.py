@@ -28,7 +28,8 @@ from typing import Any
 import uvicorn
 
 from authn import opaque
-from authn.assembly import Administration, Provider
+from authn.administration import Administration
+from authn.assembly import Provider
 from authn.config import AuthnConfig
 from authn.levels import PASSWORD
 from authn.logout.store import Channel, Participation

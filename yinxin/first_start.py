@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from authn.assembly import Administration
+from authn.administration import Administration
 from ca.bootstrap import NewIssuer, create_root, create_subordinate
 from ca.profiles import CertificateProfile
 from ca.sqlstore import SQLCertificateStore

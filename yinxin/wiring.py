@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypedDict
 
-from authn.assembly import Administration, Provider
+from authn.administration import Administration
+from authn.assembly import Provider
 from ca.enrollment import EnrollmentService
 from ca.issuance import find_interrupted, issue_certificate
 from ca.issuers import Generations, Issuers

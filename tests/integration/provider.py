@@ -16,7 +16,8 @@ from fastapi.testclient import TestClient
 
 from authn import routes as authn_routes
 from authn.accounts import OrganisationEntry
-from authn.assembly import Administration, Provider
+from authn.administration import Administration
+from authn.assembly import Provider
 from authn.certlogin import VerifiedCertificate
 from authn.config import AuthnConfig
 from authn.legacy.routes_cas import make_cas_router

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import yinxin.schema  # noqa: F401 - every table, before a database is made
-from authn.assembly import Administration
+from authn.administration import Administration
 from authn.config import AuthnConfig
 from ca.config import CAConfig
 from core.db import Database

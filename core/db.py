@@ -6,7 +6,6 @@ SQLite (WAL, the embedded default) and PostgreSQL. Tables are declared in `<pack
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 import time
 from collections import Counter
@@ -41,6 +40,7 @@ from typing_extensions import override
 from core.db_errors import hide_values, translated
 from core.errors import Misconfigured
 from core.libpq import Direct, check_integer, check_text, commit
+from core.sqlite import open_sqlite
 from core.statements import Ran, Statement
 
 metadata = MetaData(
@@ -58,10 +58,6 @@ Sequence64 = BigInteger().with_variant(Integer, "sqlite")
 
 _IDLE_SECONDS = 1.0
 """A connection that was used less long ago is taken to be alive."""
-
-
-_WAL_ATTEMPTS = 100
-_WAL_PAUSE_SECONDS = 0.01
 
 
 class UTCDateTime(TypeDecorator[datetime]):
@@ -249,7 +245,7 @@ def open_database(url: str) -> Database:
     except ArgumentError as error:
         raise Misconfigured("the database url cannot be read (database.url)") from error
     if parsed.get_backend_name() == "sqlite":
-        engine = _sqlite(url, Path(parsed.database or ""))
+        engine = open_sqlite(url, Path(parsed.database or ""))
     elif parsed.get_backend_name() == "postgresql":
         engine = create_engine(
             parsed.set(drivername="postgresql+psycopg"),
@@ -296,45 +292,3 @@ def _ping_after_a_pause(engine: Engine) -> None:
             connection.autocommit = False
         except psycopg.Error as error:
             raise DisconnectionError from error
-
-
-def _sqlite(url: str, path: Path) -> Engine:
-    if not path.parent.is_dir():
-        raise Misconfigured(f"the directory of the database does not exist: {path.parent}")
-    engine = create_engine(
-        url,
-        connect_args={"timeout": 30, "check_same_thread": False},
-        pool_size=20,
-        max_overflow=20,
-        hide_parameters=True,
-    )
-
-    @event.listens_for(engine, "connect")
-    def configure(connection: Any, _record: object) -> None:
-        connection.isolation_level = None  # we say BEGIN ourselves, below
-        cursor = connection.cursor()
-        _switch_to_wal(cursor)
-        # FULL: a commit is on the disk when it returns; NORMAL could forget the last ones
-        # after a power cut, and nothing issued may be forgotten.
-        cursor.execute("PRAGMA synchronous=FULL")
-        cursor.execute("PRAGMA foreign_keys=ON")
-        cursor.close()
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        reading = connection.get_execution_options().get("yinxin_reading", False)
-        connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
-
-    return engine
-
-
-def _switch_to_wal(cursor: Any) -> None:
-    """Two processes that open a new file at once: the switch does not wait for the busy timeout."""
-    for _ in range(_WAL_ATTEMPTS):
-        try:
-            cursor.execute("PRAGMA journal_mode=WAL")
-        except sqlite3.OperationalError:
-            time.sleep(_WAL_PAUSE_SECONDS)
-        else:
-            return
-    cursor.execute("PRAGMA journal_mode=WAL")

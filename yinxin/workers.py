@@ -16,10 +16,11 @@ from core.observe import configure_logging
 from crl.ocsp.door import Door
 from crl.ocsp.keeper import PULSE_FILE, STORE_FILE
 from crl.ocsp.link import RemoteSigning
+from crl.ocsp.listener import OCSPListener
 from crl.ocsp.plane import OCSPPlane
 from crl.ocsp.pulse import Pulse, elapsed
 from crl.ocsp.reader import AnswerReader
-from crl.ocsp.server import OCSPConnection, OCSPListener
+from crl.ocsp.server import OCSPConnection
 from crl.ocsp.store import StatusStore
 from yinxin.handed import hand_over
 from yinxin.http1 import HEAD_SECONDS
@@ -89,7 +90,7 @@ async def _serve(plane: OCSPPlane, sock: socket.socket, handed: Path) -> None:
         hand_over(handed, transport, unread)
 
     door = Door(
-        sock, listener, lambda early: OCSPConnection(listener, give_away, connections, early)
+        sock, listener, lambda begun: OCSPConnection(listener, give_away, connections, begun)
     )
     door.open()
     await stopping.wait()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -106,6 +108,15 @@ class OCSPPlane:
         recent = RecentRequest(key, octets, close=close)
         self.recent.keep(data, recent)
         return recent
+
+    @contextmanager
+    def one_moment(self) -> Iterator[None]:
+        """Within it, `quick` sees the store as it is at the beginning."""
+        self._reader.hold()
+        try:
+            yield
+        finally:
+            self._reader.let_go()
 
     def quick(self, recent: RecentRequest) -> bytes | None:
         """Return the response if it is in the store, as the store is now. None says nothing.

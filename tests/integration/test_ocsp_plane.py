@@ -444,13 +444,13 @@ def test_who_does_not_read_gets_no_more(world):
 
 
 def test_too_many_connections_are_not_taken_and_the_others_go_on(world, plane, monkeypatch):
-    from crl.ocsp import server
+    from crl.ocsp import listener
 
     asked = question(world, world.issue("ec-issuing"))
     with socket.create_connection(plane.address, timeout=10) as first:
         first.sendall(wire_get(asked))
         assert first.recv(65536).startswith(b"HTTP/1.1 200")
-        monkeypatch.setattr(server, "MAX_CONNECTIONS", 1)
+        monkeypatch.setattr(listener, "MAX_CONNECTIONS", 1)
         with socket.create_connection(plane.address, timeout=10) as second:
             assert ended(second)
         first.sendall(wire_get(asked, more="Connection: close\r\n"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import resource
 import signal
@@ -180,6 +181,8 @@ async def _run(
         for server, listener in zip(servers, listeners, strict=True):
             if listener.handed is not None:
                 listener.handed.start(server.make_protocol)
+        # What is here stays: to look through it again and again would hold up whoever asks then.
+        gc.freeze()
         running = None if beside is None else await beside()  # noqa: F841 - kept alive
         started()
     await asyncio.gather(*tasks)

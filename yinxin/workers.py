@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import time
 from pathlib import Path
@@ -92,6 +93,7 @@ async def _serve(plane: OCSPPlane, sock: socket.socket, handed: Path) -> None:
     door = Door(
         sock, listener, lambda begun: OCSPConnection(listener, give_away, connections, begun)
     )
+    gc.freeze()
     door.open()
     await stopping.wait()
     door.close()

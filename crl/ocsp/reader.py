@@ -87,10 +87,12 @@ class AnswerReader:
 
         The last is the `state` that the store had then.
         """
+        block: bytes | None
         if self._held is None:
             state, block = self._store.find_answer(key)
         else:
-            state, block = self._held_state, self._held.get(key)
+            # Octets, as long as `buffers` is not asked for.
+            state, block = self._held_state, self._held.get(key)  # type: ignore[assignment]
         if block is None:
             return None
         header = read_header(block)

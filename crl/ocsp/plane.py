@@ -118,7 +118,7 @@ class OCSPPlane:
         fits = recent.begin <= now < recent.end and recent.state == self._reader.state()
         if not fits or self._pulse.distrusted:
             return None
-        self._counts[recent.count] += 1
+        self._counts[recent.place] += 1
         return b"".join((self._writer.begins[recent.close], recent.rest, recent.tail))
 
     def look_up(self, data: bytes, octets: bytes, *, close: bool) -> bytes | None:

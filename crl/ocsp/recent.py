@@ -22,7 +22,7 @@ class RecentAnswer(NamedTuple):
     """`StatusStore.state` when the answer was read."""
     begin: int
     end: int
-    count: int
+    place: int
     """Where an answer like it is counted (`crl.ocsp.tally`)."""
     close: bool
     """The connection ends with the answer."""

@@ -17,7 +17,7 @@ from yinxin.wiring import Service
 
 PICTURES: Final = Path(__file__).parent.parent / "docs/img"
 LANGUAGES: Final = {"zh": "zh-CN", "en": "en-US"}
-WIDTH: Final = 1100
+WIDTH, HEIGHT = 1000, 720
 STYLES: Final = ("/static/tokens.css", "/static/portal.css", "/static/console.css")
 GATEWAYS: Final = ("vpn", "oa", "mail", "portal", "archive", "permits", "registry")
 
@@ -53,11 +53,9 @@ class Office:
         """Who sees each page, and where it is."""
         return {
             "login": (self.nobody, "/login"),
-            "console": (self.business, "/console"),
             "queue": (self.business, "/console/requests"),
             "certificate": (self.business, self.certificate),
             "own": (self.person, "/certificates"),
-            "security": (self.person, "/account"),
         }
 
 
@@ -71,7 +69,7 @@ def main() -> None:
                     answer = browser.http.get(path, headers={"accept-language": language})
                     headers = {"content-type": answer.headers["content-type"]}
                     window.show(path, answer.text, headers=headers, files=files)
-                    window.shoot(PICTURES / f"{name}.{short}.png", width=WIDTH)
+                    window.shoot(PICTURES / f"{name}.{short}.webp", width=WIDTH, height=HEIGHT)
 
 
 if __name__ == "__main__":

@@ -166,7 +166,13 @@ def log_in_by_certificate(person: Window, certificate: str, key: Path) -> None:
 
 
 def upload_batch(person: Window, directory: Path, names: list[str]) -> None:
-    """Upload a file of gateways at the page of bulk, and wait until it is checked."""
+    """Upload a file of gateways, and wait until it is checked."""
+    start_batch(person, directory, names)
+    until(person, "待提交")
+
+
+def start_batch(person: Window, directory: Path, names: list[str]) -> None:
+    """Upload a file of gateways at the page of bulk."""
     table = directory / "gateways.csv"
     table.write_text("CN,dns\n" + "".join(f"{name},{name}\n" for name in names))
     person.open("/console/bulk")
@@ -174,7 +180,6 @@ def upload_batch(person: Window, directory: Path, names: list[str]) -> None:
     person.choose("file", table)
     person.fill(profile="device", issuer="sm2-issuing", key_algorithm="sm2", label="网关")
     person.press("上传文件")
-    until(person, "待提交")
 
 
 def register_application(

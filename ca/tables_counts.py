@@ -76,15 +76,14 @@ SQLITE: Final = tuple(
     f"CREATE TRIGGER certificates_{name}_counts AFTER {occasion} ON certificates BEGIN {body} END"
     for name, occasion, body in _EVENTS
 )
+_FUNCTION: Final = """CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql
+    AS $$ BEGIN {body} RETURN NULL; END $$"""
+_TRIGGER: Final = """CREATE TRIGGER {name} AFTER {occasion} ON certificates
+    FOR EACH ROW EXECUTE FUNCTION {name}()"""
 POSTGRESQL: Final = tuple(
-    statement
+    statement.format(name=f"certificates_{name}_counts", occasion=occasion, body=body)
     for name, occasion, body in _EVENTS
-    for statement in (
-        f"CREATE FUNCTION certificates_{name}_counts() RETURNS trigger LANGUAGE plpgsql "
-        + f"AS $$ BEGIN {body} RETURN NULL; END $$",
-        f"CREATE TRIGGER certificates_{name}_counts AFTER {occasion} ON certificates "
-        + f"FOR EACH ROW EXECUTE FUNCTION certificates_{name}_counts()",
-    )
+    for statement in (_FUNCTION, _TRIGGER)
 )
 
 

@@ -40,12 +40,16 @@ class SQLStatistics:
                 profile=query.profile,
                 now=now,
             )
-        lines: Counter[Any] = Counter()
-        for (place, *rest, state, month), number in counted.items():
+        lines: Counter[tuple[str, str, Measure, str | None, str | None]] = Counter()
+        for one, number in counted.items():
             # Whether it ends as issued or as held is nothing that one asks.
-            shown = state if Measure.STATE in rest else None
-            lines[place or asked, *rest, shown, month or None] += number
-        counts = [Count(line[0], names[line[0]], *line[1:], n) for line, n in lines.items()]
+            state = one.state if one.measure is Measure.STATE else None
+            place = one.organisation or asked
+            lines[place, one.profile, one.measure, state, one.month or None] += number
+        counts = [
+            Count(place, names[place], profile, measure, state, month, number)
+            for (place, profile, measure, state, month), number in lines.items()
+        ]
         return sorted(counts, key=lambda line: _order(line, asked))
 
 

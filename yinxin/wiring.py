@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypedDict
@@ -10,6 +11,7 @@ from authn.administration import Administration
 from authn.assembly import Provider
 from ca.enrollment import EnrollmentService
 from ca.issuance import find_interrupted, issue_certificate
+from ca.issuer import Issuer
 from ca.issuers import Generations, Issuers
 from ca.lint import Linter
 from ca.massrevocation import MassRevocations
@@ -231,8 +233,7 @@ def open_service(ground: Ground) -> Service:
         crl_partitions=settings.ca.crl_partitions,
     )
     segments = SQLSegmentStore(database)
-    _keep_partitionings(segments, issuers)
-    issuers.listen(lambda: _keep_partitionings(segments, issuers))
+    issuers.listen(lambda coming: _keep_partitionings(segments, coming))
     generations = Generations(issuers, clock=ground.clock)
     link = AuthorityLink(authority, generations, host=settings.server.public_host)
     key_management = KeyManagement.assemble(
@@ -360,7 +361,7 @@ def open_service(ground: Ground) -> Service:
     )
 
 
-def _keep_partitionings(store: PartitioningStore, issuers: Issuers) -> None:
+def _keep_partitionings(store: PartitioningStore, issuers: Mapping[str, Issuer]) -> None:
     """Remember what distribution points are about to be issued, before the first of them is."""
     for issuer in issuers.values():
         store.add_partitioning(issuer.name, issuer.crl_partitions, issuer.revocation_url)

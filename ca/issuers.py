@@ -19,6 +19,9 @@ from core.errors import Misconfigured, NotFound
 from keystore import keyref
 from keystore.backend import KeyBackend
 
+Listener = Callable[[Mapping[str, Issuer]], object]
+"""Takes all issuers by name. It may be told the same again, and may not ask `Issuers` itself."""
+
 _BEGINNING: Final = datetime.min.replace(tzinfo=UTC)
 
 
@@ -26,7 +29,7 @@ class Issuers(Mapping[str, Issuer]):
     """Every issuer by name, each with its signer. Safe to share between threads.
 
     Whoever holds this sees what a ceremony made or renewed after the next `refresh`; whoever
-    copied something out of it asks to be told with `listen`.
+    copies something out of it asks to be told with `listen`.
     """
 
     def __init__(
@@ -47,7 +50,7 @@ class Issuers(Mapping[str, Issuer]):
         self._blocked_keys = blocked_keys
         self._crl_partitions = crl_partitions or {}
         self._lock = Lock()
-        self._listeners: list[Callable[[], object]] = []
+        self._listeners: list[Listener] = []
         self._loaded: dict[str, Issuer] = {}
         self.refresh()
 
@@ -63,14 +66,17 @@ class Issuers(Mapping[str, Issuer]):
     def __len__(self) -> int:
         return len(self._loaded)
 
-    def listen(self, listener: Callable[[], object]) -> None:
-        """Call `listener` after every change."""
-        self._listeners.append(listener)
+    def listen(self, listener: Listener) -> None:
+        """Call `listener` with what is there now, and before every change with what comes."""
+        with self._lock:
+            listener(self._loaded)
+            self._listeners.append(listener)
 
     def refresh(self) -> None:
         """Read the store again; what did not change stays the same object.
 
-        Raises `Misconfigured` when a new issuer's key is missing, and keeps the old ones then.
+        Raises `Misconfigured` when a new issuer's key is missing, and what a listener raises; it
+        keeps the old ones then.
         """
         with self._lock:
             before = self._loaded
@@ -87,10 +93,11 @@ class Issuers(Mapping[str, Issuer]):
                 after[name] is not issuer for name, issuer in before.items()
             )
             if changed:
+                # First told, then seen: OCSP knows an issuer before that issues anything, and who
+                # could not take it in is told again.
+                for listener in self._listeners:
+                    listener(after)
                 self._loaded = after
-        if changed:
-            for listener in self._listeners:
-                listener()
 
 
 class Generations(Mapping[str, Issuer]):

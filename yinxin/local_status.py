@@ -45,11 +45,7 @@ def open_keeper(service: Service) -> Keeper:
         clock=ground.clock,
     )
 
-    def keep_issuers() -> None:
-        keeper.keep_issuers(service.issuers.values())
-
-    keep_issuers()
-    service.issuers.listen(keep_issuers)
+    service.issuers.listen(lambda issuers: keeper.keep_issuers(issuers.values()))
     service.revocation.listen(keeper.follower.after_change)
     keeper.follower.follow()
     keeper.follower.start()

@@ -6,14 +6,20 @@ import fcntl
 import os
 import secrets
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Final
 
 from core.errors import Misconfigured
 from keystore import files
+
+PATIENCE_SECONDS: Final = 5.0
+"""The processes of a service that was killed end a moment after it."""
+_LOOK_SECONDS: Final = 0.05
 
 
 class HostRole(StrEnum):
@@ -112,19 +118,31 @@ def prepare_state(directory: Path) -> State:
 
 @contextmanager
 def hold(state: State) -> Iterator[None]:
-    """Hold the directory for this process. Raises `Misconfigured` when another one has it."""
+    """Hold the directory for this process and those it forks.
+
+    Raises `Misconfigured` when another one has it, and keeps it for `PATIENCE_SECONDS`.
+    """
     descriptor = os.open(state.directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
-        raise Misconfigured(
-            f"another yinxin serves from {state.directory}; stop it, or use another --state"
-        ) from error
+    until = time.monotonic() + PATIENCE_SECONDS
+    while not _lock(descriptor):
+        if time.monotonic() > until:
+            os.close(descriptor)
+            raise Misconfigured(
+                f"another yinxin serves from {state.directory}; stop it, or use another --state"
+            )
+        time.sleep(_LOOK_SECONDS)
     try:
         yield
     finally:
         os.close(descriptor)
+
+
+def _lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def write_passphrase(state: State) -> None:

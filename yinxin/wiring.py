@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypedDict
@@ -10,6 +11,7 @@ from authn.administration import Administration
 from authn.assembly import Provider
 from ca.enrollment import EnrollmentService
 from ca.issuance import find_interrupted, issue_certificate
+from ca.issuer import Issuer
 from ca.issuers import Generations, Issuers
 from ca.lint import Linter
 from ca.massrevocation import MassRevocations
@@ -18,6 +20,8 @@ from ca.overview import Overviews
 from ca.profiles import IssuerKind
 from ca.reviews import Reviews
 from ca.revocation import RevocationService
+from ca.sqlkeptcounts import SQLCounts
+from ca.sqlorganisations import SQLOrganisationStore
 from ca.sqloverview import SQLOverviews
 from ca.sqlstatistics import SQLStatistics
 from ca.sqlstore import SQLCertificateStore
@@ -110,6 +114,7 @@ class Service:
     subjects: Subjects
     statistics: StatisticsSource
     overviews: Overviews
+    counts: SQLCounts
     traffic: Traffic
     bulk: Bulk
     revocation: RevocationService
@@ -228,8 +233,7 @@ def open_service(ground: Ground) -> Service:
         crl_partitions=settings.ca.crl_partitions,
     )
     segments = SQLSegmentStore(database)
-    _keep_partitionings(segments, issuers)
-    issuers.listen(lambda: _keep_partitionings(segments, issuers))
+    issuers.listen(lambda coming: _keep_partitionings(segments, coming))
     generations = Generations(issuers, clock=ground.clock)
     link = AuthorityLink(authority, generations, host=settings.server.public_host)
     key_management = KeyManagement.assemble(
@@ -283,6 +287,7 @@ def open_service(ground: Ground) -> Service:
         reviews=reviews,
         statistics=SQLStatistics(database),
         overviews=Overviews(SQLOverviews(database), clock=ground.clock),
+        counts=SQLCounts(database, SQLOrganisationStore(database).lock_tree),
         traffic=Traffic(clock=ground.clock),
         subjects=open_subjects(
             database,
@@ -356,7 +361,7 @@ def open_service(ground: Ground) -> Service:
     )
 
 
-def _keep_partitionings(store: PartitioningStore, issuers: Issuers) -> None:
+def _keep_partitionings(store: PartitioningStore, issuers: Mapping[str, Issuer]) -> None:
     """Remember what distribution points are about to be issued, before the first of them is."""
     for issuer in issuers.values():
         store.add_partitioning(issuer.name, issuer.crl_partitions, issuer.revocation_url)

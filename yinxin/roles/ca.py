@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 
+from ca.issuer import Issuer
 from core.jobs import Job, JobRunner
 from core.observe import configure_logging
 from crl.ocsp.keeper import Keeper
@@ -25,6 +26,7 @@ from yinxin.self_signed_clients import SelfSignedClients
 from yinxin.settings import Settings
 from yinxin.state import State
 from yinxin.tls import ServerTLS
+from yinxin.tls_trust import pem_of
 from yinxin.wiring import Service, open_ground, open_service
 
 
@@ -46,12 +48,10 @@ def serve_authority(settings: Settings, state: State) -> None:
         service.ensure_delegates()
         contexts = (server.server_context(), server.server_context())
 
-        def trust_issuers() -> None:
-            write_trust(state, service)
-            pem = [ssl.DER_cert_to_PEM_cert(one.certificate) for one in service.issuers.values()]
-            server.require_client_certificates(contexts[1], "".join(pem))
+        def trust_issuers(issuers: Mapping[str, Issuer]) -> None:
+            write_trust(state, issuers)
+            server.require_client_certificates(contexts[1], pem_of(issuers))
 
-        trust_issuers()
         service.issuers.listen(trust_issuers)
         tls = ServerTLS(service, contexts[:1])
         tls.renew()
@@ -87,10 +87,10 @@ def serve_authority(settings: Settings, state: State) -> None:
         server.run(listeners, started=started, beside=beside)
 
 
-def write_trust(state: State, service: Service) -> None:
+def write_trust(state: State, issuers: Mapping[str, Issuer]) -> None:
     """Write the CA certificates in PEM, for people to copy."""
     state.trust_directory.mkdir(mode=0o755, exist_ok=True)
-    for issuer in service.issuers.values():
+    for issuer in issuers.values():
         path = state.trust_directory / f"{issuer.name}.pem"
         pem = ssl.DER_cert_to_PEM_cert(issuer.certificate)
         if not path.exists() or path.read_text(encoding="ascii") != pem:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 import pytest
@@ -10,6 +11,7 @@ from ca.issuance import issue_certificate
 from ca.issuer import Issuer
 from ca.issuers import Generations, Issuers
 from ca.store import CertificateState
+from core.errors import Unavailable
 from tests.judges import openssl
 from tests.unit.ca.conftest import URL, Authority, request
 from tests.unit.ca.test_ceremony import ROLL_OVER, Desk, file
@@ -98,11 +100,32 @@ def test_what_the_generation_before_reserved_is_finished_by_it(
 def test_a_refresh_keeps_what_did_not_change_and_tells_who_listens(
     authority: Authority, issuers: Issuers
 ) -> None:
-    told: list[int] = []
-    issuers.listen(lambda: told.append(len(issuers)))
+    told: list[tuple[int, int]] = []
+    issuers.listen(lambda coming: told.append((len(coming), len(issuers))))
     before = dict(issuers)
     issuers.refresh()
-    assert told == []
+    assert told == [(4, 4)]
     roll_over(authority, days=1)
-    assert told == [5]
+    # Before anybody can issue by it.
+    assert told == [(4, 4), (5, 4)]
+    assert len(issuers) == 5
     assert all(issuers[name] is issuer for name, issuer in before.items())
+
+
+def test_who_could_not_take_a_new_issuer_in_is_told_again(
+    authority: Authority, issuers: Issuers
+) -> None:
+    faults = [Unavailable("busy")]
+    told: list[int] = []
+
+    def listener(coming: Mapping[str, Issuer]) -> None:
+        if len(coming) == 5 and faults:
+            raise faults.pop()
+        told.append(len(coming))
+
+    issuers.listen(listener)
+    with pytest.raises(Unavailable):
+        roll_over(authority, days=1)
+    assert (told, len(issuers)) == ([4], 4)
+    issuers.refresh()
+    assert (told, len(issuers)) == ([4, 5], 5)

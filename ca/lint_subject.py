@@ -196,7 +196,8 @@ class Subject:
     @_Once
     def basic_constraints(self) -> _BasicConstraints | None:
         """RFC 5280, 4.2.1.9."""
-        return self._value(ExtensionOID.BASIC_CONSTRAINTS)
+        found: _BasicConstraints | None = self._value(ExtensionOID.BASIC_CONSTRAINTS)
+        return found
 
     @property
     def authority(self) -> bool:
@@ -212,7 +213,8 @@ class Subject:
     @_Once
     def key_identifier(self) -> bytes | None:
         """The subject key identifier."""
-        return self._value(ExtensionOID.SUBJECT_KEY_IDENTIFIER)
+        found: bytes | None = self._value(ExtensionOID.SUBJECT_KEY_IDENTIFIER)
+        return found
 
     @_Once
     def authority_key_identifier(self) -> bytes | None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import socket
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

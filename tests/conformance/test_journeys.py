@@ -103,6 +103,10 @@ def test_from_the_set_up_links_to_the_first_certificate_and_the_first_login_at_a
     begin_step(system, "接入第一个应用")
     register_application(system, "办公系统", "oa-portal", f"{service.url}/callback", "登记应用")
     secret = secret_of(system)
+    system.follow("测试登录")
+    system.fill(user="audit")
+    system.press("测试")
+    assert "可以进入" in system.text()
     with chromium.window(script=False) as person:
         landed = enter(
             person, service, "oa-portal", name="audit", words=("登录", "办公系统", "同意")

@@ -58,9 +58,11 @@ const acts = {
   },
   async fill({ page }, { fields }) {
     for (const [name, value] of Object.entries(fields)) {
-      const field = page.locator(`main [name="${name}"]`).first();
-      const tag = await field.evaluate((at) => at.tagName).catch(() => "INPUT");
-      if (tag === "SELECT") await field.selectOption(value);
+      const field = page.locator(`main [name="${name}"]:visible`).first();
+      const kind = await field.evaluate((at) => at.type).catch(() => "text");
+      if (kind === "select-one") await field.selectOption(value);
+      else if (kind === "checkbox" && value === "on") await field.check();
+      else if (kind === "checkbox") await page.locator(`main [name="${name}"][value="${value}"]`).check();
       else await field.fill(value);
     }
   },

@@ -58,7 +58,10 @@ const acts = {
   },
   async fill({ page }, { fields }) {
     for (const [name, value] of Object.entries(fields)) {
-      const field = page.locator(`main [name="${name}"]:visible`).first();
+      // What was unfolded comes first.
+      const unfolded = page.locator(`main details[open] [name="${name}"]:visible`);
+      const seen = page.locator(`main [name="${name}"]:visible`);
+      const field = (await unfolded.count() ? unfolded : seen).first();
       const kind = await field.evaluate((at) => at.type).catch(() => "text");
       if (kind === "select-one") await field.selectOption(value);
       else if (kind === "checkbox" && value === "on") await field.check();

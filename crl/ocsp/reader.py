@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ca.packedstatus import SERIAL_OCTETS
 from crl.ocsp.block import Header, read_header
 from crl.ocsp.layout import KnownIssuer, cert_id_forms, certificate_tail
 from crl.ocsp.store import StatusStore
+
+if TYPE_CHECKING:
+    import lmdb
 
 
 class RequestForms:
@@ -35,7 +38,7 @@ class RequestForms:
 
 
 class AnswerReader:
-    """What one thread sees of the store: the newest state at each look."""
+    """What one thread sees of the store: the newest state at each look, or one that it holds."""
 
     def __init__(self, store: StatusStore) -> None:
         self._store = store
@@ -46,7 +49,23 @@ class AnswerReader:
         self.complete = False
         self.reloads = 0
         """Counts the times that issuers or responders were others than before."""
-        self.state = store.state
+        self._held: lmdb.Transaction | None = None
+        self._held_state = 0
+
+    def hold(self) -> None:
+        """See the store as it is now, until `let_go`: a transaction for many looks."""
+        self._held = self._store.begin_reading()
+        self._held_state = self._held.id()
+
+    def let_go(self) -> None:
+        """See the newest state at each look."""
+        held, self._held = self._held, None
+        if held is not None:
+            held.abort()
+
+    def state(self) -> int:
+        """Return `StatusStore.state` of what is seen."""
+        return self._store.state() if self._held is None else self._held_state
 
     def reload(self) -> None:
         """Look whether there are other issuers or responders than before, and take them."""
@@ -63,22 +82,31 @@ class AnswerReader:
         self._tables = tables
         self.reloads += 1
 
-    def find_good(self, key: bytes, now: int) -> tuple[bytes, Header, bytes, int] | None:
-        """Return block, header and tail of an answer that may be given at this second.
+    def find(self, key: bytes) -> tuple[int, bytes | None]:
+        """Return the state that is seen, and the block under `key` in it."""
+        if self._held is None:
+            return self._store.find_answer(key)
+        # Octets, as long as `buffers` is not asked for.
+        return self._held_state, self._held.get(key)  # type: ignore[return-value]
 
-        The last is the `state` that the store had then.
-        """
-        state, block = self._store.find_answer(key)
+    def tail_of(self, responder: int) -> bytes | None:
+        """Return what the answers of a responder end with; None: it is none any more."""
+        tail = self.tails.get(responder)
+        if tail is None:
+            self.reload()
+            tail = self.tails.get(responder)
+        return tail
+
+    def find_good(self, key: bytes, now: int) -> tuple[bytes, Header, bytes] | None:
+        """Return block, header and tail of an answer that may be given at this second."""
+        _, block = self.find(key)
         if block is None:
             return None
         header = read_header(block)
         if not header.produced_at <= now < header.until:
             return None
-        tail = self.tails.get(header.responder)
-        if tail is None:
-            self.reload()
-            tail = self.tails.get(header.responder)
-        return None if tail is None else (block, header, tail, state)
+        tail = self.tail_of(header.responder)
+        return None if tail is None else (block, header, tail)
 
 
 def _frequency(size: int) -> tuple[bool, int]:

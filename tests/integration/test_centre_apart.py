@@ -175,7 +175,7 @@ def test_revoking_the_pair_moves_its_key_to_history_there(world: World) -> None:
     serial = world.pair(request_id)["signing"]["serial"]
     body = {"reason": "superseded"}
     world.ask("business", "POST", f"/certificates/sm2-issuing/{serial}/revoke", body)
-    for _ in range(300):
+    for _ in range(600):
         if world.pools()["history"] > before:
             return
         time.sleep(0.1)
@@ -216,7 +216,7 @@ def refused_quickly(world: World, request_id: str) -> None:
     began = time.monotonic()
     with pytest.raises(Said, match="503 the key management centre"):
         world.approve(request_id)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 50  # where a caller would give up
     assert world.ask("business", "GET", f"/requests/{request_id}")["state"] == "pending"
     listed = world.ask("business", "GET", "/certificates?limit=1000&state=reserved")
     assert listed["items"] == []

@@ -55,7 +55,7 @@ class Service:
 
     And from nothing: others find the tables made, as an older start would have left them.
     """
-    patience_seconds: float = 60
+    patience_seconds: float = 180
     """How long it may take to become ready."""
 
     def __post_init__(self) -> None:

@@ -309,7 +309,8 @@ def listing(everything: Everything, shown: dict[str, Any]) -> Listing:
 def rows(text: str) -> list[str]:
     body = re.search(r"<tbody>(.*?)</tbody>", text, re.DOTALL)
     assert body is not None
-    return re.findall(r"<tr>(.*?)</tr>", body[1], re.DOTALL)
+    # Without its times: when somebody was seen last moves on while pages are turned.
+    return re.findall(r"<tr>(.*?)</tr>", TIME.sub("", body[1]), re.DOTALL)
 
 
 def orders(text: str) -> list[str]:

@@ -195,7 +195,8 @@ def test_a_person_applies_picks_up_logs_in_and_is_refused_after_the_loss(
         assert elsewhere.path() == "/"
         assert "用户wang" in elsewhere.text()
         own_certificate(wang)
-        wang.press("挂失")
+        wang.unfold("挂失")
+        wang.press("确认")
         assert "已挂失，证书已冻结" in wang.text()
         log_in_by_certificate(elsewhere, pem, tmp_path / "wang.pem")
         assert "证书登录未成功" in elsewhere.text()

@@ -389,3 +389,18 @@ def test_every_time_has_its_zone(shown: dict[str, Any]) -> None:
         times += len(TIME.findall(text))
         assert BARE.search(text) is None, (route, BARE.search(text))
     assert times > 30
+
+
+def test_what_ends_something_says_so_and_asks(shown: dict[str, Any]) -> None:
+    ends = re.compile(r"/(revoke|end|unbind|withdraw|remove|unlink|report-lost|new-key)$")
+    asked = set()
+    for route, answer in shown.items():
+        if "/console" in route:
+            continue
+        folded = "".join(re.findall(r"<details.*?</details>", answer.text, re.DOTALL))
+        for action in re.findall(r'<form[^>]* action="([^"]*)"', answer.text):
+            if ends.search(action):
+                block = folded.partition(f'action="{action}"')[0].rpartition("<details")[2]
+                assert 'class="note"' in block, (route, action)
+                asked.add(ends.search(action)[1])
+    assert {"revoke", "end", "report-lost", "unbind"} <= asked, asked

@@ -278,6 +278,39 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "token_create": ("创建令牌", "Create token"),
     "token_new": ("新令牌（请立即保存）", "New token (keep it now)"),
     "token_revoke": ("作废", "Revoke"),
+    "confirm": ("确认", "Confirm"),
+    "ask_token_revoke": (
+        "使用此令牌的程序从此刻起被拒绝，且不能恢复。",
+        "What uses this token is refused from this moment on; it cannot be brought back.",
+    ),
+    "ask_recovery_renew": (
+        "此前的恢复码全部失效。",
+        "All recovery codes of before end.",
+    ),
+    "ask_totp_remove": (
+        "此后登录不再使用动态口令，恢复码一并失效。",
+        "You sign in without one-time passwords from now on, and the recovery codes end too.",
+    ),
+    "ask_passkey_remove": (
+        "此后不能再用此通行密钥登录。",
+        "You can no longer sign in with this passkey.",
+    ),
+    "ask_unlink": (
+        "此后不能再经该系统登录，直到重新关联。",
+        "You can no longer sign in by way of it, until you tie it again.",
+    ),
+    "ask_withdraw": (
+        "该应用持有的您的令牌立即失效；下次进入时会重新征求您的同意。",
+        "Its tokens of yours end at once; it asks you again when you enter it the next time.",
+    ),
+    "ask_end_session": (
+        "此会话立即结束，经它登录的应用也随之退出。",
+        "The session ends at once, and so it does in the applications it signed you in to.",
+    ),
+    "ask_unbind": (
+        "此后不能再用此证书登录，直到重新绑定。",
+        "You can no longer sign in with this certificate, until it is bound again.",
+    ),
     "token_expires": ("到期", "Expires"),
     "logged_out": ("您已退出登录。", "You are signed out."),
     "go_on": ("返回应用", "Back to the application"),

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import psycopg
 from sqlalchemy import (
@@ -39,7 +39,8 @@ from typing_extensions import override
 
 from core.db_errors import hide_values, translated
 from core.errors import Misconfigured
-from core.libpq import Direct, check_integer, check_text, commit
+from core.libpq import check_integer, check_text
+from core.lines import Direct, Line, line_of
 from core.sqlite import open_sqlite
 from core.statements import Ran, Statement
 
@@ -167,11 +168,25 @@ class Database:
             self._note(connection, statement)
             return statement.run(connection, values)
 
-    def _detached(self) -> Any:
+    def send(self, statement: Statement, values: Mapping[str, Any]) -> None:
+        """Have a statement run whose answer nobody waits for: a round trip less.
+
+        In a transaction it is run before whatever comes next there, its end at the latest, and
+        what the database has against it is raised then. Without one it is `run`.
+        """
+        connection: Connection | None = self._local.connection
+        if connection is None:
+            self.run(statement, values)
+        else:
+            self._note(connection, statement)
+            statement.send(connection, values)
+
+    def _detached(self) -> Line:
+        """Take a connection out of the pool, with what is prepared on it."""
         fairy = self.engine.raw_connection()
-        connection = fairy.driver_connection
+        line = line_of(fairy)
         fairy.detach()
-        return connection
+        return line
 
     @contextmanager
     def _counted(self) -> Iterator[None]:
@@ -257,6 +272,8 @@ def open_database(url: str) -> Database:
         )
         _ping_after_a_pause(engine)
         engine.dialect.do_commit = _commit  # type: ignore[assignment, method-assign]
+        engine.dialect.do_rollback = _rollback  # type: ignore[assignment, method-assign]
+        event.listen(engine, "before_cursor_execute", _send_what_waits)
         event.listen(engine, "handle_error", hide_values)
     else:
         raise Misconfigured(
@@ -267,8 +284,16 @@ def open_database(url: str) -> Database:
 
 
 def _commit(connection: PoolProxiedConnection) -> None:
-    """As SQLAlchemy's dialect does it, without psycopg's machinery."""
-    commit(cast(psycopg.Connection[Any], connection.driver_connection))
+    line_of(connection).commit()
+
+
+def _rollback(connection: PoolProxiedConnection) -> None:
+    line_of(connection).rollback()
+
+
+def _send_what_waits(connection: Connection, *_: object) -> None:
+    """Keep the order of statements when SQLAlchemy runs the next one."""
+    line_of(connection.connection).flush()
 
 
 def _ping_after_a_pause(engine: Engine) -> None:

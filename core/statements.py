@@ -15,8 +15,8 @@ from sqlalchemy import Connection, Delete, Dialect, Insert, Select, Table, Updat
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
 
-from core import libpq
-from core.libpq import Direct
+from core.libpq import Done
+from core.lines import Direct, Written, line_of
 
 Processor = Callable[[Any], Any] | None
 
@@ -41,6 +41,7 @@ class _Form(NamedTuple):
     """The statement as one of the databases takes it."""
 
     text: str
+    written: Written
     names: tuple[str, ...]
     """Of its parameters, in order."""
     fixed: Mapping[str, Any]
@@ -81,18 +82,26 @@ class Statement:
         Raises `sqlalchemy.exc.DBAPIError` as SQLAlchemy does, and `Malformed` for what a database
         cannot hold.
         """
-        driver: Any = connection.connection.driver_connection
         if connection.dialect.name == "postgresql":
             form = self._postgresql()
-            done = libpq.run_in_transaction(driver, form.text.encode(), form.values(values))
-            return self._ran(done.rows, done.changed)
+            return self._ran(line_of(connection.connection).run(form.written, form.values(values)))
         return self._on_sqlite(connection, values)
+
+    def send(self, connection: Connection, values: Mapping[str, Any]) -> None:
+        """Have it run in the transaction before whatever comes next (`core.lines.Line.send`).
+
+        On SQLite it runs now.
+        """
+        if connection.dialect.name == "postgresql":
+            form = self._postgresql()
+            line_of(connection.connection).send(form.written, form.values(values))
+        else:
+            self._on_sqlite(connection, values)
 
     def run_directly(self, direct: Direct, values: Mapping[str, Any]) -> Ran:
         """Run it as a transaction of its own on PostgreSQL. Raises as `run`."""
         form = self._postgresql()
-        done = direct.run(self._name, form.text.encode(), form.values(values))
-        return self._ran(done.rows, done.changed)
+        return self._ran(direct.run(form.written, form.values(values)))
 
     def _on_sqlite(self, connection: Connection, values: Mapping[str, Any]) -> Ran:
         form = self._forms.get("sqlite") or self._write("sqlite", connection.dialect)
@@ -106,10 +115,11 @@ class Statement:
             )
             for row in result
         ]
-        return self._ran(rows, result.rowcount)
+        return self._ran(Done(rows, result.rowcount))
 
-    def _ran(self, rows: Sequence[Any], changed: int) -> Ran:
-        return Ran(() if self._row is None else [self._row(*row) for row in rows], changed)
+    def _ran(self, done: Done) -> Ran:
+        rows, row = done.rows, self._row
+        return Ran(() if row is None else [row(*one) for one in rows], done.changed)
 
     def _postgresql(self) -> _Form:
         return self._forms.get("postgresql") or self._write("postgresql", _DOLLARS)
@@ -119,6 +129,7 @@ class Statement:
         names = tuple(compiled.positiontup or ())
         form = self._forms[name] = _Form(
             text=str(compiled),
+            written=Written(self._name, str(compiled).encode()),
             names=names,
             fixed={
                 key: value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -53,11 +53,7 @@ class Grant:
 
 def encode_grant(grant: Grant) -> str:
     """Return what a row keeps of a grant beside the columns that are searched."""
-    kept = {
-        name: value
-        for name, value in asdict(grant).items()
-        if name not in _COLUMNS and value not in (None, "", ())
-    }
+    kept = {name: value for name in _KEPT if (value := getattr(grant, name))}
     if grant.auth_time is not None:
         kept["auth_time"] = int(grant.auth_time.timestamp())
     return json.dumps(kept, separators=(",", ":"))
@@ -75,4 +71,7 @@ def decode_grant(
     return Grant(id=grant_id, client_id=client_id, user_id=user_id, sid=sid, **kept)
 
 
-_COLUMNS = frozenset({"id", "client_id", "user_id", "sid"})
+_KEPT = tuple(
+    one.name for one in fields(Grant) if one.name not in {"id", "client_id", "user_id", "sid"}
+)
+"""None of these differs from its default without being true."""

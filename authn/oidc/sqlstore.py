@@ -137,7 +137,7 @@ class SQLGrantStore:
         self._database = database
 
     def add_code(self, code: AuthorizationCode) -> None:
-        self._add(codes, code)
+        self._database.run(_ADD[codes], _row(code))
 
     def find_code(self, digest: bytes) -> AuthorizationCode | None:
         row = self._find(codes, digest)
@@ -147,7 +147,7 @@ class SQLGrantStore:
         return self._database.run(_USE_CODE, {"of": digest, "now": now}).changed == 1
 
     def add_token(self, token: AccessToken) -> None:
-        self._add(access_tokens, token)
+        self._database.send(_ADD[access_tokens], _row(token))
 
     def find_token(self, digest: bytes) -> AccessToken | None:
         row = self._find(access_tokens, digest)
@@ -157,7 +157,7 @@ class SQLGrantStore:
         return self._remove(access_tokens, access_tokens.c.digest == digest) == 1
 
     def add_refresh_token(self, token: RefreshToken) -> None:
-        self._add(refresh_tokens, token)
+        self._database.send(_ADD[refresh_tokens], _row(token))
 
     def find_refresh_token(self, digest: bytes) -> RefreshToken | None:
         row = self._find(refresh_tokens, digest)
@@ -199,9 +199,6 @@ class SQLGrantStore:
                 self._remove(table, table.c[column].in_(values))
                 for table in (device_codes, refresh_tokens, access_tokens)
             )
-
-    def _add(self, table: Table, value: AuthorizationCode | AccessToken | RefreshToken) -> None:
-        self._database.run(_ADD[table], _row(value))
 
     def _find(self, table: Table, digest: bytes) -> Any:
         row = self._database.run(_FIND[table], {"of": digest}).first()

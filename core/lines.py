@@ -163,8 +163,10 @@ class Line:
         """One round trip for all of them; after an error none is run."""
         pgconn = self._pgconn
         pgconn.enter_pipeline_mode()
+        names: list[bytes] = []
         try:
-            names = [self._sent(message) for message in messages]
+            for message in messages:
+                self._transmit(message, names)
             pgconn.pipeline_sync()
             results = self._answers()
             pgconn.exit_pipeline_mode()
@@ -172,25 +174,24 @@ class Line:
             # Whatever comes yet would be taken for the answer to something else.
             self.connection.close()
             raise
-        kinds = [name for given in names for name in given]
-        for kind, result in zip(kinds, results, strict=True):
+        for name, result in zip(names, results, strict=True):
             if result.status not in (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK):
                 return result
-            if kind:
-                self._prepared.add(kind)
+            if name:
+                self._prepared.add(name)
         return results[-1]
 
-    def _sent(self, message: _Message) -> tuple[bytes, ...]:
-        """Return for each answer that will come the name that it says is prepared."""
+    def _transmit(self, message: _Message, names: list[bytes]) -> None:
+        """Add to `names`, for each answer that will come, what it says is prepared."""
         (name, text), values, formats = message
         if not name:
             self._pgconn.send_query_params(text, values, None, formats, Format.BINARY)
-            return (b"",)
-        new = name not in self._prepared
-        if new:
-            self._pgconn.send_prepare(name, text)
-        self._pgconn.send_query_prepared(name, values, formats, Format.BINARY)  # type: ignore[arg-type]  # None is NULL
-        return (name, b"") if new else (b"",)
+        else:
+            if name not in self._prepared and name not in names:
+                self._pgconn.send_prepare(name, text)
+                names.append(name)
+            self._pgconn.send_query_prepared(name, values, formats, Format.BINARY)
+        names.append(b"")
 
     def _answers(self) -> list[PGresult]:
         """Wait for all answers: other threads run meanwhile, which `get_result` alone hinders."""

@@ -77,6 +77,7 @@ def main() -> None:
         everything = Everything(*found)
         load(everything.service.ground.database, FIRST, FIRST + asked.certificates - 1)
         put_into_the_tree(everything)
+        everything.service.counts.keep()
         add_users(everything, asked.users)
         pages = dict(everything.pages)
         pages |= {name: ("business", at) for name, at in SEARCHES.items()}

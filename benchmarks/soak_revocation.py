@@ -1,9 +1,10 @@
 """OCSP while things break: no wrong answer, and it goes on without hands.
 
-    apt-get install libfaketime
+    apt-get install libfaketime softhsm2
     PYTHONPATH=. .venv/bin/python benchmarks/soak_revocation.py [--minutes 5] [--database DATABASE]
 
 As root: the state directory lies on a small file system of its own, so that it can be filled.
+The responder's key is on a SoftHSM token.
 `yinxin serve` with two workers answers the mix of `benchmarks.ocsp` (unknown serial numbers, POST,
 nonces, revoked certificates) and, round by round, one thing breaks; another process revokes while
 it is broken or, where nothing can be revoked then (or no host can hear of it), as soon as it is
@@ -33,9 +34,10 @@ from cryptography.x509 import ocsp
 
 from benchmarks.ocsp.load import Found, load
 from benchmarks.ocsp.mix import Played, revoking
-from benchmarks.ocsp.population import populate_some, serial
+from benchmarks.ocsp.population import ISSUER, populate_some, serial
 from benchmarks.ocsp.processes import family
 from benchmarks.ocsp.questions import Asker, Method, Question
+from tests import keystore_softhsm as softhsm
 from tests import postgres
 from tests.service import Service
 
@@ -71,6 +73,7 @@ class Soak:
         self.server = server
         self.revoked = 0
         self.log = ""
+        self.tokens = _token(directory)
         self.issuer = populate_some(self.state, count)
         self.asker = Asker(self.issuer)
         self.service = Service(
@@ -96,6 +99,7 @@ class Soak:
             Fault("everything is killed and started", self.kill_everything, revoking=True),
             Fault("the disk is full for 3 s", self.fill_the_disk),
             Fault("the clock goes back an hour for 3 s", self.turn_the_clock),
+            Fault("the token is away for 5 s", self.take_the_token_away, revoking=True),
         ]
         if self.server is not None:
             away = self.server.away
@@ -142,6 +146,12 @@ class Soak:
         self.clock.write_text("-1h\n")
         time.sleep(3)
         self.clock.write_text("+0\n")
+
+    def take_the_token_away(self) -> None:
+        away = self.tokens.with_name("away")
+        self.tokens.rename(away)
+        time.sleep(5)
+        away.rename(self.tokens)
 
     def without(
         self,
@@ -269,6 +279,23 @@ def _sum(found: list[Found]) -> Found:
         sum(one.bad for one in found),
         *(max(getattr(one, name) for one in found) for name in ("p50_ms", "p99_ms", "maximum_ms")),
     )
+
+
+def _token(directory: Path) -> Path:
+    """Make a token for the responder's key, and tell of it all that is started from here."""
+    tokens, configuration = directory / "tokens", directory / "softhsm2.conf"
+    tokens.mkdir()
+    configuration.write_text(f"directories.tokendir = {tokens}\nlog.level = ERROR\n")
+    reference = f"pkcs11:token={softhsm.LABEL};object={{name}}"
+    os.environ |= {
+        "SOFTHSM2_CONF": str(configuration),
+        "YINXIN_PKCS11_PIN": softhsm.PIN,
+        "YINXIN_KEYSTORE__PKCS11__MODULE": f'"{softhsm.module()}"',
+        "YINXIN_KEYSTORE__PKCS11__TOKEN": f'"{softhsm.LABEL}"',
+        "YINXIN_REVOCATION__OCSP__SIGNER_KEY_OF": f'{{{ISSUER} = "{reference}"}}',
+    }
+    softhsm.initialise()
+    return tokens
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ from ca.organisations_store import (
     OrganisationPage,
     OrganisationQuery,
 )
+from ca.sqlkeptcounts import move_counts
 from ca.tables_organisations import organisation_changes, organisation_closure, organisations
 from core.db import Database
 from core.errors import Conflict, Malformed
@@ -91,12 +92,14 @@ class SQLOrganisationStore:
             )
             if organisation.parent is not None and organisation.parent != old:
                 inside = below([organisation.id])
+                move_counts(connection, organisation.id, sign=-1)
                 connection.execute(
                     delete(organisation_closure).where(
                         _A.descendant.in_(inside), _A.ancestor.not_in(inside)
                     )
                 )
                 self._hang(connection, organisation.id, organisation.parent)
+                move_counts(connection, organisation.id, sign=1)
 
     def _hang(self, connection: Any, organisation_id: str, parent: str) -> None:
         """Put what is above `parent` above everything in the subtree."""

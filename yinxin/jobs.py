@@ -36,6 +36,7 @@ def periodic_jobs(service: Service) -> tuple[Job, ...]:
             service.key_management.pairs.retire_ended,
         ),
         Job("requests-settle", 30, service.operations.desks.settlement.settle_due),
+        Job("counts", 5, service.counts.keep),
         Job("bulk-erase", 600, service.bulk.service.erase_expired),
         *common_jobs(ground, service.provider),
     )

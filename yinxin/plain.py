@@ -8,8 +8,8 @@ from typing import Any
 
 from crl.ocsp.keeper import Keeper
 from crl.ocsp.link import serve_signing
+from crl.ocsp.listener import OCSPListener
 from crl.ocsp.plane import OCSPPlane
-from crl.ocsp.server import OCSPListener
 from yinxin import server
 from yinxin.handed import HandedOver
 from yinxin.http1 import HEAD_SECONDS

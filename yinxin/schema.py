@@ -20,6 +20,7 @@ import authn.tables_sessions
 import authn.upstream.tables
 import ca.tables
 import ca.tables_bulk
+import ca.tables_counts
 import ca.tables_massrevocation
 import ca.tables_notices
 import ca.tables_organisations
@@ -46,6 +47,7 @@ DECLARED_IN = (
     ca.tables_massrevocation,
     ca.tables_profiles,
     ca.tables_bulk,
+    ca.tables_counts,
     ca.tables_notices,
     ca.tables_pickup,
     ca.tables_organisations,

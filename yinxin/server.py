@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import resource
 import signal
@@ -23,8 +24,9 @@ import uvloop
 from typing_extensions import override
 
 from core.errors import Misconfigured
-from crl.ocsp.door import Door
-from crl.ocsp.server import MAX_CONNECTIONS, OCSPConnection, OCSPListener
+from crl.ocsp.door import Door, Make
+from crl.ocsp.listener import MAX_CONNECTIONS, OCSPListener
+from crl.ocsp.server import OCSPConnection
 from yinxin.handed import HandedOver
 from yinxin.http1 import HEAD_SECONDS, HTTPConnection
 
@@ -111,7 +113,7 @@ class _Server(uvicorn.Server):
         """Return the protocol of a new connection, as uvicorn makes it."""
         return HTTPConnection(self.config, self.server_state, app_state=self.lifespan.state)
 
-    def _ocsp_first(self, ocsp: OCSPListener) -> Callable[[bytes], asyncio.Protocol]:
+    def _ocsp_first(self, ocsp: OCSPListener) -> Make:
         """Begin each connection with ours; it gives the way to uvicorn's own protocol."""
 
         def hand_over(transport: asyncio.Transport, unread: bytes) -> None:
@@ -121,7 +123,7 @@ class _Server(uvicorn.Server):
             successor.data_received(unread)
 
         connections: set[Any] = self.server_state.connections
-        return lambda early: OCSPConnection(ocsp, hand_over, connections, early)
+        return lambda begun: OCSPConnection(ocsp, hand_over, connections, begun)
 
     @override
     @contextlib.contextmanager
@@ -179,6 +181,8 @@ async def _run(
         for server, listener in zip(servers, listeners, strict=True):
             if listener.handed is not None:
                 listener.handed.start(server.make_protocol)
+        # What is here stays: to look through it again and again would hold up whoever asks then.
+        gc.freeze()
         running = None if beside is None else await beside()  # noqa: F841 - kept alive
         started()
     await asyncio.gather(*tasks)

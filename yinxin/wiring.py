@@ -20,6 +20,8 @@ from ca.overview import Overviews
 from ca.profiles import IssuerKind
 from ca.reviews import Reviews
 from ca.revocation import RevocationService
+from ca.sqlkeptcounts import SQLCounts
+from ca.sqlorganisations import SQLOrganisationStore
 from ca.sqloverview import SQLOverviews
 from ca.sqlstatistics import SQLStatistics
 from ca.sqlstore import SQLCertificateStore
@@ -112,6 +114,7 @@ class Service:
     subjects: Subjects
     statistics: StatisticsSource
     overviews: Overviews
+    counts: SQLCounts
     traffic: Traffic
     bulk: Bulk
     revocation: RevocationService
@@ -284,6 +287,7 @@ def open_service(ground: Ground) -> Service:
         reviews=reviews,
         statistics=SQLStatistics(database),
         overviews=Overviews(SQLOverviews(database), clock=ground.clock),
+        counts=SQLCounts(database, SQLOrganisationStore(database).lock_tree),
         traffic=Traffic(clock=ground.clock),
         subjects=open_subjects(
             database,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import time
 from pathlib import Path
@@ -16,10 +17,11 @@ from core.observe import configure_logging
 from crl.ocsp.door import Door
 from crl.ocsp.keeper import PULSE_FILE, STORE_FILE
 from crl.ocsp.link import RemoteSigning
+from crl.ocsp.listener import OCSPListener
 from crl.ocsp.plane import OCSPPlane
 from crl.ocsp.pulse import Pulse, elapsed
 from crl.ocsp.reader import AnswerReader
-from crl.ocsp.server import OCSPConnection, OCSPListener
+from crl.ocsp.server import OCSPConnection
 from crl.ocsp.store import StatusStore
 from yinxin.handed import hand_over
 from yinxin.http1 import HEAD_SECONDS
@@ -89,8 +91,9 @@ async def _serve(plane: OCSPPlane, sock: socket.socket, handed: Path) -> None:
         hand_over(handed, transport, unread)
 
     door = Door(
-        sock, listener, lambda early: OCSPConnection(listener, give_away, connections, early)
+        sock, listener, lambda begun: OCSPConnection(listener, give_away, connections, begun)
     )
+    gc.freeze()
     door.open()
     await stopping.wait()
     door.close()

@@ -1,20 +1,21 @@
 """Accepting connections of the plain-http listener.
 
 Many clients make a connection for one question. Where the question is here already when the
-connection is, and its answer in the store, it is answered on the bare socket: a transport of the
-event loop costs more than all the rest. Every other connection becomes one.
+connection is, and its answer in the store, it is answered at once on the bare socket. Who says
+nothing yet, or stays, waits in the room (`crl.ocsp.room`): a transport of the event loop costs
+more than all the rest. Only what is not simple becomes one.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import socket
 from collections.abc import Callable
 from typing import Final
 
-from crl.ocsp.server import MAX_UNREAD_OCTETS, OCSPListener
+from crl.ocsp.listener import MAX_UNREAD_OCTETS, Begun, OCSPListener
+from crl.ocsp.room import Guest, Room
 
 log = logging.getLogger(__name__)
 
@@ -24,16 +25,17 @@ _AT_ONCE: Final = 32
 _REST_SECONDS: Final = 0.5
 
 
+Make = Callable[[Begun], asyncio.Protocol]
+"""Makes the protocol of a connection that becomes a transport."""
+
+
 class Door:
     """One listening socket. To be used from one event loop."""
 
-    def __init__(
-        self, sock: socket.socket, listener: OCSPListener, make: Callable[[bytes], asyncio.Protocol]
-    ) -> None:
-        """`make` makes the protocol of a connection of which these octets were read."""
+    def __init__(self, sock: socket.socket, listener: OCSPListener, make: Make) -> None:
         self._sock = sock
         self._family = sock.family
-        self._listener = listener
+        self._room = Room(listener, self._adopt)
         self._make = make
         self._loop = asyncio.get_running_loop()
         self._adopting: set[asyncio.Task[None]] = set()
@@ -47,58 +49,58 @@ class Door:
         self._loop.add_reader(self._sock, self._accept)
 
     def close(self) -> None:
-        """Accept no more, and close the socket."""
+        """Accept no more, close the socket, and end the connections on bare sockets."""
         if self._open:
             self._open = False
             self._loop.remove_reader(self._sock)
+        self._room.close()
         self._sock.close()
 
     def _accept(self) -> None:
+        said: list[tuple[Guest, bytes]] = []
         for _ in range(_AT_ONCE):
             try:
                 # `accept` itself looks up three enumerations: a tenth of all that is done here.
                 descriptor, _ = self._sock._accept()  # type: ignore[attr-defined]  # noqa: SLF001
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-                return
+                break
             except OSError:
                 # No descriptor is left, say: those who wait are taken as soon as there is one.
                 log.exception("no connection can be accepted")
                 self._loop.remove_reader(self._sock)
                 self._loop.call_later(_REST_SECONDS, self._go_on)
-                return
-            self._take(socket.SocketType(self._family, socket.SOCK_STREAM, 0, descriptor))
+                break
+            self._take(Guest(self._family, socket.SOCK_STREAM, 0, descriptor), said)
+        if said:
+            self._room.answer(said)
 
     def _go_on(self) -> None:
         if self._open:
             self._loop.add_reader(self._sock, self._accept)
 
-    def _take(self, connection: socket.SocketType) -> None:
+    def _take(self, guest: Guest, said: list[tuple[Guest, bytes]]) -> None:
+        """Hear what a new connection says; it waits in the room if that is nothing yet."""
+        guest.room = None
         try:
-            data = connection.recv(MAX_UNREAD_OCTETS, socket.MSG_DONTWAIT)
+            data = guest.recv(MAX_UNREAD_OCTETS, socket.MSG_DONTWAIT)
         except BlockingIOError:
-            self._adopt(connection, b"")
+            self._room.enter(guest)
             return
         except OSError:
-            connection.close()
-            return
-        response = self._listener.only_answer(data)
-        if response is None and data:
-            self._adopt(connection, data)
-            return
-        if response is not None:
-            # A connection that is new has room for it.
-            with contextlib.suppress(OSError):
-                connection.send(response, socket.MSG_DONTWAIT)
-        connection.close()
+            data = b""
+        if data:
+            said.append((guest, data))
+        else:
+            guest.close()
 
-    def _adopt(self, taken: socket.SocketType, data: bytes) -> None:
-        """Make it a transport; `data` was read of it."""
-        connection = socket.socket(self._family, socket.SOCK_STREAM, 0, taken.detach())
+    def _adopt(self, guest: Guest, begun: Begun) -> None:
+        """Make it a transport."""
+        connection = socket.socket(self._family, socket.SOCK_STREAM, 0, guest.detach())
         connection.setblocking(False)
 
         async def adopt() -> None:
             try:
-                await self._loop.connect_accepted_socket(lambda: self._make(data), connection)
+                await self._loop.connect_accepted_socket(lambda: self._make(begun), connection)
             except OSError:
                 connection.close()
 

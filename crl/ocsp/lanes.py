@@ -11,7 +11,8 @@ from core.errors import Unavailable
 
 T = TypeVar("T")
 
-_THREADS: Final = 2
+_THREADS: Final = 8
+"""Most of the time they wait: for a token, or for the disk that takes their answers in together."""
 QUEUE: Final = 256
 """So many wait or run in one lane; what comes on top is told to try later."""
 _ANSWER_SECONDS: Final = 5.0

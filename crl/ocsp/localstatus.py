@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from ca.store import CertificateStatus
 from core.errors import Unavailable
+from core.gathering import Gathering
 from crl.ocsp.pulse import Pulse
 from crl.ocsp.store import StatusStore
 
@@ -21,6 +22,8 @@ class LocalStatus:
         self._store = store
         self._pulse = pulse
         self._catch_up = catch_up
+        # Who guesses serial numbers makes the log be read; once for all who ask meanwhile.
+        self._catching_up: Gathering[None, None] = Gathering(self._catch_up_for)
 
     def find_status(self, issuer: str, serial: int) -> CertificateStatus | None:
         """Return what holds, or None for what was never issued.
@@ -43,6 +46,10 @@ class LocalStatus:
             # only while it answers: whoever waits for one that is away holds up the others.
             if self._pulse.age_seconds() > _HEARD_SECONDS:
                 raise Unavailable("the status log cannot be read, and the store has no such serial")
-            self._catch_up()
+            self._catching_up.ask(None)
             ticket = self._store.ticket(issuer, serial)
         return ticket
+
+    def _catch_up_for(self, waiting: Sequence[None]) -> Sequence[None]:
+        self._catch_up()
+        return waiting

@@ -24,7 +24,9 @@ def decode_path(encoded: bytes) -> bytes:
     if encoded.startswith(b"M"):
         # As nearly every client writes it; anything that is not quite so is decoded below.
         try:
-            text = encoded.replace(b"%2B", b"+").replace(b"%2F", b"/").replace(b"%3D", b"=")
+            text = encoded
+            if b"%" in text:
+                text = text.replace(b"%2B", b"+").replace(b"%2F", b"/").replace(b"%3D", b"=")
             if len(text) <= MAX_REQUEST_OCTETS:
                 return binascii.a2b_base64(text, strict_mode=True)
         except binascii.Error:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -64,6 +66,7 @@ class OCSPPlane:
         # Who has to send a nonce gets nothing from the store.
         self._gives_stored = config.nonce is not NoncePolicy.REQUIRE
         self._writer = ResponseWriter(clock)
+        self._second = 0
         self._slot = slot
         self._counts = pulse.counts_of(slot)
         self._issuers: IssuerTable[KnownIssuer] = IssuerTable(())
@@ -107,6 +110,17 @@ class OCSPPlane:
         self.recent.keep(data, recent)
         return recent
 
+    @contextmanager
+    def one_moment(self) -> Iterator[None]:
+        """Within it, `quick` sees the store as it is at the beginning."""
+        self._reader.hold()
+        self._second = self._writer.second()
+        try:
+            yield
+        finally:
+            self._second = 0
+            self._reader.let_go()
+
     def quick(self, recent: RecentRequest) -> bytes | None:
         """Return the response if it is in the store, as the store is now. None says nothing.
 
@@ -114,7 +128,7 @@ class OCSPPlane:
         """
         if self._pulse.distrusted:
             return None
-        now = self._writer.second()
+        now = self._second or self._writer.second()
         fits = recent.begin <= now < recent.end and recent.state == self._reader.state()
         if not fits and not self._find(recent, now):
             return None

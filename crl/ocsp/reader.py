@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ca.packedstatus import SERIAL_OCTETS
 from crl.ocsp.block import Header, read_header
 from crl.ocsp.layout import KnownIssuer, cert_id_forms, certificate_tail
 from crl.ocsp.store import StatusStore
+
+if TYPE_CHECKING:
+    import lmdb
 
 
 class RequestForms:
@@ -35,7 +38,7 @@ class RequestForms:
 
 
 class AnswerReader:
-    """What one thread sees of the store: the newest state at each look."""
+    """What one thread sees of the store: the newest state at each look, or one that it holds."""
 
     def __init__(self, store: StatusStore) -> None:
         self._store = store
@@ -46,7 +49,23 @@ class AnswerReader:
         self.complete = False
         self.reloads = 0
         """Counts the times that issuers or responders were others than before."""
-        self.state = store.state
+        self._held: lmdb.Transaction | None = None
+        self._held_state = 0
+
+    def hold(self) -> None:
+        """See the store as it is now, until `let_go`: a transaction for many looks."""
+        self._held = self._store.begin_reading()
+        self._held_state = self._held.id()
+
+    def let_go(self) -> None:
+        """See the newest state at each look."""
+        held, self._held = self._held, None
+        if held is not None:
+            held.abort()
+
+    def state(self) -> int:
+        """Return `StatusStore.state` of what is seen."""
+        return self._store.state() if self._held is None else self._held_state
 
     def reload(self) -> None:
         """Look whether there are other issuers or responders than before, and take them."""
@@ -68,7 +87,12 @@ class AnswerReader:
 
         The last is the `state` that the store had then.
         """
-        state, block = self._store.find_answer(key)
+        block: bytes | None
+        if self._held is None:
+            state, block = self._store.find_answer(key)
+        else:
+            # Octets, as long as `buffers` is not asked for.
+            state, block = self._held_state, self._held.get(key)  # type: ignore[assignment]
         if block is None:
             return None
         header = read_header(block)

@@ -13,124 +13,27 @@ from typing import Final
 
 from typing_extensions import override
 
-from core.errors import TrustError
-from crl.ocsp.head import Head, parse_head
-from crl.ocsp.path import decode_path
-from crl.ocsp.plane import OCSPPlane, Pending
-from crl.ocsp.recent import RecentRequest
+from crl.ocsp.head import parse_head
+from crl.ocsp.listener import MAX_UNREAD_OCTETS, Begun, OCSPListener
+from crl.ocsp.plane import Pending
 
 MAX_HEAD_OCTETS: Final = 8192
-MAX_CONNECTIONS: Final = 10_000
-MAX_UNREAD_OCTETS: Final = 65_536
-_TICK_SECONDS: Final = 1.0
-_REMEMBERED: Final = 4096
-_REMEMBERED_OCTETS: Final = 1024
-_GET: Final = b"GET /ocsp/"
-_POST: Final = b"POST /ocsp"
-_VERSION_OCTETS: Final = len(b" HTTP/1.1")
+_NOTHING: Final = Begun()
 
 HandOver = Callable[[asyncio.Transport, bytes], None]
 """Takes a connection with what was read of it and not answered."""
-
-
-class OCSPListener:
-    """What the connections of one listener share. To be used from one event loop."""
-
-    def __init__(self, plane: OCSPPlane, *, wait_seconds: float) -> None:
-        self.plane = plane
-        self.recent = plane.recent
-        self.tick = 0
-        """Counts up every second while somebody asks or may."""
-        self._patience = max(1, round(wait_seconds / _TICK_SECONDS))
-        self._watched: set[OCSPConnection] = set()
-        self._heads: dict[bytes, Head] = {}
-        self._ticking = self._asked = False
-
-    def admit(self, connection: OCSPConnection) -> bool:
-        """Watch over a connection; False: there are too many."""
-        watched = self._watched
-        if len(watched) >= MAX_CONNECTIONS:
-            return False
-        self._tick_on()
-        watched.add(connection)
-        return True
-
-    def dismiss(self, connection: OCSPConnection) -> None:
-        """Watch over it no more."""
-        self._watched.discard(connection)
-
-    def recognise(self, data: bytes) -> RecentRequest | None:
-        """Return one whole simple request, to be remembered. None says nothing.
-
-        What a client program writes around its questions is the same each time, so it is parsed
-        once (`learn`).
-        """
-        try:
-            if data.startswith(_GET):
-                line = data.find(b"\r\n") - _VERSION_OCTETS
-                head = self._heads.get(data[line:])
-                octets = b"" if head is None else decode_path(data[len(_GET) : line])
-            elif data.startswith(_POST):
-                end = data.find(b"\r\n\r\n") + 4
-                head, octets = self._heads.get(data[:end]), data[end:]
-            else:
-                return None
-            if head is None or (head.body_octets and head.body_octets != len(octets)):
-                return None
-            return self.plane.recognise(data, octets, close=head.close)
-        except TrustError:
-            return None
-
-    def only_answer(self, data: bytes) -> bytes | None:
-        """Return the response if `data` is one simple request that ends its connection.
-
-        None says nothing.
-        """
-        recent = self.recent.get(data) or self.recognise(data)
-        if recent is None or not recent.close:
-            return None
-        self._tick_on()
-        return self.plane.quick(recent)
-
-    def learn(self, octets: bytes, head: Head) -> None:
-        """Remember a head: of a simple GET what stands behind the target, of a POST all of it."""
-        if not head.send_body or head.if_none_match or len(octets) > _REMEMBERED_OCTETS:
-            return
-        if head.encoded is not None:
-            octets = octets[octets.index(b"\r\n") - _VERSION_OCTETS :]
-        elif not head.body_octets:
-            return
-        if len(self._heads) >= _REMEMBERED:
-            self._heads.clear()
-        self._heads[octets] = head
-
-    def _tick_on(self) -> None:
-        self._asked = True
-        if not self._ticking:
-            self._ticking = True
-            self.plane.look()
-            asyncio.get_running_loop().call_later(_TICK_SECONDS, self._sweep)
-
-    def _sweep(self) -> None:
-        self.tick += 1
-        oldest = self.tick - self._patience
-        for connection in [one for one in self._watched if one.since < oldest]:
-            connection.give_up()
-        self.plane.look()
-        self._ticking, self._asked = bool(self._watched) or self._asked, False
-        if self._ticking:
-            asyncio.get_running_loop().call_later(_TICK_SECONDS, self._sweep)
 
 
 class OCSPConnection(asyncio.Protocol):
     """One connection.
 
     `hand_over` takes what is not for here; `connections` is the general server's set of those
-    whose `shutdown` it calls when it stops; `early` is what was read before it began.
+    whose `shutdown` it calls when it stops.
     """
 
     __slots__ = (
         "_answering",
+        "_begun",
         "_blocked",
         "_connections",
         "_hand_over",
@@ -146,13 +49,14 @@ class OCSPConnection(asyncio.Protocol):
         listener: OCSPListener,
         hand_over: HandOver,
         connections: set[asyncio.Protocol],
-        early: bytes = b"",
+        begun: Begun = _NOTHING,
     ) -> None:
         self._listener = listener
         self._hand_over = hand_over
         self._connections = connections
         self._transport: asyncio.Transport | None = None
-        self._unread = early
+        self._begun = begun
+        self._unread = begun.unread
         self.since = listener.tick
         """The tick of the last answer, or of the start."""
         self._answering: asyncio.Task[None] | None = None
@@ -165,6 +69,11 @@ class OCSPConnection(asyncio.Protocol):
         self._connections.add(self)
         if not self._listener.admit(self):
             self.abort()
+            return
+        if self._begun.unsent:
+            self._transport.write(self._begun.unsent)
+        if self._begun.close:
+            transport.close()
         elif 0 < len(self._unread) < MAX_UNREAD_OCTETS:
             # A full buffer is followed by more at once: it is looked at then.
             self._serve()

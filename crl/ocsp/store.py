@@ -121,6 +121,10 @@ class StatusStore:
         transaction.abort()
         return state, block
 
+    def begin_reading(self) -> lmdb.Transaction:
+        """Return a transaction that sees the answers as they are now; to be ended soon."""
+        return self._file.environment.begin(self._file.answers)
+
     # ---- writing --------------------------------------------------------------------------------
 
     def apply(self, entries: Sequence[StatusEntry], *, complete: bool) -> None:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import delete, insert, select, update
 
 from ca.organisations_store import Level, Organisation
+from ca.sqlkeptcounts import SQLCounts
 from ca.sqlorganisations import SQLOrganisationStore
 from ca.sqloverview import SQLOverviews
 from ca.sqlstatistics import SQLStatistics
 from ca.statistics import Measure, Month, StatisticsQuery
 from ca.tables import certificates
+from ca.tables_counts import certificate_count_changes
 from core.db import Database
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
@@ -38,8 +42,15 @@ def tree(database: Database) -> dict[str, str]:
     return ids
 
 
+@pytest.fixture(params=["noted", "kept"])
+def kept(request: pytest.FixtureRequest, database: Database) -> Callable[[], None]:
+    """Counts are the same before changes are added up and after."""
+    counts = SQLCounts(database, SQLOrganisationStore(database).lock_tree)
+    return counts.keep if request.param == "kept" else lambda: None
+
+
 @pytest.fixture
-def counted(database: Database, tree: dict[str, str]) -> dict[str, str]:
+def counted(database: Database, tree: dict[str, str], kept: Callable[[], None]) -> dict[str, str]:
     """Seven certificates: of 财政局 two, 杭州 one, 宁波 two, the root one, nobody one."""
     for place, profile, state, issued, ends in (
         ("财政局", "device", "issued", NOW, datetime(2027, 1, 31, tzinfo=UTC)),
@@ -67,6 +78,7 @@ def counted(database: Database, tree: dict[str, str]) -> dict[str, str]:
                     revoked_at=NOW if ended else None, reason="superseded" if ended else None,
                 )
             )  # fmt: skip
+    kept()
     return tree
 
 
@@ -128,3 +140,54 @@ def test_the_overview_counts_what_holds_and_what_ends_soon(
     assert (some.valid, some.held, some.revoked, some.expired) == (1, 1, 0, 1)
     nothing = SQLOverviews(database).overview(frozenset(["0" * 32]), now=NOW)
     assert (nothing.valid, nothing.expiring[90]) == (0, 0)
+
+
+def test_what_changes_after_it_was_counted_is_counted(
+    database: Database, counted: dict[str, str], kept: Callable[[], None]
+) -> None:
+    """Also what nobody here would do: deleting a row, and giving one to another organisation."""
+    revoked = {"state": "revoked", "reason": "superseded", "revoked_at": NOW}
+    of = certificates.c.organisation_id
+    with database.transaction() as connection:
+        connection.execute(update(certificates).where(of == counted["杭州"]).values(revoked))
+        connection.execute(delete(certificates).where(of == counted["某省"]))
+        connection.execute(update(certificates).where(of.is_(None)).values({of: counted["宁波"]}))
+    for _ in range(2):  # what was added up is not added up again
+        assert lines(database, counted["某省"], Measure.STATE) == {
+            ("杭州", "device", "issued", 1),
+            ("杭州", "device", "expired", 1),
+            ("杭州", "smime", "revoked", 1),
+            ("宁波", "device", "revoked", 1),
+            ("宁波", "device", "failed", 1),
+            ("宁波", "root", "issued", 1),
+        }
+        assert lines(database, counted["某省"], Measure.REVOKED) == {
+            ("宁波", "device", "2026-11", 1),
+            ("杭州", "smime", "2026-11", 1),
+        }
+        kept()
+    assert lines(database, counted["杭州"], Measure.EXPIRING, profile="smime") == set()
+
+
+def test_a_branch_that_moves_takes_its_counts_along(
+    database: Database, counted: dict[str, str], kept: Callable[[], None]
+) -> None:
+    store = SQLOrganisationStore(database)
+    office = store.find_organisation(counted["财政局"])
+    assert office is not None
+    store.update_organisation(replace(office, parent=counted["宁波"]))
+    for _ in range(2):
+        assert lines(database, counted["某省"], Measure.STATE, profile="device") == {
+            ("宁波", "device", "issued", 1),
+            ("宁波", "device", "expired", 1),
+            ("宁波", "device", "revoked", 1),
+            ("宁波", "device", "failed", 1),
+            ("某省", "device", "issued", 1),
+        }
+        kept()
+
+
+def test_what_was_added_up_is_noted_no_more(database: Database, counted: dict[str, str]) -> None:
+    SQLCounts(database, lambda: None).keep()
+    with database.reading() as connection:
+        assert connection.execute(select(certificate_count_changes)).all() == []

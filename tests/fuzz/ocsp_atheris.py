@@ -21,7 +21,7 @@ from urllib.parse import quote
 import atheris
 
 with atheris.instrument_imports(include=["crl.ocsp"]):
-    from crl.ocsp import head, layout, path, plane, reader, request, server, wire
+    from crl.ocsp import head, layout, listener, path, plane, reader, request, server, wire
 
 from cryptography.x509 import ocsp
 
@@ -32,7 +32,7 @@ from tests.unit.crl.requests import cert_id
 from tests.unit.crl.requests import request as ocsp_request
 from tests.unit.crl.world import World
 
-MODULES = (head, layout, path, plane, reader, request, server, wire)
+MODULES = (head, layout, listener, path, plane, reader, request, server, wire)
 MOST_GROWTH_KIBIBYTES = 32 * 1024
 SETTLED = 100_000
 """Inputs after which memory is measured for the first time."""
@@ -88,7 +88,7 @@ class Target:
         pending = made.respond(posted, self.asked)
         assert isinstance(pending, plane.Pending)
         self.answer = asyncio.run(made.respond_later(pending)).partition(b"\r\n\r\n")[2]
-        self.listener = server.OCSPListener(made, wait_seconds=30)
+        self.listener = listener.OCSPListener(made, wait_seconds=30)
         self.inputs = 0
         self.settled = 0
         self.counts = {"answered": 0, "handed over": 0, "to be signed or more to come": 0}

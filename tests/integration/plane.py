@@ -17,7 +17,7 @@ from fastapi import FastAPI
 from ca.revocation import RevocationService
 from core.http import install_problem_handlers
 from crl.ocsp.keeper import Keeper
-from crl.ocsp.server import OCSPListener
+from crl.ocsp.listener import OCSPListener
 from crl.routes import make_router
 from tests.unit.crl.world import World
 from yinxin import server

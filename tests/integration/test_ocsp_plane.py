@@ -21,6 +21,7 @@ from ca.revocation import RevocationService
 from core.db import Database
 from crl.ocsp import lanes
 from crl.ocsp.budget import Budget
+from crl.ocsp.signing import SPARE_SHARE
 from tests.fakes.audit import MemoryAuditLog
 from tests.fakes.clock import FakeClock
 from tests.fakes.keys import MemorySigner
@@ -238,7 +239,7 @@ def test_a_stalled_signer_leaves_cached_answers_as_fast_as_before(world, client,
 def test_what_is_over_the_budget_is_refused_at_once_and_the_rest_is_served(
     world, client, monkeypatch
 ):
-    monkeypatch.setattr(lanes, "QUEUE", 4)
+    monkeypatch.setattr(lanes, "QUEUE", 2 / SPARE_SHARE)
     known, fresh = world.issue("ec-issuing"), world.issue("ec-issuing")
     first = post(client, question(world, known))
     root = world.issuers["ec-root"]
@@ -260,7 +261,7 @@ def test_what_is_over_the_budget_is_refused_at_once_and_the_rest_is_served(
             waiting = [pool.submit(with_nonce, number) for number in range(2)]
             assert begun.acquire(timeout=10)
             assert begun.acquire(timeout=10)
-            # Half of the queue is taken: the next nonce is left out, at once.
+            # What nonces may have of the queue is taken: the next one is left out, at once.
             assert with_nonce(3) == first
             assert post(client, of_the_root) == answered
         signed = [ocsp.load_der_ocsp_response(one.result()) for one in waiting]
@@ -444,13 +445,13 @@ def test_who_does_not_read_gets_no_more(world):
 
 
 def test_too_many_connections_are_not_taken_and_the_others_go_on(world, plane, monkeypatch):
-    from crl.ocsp import server
+    from crl.ocsp import listener
 
     asked = question(world, world.issue("ec-issuing"))
     with socket.create_connection(plane.address, timeout=10) as first:
         first.sendall(wire_get(asked))
         assert first.recv(65536).startswith(b"HTTP/1.1 200")
-        monkeypatch.setattr(server, "MAX_CONNECTIONS", 1)
+        monkeypatch.setattr(listener, "MAX_CONNECTIONS", 1)
         with socket.create_connection(plane.address, timeout=10) as second:
             assert ended(second)
         first.sendall(wire_get(asked, more="Connection: close\r\n"))

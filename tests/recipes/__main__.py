@@ -22,6 +22,7 @@ from crl.ocsp.verification import verify_answer
 from tests.conformance.relying import Asked, Certified, Certifier, running
 from tests.judges import JudgeSaysNo, nss, openssl, strongswan
 from tests.judges.octets import CERTIFICATE, pem
+from tests.recipes.gateway import Gateway
 from tests.recipes.place import Place, RecipeFailed, need
 
 STATUSES = ("good", "revoked", "unknown")
@@ -97,8 +98,17 @@ def haproxy(_asked: Asked, make: MakePlace) -> None:
             need(place.staple() == "good", "no staple after the renewal")
 
 
-def strongswan_pki(asked: Asked, _make: MakePlace) -> None:
-    """`pki --verify --online`, with OCSP alone."""
+def strongswan_gateway(asked: Asked, make: MakePlace) -> None:
+    """The gateway lets in good only; so does `pki --verify --online`, with OCSP alone."""
+    gateway = Gateway(make("good"))
+    said = ("certificate status is good", "certificate was revoked", "ocsp check failed")
+    with gateway.running():
+        for status, words in zip(STATUSES, said, strict=True):
+            # Each with a name of its own: charon looks among certificates that it has first.
+            peers = _certifier(asked, name=f"{status}.example.test")
+            admitted = gateway.admits(getattr(peers, status)())
+            need(admitted == (status == "good"), f"the gateway: {status}")
+            need(gateway.says(words), f"the gateway does not say: {words}")
     need(strongswan.ask_ocsp(*asked.good.path) == "good", "good")
     need(strongswan.ask_ocsp(*asked.revoked.path) == "revoked", "revoked")
     try:
@@ -133,13 +143,7 @@ def freeradius(_asked: Asked, make: MakePlace) -> None:
 
 def smime(asked: Asked, make: MakePlace) -> None:
     """A message signed with good passes, all else does not; NSS agrees on the signer."""
-    signers = Certifier(
-        asked.world,
-        asked.family,
-        asked.url.removesuffix("/ocsp"),
-        profile="smime",
-        name="li@example.test",
-    )
+    signers = _certifier(asked, profile="smime", name="li@example.test")
     for status in STATUSES:
         place = make(status)
         one: Certified = getattr(signers, status)()
@@ -186,7 +190,7 @@ RECIPES: dict[str, Callable[[Asked, MakePlace], None]] = {
     "nginx-tls": nginx_tls,
     "apache": apache,
     "haproxy": haproxy,
-    "strongswan": strongswan_pki,
+    "strongswan": strongswan_gateway,
     "freeradius": freeradius,
     "smime": smime,
     "java": java,
@@ -213,6 +217,12 @@ def main() -> None:
                     failed.append(recipe)
                     print(f"{recipe}: FAILED: {error}", flush=True)
     sys.exit(bool(failed))
+
+
+def _certifier(asked: Asked, *, name: str, profile: str = "device") -> Certifier:
+    """Return who issues certificates for other names."""
+    url = asked.url.removesuffix("/ocsp")
+    return Certifier(asked.world, asked.family, url, profile=profile, name=name)
 
 
 def _nginx(place: Place) -> tuple[str | Path, ...]:

@@ -1,79 +1,224 @@
-"""Connections that end with their first answer are answered on the bare socket; others live on."""
+"""Simple questions are answered on the bare socket, of who stays too; others become transports."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from typing_extensions import override
 
 from crl.ocsp import door as module
 from crl.ocsp.door import Door
+from crl.ocsp.listener import Begun
+
+_LONG = bytes(1 << 24)
+"""More than a socket takes at once."""
 
 
 class Listener:
-    """Knows one question."""
+    """Knows some questions; to "question" and "long one, the last" the answer is the last."""
 
-    def only_answer(self, data: bytes) -> bytes | None:
-        return b"answer" if data == b"question" else None
+    tick = 7
+    room = 100
+    recent: dict[bytes, Any] = {}  # noqa: RUF012 - nothing is remembered
+
+    def __init__(self) -> None:
+        self.plane = self
+        self.watched: set[Any] = set()
+        self.one_moment = nullcontext
+
+    def recognise(self, data: bytes) -> Any:
+        answer = {b"question": b"answer", b"stay": b"answer"}.get(data, _LONG)
+        if data == b"broken":
+            raise RuntimeError("the store is broken")
+        if data in {b"question", b"stay", b"long one", b"long one, the last"}:
+            return SimpleNamespace(close=data in {b"question", b"long one, the last"}, said=answer)
+        return None
+
+    def quick(self, recent: Any) -> bytes:
+        return recent.said  # type: ignore[no-any-return]
+
+    def study(self, data: bytes) -> None:
+        """Nothing is learnt."""
+
+    def hear(self) -> None:
+        """Nobody ticks."""
+
+    def admit(self, connection: Any) -> bool:
+        if len(self.watched) == self.room:
+            return False
+        self.watched.add(connection)
+        return True
+
+    def dismiss(self, connection: Any) -> None:
+        self.watched.discard(connection)
 
 
 class Kept(asyncio.Protocol):
     """A connection that became a transport."""
 
-    def __init__(self, early: bytes) -> None:
-        self.early = early
-        self.made = asyncio.Event()
-        self.transport: Any = None
+    def __init__(self, begun: Begun) -> None:
+        self.begun = begun
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport
-        self.made.set()
+        transport.close()
 
 
-def taken(*said: bytes, leaves: bool = False) -> tuple[bytes, list[bytes]]:
-    """Say something and knock; return what came back, and what was read of a kept connection."""
-    kept: list[Kept] = []
+class Visit:
+    """A client's end of a connection, and what became of the other."""
 
-    def make(early: bytes) -> Kept:
-        kept.append(Kept(early))
-        return kept[-1]
+    def __init__(self) -> None:
+        self.listener = Listener()
+        self.kept: asyncio.Queue[Begun] = asyncio.Queue()
+        self.ours, self._theirs = socket.socketpair()
+        self.ours.setblocking(False)
 
-    async def knock() -> tuple[bytes, list[bytes]]:
-        ours, theirs = socket.socketpair()
-        with socket.socket() as unused, ours:
-            for octets in said:
-                ours.sendall(octets)
-            if leaves:
-                ours.shutdown(socket.SHUT_WR)
-            door = Door(unused, Listener(), make)  # type: ignore[arg-type]
+    @contextmanager
+    def door(self) -> Iterator[Door]:
+        with socket.socket() as unused, self.ours:
+            door = Door(unused, self.listener, self._make)  # type: ignore[arg-type]
             door._family = socket.AF_UNIX
-            door._take(socket.SocketType(socket.AF_UNIX, socket.SOCK_STREAM, 0, theirs.detach()))
+            yield door
+            door.close()
+            # Nothing is left open, nor watched over.
+            assert self.listener.watched == set()
+
+    def enter(self, door: Door) -> None:
+        """Knock, and be let in."""
+        said: list[Any] = []
+        descriptor = self._theirs.detach()
+        door._take(module.Guest(socket.AF_UNIX, socket.SOCK_STREAM, 0, descriptor), said)
+        if said:
+            door._room.answer(said)
+
+    async def heard(self) -> bytes:
+        loop = asyncio.get_running_loop()
+        return await asyncio.wait_for(loop.sock_recv(self.ours, 1000), 60)
+
+    async def adopted(self) -> Begun:
+        return await asyncio.wait_for(self.kept.get(), 60)
+
+    def _make(self, begun: Begun) -> asyncio.Protocol:
+        self.kept.put_nowait(begun)
+        return Kept(begun)
+
+
+def visit(act: Callable[[Visit, Door], Awaitable[None]]) -> None:
+    async def run() -> None:
+        one = Visit()
+        with one.door() as door:
+            await act(one, door)
             await asyncio.gather(*door._adopting)
-            for one in kept:
-                await one.made.wait()
-                one.transport.close()
-                await asyncio.sleep(0)
-            ours.settimeout(5)
-            return ours.recv(100), [one.early for one in kept]
+            await asyncio.sleep(0)
+            assert one.kept.empty()
 
-    return asyncio.run(knock())
+    asyncio.run(run())
 
 
-def test_a_question_that_ends_its_connection_becomes_no_transport():
-    assert taken(b"question") == (b"answer", [])
+def test_a_question_that_ends_its_connection_is_answered_as_it_comes_in():
+    async def act(one: Visit, door: Door) -> None:
+        one.ours.send(b"question")
+        one.enter(door)
+        assert [await one.heard() for _ in range(2)] == [b"answer", b""]
+
+    visit(act)
 
 
-def test_every_other_connection_lives_on_with_what_was_read_of_it():
-    assert taken(b"something else") == (b"", [b"something else"])
-    assert taken() == (b"", [b""])
+@pytest.mark.parametrize("early", [False, True])
+def test_who_stays_is_answered_without_a_transport(early):
+    async def act(one: Visit, door: Door) -> None:
+        if early:
+            one.ours.send(b"stay")
+        one.enter(door)
+        for number in range(3):
+            if number or not early:
+                one.ours.send(b"stay")
+            assert await one.heard() == b"answer"
+        (guest,) = one.listener.watched
+        assert guest.since == Listener.tick
+        one.ours.send(b"question")
+        assert [await one.heard() for _ in range(2)] == [b"answer", b""]
+        assert one.listener.watched == set()
+
+    visit(act)
 
 
-def test_who_left_already_is_forgotten():
-    assert taken(leaves=True) == (b"", [])
+@pytest.mark.parametrize("first", [b"", b"stay"])
+def test_every_other_question_makes_it_a_transport_with_what_was_read(first):
+    async def act(one: Visit, door: Door) -> None:
+        if first:
+            one.ours.send(first)
+        one.enter(door)
+        if first:
+            assert await one.heard() == b"answer"
+        one.ours.send(b"something else")
+        assert await one.adopted() == Begun(b"something else")
+        assert one.listener.watched == set()
+
+    visit(act)
+
+
+@pytest.mark.parametrize(("asked", "close"), [(b"long one", False), (b"long one, the last", True)])
+def test_what_does_not_fit_into_the_socket_is_sent_by_a_transport(asked, close):
+    async def act(one: Visit, door: Door) -> None:
+        one.ours.send(asked)
+        one.enter(door)
+        begun = await one.adopted()
+        assert 0 < len(begun.unsent) < len(_LONG)
+        assert (begun.unread, begun.close) == (b"", close)
+
+    visit(act)
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_who_leaves_is_forgotten(inside):
+    async def act(one: Visit, door: Door) -> None:
+        if not inside:
+            one.ours.shutdown(socket.SHUT_WR)
+        one.enter(door)
+        if inside:
+            one.ours.shutdown(socket.SHUT_WR)
+        assert await one.heard() == b""
+        assert one.listener.watched == set()
+
+    visit(act)
+
+
+def test_who_says_nothing_for_too_long_has_to_go():
+    async def act(one: Visit, door: Door) -> None:
+        one.enter(door)
+        (guest,) = one.listener.watched
+        guest.give_up()
+        assert await one.heard() == b""
+
+    visit(act)
+
+
+def test_when_there_are_too_many_it_is_closed(monkeypatch):
+    monkeypatch.setattr(Listener, "room", 0)
+
+    async def act(one: Visit, door: Door) -> None:
+        one.enter(door)
+        assert await one.heard() == b""
+
+    visit(act)
+
+
+def test_a_store_that_breaks_costs_the_connection_and_nothing_else(caplog):
+    async def act(one: Visit, door: Door) -> None:
+        one.enter(door)
+        one.ours.send(b"broken")
+        assert await one.heard() == b""
+        assert one.listener.watched == set()
+
+    visit(act)
+    assert "unexpected error while OCSP was answered" in caplog.text
 
 
 def test_without_a_descriptor_it_rests_and_goes_on(monkeypatch):
@@ -101,8 +246,5 @@ def test_without_a_descriptor_it_rests_and_goes_on(monkeypatch):
         door.close()
         return heard
 
-    # The request may come behind the connection: then it is kept, and nobody answers it.
-    monkeypatch.setattr(Door, "_adopt", lambda _door, taken, _data: taken.close())
-    assert failures == []
-    assert asyncio.run(knock()) in {b"answer", b""}
+    assert asyncio.run(knock()) == b"answer"
     assert failures

@@ -19,10 +19,10 @@ from core.db import Database
 from crl.ocsp import recent
 from crl.ocsp.head import parse_head
 from crl.ocsp.keeper import Keeper
+from crl.ocsp.listener import OCSPListener
 from crl.ocsp.plane import OCSPPlane
 from crl.ocsp.pulse import Trust
 from crl.ocsp.recent import RecentRequest, RecentRequests
-from crl.ocsp.server import OCSPListener
 from crl.ocsp.tally import answers_in
 from crl.status import Status
 from tests.fakes.audit import MemoryAuditLog

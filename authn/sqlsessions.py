@@ -9,13 +9,15 @@ from datetime import datetime
 from sqlalchemy import Select, and_, bindparam, delete, insert, or_, select, update
 
 from authn.levels import SessionCertificate
-from authn.store import EndedSession, Session
+from authn.sqlstore import owner_of, user_of
+from authn.store import EndedSession, Session, User
 from authn.tables import sessions, users
 from authn.tables_sessions import session_certificates
 from core.db import Database
 from core.statements import Statement
 
 _FIND = Statement(select(sessions).where(sessions.c.digest == bindparam("of")))
+_OWNER = owner_of(sessions)
 _CHUNK = 500
 """Values in one statement, below the limit of either database."""
 
@@ -33,6 +35,12 @@ class SQLSessionStore:
     def find(self, digest: bytes) -> Session | None:
         row = self._database.run(_FIND, {"of": digest}).first()
         return None if row is None else Session(**row._asdict())
+
+    def find_with_owner(self, digest: bytes) -> tuple[Session, User | None] | None:
+        of = {"of": digest}
+        found, owners = self._database.run_all([(_FIND, of), (_OWNER, of)])
+        row = found.first()
+        return None if row is None else (Session(**row._asdict()), user_of(owners))
 
     def touch(self, digest: bytes, now: datetime) -> None:
         with self._database.transaction() as connection:

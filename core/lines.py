@@ -87,11 +87,18 @@ class Line:
 
         Raises `DBAPIError`, `Malformed`.
         """
-        message = _Message(statement, *encoded(values))
-        messages = [*self._taken(), message]
-        if len(messages) == 1 and self._begins():
-            messages.insert(0, _BEGIN)
-        return self._done(messages)
+        return self.run_all([(statement, values)])[-1]
+
+    def run_all(self, statements: Sequence[tuple[Written, Values]]) -> list[Done]:
+        """Run statements in one round trip: all of them, or none if one is refused.
+
+        Raises as `run`.
+        """
+        messages = [_Message(statement, *encoded(values)) for statement, values in statements]
+        waiting = self._taken()
+        if not waiting and self._begins():
+            waiting = [_BEGIN]
+        return self._done([*waiting, *messages])[len(waiting) :]
 
     def flush(self) -> None:
         """Send what waits. Raises `DBAPIError`."""
@@ -138,17 +145,16 @@ class Line:
         taken, self._waiting = self._waiting, []
         return taken
 
-    def _done(self, messages: Sequence[_Message]) -> Done:
+    def _done(self, messages: Sequence[_Message]) -> list[Done]:
         try:
-            return done(self._pgconn, self._ask(messages))
+            alone = len(messages) == 1
+            results = [self._ask(messages[0])] if alone else self._ask_together(messages)
+            return [done(self._pgconn, result) for result in results]
         except psycopg.Error as error:
             raise lost(error) from error
 
-    def _ask(self, messages: Sequence[_Message]) -> PGresult:
-        """Return the answer to the last, or the first that is an error."""
-        if len(messages) > 1:
-            return self._ask_together(messages)
-        ((name, text), values, formats) = messages[0]
+    def _ask(self, message: _Message) -> PGresult:
+        (name, text), values, formats = message
         pgconn = self._pgconn
         if not name:
             return pgconn.exec_params(text, values, None, formats, Format.BINARY)
@@ -159,8 +165,11 @@ class Line:
             self._prepared.add(name)
         return pgconn.exec_prepared(name, values, formats, Format.BINARY)  # type: ignore[arg-type]  # None is NULL
 
-    def _ask_together(self, messages: Sequence[_Message]) -> PGresult:
-        """One round trip for all of them; after an error none is run."""
+    def _ask_together(self, messages: Sequence[_Message]) -> list[PGresult]:
+        """One round trip for all of them. After an error none is run, and there is no answer.
+
+        Outside of BEGIN and COMMIT they are one transaction.
+        """
         pgconn = self._pgconn
         pgconn.enter_pipeline_mode()
         names: list[bytes] = []
@@ -174,12 +183,15 @@ class Line:
             # Whatever comes yet would be taken for the answer to something else.
             self.connection.close()
             raise
+        answers = list[PGresult]()
         for name, result in zip(names, results, strict=True):
             if result.status not in (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK):
-                return result
+                return [*answers, result]
             if name:
                 self._prepared.add(name)
-        return results[-1]
+            else:
+                answers.append(result)
+        return answers
 
     def _transmit(self, message: _Message, names: list[bytes]) -> None:
         """Add to `names`, for each answer that will come, what it says is prepared."""
@@ -225,7 +237,7 @@ def line_of(connection: PoolProxiedConnection) -> Line:
 
 
 class Direct:
-    """Lines on which each statement is its own transaction."""
+    """Lines on which what is run together is a transaction of its own."""
 
     def __init__(self, connect: Callable[[], Line]) -> None:
         self._connect = connect
@@ -233,11 +245,14 @@ class Direct:
         self._idle: list[Line] = []
         self._closed = False
 
-    def run(self, statement: Written, values: Values) -> Done:
-        """Run a statement; durable when it returns. Raises `DBAPIError`, `Malformed`."""
+    def run_all(self, statements: Sequence[tuple[Written, Values]]) -> list[Done]:
+        """Run statements as one transaction; durable when it returns.
+
+        Raises `DBAPIError`, `Malformed`.
+        """
         line = self._take()
         try:
-            return line.run(statement, values)
+            return line.run_all(statements)
         finally:
             self._give_back(line)
 

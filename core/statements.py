@@ -19,6 +19,7 @@ from core.libpq import Done
 from core.lines import Direct, Written, line_of
 
 Processor = Callable[[Any], Any] | None
+Values = Mapping[str, Any]
 
 _DOLLARS: Final = postgresql.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]  # SQLAlchemy says nothing
 _NUMBERS: Final = count(1)
@@ -83,8 +84,7 @@ class Statement:
         cannot hold.
         """
         if connection.dialect.name == "postgresql":
-            form = self._postgresql()
-            return self._ran(line_of(connection.connection).run(form.written, form.values(values)))
+            return self.read(line_of(connection.connection).run(*self.asked(values)))
         return self._on_sqlite(connection, values)
 
     def send(self, connection: Connection, values: Mapping[str, Any]) -> None:
@@ -93,15 +93,9 @@ class Statement:
         On SQLite it runs now.
         """
         if connection.dialect.name == "postgresql":
-            form = self._postgresql()
-            line_of(connection.connection).send(form.written, form.values(values))
+            line_of(connection.connection).send(*self.asked(values))
         else:
             self._on_sqlite(connection, values)
-
-    def run_directly(self, direct: Direct, values: Mapping[str, Any]) -> Ran:
-        """Run it as a transaction of its own on PostgreSQL. Raises as `run`."""
-        form = self._postgresql()
-        return self._ran(direct.run(form.written, form.values(values)))
 
     def _on_sqlite(self, connection: Connection, values: Mapping[str, Any]) -> Ran:
         form = self._forms.get("sqlite") or self._write("sqlite", connection.dialect)
@@ -115,9 +109,15 @@ class Statement:
             )
             for row in result
         ]
-        return self._ran(Done(rows, result.rowcount))
+        return self.read(Done(rows, result.rowcount))
 
-    def _ran(self, done: Done) -> Ran:
+    def asked(self, values: Mapping[str, Any]) -> tuple[Written, list[Any]]:
+        """Return it as PostgreSQL takes it."""
+        form = self._postgresql()
+        return form.written, form.values(values)
+
+    def read(self, done: Done) -> Ran:
+        """Give its rows their names."""
         rows, row = done.rows, self._row
         return Ran(() if row is None else [row(*one) for one in rows], done.changed)
 
@@ -144,6 +144,12 @@ class Statement:
             ],
         )
         return form
+
+
+def run_directly(direct: Direct, statements: Sequence[tuple[Statement, Values]]) -> list[Ran]:
+    """Run statements as one transaction of their own on PostgreSQL. Raises as `Statement.run`."""
+    done = direct.run_all([statement.asked(values) for statement, values in statements])
+    return [statement.read(one) for (statement, _), one in zip(statements, done, strict=True)]
 
 
 def _of_type(kind: TypeEngine[Any], dialect: Dialect) -> TypeEngine[Any]:

@@ -179,7 +179,8 @@ def check_acr(request: Draft) -> None:
     """OIDC Core, 3.1.2.1 and 5.5.1.1: how strongly the person has to be logged in."""
     parameters = request.parameters
     if request.client is not None and request.client.metadata.default_acr_values:
-        parameters.setdefault("acr_values", " ".join(request.client.metadata.default_acr_values))
+        default = {"acr_values": " ".join(request.client.metadata.default_acr_values)}
+        parameters = {**default, **parameters}
     request.demand = demand_of(parameters)
 
 

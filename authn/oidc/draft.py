@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from authn.forms import Fields
 from authn.oidc.acr import NO_DEMAND, Demand
@@ -30,6 +32,10 @@ class Draft:
     sources: Sources
     fields: Fields = ()
     """The parameters that count: of the address, of a pushed request, or of a request object."""
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    """They by name; of one given twice, the first."""
+    repeated: frozenset[str] = frozenset()
+    """What is given twice and must not be (RFC 6749, 3.1)."""
     client: Client | None = None
     redirect_uri: str | None = None
     pushed: str | None = None
@@ -51,17 +57,6 @@ class Draft:
     claims: ClaimsRequest = NOTHING
 
     @property
-    def parameters(self) -> dict[str, str]:
-        """The parameters; of one given twice, the first."""
-        return dict(reversed(self.fields))
-
-    @property
-    def repeated(self) -> frozenset[str]:
-        """What is given twice and must not be (RFC 6749, 3.1)."""
-        names = [name for name, _ in self.fields if name not in MAY_REPEAT]
-        return frozenset(name for name in names if names.count(name) > 1)
-
-    @property
     def state(self) -> str | None:
         """What the client gets back untouched; None if it sent none, or two."""
         return None if "state" in self.repeated else self.parameters.get("state")
@@ -74,6 +69,11 @@ class Draft:
     def replace_fields(self, fields: Fields) -> None:
         """Take these parameters and forget all others."""
         self.fields = fields
+        self.parameters = dict(reversed(fields))
+        times = Counter(name for name, _ in fields)
+        self.repeated = frozenset(
+            name for name, count in times.items() if count > 1 and name not in MAY_REPEAT
+        )
         self.resources = every(fields, "resource")
 
 

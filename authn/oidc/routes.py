@@ -24,6 +24,7 @@ from authn.oidc.issuers import Issuer, Issuers
 from authn.oidc.logout import LogoutEndpoint
 from authn.oidc.pages import Pages
 from authn.sessions import Sessions
+from core.direct import DirectRoute, in_thread
 from core.errors import Malformed
 
 _PUBLIC = {"Cache-Control": "public, max-age=300", "Access-Control-Allow-Origin": "*"}
@@ -32,25 +33,49 @@ QueryFields = Annotated[Fields, Depends(query_fields)]
 FormFields = Annotated[Fields, Depends(form_fields)]
 
 
+Handler = Callable[[Request], Awaitable[Response]]
+
+
 def _page_route(pages: Pages) -> type[APIRoute]:
     class PageRoute(APIRoute):
         """Tells a person, and not a program, what is wrong with the request they came with."""
 
         @override
-        def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]  # FastAPI says Coroutine
-            handler = super().get_route_handler()
-
-            async def translated(request: Request) -> Response:
-                try:
-                    return await handler(request)
-                except OAuthError as error:
-                    return pages.oauth_error(request, error)
-                except Malformed as error:
-                    return pages.oauth_error(request, InvalidRequest(str(error)))
-
-            return translated
+        def get_route_handler(self) -> Handler:  # type: ignore[override]  # FastAPI says Coroutine
+            return _translated(super().get_route_handler(), pages)
 
     return PageRoute
+
+
+def _query_route(pages: Pages) -> type[APIRoute]:
+    class QueryRoute(DirectRoute):
+        """Reads the query and calls ``endpoint(request, fields)`` in a thread, without more ado.
+
+        Otherwise a page route; the documentation comes from the endpoint's signature.
+        """
+
+        @override
+        def get_route_handler(self) -> Handler:  # type: ignore[override]  # FastAPI says Coroutine
+            async def handler(request: Request) -> Response:
+                answer: Response = await in_thread(self.endpoint, request, query_fields(request))
+                return answer
+
+            self.direct = translated = _translated(handler, pages)
+            return translated
+
+    return QueryRoute
+
+
+def _translated(handler: Handler, pages: Pages) -> Handler:
+    async def translated(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except OAuthError as error:
+            return pages.oauth_error(request, error)
+        except Malformed as error:
+            return pages.oauth_error(request, InvalidRequest(str(error)))
+
+    return translated
 
 
 def make_document_router(
@@ -86,11 +111,12 @@ def make_authorization_router(
     """Serve where browsers are sent to log in."""
     router = APIRouter(tags=["oidc"], route_class=_page_route(pages))
 
-    @router.get(PATH)
     def authorize(request: Request, fields: QueryFields) -> Response:
         """Answer an authorization request (OIDC Core, 3.1.2)."""
         session = sessions.find(request.cookies.get(cookies.SESSION))
         return answer(request, authorization.decide(fields, session))
+
+    router.add_api_route(PATH, authorize, methods=["GET"], route_class_override=_query_route(pages))
 
     @router.get(CONTINUE + "/{flow_id}")
     def go_on(request: Request, flow_id: str) -> Response:

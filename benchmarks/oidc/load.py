@@ -23,23 +23,26 @@ class Caller:
     """A client application and a browser on one connection."""
 
     def __init__(self, provider: Provider) -> None:
-        self._provider = provider
         self._connection = http.client.HTTPSConnection(
             urlsplit(provider.issuer).netloc,
             context=ssl.create_default_context(cafile=provider.trust),
         )
-        pair = f"{provider.client_id}:{provider.client_secret}"
-        basic = base64.b64encode(pair.encode()).decode()
-        self._client = {
-            "Authorization": f"Basic {basic}",
-            "Content-Type": "application/x-www-form-urlencoded",
-        }
+        self.become(provider.client_id, provider.client_secret)
         self._cookies = dict(
             one.split("=", 1) for one in provider.cookies.split("; ") if "=" in one
         )
         self.endpoints = json.loads(self._ask("GET", "/.well-known/openid-configuration")[1])
         self.access_token = self.client_credentials()["access_token"]
         self.refresh_token = self.login()["refresh_token"]
+
+    def become(self, client_id: str, secret: str) -> None:
+        """Call as this client from now on."""
+        basic = base64.b64encode(f"{client_id}:{secret}".encode()).decode()
+        self._client_id = client_id
+        self._client = {
+            "Authorization": f"Basic {basic}",
+            "Content-Type": "application/x-www-form-urlencoded",
+        }
 
     def jwks(self) -> None:
         json.loads(self._ask("GET", path_of(self.endpoints["jwks_uri"]))[1])["keys"][0]["kty"]
@@ -65,7 +68,7 @@ class Caller:
         digest = hashlib.sha256(verifier.encode()).digest()
         asked = {
             "response_type": "code",
-            "client_id": self._provider.client_id,
+            "client_id": self._client_id,
             "redirect_uri": REDIRECT,
             "scope": "openid profile email",
             "state": secrets.token_hex(8),

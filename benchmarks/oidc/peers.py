@@ -46,6 +46,9 @@ class Provider:
     pid: int
     database: int | None = None
     """Process of PostgreSQL."""
+    database_url: str = ""
+    token: str = ""
+    """Of a system administrator, where there is one."""
 
     def processor(self) -> tuple[float, float]:
         """Return seconds of the server's processor, and of its database's."""
@@ -56,14 +59,11 @@ class Provider:
 def yinxin(directory: Path) -> Iterator[Provider]:
     """Serve in the default form, with a person who has logged in by password."""
     with postgres.server() as url:
-        service = Service(
-            directory / "var",
-            {"YINXIN_DATABASE__URL": postgres.fresh_database(url, "oidc")},
-            fresh=True,
-        ).start()
+        database = postgres.fresh_database(url, "oidc")
+        service = Service(directory / "var", {"YINXIN_DATABASE__URL": database}, fresh=True).start()
         try:
             token = service.token("system")
-            client = _register(service, token)
+            client = register(service.url, service.root, token)
             yield Provider(
                 name="yinxin",
                 issuer=service.url,
@@ -73,14 +73,17 @@ def yinxin(directory: Path) -> Iterator[Provider]:
                 cookies=_log_in(service),
                 pid=service.process.pid,
                 database=_postmaster(url),
+                database_url=database,
+                token=token,
             )
         finally:
             service.stop()
 
 
-def _register(service: Service, token: str) -> dict:
+def register(url: str, trust: Path, token: str, name: str = "benchmark") -> dict:
+    """Register an application at ours; return what its administrator is shown."""
     body = {
-        "name": "benchmark",
+        "name": name,
         "redirect_uris": [REDIRECT],
         "id_token_algorithm": "ES256",
         "metadata": {
@@ -89,8 +92,8 @@ def _register(service: Service, token: str) -> dict:
     }
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
     data = json.dumps(body).encode()
-    request = Request(f"{service.url}/api/v1/clients", data, headers)  # noqa: S310 - https
-    return json.loads(_opener(service.root).open(request).read())
+    request = Request(f"{url}/api/v1/clients", data, headers)  # noqa: S310 - https
+    return json.loads(_opener(trust).open(request).read())
 
 
 def _log_in(service: Service) -> str:

@@ -19,6 +19,9 @@ from core.remembered import Remembered
 from core.statements import Ran, Statement
 
 _FIND = Statement(select(tables.users).where(tables.users.c.id == bindparam("of")))
+_FIND_TOKEN = Statement(
+    select(tables.api_tokens).where(tables.api_tokens.c.digest == bindparam("of"))
+)
 
 
 def owner_of(table: Table) -> Statement:
@@ -212,12 +215,10 @@ class SQLAPITokenStore:
         return self._owned.recall(digest)
 
     def _read_owned(self, digest: bytes) -> tuple[APIToken, User] | None:
-        tokens = tables.api_tokens
-        with self._database.reading() as connection:
-            row = connection.execute(select(tokens).where(tokens.c.digest == digest)).first()
+        row = self._database.run(_FIND_TOKEN, {"of": digest}).first()
         if row is None:
             return None
-        token = APIToken(**_fields(row))
+        token = APIToken(**row._asdict())
         user = SQLUserStore(self._database).find(token.user_id)
         return None if user is None else (token, user)
 

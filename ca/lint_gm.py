@@ -14,7 +14,7 @@ from ca.lint_rule import Rule, Severity
 from ca.lint_subject import ENCRYPTION_BITS, SIGNATURE_BITS, Subject
 from core import der, oids
 from core.errors import Malformed
-from keystore import sm2_forms
+from keystore import sm2_forms, verify
 
 _PRINTABLE_STRING: Final = 0x13
 _UTF8_STRING: Final = 0x0C
@@ -54,11 +54,7 @@ def is_sm2_signature(identifier: bytes) -> bool:
 
 def is_sm2_key(s: Subject) -> bool:
     """Whether the key says SM2, in any form."""
-    return _SM2_FAMILY in _key_algorithm(s)
-
-
-def _key_algorithm(s: Subject) -> bytes:
-    return der.octets_of(s.key.algorithm)
+    return _SM2_FAMILY in s.key_algorithm
 
 
 def _signature_parameters(s: Subject) -> bool:
@@ -77,14 +73,14 @@ def signature_form(s: Subject) -> bool:
 
 
 def _curve(s: Subject) -> bool:
-    return not is_sm2_key(s) or _key_algorithm(s) in sm2_forms.KEY_ALGORITHMS
+    return not is_sm2_key(s) or s.key_algorithm in sm2_forms.KEY_ALGORITHMS
 
 
 def _point(s: Subject) -> bool:
-    if _key_algorithm(s) not in sm2_forms.KEY_ALGORITHMS:
+    if s.key_algorithm not in sm2_forms.KEY_ALGORITHMS:
         return True
     try:
-        sm2_forms.point_of_spki(s.spki)
+        verify.parse(s.spki)  # who issues has parsed it already
     except Malformed:
         return False
     return True
@@ -172,7 +168,7 @@ GM_RULES: Final = (
         _W,
         "GM/T 0015",
         "the algorithm of an SM2 key is id-ecPublicKey, not the curve's own identifier again",
-        lambda s: _key_algorithm(s) != _KEY_VARIANT,
+        lambda s: s.key_algorithm != _KEY_VARIANT,
     ),
     Rule(
         "gm.point",

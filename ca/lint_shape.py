@@ -29,7 +29,7 @@ def shape_of(s: Subject) -> Hashable:
         s.issuer,
         (validity.not_before.tag_bytes, validity.not_after.tag_bytes),
         tuple(tuple((t.oid, t.tag, _letters(t.octets)) for t in rdn) for rdn in s.rdns),
-        der.octets_of(s.key.algorithm),
+        s.key_algorithm,
         len(s.key.subject_public_key.as_bytes()),
         tuple((e.oid, e.critical, _value(s, e)) for e in s.fields.extensions or ()),
     )

@@ -7,10 +7,11 @@ whose value is not what it should be) and shares nothing with the code that writ
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property, lru_cache
-from typing import Annotated, Any, Final, TypeVar
+from functools import lru_cache
+from typing import Annotated, Any, Final, Generic, TypeVar
 
 from cryptography.hazmat import asn1
 from cryptography.x509 import ObjectIdentifier
@@ -34,6 +35,23 @@ GENERALIZED_TIME: Final = 0x18
 _WHAT: Final = "the certificate"
 _TIME: Final = re.compile(r"(\d\d|\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z", re.ASCII)
 _YEAR_DIGITS: Final = {UTC_TIME: 2, GENERALIZED_TIME: 4}
+
+
+class _Once(Generic[T]):
+    """A property that is computed when it is first asked for.
+
+    `functools.cached_property` holds one lock for all objects of a class (Python 3.11), on which
+    threads that lint at the same time would queue. Here two of them may compute the same.
+    """
+
+    def __init__(self, compute: Callable[[Any], T]) -> None:
+        self._compute = compute
+        self._name = compute.__name__
+        self.__doc__ = compute.__doc__
+
+    def __get__(self, owner: object, _: type[Any]) -> T:
+        found = owner.__dict__[self._name] = self._compute(owner)
+        return found
 
 
 @asn1.sequence
@@ -107,32 +125,37 @@ class Subject:
     """The issuer's certificate; None: not known, or `self_signed`."""
     self_signed: bool
 
-    @cached_property
+    @_Once
     def fields(self) -> _TBS:
         """The parsed TBSCertificate. Raises `Malformed`."""
         return der.decode(_TBS, self.tbs, what=_WHAT)
 
-    @cached_property
+    @_Once
     def issuer(self) -> bytes:
         """DER Name."""
         return der.octets_of(self.fields.issuer)
 
-    @cached_property
+    @_Once
     def subject(self) -> bytes:
         """DER Name."""
         return der.octets_of(self.fields.subject)
 
-    @cached_property
+    @_Once
     def spki(self) -> bytes:
         """DER SubjectPublicKeyInfo."""
         return der.octets_of(self.fields.spki)
 
-    @cached_property
+    @_Once
     def key(self) -> der.SubjectPublicKeyInfo:
         """The key, not yet judged."""
         return der.decode(der.SubjectPublicKeyInfo, self.spki, what="the public key")
 
-    @cached_property
+    @_Once
+    def key_algorithm(self) -> bytes:
+        """DER AlgorithmIdentifier of the key."""
+        return der.octets_of(self.key.algorithm)
+
+    @_Once
     def rdns(self) -> tuple[tuple[Text, ...], ...]:
         """The subject's relative distinguished names."""
         name = der.decode(_Name, der.sequence(self.subject), what="the subject")
@@ -144,14 +167,14 @@ class Subject:
             for rdn in name.rdns
         )
 
-    @cached_property
+    @_Once
     def validity(self) -> tuple[datetime, datetime] | None:
         """NotBefore and notAfter, or None when one is not in the form of RFC 5280, 4.1.2.5."""
         both = self.fields.validity
         first, last = _moment(both.not_before), _moment(both.not_after)
         return None if first is None or last is None else (first, last)
 
-    @cached_property
+    @_Once
     def extensions(self) -> dict[ObjectIdentifier, Extension]:
         """By OID; of two with the same OID the first."""
         found: dict[ObjectIdentifier, Extension] = {}
@@ -161,43 +184,45 @@ class Subject:
 
     # ---- extensions; None: absent, or not what it should be --------------------------------------
 
-    @cached_property
+    @_Once
     def key_usage(self) -> frozenset[int] | None:
         """The numbers of the bits that are set."""
-        bits = self._value(ExtensionOID.KEY_USAGE, asn1.BitString)
+        bits = self._value(ExtensionOID.KEY_USAGE)
         if bits is None:
             return None
         octets = bits.as_bytes()
         return frozenset(n for n in range(8 * len(octets)) if octets[n // 8] & 0x80 >> n % 8)
 
-    @cached_property
+    @_Once
     def basic_constraints(self) -> _BasicConstraints | None:
         """RFC 5280, 4.2.1.9."""
-        return self._value(ExtensionOID.BASIC_CONSTRAINTS, _BasicConstraints)
+        found: _BasicConstraints | None = self._value(ExtensionOID.BASIC_CONSTRAINTS)
+        return found
 
     @property
     def authority(self) -> bool:
         """Whether it says that it is a CA's."""
         return self.basic_constraints is not None and self.basic_constraints.ca
 
-    @cached_property
+    @_Once
     def extended_key_usage(self) -> tuple[ObjectIdentifier, ...] | None:
         """RFC 5280, 4.2.1.12."""
-        found = self._value(ExtensionOID.EXTENDED_KEY_USAGE, _Oids, wrapped=True)
+        found = self._value(ExtensionOID.EXTENDED_KEY_USAGE)
         return None if found is None else tuple(found.items)
 
-    @cached_property
+    @_Once
     def key_identifier(self) -> bytes | None:
         """The subject key identifier."""
-        return self._value(ExtensionOID.SUBJECT_KEY_IDENTIFIER, bytes)
+        found: bytes | None = self._value(ExtensionOID.SUBJECT_KEY_IDENTIFIER)
+        return found
 
-    @cached_property
+    @_Once
     def authority_key_identifier(self) -> bytes | None:
         """The keyIdentifier of the authority key identifier."""
         found = self._elements(ExtensionOID.AUTHORITY_KEY_IDENTIFIER)
         return next((octets for tag, octets in found or () if tag == 0x80), None)
 
-    @cached_property
+    @_Once
     def alternative_names(self) -> tuple[tuple[int, bytes], ...] | None:
         """(Tag, octets) of each GeneralName."""
         return self._elements(ExtensionOID.SUBJECT_ALTERNATIVE_NAME)
@@ -205,7 +230,7 @@ class Subject:
     @property
     def readable(self) -> bool:
         """Whether every extension that the rules look into holds what it should."""
-        return all(self._decodes(oid, kind) for oid, kind in _KINDS.items())
+        return None not in self._values.values()
 
     def is_critical(self, oid: ObjectIdentifier) -> bool:
         """Whether the extension is there and critical."""
@@ -213,24 +238,22 @@ class Subject:
         return found is not None and found.critical
 
     def _elements(self, oid: ObjectIdentifier) -> tuple[tuple[int, bytes], ...] | None:
-        found = self._value(oid, _Elements, wrapped=True)
+        found = self._value(oid)
         if found is None:
             return None
         return tuple((one.tag_bytes[0], bytes(one.data)) for one in found.items)
 
-    def _value(self, oid: ObjectIdentifier, kind: type[T], *, wrapped: bool = False) -> T | None:
-        extension = self.extensions.get(oid)
-        if extension is None:
-            return None
-        octets = der.sequence(extension.value) if wrapped else extension.value
-        try:
-            return der.decode(kind, octets, what=_WHAT)
-        except Malformed:
-            return None
+    def _value(self, oid: ObjectIdentifier) -> Any:
+        return self._values.get(oid)
 
-    def _decodes(self, oid: ObjectIdentifier, kind: Any) -> bool:
-        wrapped = kind in (_Oids, _Elements)
-        return oid not in self.extensions or self._value(oid, kind, wrapped=wrapped) is not None
+    @_Once
+    def _values(self) -> dict[ObjectIdentifier, Any]:
+        """Of the extensions that are there; None for one that does not hold what it should."""
+        return {
+            oid: _decoded(extension.value, _KINDS[oid])
+            for oid, extension in self.extensions.items()
+            if oid in _KINDS
+        }
 
 
 _KINDS: Final[dict[ObjectIdentifier, Any]] = {
@@ -241,6 +264,15 @@ _KINDS: Final[dict[ObjectIdentifier, Any]] = {
     ExtensionOID.AUTHORITY_KEY_IDENTIFIER: _Elements,
     ExtensionOID.SUBJECT_ALTERNATIVE_NAME: _Elements,
 }
+
+
+def _decoded(octets: bytes, kind: Any) -> Any:
+    try:
+        return der.decode(
+            kind, der.sequence(octets) if kind in (_Oids, _Elements) else octets, what=_WHAT
+        )
+    except Malformed:
+        return None
 
 
 def read_tbs(tbs: bytes, *, signature_algorithm: bytes, issuer: bytes | None) -> Subject:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import Select, bindparam, case, delete, insert, select
+from sqlalchemy import Select, bindparam, case, delete, insert, literal_column, or_, select
 
 from ca.operations import Operation, Review
 from ca.organisations_store import Level
@@ -14,13 +14,17 @@ from ca.sqlorganisations import ROOT, SQLOrganisationStore, in_scope
 from ca.tables_organisations import organisation_closure, organisations, review_rules
 from core.db import Database
 from core.remembered import Remembered
+from core.statements import Statement
 
 _R = review_rules.c
 _A = organisation_closure.c
 _O = organisations.c
 _EVERY: Final = "*"
 # Levels descend strictly, so that the lowest is the nearest.
-_DEPTH: Final = case({level: depth for depth, level in enumerate(Level)}, value=_O.level)
+_DEPTH: Final = case(
+    {level: literal_column(str(depth)) for depth, level in enumerate(Level)}, value=_O.level
+)
+_FOR_ALL_LAST: Final = case((_R.profile == _EVERY, literal_column("1")), else_=literal_column("0"))
 
 
 def _bearing(organisation: Any) -> Select[Any]:
@@ -31,16 +35,15 @@ def _bearing(organisation: Any) -> Select[Any]:
         .where(
             _A.descendant == organisation,
             _R.operation == bindparam("operation"),
-            _R.profile.in_(bindparam("profiles", expanding=True)),
+            or_(_R.profile == bindparam("profile"), _R.profile == _EVERY),
         )
-        .order_by(_DEPTH.desc(), case((_R.profile == _EVERY, 1), else_=0))
+        .order_by(_DEPTH.desc(), _FOR_ALL_LAST)
         .limit(1)
     )
 
 
-# Built once: every request asks, and building the statement costs more than running it.
-_BEARING: Final = _bearing(bindparam("organisation"))
-_BEARING_ON_ALL: Final = _bearing(ROOT)
+_BEARING: Final = Statement(_bearing(bindparam("organisation")))
+_BEARING_ON_ALL: Final = Statement(_bearing(ROOT))
 
 
 class SQLReviewRuleStore:
@@ -96,11 +99,8 @@ class SQLReviewRuleStore:
     def _read_bearing(self, asked: tuple[Operation, str, str | None]) -> ReviewRule | None:
         operation, profile, organisation = asked
         statement = _BEARING_ON_ALL if organisation is None else _BEARING
-        given: dict[str, Any] = {"operation": operation, "profiles": (profile, _EVERY)}
-        if organisation is not None:
-            given["organisation"] = organisation
-        with self._database.reading() as connection:
-            row = connection.execute(statement, given).first()
+        given = {"operation": operation, "profile": profile, "organisation": organisation}
+        row = self._database.run(statement, given).first()
         return None if row is None else _rule(row)
 
     def list_rules(self, *, scope: frozenset[str] | None, limit: int) -> Sequence[ReviewRule]:

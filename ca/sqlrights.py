@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
 
-from sqlalchemy import Select, delete, insert, literal, or_, select
+from sqlalchemy import Select, bindparam, delete, insert, or_, select
 
 from ca.operations import Operation
 from ca.rights_store import Grant, Held, Right, RightPage, Step
@@ -14,11 +14,31 @@ from ca.tables_organisations import organisation_closure, organisations, rights
 from core.db import Database
 from core.errors import Malformed
 from core.remembered import Remembered
+from core.statements import Statement
 
 _R = rights.c
 _A = organisation_closure.c
 _ASKED = organisations.alias("asked")
 _TOP = organisations.alias("top")
+
+
+def _held(named: Any) -> Select[Any]:
+    """Select rights with the place where they begin, and the name of `named`."""
+    columns = (_R.organisation_id, _R.profiles, _R.operations, _R.steps)
+    begins = _TOP.c.parent.label("above")
+    statement = select(*columns, begins, named.c.name, named.c.closed_at)
+    return statement.select_from(rights).join(_TOP, _TOP.c.id == _R.organisation_id)
+
+
+_BEARING: Final = (
+    _held(_ASKED)
+    .join(organisation_closure, _A.ancestor == _R.organisation_id)
+    .join(_ASKED, _ASKED.c.id == _A.descendant)
+    .where(_R.operator == bindparam("of"))
+)
+_HELD_AT: Final = Statement(_BEARING.where(_A.descendant == bindparam("organisation")))
+_HELD_ON_ALL: Final = Statement(_BEARING.where(_A.descendant == ROOT))
+_OF: Final = Statement(_held(_TOP).where(_R.operator == bindparam("of")))
 
 
 class SQLRightStore:
@@ -68,22 +88,19 @@ class SQLRightStore:
 
     def _read_held(self, asked: tuple[str, str | None]) -> Sequence[Held]:
         operator, organisation = asked
-        wanted = ROOT if organisation is None else literal(organisation)
-        statement = (
-            _held(_ASKED)
-            .join(organisation_closure, _A.ancestor == _R.organisation_id)
-            .join(_ASKED, _ASKED.c.id == _A.descendant)
-            .where(_R.operator == operator, _A.descendant == wanted)
-        )
-        return self._list(statement)
+        statement = _HELD_ON_ALL if organisation is None else _HELD_AT
+        given = {"of": operator, "organisation": organisation}
+        return _holdings(self._database.run(statement, given).rows)
 
     def _read_of(self, operator: str) -> Sequence[Held]:
-        return self._list(_held(_TOP).where(_R.operator == operator))
+        return _holdings(self._database.run(_OF, {"of": operator}).rows)
 
     def list_related(self, operator: str, organisation: str) -> Sequence[Held]:
         above = select(_A.ancestor).where(_A.descendant == organisation)
         related = or_(_R.organisation_id.in_(above), _R.organisation_id.in_(below([organisation])))
-        return self._list(_held(_TOP).where(_R.operator == operator, related))
+        statement = _held(_TOP).where(_R.operator == operator, related)
+        with self._database.reading() as connection:
+            return _holdings(connection.execute(statement))
 
     def list_rights(
         self,
@@ -112,26 +129,18 @@ class SQLRightStore:
         with self._database.reading() as connection:
             return connection.execute(statement.limit(1)).first() is not None
 
-    def _list(self, statement: Select[Any]) -> Sequence[Held]:
-        with self._database.reading() as connection:
-            return [
-                Held(
-                    organisation=row.organisation_id,
-                    grant=_grant(row),
-                    is_root=row.above is None,
-                    organisation_name=row.name,
-                    closed_at=row.closed_at,
-                )
-                for row in connection.execute(statement)
-            ]
 
-
-def _held(named: Any) -> Select[Any]:
-    """Select rights with the place where they begin, and the name of `named`."""
-    columns = (_R.organisation_id, _R.profiles, _R.operations, _R.steps)
-    begins = _TOP.c.parent.label("above")
-    statement = select(*columns, begins, named.c.name, named.c.closed_at)
-    return statement.select_from(rights).join(_TOP, _TOP.c.id == _R.organisation_id)
+def _holdings(rows: Iterable[Any]) -> Sequence[Held]:
+    return [
+        Held(
+            organisation=row.organisation_id,
+            grant=_grant(row),
+            is_root=row.above is None,
+            organisation_name=row.name,
+            closed_at=row.closed_at,
+        )
+        for row in rows
+    ]
 
 
 def _stored(words: frozenset[Any] | None) -> str | None:

@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 FORKS = multiprocessing.get_context("forkserver")
@@ -73,6 +73,28 @@ def run(
             process.wait(seconds)
             raise
         return subprocess.CompletedProcess(words, code, said.read_text(), errors.read_text())
+
+
+def call(function: Callable[..., None], *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Call a function of a module, with what can be pickled, in a process of its own."""
+    with tempfile.TemporaryDirectory(prefix="yinxin-said-") as directory:
+        errors = Path(directory, "errors")
+        errors.touch()
+        process = FORKS.Process(target=_call, args=(str(errors), function, arguments))
+        process.start()
+        process.join(120)
+        if process.exitcode is None:
+            process.kill()
+            process.join()
+            raise subprocess.TimeoutExpired(function.__name__, 120)
+        return subprocess.CompletedProcess(
+            function.__name__, process.exitcode, "", errors.read_text()
+        )
+
+
+def _call(errors: str, function: Callable[..., None], arguments: Sequence[object]) -> None:
+    sys.stderr = Path(errors).open("w", 1, encoding="utf-8", errors="backslashreplace")  # noqa: SIM115 - until its end
+    function(*arguments)
 
 
 def _run(

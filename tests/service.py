@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import signal
 import socket
 import ssl
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import urlopen
@@ -42,6 +46,15 @@ def yinxin(
     return done
 
 
+@cache
+def _tables() -> Path:
+    """A SQLite database as `yinxin database upgrade` leaves it."""
+    state = Path(tempfile.mkdtemp(prefix="yinxin-tables-"))
+    atexit.register(shutil.rmtree, state, ignore_errors=True)
+    yinxin("--state", state, "database", "upgrade")
+    return state / "yinxin.sqlite3"
+
+
 @dataclass
 class Service:
     """One state directory and, most of the time, the process that serves from it."""
@@ -51,7 +64,10 @@ class Service:
     process: subprocess.Popen[str] | forked.Forked | None = None
     role: str = "ca"
     fresh: bool = False
-    """Start an interpreter of its own, as an administrator does, and as is to be measured."""
+    """Start an interpreter of its own, as an administrator does, and as is to be measured.
+
+    And from nothing: others find the tables made, as an older start would have left them.
+    """
     patience_seconds: float = 60
     """How long it may take to become ready."""
 
@@ -82,6 +98,7 @@ class Service:
         words = ["--state", str(self.state), "serve", "--role", self.role]
         environment = os.environ | self.environment
         if not self.fresh:
+            self._lay_tables()
             self.process = forked.Forked(words, environment, said=self.log, errors=self.log)
             return
         with self.log.open("a") as log:
@@ -92,6 +109,15 @@ class Service:
                 stderr=subprocess.STDOUT,
                 text=True,
             )
+
+    def _lay_tables(self) -> None:
+        # Migrating from nothing costs as much as all the rest of a start.
+        path = self.state / "yinxin.sqlite3"
+        if path.exists() or "YINXIN_DATABASE__URL" in self.environment:
+            return
+        self.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        shutil.copyfile(_tables(), path)
+        path.chmod(0o600)
 
     @property
     def root(self) -> Path:

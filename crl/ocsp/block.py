@@ -40,6 +40,10 @@ def read_header(block: bytes | memoryview) -> Header:
     return Header._make(_HEADER.unpack_from(block))
 
 
+unpack_header: Final = _HEADER.unpack_from
+"""`read_header` without names: for who is in a hurry."""
+
+
 def encode_block(
     answer: Answer,
     *,

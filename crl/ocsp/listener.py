@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import binascii
 from typing import Final, NamedTuple, Protocol
 
-from core.errors import TrustError
 from crl.ocsp.head import Head, parse_head
-from crl.ocsp.path import decode_path
 from crl.ocsp.plane import OCSPPlane
-from crl.ocsp.recent import RecentRequest
 
 MAX_CONNECTIONS: Final = 10_000
 MAX_UNREAD_OCTETS: Final = 65_536
@@ -17,7 +15,6 @@ _TICK_SECONDS: Final = 1.0
 _REMEMBERED: Final = 4096
 _REMEMBERED_OCTETS: Final = 1024
 _GET: Final = b"GET /ocsp/"
-_POST: Final = b"POST /ocsp"
 _VERSION_OCTETS: Final = len(b" HTTP/1.1")
 
 
@@ -77,27 +74,28 @@ class OCSPListener:
         """Watch over it no more."""
         self._watched.discard(connection)
 
-    def recognise(self, data: bytes) -> RecentRequest | None:
-        """Return one whole simple request, to be remembered. None says nothing.
+    def answer(self, data: bytes) -> tuple[bytes, bool] | None:
+        """Return the response to one whole simple request, and whether the connection ends with it.
 
-        What a client program writes around its questions is the same each time, so it is parsed
-        once (`learn`).
+        None says nothing. What a client program writes around its questions is the same each
+        time, so it is parsed once (`learn`).
         """
-        try:
-            if data.startswith(_GET):
-                line = data.find(b"\r\n") - _VERSION_OCTETS
-                head = self._heads.get(data[line:])
-                octets = b"" if head is None else decode_path(data[len(_GET) : line])
-            elif data.startswith(_POST):
-                end = data.find(b"\r\n\r\n") + 4
-                head, octets = self._heads.get(data[:end]), data[end:]
-            else:
-                return None
-            if head is None or (head.body_octets and head.body_octets != len(octets)):
-                return None
-            return self.plane.recognise(data, octets, close=head.close)
-        except TrustError:
+        recent = self.recent.get(data)
+        if recent is not None:
+            response = self.plane.repeat(recent)
+            if response is not None:
+                return response, recent.close
+        if data.startswith(_GET):
+            line = data.find(b"\r\n") - _VERSION_OCTETS
+            head = self._heads.get(data[line:])
+            octets = _decode(data[len(_GET) : line])
+        else:
+            end = data.find(b"\r\n\r\n") + 4
+            head, octets = self._heads.get(data[:end]), data[end:]
+        if head is None or (head.body_octets and head.body_octets != len(octets)):
             return None
+        response = self.plane.look_up(data, octets, close=head.close)
+        return None if response is None else (response, head.close)
 
     def study(self, data: bytes) -> None:
         """Learn the head of what was not recognised, if it is whole."""
@@ -127,3 +125,13 @@ class OCSPListener:
         self._ticking, self._asked = bool(self._watched) or self._asked, False
         if self._ticking:
             asyncio.get_running_loop().call_later(_TICK_SECONDS, self._sweep)
+
+
+def _decode(encoded: bytes) -> bytes:
+    """Return the request in a path as nearly every client writes it; empty for other spellings."""
+    if b"%" in encoded:
+        encoded = encoded.replace(b"%2B", b"+").replace(b"%2F", b"/").replace(b"%3D", b"=")
+    try:
+        return binascii.a2b_base64(encoded, strict_mode=True)
+    except binascii.Error:
+        return b""

@@ -21,16 +21,6 @@ def decode_path(encoded: bytes) -> bytes:
     doubled or not; one "/" too many in front. No octet of it is normalised as a path, because
     "//" is base64 too. Raises `Malformed` or `TooLarge`.
     """
-    if encoded.startswith(b"M"):
-        # As nearly every client writes it; anything that is not quite so is decoded below.
-        try:
-            text = encoded
-            if b"%" in text:
-                text = text.replace(b"%2B", b"+").replace(b"%2F", b"/").replace(b"%3D", b"=")
-            if len(text) <= MAX_REQUEST_OCTETS:
-                return binascii.a2b_base64(text, strict_mode=True)
-        except binascii.Error:
-            pass
     if len(encoded) > _LONGEST:
         raise TooLarge("the path is longer than any OCSP request that is answered")
     # DER begins with "M" in base64, so slashes in front are never part of it.

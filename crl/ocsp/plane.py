@@ -13,14 +13,14 @@ from ca.packedstatus import NUMBER
 from core.clock import Clock
 from core.errors import NotFound, TrustError, Unavailable
 from crl.config import NoncePolicy, OCSPConfig
-from crl.ocsp.block import HEADER_OCTETS, Header, read_header
+from crl.ocsp.block import HEADER_OCTETS, Header, read_header, unpack_header
 from crl.ocsp.head import Head
 from crl.ocsp.issuers import IssuerTable
 from crl.ocsp.layout import KnownIssuer, answer_key
 from crl.ocsp.path import decode_path
 from crl.ocsp.pulse import Pulse
 from crl.ocsp.reader import AnswerReader
-from crl.ocsp.recent import RecentRequest, RecentRequests
+from crl.ocsp.recent import RecentAnswer, RecentAnswers
 from crl.ocsp.request import OCSPRequest, parse_request
 from crl.ocsp.responder import QUIET, refusal_of
 from crl.ocsp.response import Refusal
@@ -71,8 +71,8 @@ class OCSPPlane:
         self._counts = pulse.counts_of(slot)
         self._issuers: IssuerTable[KnownIssuer] = IssuerTable(())
         self._reloads = 0
-        self.recent = RecentRequests()
-        """What came before: to be asked before `recognise`."""
+        self.recent = RecentAnswers()
+        """What came before: to be asked before `look_up`."""
         self._refreshing: dict[bytes, int] = {}
         self._logged: datetime | None = None
         self.look()
@@ -98,21 +98,9 @@ class OCSPPlane:
         """Show what was counted to all processes of this host."""
         self._pulse.count(self._slot, self._counts)
 
-    def recognise(self, data: bytes, octets: bytes, *, close: bool) -> RecentRequest | None:
-        """Remember a request about one certificate of ours, and no more. None says nothing.
-
-        `data` is all of it, `octets` the OCSPRequest in it.
-        """
-        key = self._reader.key_of(octets)
-        if key is None or not self._gives_stored:
-            return None
-        recent = RecentRequest(key, octets, close=close)
-        self.recent.keep(data, recent)
-        return recent
-
     @contextmanager
     def one_moment(self) -> Iterator[None]:
-        """Within it, `quick` sees the store as it is at the beginning."""
+        """Within it, `repeat` and `look_up` see the store as it is at the beginning."""
         self._reader.hold()
         self._second = self._writer.second()
         try:
@@ -121,34 +109,43 @@ class OCSPPlane:
             self._second = 0
             self._reader.let_go()
 
-    def quick(self, recent: RecentRequest) -> bytes | None:
-        """Return the response if it is in the store, as the store is now. None says nothing.
+    def repeat(self, recent: RecentAnswer) -> bytes | None:
+        """Return the response that was given before, if nothing at all was written since.
 
-        What was found before is given again only while nothing at all was written since.
+        None says nothing.
         """
-        if self._pulse.distrusted:
-            return None
         now = self._second or self._writer.second()
         fits = recent.begin <= now < recent.end and recent.state == self._reader.state()
-        if not fits and not self._find(recent, now):
+        if not fits or self._pulse.distrusted:
             return None
-        self._counts[recent.count] += 1
+        self._counts[recent.place] += 1
         return b"".join((self._writer.begins[recent.close], recent.rest, recent.tail))
 
-    def _find(self, recent: RecentRequest, now: int) -> bool:
-        """Look the answer up, at the newest state of the store."""
-        found = self._reader.find_good(recent.key, now)
-        if found is None or now > found[1].fields_until:
-            recent.forget()
-            return False
-        block, header, recent.tail, recent.state = found
-        if now >= header.refresh_at:
-            self._refresh(recent.key, recent.octets, now)
-        recent.rest = block[HEADER_OCTETS:]
-        recent.count = _stored(recent.key, header)
-        recent.begin = header.produced_at
-        recent.end = min(header.until, header.fields_until, header.refresh_at)
-        return True
+    def look_up(self, data: bytes, octets: bytes, *, close: bool) -> bytes | None:
+        """Return the response to a request about one certificate of ours, and no more.
+
+        It is in the store, as the store is now; None says nothing. `data` is the request as it
+        came, which is remembered, `octets` the OCSPRequest in it.
+        """
+        key = self._reader.key_of(octets)
+        if key is None or not self._gives_stored or self._pulse.distrusted:
+            return None
+        now = self._second or self._writer.second()
+        state, block = self._reader.find(key)
+        if block is None:
+            return None
+        begin, until, refresh_at, fields_until, responder, _, said = unpack_header(block)
+        tail = self._reader.tail_of(responder)
+        if tail is None or not begin <= now < until or now > fields_until:
+            return None
+        if now >= refresh_at:
+            self._refresh(key, octets, now)
+        rest, count = block[HEADER_OCTETS:], _stored(key, said)
+        if self.recent.takes(data):
+            end = min(until, fields_until, refresh_at)
+            self.recent[data] = RecentAnswer(state, begin, end, count, close, rest, tail)
+        self._counts[count] += 1
+        return b"".join((self._writer.begins[close], rest, tail))
 
     def respond(self, head: Head, body: bytes) -> bytes | Pending:
         """Return the whole response if it can be given at once, or what `respond_later` wants."""
@@ -223,10 +220,10 @@ class OCSPPlane:
         found = self._reader.find_good(key, now)
         if found is None:
             return None
-        block, header, tail, _ = found
+        block, header, tail = found
         if now >= header.refresh_at:
             self._refresh(key, octets, now)
-        self._counts[_stored(key, header)] += 1
+        self._counts[_stored(key, header.said)] += 1
         return self._send(head, header, block, tail, now)
 
     def _send(self, head: Head, header: Header, block: bytes, tail: bytes, now: int) -> bytes:
@@ -255,6 +252,6 @@ class OCSPPlane:
             log.exception("an OCSP answer cannot be made anew")
 
 
-def _stored(key: bytes, header: Header) -> int:
+def _stored(key: bytes, said: int) -> int:
     """Return where an answer from the store is counted."""
-    return place_of(NUMBER.unpack_from(key)[0], header.said, stored=True)
+    return place_of(NUMBER.unpack_from(key)[0], said, stored=True)

@@ -82,27 +82,31 @@ class AnswerReader:
         self._tables = tables
         self.reloads += 1
 
-    def find_good(self, key: bytes, now: int) -> tuple[bytes, Header, bytes, int] | None:
-        """Return block, header and tail of an answer that may be given at this second.
-
-        The last is the `state` that the store had then.
-        """
-        block: bytes | None
+    def find(self, key: bytes) -> tuple[int, bytes | None]:
+        """Return the state that is seen, and the block under `key` in it."""
         if self._held is None:
-            state, block = self._store.find_answer(key)
-        else:
-            # Octets, as long as `buffers` is not asked for.
-            state, block = self._held_state, self._held.get(key)  # type: ignore[assignment]
+            return self._store.find_answer(key)
+        # Octets, as long as `buffers` is not asked for.
+        return self._held_state, self._held.get(key)  # type: ignore[return-value]
+
+    def tail_of(self, responder: int) -> bytes | None:
+        """Return what the answers of a responder end with; None: it is none any more."""
+        tail = self.tails.get(responder)
+        if tail is None:
+            self.reload()
+            tail = self.tails.get(responder)
+        return tail
+
+    def find_good(self, key: bytes, now: int) -> tuple[bytes, Header, bytes] | None:
+        """Return block, header and tail of an answer that may be given at this second."""
+        _, block = self.find(key)
         if block is None:
             return None
         header = read_header(block)
         if not header.produced_at <= now < header.until:
             return None
-        tail = self.tails.get(header.responder)
-        if tail is None:
-            self.reload()
-            tail = self.tails.get(header.responder)
-        return None if tail is None else (block, header, tail, state)
+        tail = self.tail_of(header.responder)
+        return None if tail is None else (block, header, tail)
 
 
 def _frequency(size: int) -> tuple[bool, int]:

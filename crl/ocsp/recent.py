@@ -2,48 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 MAX_RECENT: Final = 16_384
 """How many a process remembers: about 25 MiB."""
 MAX_RECENT_OCTETS: Final = 1024
 FULL_SECONDS: Final = 60
 """How long it may be full before it begins anew."""
-_NOWHERE: Final = -1
 
 
-class RecentRequest:
-    """One simple request as a client wrote it, and the answer that was found last.
+class RecentAnswer(NamedTuple):
+    """What the store said to one simple request, as a client wrote it.
 
-    The answer holds only at the state of the store that it was found in, and from `begin` until
-    before `end` (seconds since 1970): otherwise it is looked for again. It is no source of truth.
+    It holds only at the state of the store that it was found in, and from `begin` until before
+    `end` (seconds since 1970): otherwise it is looked for again. It is no source of truth.
     """
 
-    __slots__ = ("begin", "close", "count", "end", "key", "octets", "rest", "state", "tail")
-
-    def __init__(self, key: bytes, octets: bytes, *, close: bool) -> None:
-        self.key = key
-        """Of the answer in the store."""
-        self.octets = octets
-        """The OCSPRequest, DER."""
-        self.close = close
-        """The connection ends with the answer."""
-        self.rest = b""
-        """HTTP fields and body, but for the responder's certificate."""
-        self.count = 0
-        """Where an answer like it is counted (`crl.ocsp.tally`)."""
-        self.tail = b""
-        """The responder's certificate, as the body ends with it."""
-        self.state = _NOWHERE
-        """`StatusStore.state` before the answer was read."""
-        self.begin = self.end = 0
-
-    def forget(self) -> None:
-        """Look the answer up at the next request."""
-        self.state = _NOWHERE
+    state: int
+    """`StatusStore.state` when the answer was read."""
+    begin: int
+    end: int
+    place: int
+    """Where an answer like it is counted (`crl.ocsp.tally`)."""
+    close: bool
+    """The connection ends with the answer."""
+    rest: bytes
+    """HTTP fields and body, but for the responder's certificate."""
+    tail: bytes
+    """The responder's certificate, as the body ends with it."""
 
 
-class RecentRequests(dict[bytes, RecentRequest]):
+class RecentAnswers(dict[bytes, RecentAnswer]):
     """Bounded: while it is full, nothing more is remembered; now and then it begins anew.
 
     To replace the old by the new at each request would cost more than it saves.
@@ -53,10 +42,9 @@ class RecentRequests(dict[bytes, RecentRequest]):
         super().__init__()
         self._age = 0
 
-    def keep(self, data: bytes, recent: RecentRequest) -> None:
-        """Remember a request if there is room; not one that is longer than clients write them."""
-        if len(self) < MAX_RECENT and len(data) <= MAX_RECENT_OCTETS:
-            self[data] = recent
+    def takes(self, data: bytes) -> bool:
+        """Whether there is room for a request; there is none for longer ones than clients write."""
+        return (len(self) < MAX_RECENT or data in self) and len(data) <= MAX_RECENT_OCTETS
 
     def age(self) -> None:
         """To be called every second."""

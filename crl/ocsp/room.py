@@ -109,14 +109,14 @@ class Room:
 
     def _answer(self, guest: Guest, data: bytes) -> None:
         listener = self._listener
-        recent = listener.recent.get(data) or listener.recognise(data)
-        if recent is None:
+        answer = listener.answer(data)
+        if answer is None:
             listener.study(data)
-            recent = listener.recognise(data)
-        response = None if recent is None else listener.plane.quick(recent)
-        if recent is None or response is None:
+            answer = listener.answer(data)
+        if answer is None:
             self._give_away(guest, Begun(data))
             return
+        response, close = answer
         try:
             sent = guest.send(response, socket.MSG_DONTWAIT)
         except BlockingIOError:
@@ -125,8 +125,8 @@ class Room:
             self.leave(guest)
             return
         if sent < len(response):
-            self._give_away(guest, Begun(unsent=response[sent:], close=recent.close))
-        elif recent.close:
+            self._give_away(guest, Begun(unsent=response[sent:], close=close))
+        elif close:
             self.leave(guest)
         elif guest.room is None:
             self.enter(guest)

@@ -86,12 +86,11 @@ class OCSPConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if not self._unread and self._answering is None and not self._blocked:
             listener, transport = self._listener, self._transport
-            recent = listener.recent.get(data) or listener.recognise(data)
-            response = None if recent is None else listener.plane.quick(recent)
-            if recent is not None and response is not None and transport is not None:
+            answer = None if transport is None else listener.answer(data)
+            if answer is not None and transport is not None:
                 self.since = listener.tick
-                transport.write(response)
-                if recent.close:
+                transport.write(answer[0])
+                if answer[1]:
                     transport.close()
                 return
         self._unread = self._unread + data if self._unread else data

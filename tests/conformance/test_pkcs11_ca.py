@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import jwt
 import pytest
+import requests
 
 from keystore import pin
 from keystore.backends.pkcs11 import open_token
 from keystore.registry import KeyStore
 from tests import keystore_softhsm as softhsm
 from tests.conformance.administrator import Administrator
+from tests.conformance.browser import Browser
 from tests.conformance.hierarchy import Hierarchy
 from tests.conformance.openssl_hierarchy import OpenSSLHierarchy
+from tests.conformance.people import PASSWORD, authorization, redeem
 from tests.judges import openssl
 from tests.service import Service
 
@@ -40,6 +46,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         "YINXIN_KEYSTORE__PKCS11__MODULE": f'"{softhsm.module()}"',
         "YINXIN_KEYSTORE__PKCS11__TOKEN": f'"{softhsm.LABEL}"',
         "YINXIN_FIRST_START__RSA_KEY": f'"{reference}"',
+        "YINXIN_AUTHN__OIDC__SIGNING_KEY": f'"{reference}"',
         # SoftHSM has no SM2, so only the RSA hierarchy's responders can live in the token.
         "YINXIN_REVOCATION__OCSP__SIGNER_KEY_OF": (
             f'{{rsa-root = "{reference}", rsa-issuing = "{reference}"}}'
@@ -74,6 +81,44 @@ def test_issuing_and_ocsp_work_with_the_ca_key_in_the_token(
     assert openssl.ask_ocsp(ocsp, *certified.path) == "revoked"
     crl = administrator.download("/crl/rsa-issuing.crl")
     openssl.verify_crl(crl, issuer=certified.path[1])
+
+
+def test_id_tokens_are_signed_in_the_token_and_verified_by_what_is_published(
+    service: Service,
+) -> None:
+    """Logins at two relying parties, whose tokens are signed with ES256 and RS256."""
+    link = re.search(rf"business +({service.url}/setup/\S+)", service.log.read_text())
+    assert link is not None
+    browser = Browser(service.root)
+    browser.submit(link[1], password=PASSWORD, repeat=PASSWORD)
+    callback = f"{service.url}/callback"
+    used = set()
+    for algorithm in ("ES256", "RS256"):
+        options = ("--redirect-uri", callback, "--id-token-algorithm", algorithm)
+        client = json.loads(service.yinxin("client", "register", algorithm, *options, "--json"))
+        landed = Browser(service.root).log_in(
+            authorization(service, client["client_id"]),
+            until=callback,
+            name="business",
+            password=PASSWORD,
+        )
+        told = redeem(service, landed, (client["client_id"], client["client_secret"]))
+        header, claims = published_keys_verify(service, told["id_token"], client["client_id"])
+        assert header["alg"] == algorithm
+        assert claims["iss"] == service.url
+        used.add(header["kid"])
+    assert len(used) == 2
+    shown = _private_keys(service.environment["SOFTHSM2_CONF"])
+    assert {"oidc-es256-1", "oidc-rs256-1"} <= set(shown)
+    assert set(shown.values()) == {_NEVER_OUT}
+
+
+def published_keys_verify(service: Service, id_token: str, client_id: str) -> tuple[Any, Any]:
+    """What a relying party does, with PyJWT: return header and claims."""
+    answer = requests.get(f"{service.url}/oidc/jwks", verify=str(service.root), timeout=60)
+    header = jwt.get_unverified_header(id_token)
+    key = jwt.PyJWKSet.from_dict(answer.json())[header["kid"]]
+    return header, jwt.decode(id_token, key.key, algorithms=[header["alg"]], audience=client_id)
 
 
 @pytest.mark.parametrize("family", ["rsa", "ec"])

@@ -1,7 +1,5 @@
 """A child process that issues certificates on SQLite and kills itself at one step.
 
-    python -m tests.integration.killed_issuer DIRECTORY STEP
-
 Its signer writes each to-be-signed certificate to a side file, with fsync, before signing.
 """
 
@@ -9,7 +7,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -137,7 +134,3 @@ def main(directory: Path, step: str) -> None:
             request_id=f"request-{number}",
         )
         issue_certificate(wanted, profile=profiles["device"], issuer=issuer, **services)
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])

@@ -1,13 +1,9 @@
-"""A child process that works off a mass revocation on SQLite and kills itself at one step.
-
-python -m tests.integration.killed_mass_revocation DATABASE STEP
-"""
+"""A child process that works off a mass revocation on SQLite and kills itself at one step."""
 
 from __future__ import annotations
 
 import os
 import signal
-import sys
 
 from ca import massrevocation
 from ca.massrevocation import MassRevocations
@@ -58,7 +54,3 @@ def main(url: str, step: str) -> None:
 
     setattr(owner, name, call)
     mass.run()
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2])

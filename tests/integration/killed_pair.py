@@ -1,7 +1,5 @@
 """A child process that issues pairs on SQLite and kills itself at one step.
 
-    python -m tests.integration.killed_pair DIRECTORY STEP
-
 Its keystore is the software one, so that the next process can open what it sealed.
 """
 
@@ -9,7 +7,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from pathlib import Path
 
 from ca.bootstrap import NewIssuer, create_root, create_subordinate
@@ -136,7 +133,3 @@ def _arm(step: str, service: Service) -> None:
         "after complete": (Issuing, "_complete"),
     }
     after(*targets[step])
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])

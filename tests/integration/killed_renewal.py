@@ -1,13 +1,9 @@
-"""A child process that renews a pair on SQLite and kills itself at one step.
-
-python -m tests.integration.killed_renewal DIRECTORY STEP
-"""
+"""A child process that renews a pair on SQLite and kills itself at one step."""
 
 from __future__ import annotations
 
 import os
 import signal
-import sys
 from pathlib import Path
 
 from ca.operations import Operation
@@ -73,7 +69,3 @@ def main(directory: Path, step: str) -> None:
 
 def _die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,7 +15,8 @@ from ca.store import CertificateQuery, CertificateState
 from ca.tbs import parse_tbs
 from core.audit_sql import SQLAuditLog
 from core.clock import SystemClock
-from tests import databases
+from tests import databases, forked
+from tests.integration import killed_issuer
 from tests.integration.killed_issuer import ISSUED_BEFORE_THE_KILL, STEPS
 
 # What the last row is when the process is gone: None, no row at all.
@@ -39,12 +38,8 @@ def test_every_serial_given_to_the_signer_is_known_and_can_be_revoked(
     tmp_path: Path, step: str
 ) -> None:
     database = databases.sqlite(tmp_path, "ca.sqlite3")
-    child = subprocess.run(
-        [sys.executable, "-m", "tests.integration.killed_issuer", tmp_path, step],
-        capture_output=True,
-        check=False,
-    )
-    assert child.returncode == -signal.SIGKILL, child.stderr.decode()
+    child = forked.call(killed_issuer.main, tmp_path, step)
+    assert child.returncode == -signal.SIGKILL, child.stderr
 
     clock = SystemClock()
     store, audit = SQLCertificateStore(database), SQLAuditLog(database, clock=clock)

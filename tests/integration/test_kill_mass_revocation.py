@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,8 +14,10 @@ from core.audit_sql import SQLAuditLog
 from core.clock import SystemClock
 from core.db import metadata, open_database
 from keystore.algorithms import KeyAlgorithm
+from tests import forked
 from tests.fakes.clock import FakeClock
 from tests.fakes.keys import memory_key
+from tests.integration import killed_mass_revocation
 from tests.integration.killed_mass_revocation import STEPS, open_mass
 from tests.unit.ca.conftest import Authority, request
 from yinxin.audit_key import AuditKey
@@ -40,12 +40,8 @@ def test_a_killed_mass_revocation_goes_on_where_it_was(tmp_path: Path, step: str
     mass = open_mass(database, clock)
     selection = Selection(issuer="sm2-issuing")
     job = mass.propose(selection, RevocationReason.CESSATION_OF_OPERATION, actor="bob").id
-    child = subprocess.run(
-        [sys.executable, "-m", "tests.integration.killed_mass_revocation", url, step],
-        capture_output=True,
-        check=False,
-    )
-    assert child.returncode == -signal.SIGKILL, child.stderr.decode()
+    child = forked.call(killed_mass_revocation.main, url, step)
+    assert child.returncode == -signal.SIGKILL, child.stderr
 
     done_before = 10 if step.startswith("after") else 5
     assert mass.get(job).revoked == done_before

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,8 +14,9 @@ from ca.store import CertificateQuery, CertificateState
 from core.clock import SystemClock
 from keystore.envelope import decode_enveloped_key, open_envelope
 from keystore.escrow.store import KeyState
-from tests import databases
+from tests import databases, forked
 from tests.fakes.clock import FakeClock
+from tests.integration import killed_pair
 from tests.integration.killed_pair import HOLDER, STEPS, Service
 from yinxin.check import Check, Rules, Span
 
@@ -26,12 +25,8 @@ from yinxin.check import Check, Rules, Span
 def test_a_pair_is_whole_or_absent_and_finished_with_its_own_key(tmp_path: Path, step: str) -> None:
     database = databases.sqlite(tmp_path, "ca.sqlite3")
     database.close()
-    child = subprocess.run(
-        [sys.executable, "-m", "tests.integration.killed_pair", tmp_path, step],
-        capture_output=True,
-        check=False,
-    )
-    assert child.returncode == -signal.SIGKILL, child.stderr.decode()
+    child = forked.call(killed_pair.main, tmp_path, step)
+    assert child.returncode == -signal.SIGKILL, child.stderr
 
     clock = FakeClock(SystemClock().now())
     service = Service(tmp_path, clock)

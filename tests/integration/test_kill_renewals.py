@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,8 +12,9 @@ from ca.store import CertificateQuery, CertificateState
 from core.clock import SystemClock
 from keystore.envelope import decode_enveloped_key, open_envelope
 from keystore.escrow.store import KeyState
-from tests import databases
+from tests import databases, forked
 from tests.fakes.clock import FakeClock
+from tests.integration import killed_renewal
 from tests.integration.killed_pair import HOLDER
 from tests.integration.killed_renewal import STEPS, Service
 
@@ -24,12 +23,8 @@ from tests.integration.killed_renewal import STEPS, Service
 def test_a_renewal_is_finished_once_and_settled(tmp_path: Path, step: str) -> None:
     database = databases.sqlite(tmp_path, "ca.sqlite3")
     database.close()
-    child = subprocess.run(
-        [sys.executable, "-m", "tests.integration.killed_renewal", tmp_path, step],
-        capture_output=True,
-        check=False,
-    )
-    assert child.returncode == -signal.SIGKILL, child.stderr.decode()
+    child = forked.call(killed_renewal.main, tmp_path, step)
+    assert child.returncode == -signal.SIGKILL, child.stderr
 
     clock = FakeClock(SystemClock().now())
     service = Service(tmp_path, clock)

@@ -127,9 +127,11 @@ class Window:
         found: list[str] = self._do("judge", views=views)["found"]
         return found
 
-    def shoot(self, path: Path, *, width: int = 1280, scheme: str = "light") -> None:
-        """Make a picture of the whole page."""
-        self._do("shoot", path=str(path), width=width, scheme=scheme)
+    def shoot(
+        self, path: Path, *, width: int = 1280, height: int = 900, scheme: str = "light"
+    ) -> None:
+        """Make a picture of the whole page; one that ends in ``.webp`` is of what is seen of it."""
+        self._do("shoot", path=str(path), width=width, height=height, scheme=scheme)
 
     def log_in(self, name: str, password: str, *, button: str = "登录") -> None:
         """Log in with a password."""

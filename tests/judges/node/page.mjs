@@ -1,6 +1,6 @@
 // Chromium, driven line by line: each line is one thing a person does, the answer what they see.
 // One browser; a window is a context of its own, with its own cookies.
-import { readFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { chromium } from "playwright-core";
 import { hear, reason, say } from "./lines.mjs";
@@ -109,10 +109,15 @@ const acts = {
     }
     return { found: [...found, ...faults] };
   },
-  async shoot({ page }, { path, width, scheme }) {
-    await page.setViewportSize({ width, height: 900 });
+  // The whole page; as WebP, which Playwright does not do, what is seen of it.
+  async shoot({ context, page }, { path, width, height, scheme }) {
+    await page.setViewportSize({ width, height });
     await page.emulateMedia({ colorScheme: scheme });
-    await page.screenshot({ path, fullPage: true });
+    if (!path.endsWith(".webp")) return void await page.screenshot({ path, fullPage: true });
+    const session = await context.newCDPSession(page);
+    const { data } = await session.send("Page.captureScreenshot", { format: "webp", quality: 70 });
+    await writeFile(path, data, "base64");
+    await session.detach();
   },
 };
 

@@ -6,7 +6,6 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,27 +20,25 @@ _LONG = bytes(1 << 24)
 
 
 class Listener:
-    """Knows some questions; to "question" and "long one, the last" the answer is the last."""
+    """Knows some questions."""
 
     tick = 7
     room = 100
-    recent: dict[bytes, Any] = {}  # noqa: RUF012 - nothing is remembered
 
     def __init__(self) -> None:
         self.plane = self
         self.watched: set[Any] = set()
         self.one_moment = nullcontext
 
-    def recognise(self, data: bytes) -> Any:
-        answer = {b"question": b"answer", b"stay": b"answer"}.get(data, _LONG)
+    def answer(self, data: bytes) -> tuple[bytes, bool] | None:
         if data == b"broken":
             raise RuntimeError("the store is broken")
-        if data in {b"question", b"stay", b"long one", b"long one, the last"}:
-            return SimpleNamespace(close=data in {b"question", b"long one, the last"}, said=answer)
-        return None
-
-    def quick(self, recent: Any) -> bytes:
-        return recent.said  # type: ignore[no-any-return]
+        return {
+            b"question": (b"answer", True),
+            b"stay": (b"answer", False),
+            b"long one": (_LONG, False),
+            b"long one, the last": (_LONG, True),
+        }.get(data)
 
     def study(self, data: bytes) -> None:
         """Nothing is learnt."""

@@ -22,7 +22,7 @@ from crl.ocsp.keeper import Keeper
 from crl.ocsp.listener import OCSPListener
 from crl.ocsp.plane import OCSPPlane
 from crl.ocsp.pulse import Trust
-from crl.ocsp.recent import RecentRequest, RecentRequests
+from crl.ocsp.recent import RecentAnswer, RecentAnswers
 from crl.ocsp.tally import answers_in
 from crl.status import Status
 from tests.fakes.audit import MemoryAuditLog
@@ -48,9 +48,9 @@ class Running:
 
     def ask(self, octets: bytes, *, close: bool = False) -> bytes | None:
         data = b"GET %r %s" % (close, octets)
-        found = self.plane.recent.get(data) or self.plane.recognise(data, octets, close=close)
-        assert found is not None
-        return self.plane.quick(found)
+        recent = self.plane.recent.get(data)
+        repeated = None if recent is None else self.plane.repeat(recent)
+        return repeated or self.plane.look_up(data, octets, close=close)
 
     def sign(self, octets: bytes) -> None:
         asyncio.run(self.keeper.signing.make(octets))
@@ -148,18 +148,17 @@ def test_what_a_client_writes_around_its_questions_is_learnt(running, asked, pos
     data, other = (
         wire(one, post=post, close=close) for one in (asked, simple(running, issue(running)))
     )
-    assert listener.recognise(data) is None
+    assert listener.answer(data) is None
     octets = data[: data.index(b"\r\n\r\n") + 4]
     listener.learn(octets, parse_head(octets))
     for one in (data, other):
-        found = listener.recognise(one)
-        assert found is listener.recent[one]
-        assert found.close is close
-        assert running.plane.quick(found) is not None
-    assert listener.recognise(data).octets == asked
+        response, ends = listener.answer(one)
+        assert response.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert (ends, listener.recent[one].close) == (close, close)
+        assert listener.answer(one) == (response, ends)
     # Not the whole of one request, or more than that, or only something like it.
     for wrong in (data[:-1], data + b"\0", data[5:], b"", data[data.index(b" HTTP") :]):
-        assert listener.recognise(wrong) is None
+        assert listener.answer(wrong) is None
 
 
 def test_what_it_says_is_counted_by_issuer(running):
@@ -199,11 +198,12 @@ def test_a_responder_that_is_revoked_takes_its_answers_along(running, asked):
 
 def test_the_memory_is_bounded(monkeypatch):
     monkeypatch.setattr(recent, "MAX_RECENT", 3)
-    memory = RecentRequests()
-    memory.keep(bytes(recent.MAX_RECENT_OCTETS + 1), RecentRequest(b"", b"", close=False))
-    assert not memory
+    memory = RecentAnswers()
+    assert not memory.takes(bytes(recent.MAX_RECENT_OCTETS + 1))
     for number in range(10):
-        memory.keep(bytes((number,)), RecentRequest(b"", b"", close=False))
+        if memory.takes(bytes((number,))):
+            memory[bytes((number,))] = RecentAnswer(0, 0, 0, 0, close=False, rest=b"", tail=b"")
+    assert memory.takes(b"\x02")
     for _ in range(recent.FULL_SECONDS):
         assert list(memory) == [b"\x00", b"\x01", b"\x02"]
         memory.age()

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 import psycopg
 from psycopg import errors
-from psycopg.pq import ConnStatus, ExecStatus, Format, TransactionStatus
+from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus, Format, TransactionStatus
 from psycopg.pq.abc import PGresult
 from sqlalchemy.pool import PoolProxiedConnection
 
@@ -25,6 +25,7 @@ _MOST_IDLE: Final = 20
 _IDLE_SECONDS: Final = 1.0
 """A connection that was used less long ago is taken to be alive."""
 _INFO: Final = "yinxin.line"
+_NOT_PREPARED: Final = b"26000"
 
 
 class Written(NamedTuple):
@@ -137,6 +138,12 @@ class Line:
         if result.status != ExecStatus.COMMAND_OK:
             raise errors.error_from_result(result)
 
+    def undo_to(self, savepoint: str) -> None:
+        """Undo what was done since a savepoint of the transaction. Raises `DBAPIError`."""
+        self._waiting.clear()
+        statement = f"ROLLBACK TO SAVEPOINT {savepoint}"
+        self._done([_Message(Written(b"", statement.encode()), [], [])])
+
     def _begins(self) -> bool:
         idle = self._pgconn.transaction_status == TransactionStatus.IDLE
         return idle and not self.connection.autocommit
@@ -149,6 +156,8 @@ class Line:
         try:
             alone = len(messages) == 1
             results = [self._ask(messages[0])] if alone else self._ask_together(messages)
+            if results[-1].error_field(DiagnosticField.SQLSTATE) == _NOT_PREPARED:
+                self._prepared.clear()  # somebody said DEALLOCATE ALL: the next try prepares anew
             return [done(self._pgconn, result) for result in results]
         except psycopg.Error as error:
             raise lost(error) from error

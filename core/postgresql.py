@@ -30,6 +30,7 @@ def open_postgresql(url: URL) -> Engine:
     _ping_after_a_pause(engine)
     engine.dialect.do_commit = _commit  # type: ignore[assignment, method-assign]
     engine.dialect.do_rollback = _rollback  # type: ignore[assignment, method-assign]
+    engine.dialect.do_rollback_to_savepoint = _rollback_to  # type: ignore[method-assign]
     event.listen(engine, "before_cursor_execute", _send_what_waits)
     event.listen(engine, "handle_error", hide_values)
     return engine
@@ -41,6 +42,12 @@ def _commit(connection: PoolProxiedConnection) -> None:
 
 def _rollback(connection: PoolProxiedConnection) -> None:
     line_of(connection).rollback()
+
+
+def _rollback_to(connection: Connection, name: str) -> None:
+    """Undo to a savepoint without psycopg, which would forget what is prepared (DEALLOCATE ALL)."""
+    point = connection.dialect.identifier_preparer.quote(name)
+    line_of(connection.connection).undo_to(point)
 
 
 def _send_what_waits(connection: Connection, *_: object) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import bindparam, delete, insert, select, text, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 from authn.oidc.tables import codes
 from core.db import Database, open_database
@@ -230,3 +230,37 @@ def test_threads_run_while_another_waits_for_its_answer(postgres_url: str) -> No
             order.append("first")
         other.join()
         assert order == ["first", "second"]
+
+
+def test_what_is_prepared_outlives_what_is_undone(database: Database) -> None:
+    with database.transaction() as connection:
+        for number in range(12):  # so often that psycopg prepares it, too
+            connection.execute(select(codes).where(codes.c.digest == bytes([number]))).all()
+            database.run(FIND, {"of": b""})
+    for _ in range(2):
+        with database.transaction() as connection:
+            database.run(ADD, _row())
+            with pytest.raises(IntegrityError), connection.begin_nested():
+                database.run(ADD, _row())
+            with pytest.raises(IntegrityError), connection.begin_nested():
+                connection.execute(insert(codes).values(**_row()))
+            assert database.run(FIND, {"of": b"d" * 32}).first() is not None
+            assert connection.execute(select(codes.c.digest)).first() is not None
+            assert database.run(TAKE, {"of": b"d" * 32}).changed == 1
+        with pytest.raises(ZeroDivisionError), database.transaction():
+            database.run(ADD, _row())
+            raise ZeroDivisionError
+        with database.transaction():
+            assert database.run(FIND, {"of": b"d" * 32}).first() is None
+
+
+@pytest.mark.postgres
+def test_what_somebody_else_forgot_is_prepared_anew(postgres_url: str) -> None:
+    with closing(databases.on_postgres(postgres_url)) as database:
+        with database.transaction() as connection:
+            database.run(FIND, {"of": b""})
+            connection.execute(text("DEALLOCATE ALL"))
+        with pytest.raises(ProgrammingError), database.transaction():
+            database.run(FIND, {"of": b""})
+        with database.transaction():
+            assert database.run(FIND, {"of": b""}).first() is None

@@ -15,7 +15,7 @@ from typing import Any, Protocol, Self
 from authn.accounts import AccountKind, Accounts, Affiliation, Capacity
 from authn.levels import Level, level_of_word
 from authn.people import People, RealName
-from authn.store import Session, User
+from authn.store import User
 from core.audit import AuditLog
 from core.errors import Malformed, NotFound
 from core.transaction import Transactions
@@ -130,12 +130,15 @@ class ApplicationAccess:
             detail = {"client": client_id, "policy": policy.encode()}
             self._audit.record("access.changed", actor=actor, detail=detail)
 
-    def refusal(self, policy: AccessPolicy, session: Session, user: User) -> Refusal | None:
-        """Return why this session may not enter, the level left aside; None: it may."""
-        if session.account is None and policy == OPEN:
+    def refusal(self, policy: AccessPolicy, account: str | None, user: User) -> Refusal | None:
+        """Return why a person may not enter by an account, the level left aside; None: they may.
+
+        `account`: an affiliation; None: for themselves.
+        """
+        if account is None and policy == OPEN:
             return None
         try:
-            acting = self._accounts.acting(user, session.account)
+            acting = self._accounts.acting(user, account)
         except NotFound:
             return Refusal.ACCOUNT
         kind = AccountKind.NATURAL if acting is None else AccountKind.LEGAL

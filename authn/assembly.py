@@ -48,6 +48,7 @@ from authn.sqlstore import (
 )
 from authn.tlslogin import TLSLogin
 from authn.totp import OneTimePasswords
+from authn.trial import Trials
 from authn.upstream.assembly import open_upstreams
 from authn.upstream.links import Links
 from authn.upstream.login import Upstreams
@@ -78,6 +79,7 @@ class Provider:
     passkeys: Passkeys
     tls_login: TLSLogin
     admission: Admission
+    trials: Trials
     upstreams: Upstreams
     endpoints: Endpoints
     logout: LogoutEndpoint
@@ -240,6 +242,7 @@ class Provider:
             ),
             certificates=certificates,
             admission=admission,
+            trials=Trials(admission.access, admission.accounts, reach),
             upstreams=open_upstreams(
                 config,
                 Links(

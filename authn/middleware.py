@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import logging
 
-from starlette.concurrency import run_in_threadpool
-
 from authn import apitokens
 from authn.apitokens import APITokens
 from authn.certlogin import CertificateLogin
 from authn.oidc import issuing
 from authn.oidc.accesstokens import AccessTokens
 from authn.store import User
+from core.direct import in_thread
 from core.errors import InvalidSignature, Malformed, NotFound, Refused, TrustError
 from core.http import CLIENT_CERTIFICATE, App, Receive, Scope, Send, problem, status_of
 from core.identity import Principal
@@ -53,7 +52,7 @@ class Authentication:
             try:
                 found = self._recall(scope)
                 if found is None and _says_who(scope):
-                    found = await run_in_threadpool(self._authenticate, scope)
+                    found = await in_thread(self._authenticate, scope)
             except TrustError as error:
                 # We could not find out (the database is away): say so, rather than "nobody".
                 log.exception("a request could not be authenticated")

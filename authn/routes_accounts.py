@@ -6,16 +6,19 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Literal, Self
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from authn.access import AccessPolicy, AccessRule
+from authn.access import AccessPolicy, AccessRule, Refusal
 from authn.accounts import AccountKind, Affiliation, Capacity
 from authn.admission import Admission
 from authn.levels import level_of_word
 from authn.oidc.clients import Clients
 from authn.people import Person, RealName
+from authn.store import User
+from authn.trial import Trial, Trials
 from authn.users import Users
+from core.errors import NotFound
 from core.http import require_role
 from core.identity import Principal, Role
 
@@ -127,8 +130,54 @@ class AccessBody(_In):
         )
 
 
-def make_account_api(admission: Admission, users: Users, clients: Clients) -> APIRouter:
-    """Serve affiliations, verified names and access policies."""
+class VerdictView(BaseModel):
+    """What an application says to a person, for themselves or for an organisation."""
+
+    affiliation: AffiliationView | None
+    refusal: Refusal | None
+    """Why they may not enter; none: they may."""
+
+
+class TrialView(BaseModel):
+    """What would become of a login."""
+
+    user_id: str
+    name: str
+    display_name: str
+    disabled: bool
+    """Then they cannot log in anywhere."""
+    least_level: LevelWord
+    reachable_level: LevelWord
+    """The strongest login they could come to, with what they have enrolled."""
+    consent: bool
+    verdicts: list[VerdictView]
+
+    @classmethod
+    def of(cls, user: User, trial: Trial) -> Self:
+        return cls.model_validate(
+            {
+                "user_id": user.id,
+                "name": user.name,
+                "display_name": user.display_name,
+                "disabled": user.disabled,
+                "least_level": trial.policy.least_level.word,
+                "reachable_level": trial.reachable.word,
+                "consent": trial.policy.consent,
+                "verdicts": [
+                    {
+                        "affiliation": one.affiliation and AffiliationView.of(one.affiliation),
+                        "refusal": one.refusal,
+                    }
+                    for one in trial.verdicts
+                ],
+            }
+        )
+
+
+def make_account_api(
+    admission: Admission, users: Users, clients: Clients, trials: Trials
+) -> APIRouter:
+    """Serve affiliations, verified names, access policies and logins on trial."""
     router = APIRouter(prefix="/api/v1", tags=["accounts"])
 
     @router.post("/users/{user_id}/affiliations", status_code=HTTPStatus.CREATED)
@@ -172,5 +221,17 @@ def make_account_api(admission: Admission, users: Users, clients: Clients) -> AP
         client = clients.get(client_id)
         admission.access.change(client.id, body.policy(), actor=asking.name)
         return AccessBody.of(admission.access.policy(client.id))
+
+    @router.get("/clients/{client_id}/trial")
+    def trial(
+        client_id: str,
+        user: Annotated[str, Query(min_length=1, max_length=64)],
+        _asking: Watcher,
+    ) -> TrialView:
+        """Say whether a person, by their user name, could enter an application now, and why not."""
+        client, found = clients.get(client_id), users.find_by_name(user)
+        if found is None:
+            raise NotFound("there is no user of this name")
+        return TrialView.of(found, trials.of(client.id, found))
 
     return router

@@ -28,6 +28,8 @@ from tests.hosts import Caller
 from tests.judges.window import Chromium, Window
 from tests.service import Service
 
+DOMAIN = ".example.gov.cn"
+
 
 def watch(person: Window, text: str) -> list[float]:
     """Look again each half second until the page says `text`; return how long each look took."""
@@ -45,7 +47,7 @@ def walk(service: Service, person: Window, directory: Path, rows: int) -> None:
     choose_password(person, link)
     sign_in(person, "business")
     began = time.monotonic()
-    start_batch(person, directory, [f"{number}.example.gov.cn" for number in range(rows)])
+    start_batch(person, directory, [f"{number}{DOMAIN}" for number in range(rows)])
     looks = watch(person, "待提交")
     checked = time.monotonic()
     print(f"{rows} rows uploaded and checked in {checked - began:.1f} s", flush=True)
@@ -60,7 +62,7 @@ def walk(service: Service, person: Window, directory: Path, rows: int) -> None:
 
 
 def count(service: Service) -> int:
-    """How many certificates of gateways the inventory has."""
+    """How many certificates of gateways the inventory has; the host's own is none."""
     call = Caller(service, "business")
     serials: set[str] = set()
     with closing(call.connect()) as connection:
@@ -68,7 +70,7 @@ def count(service: Service) -> int:
         while True:
             path = f"/certificates?profile=device&limit=500{cursor}"
             page = call.over(connection, "GET", path)
-            serials |= {one["serial"] for one in page["items"]}
+            serials |= {one["serial"] for one in page["items"] if DOMAIN in str(one["subject"])}
             if page["next_cursor"] is None:
                 return len(serials)
             cursor = f"&cursor={page['next_cursor']}"

@@ -146,7 +146,7 @@ def _subject(info: _RequestInfo, identifier: bytes) -> Attributes:
     # `cryptography` reads a Name inside a request only. Its parser takes no odd attributes, so
     # it is given a request without any.
     bare = der.sequence(
-        der.encode(0), der.octets_of(info.subject), der.octets_of(info.spki), _NO_ATTRIBUTES
+        _VERSION_1, der.octets_of(info.subject), der.octets_of(info.spki), _NO_ATTRIBUTES
     )
     try:
         return attributes_of(
@@ -191,6 +191,7 @@ def _alternative_names(info: _RequestInfo) -> tuple[AlternativeName, ...]:
     return parse_general_names(values[0]) if values else ()
 
 
+_VERSION_1: Final = der.encode(0)
 _NO_ATTRIBUTES: Final = bytes.fromhex("a000")
 _TEMPORARY_PUBLIC_KEY: Final = x509.ObjectIdentifier("1.2.840.113549.1.9.63")
 _EXTENSION_REQUEST: Final = x509.ObjectIdentifier("1.2.840.113549.1.9.14")

@@ -105,11 +105,13 @@ def _lengths(s: Subject) -> bool:
 
 
 def _visible(s: Subject) -> bool:
-    return all(
-        not any(unicodedata.category(c) in _INVISIBLE for c in decoded(text) or "")
-        for text in _texts(s)
-        if text.tag in _KNOWN_STRINGS
-    )
+    return all(_is_visible(decoded(text) or "") for text in _texts(s) if text.tag in _KNOWN_STRINGS)
+
+
+def _is_visible(text: str) -> bool:
+    if text.isascii():
+        return text.isprintable()
+    return not any(unicodedata.category(character) in _INVISIBLE for character in text)
 
 
 def _single(s: Subject) -> bool:

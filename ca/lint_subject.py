@@ -171,7 +171,10 @@ class Subject:
     def validity(self) -> tuple[datetime, datetime] | None:
         """NotBefore and notAfter, or None when one is not in the form of RFC 5280, 4.1.2.5."""
         both = self.fields.validity
-        first, last = _moment(both.not_before), _moment(both.not_after)
+        first, last = (
+            _moment(time.tag_bytes[0], bytes(time.data))
+            for time in (both.not_before, both.not_after)
+        )
         return None if first is None or last is None else (first, last)
 
     @_Once
@@ -297,9 +300,10 @@ def read_certificate(octets: bytes, *, issuer: bytes | None = None) -> Subject:
     return _checked(read)
 
 
-def _moment(time: asn1.TLV) -> datetime | None:
-    found = _TIME.fullmatch(bytes(time.data).decode("latin-1"))
-    if found is None or len(found[1]) != _YEAR_DIGITS.get(time.tag_bytes[0]):
+@lru_cache(maxsize=256)  # those of one second, and of issuers
+def _moment(tag: int, octets: bytes) -> datetime | None:
+    found = _TIME.fullmatch(octets.decode("latin-1"))
+    if found is None or len(found[1]) != _YEAR_DIGITS.get(tag):
         return None
     year, month, day, hour, minute, second = map(int, found.groups())
     if len(found[1]) == 2:

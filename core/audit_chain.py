@@ -16,6 +16,8 @@ from typing import Final, Protocol
 
 from core.errors import InvalidSignature
 
+_encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
 GENESIS: Final = bytes(32)
 """What the first row has as its previous hash."""
 
@@ -71,7 +73,7 @@ class Verdict:
 
 def event_hash(event: StoredEvent) -> bytes:
     """Return SM3 over the canonical form of one event; its own `hash` is not part of it."""
-    body = json.dumps(
+    body = _encode(
         [
             event.sequence,
             event.at.isoformat(),
@@ -79,9 +81,7 @@ def event_hash(event: StoredEvent) -> bytes:
             event.actor,
             event.detail,
             event.previous.hex(),
-        ],
-        ensure_ascii=False,
-        separators=(",", ":"),
+        ]
     )
     return hashlib.new("sm3", body.encode()).digest()
 

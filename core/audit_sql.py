@@ -236,8 +236,9 @@ class SQLAuditLog:
             return int(connection.execute(select(func.max(audit_events.c.sequence))).scalar() or 0)
 
 
-def _canonical(detail: Detail) -> str:
-    return json.dumps(detail, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+_canonical: Final = json.JSONEncoder(
+    ensure_ascii=False, sort_keys=True, separators=(",", ":")
+).encode
 
 
 def _stored(row: Any) -> StoredEvent:

@@ -155,7 +155,7 @@ class SignedObject:
 
 def signed_object(tbs: bytes, algorithm: bytes, signature: bytes) -> bytes:
     """Join to-be-signed octets, AlgorithmIdentifier and signatureValue octets."""
-    return sequence(tbs, algorithm, encode(bit_string(signature)))
+    return sequence(tbs, algorithm, wrap(BIT_STRING, b"\x00", signature))
 
 
 def split_signed(octets: bytes, *, what: str) -> tuple[bytes, bytes, bytes]:

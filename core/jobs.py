@@ -7,7 +7,7 @@ import secrets
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import Column, String, Table, bindparam, insert, select
 from sqlalchemy import update as sql_update
@@ -58,6 +58,8 @@ class JobRunner:
         self._local = {job: clock.now() + timedelta(seconds=job.every_seconds) for job in local}
         self._clock = clock
         self._holder = secrets.token_hex(16)
+        self._held: dict[str, datetime] = {}
+        """Until when somebody has the lease of a job, as was last seen."""
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="jobs", daemon=True)
 
@@ -103,11 +105,16 @@ class JobRunner:
         until = now + timedelta(seconds=job.every_seconds)
         # A lease far in the future was written by a clock that jumped: take it over.
         latest = until + timedelta(seconds=job.every_seconds)
-        lease = select(job_leases.c.until).where(job_leases.c.name == job.name)
-        # Nearly always it is not due yet: to look costs no transaction that writes.
+        # Nearly always it is not due yet. Nobody gives a lease back before its end, so that there
+        # is nothing to look for until then.
+        known = self._held.get(job.name)
+        if known is not None and now < known <= latest:
+            return False
         held = self._database.run(_HELD, {"of": job.name}).first()
         if held is not None and now < held.until <= latest:
+            self._held[job.name] = held.until
             return False
+        lease = select(job_leases.c.until).where(job_leases.c.name == job.name)
         with self._database.transaction() as connection:
             held = connection.execute(lease.with_for_update()).first()
             if held is None:

@@ -131,6 +131,7 @@ ADMINISTRATION = {
     "DELETE /api/v1/affiliations/{affiliation_id}": {"system"},
     "DELETE /api/v1/registration-tokens/{token_id}": {"system"},
     "GET /api/v1/clients/{client_id}/access": {"system", "audit"},
+    "GET /api/v1/clients/{client_id}/trial": {"system", "audit"},
     "GET /api/v1/registration-tokens": {"system"},
     "GET /api/v1/users/{user_id}/affiliations": {"system", "audit"},
     "POST /api/v1/clients/{client_id}/secret": {"system"},

@@ -77,7 +77,7 @@ def administration_routers(
         ),
         authn.routes_sessions.make_session_api(administration.sessions, administration.users),
         authn.routes_accounts.make_account_api(
-            provider.admission, administration.users, administration.clients
+            provider.admission, administration.users, administration.clients, provider.trials
         ),
         authn.routes.make_binding_api(
             provider.certificates, administration.users, administration.roles

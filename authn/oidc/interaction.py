@@ -26,6 +26,7 @@ from authn.oidc.errors import (
 )
 from authn.oidc.scopes import OPENID
 from authn.store import Session, User
+from authn.trial import Reach
 
 _LOGIN_TAKES: Final = timedelta(minutes=15)
 """How long after we sent a person to log in again the new login still answers that request."""
@@ -65,12 +66,6 @@ class Missing:
 Check = Callable[[Situation], Missing | None]
 
 
-class Reach(Protocol):
-    """Knows how strongly a person could log in, with what they have enrolled."""
-
-    def reachable(self, user: User) -> Level: ...
-
-
 def first_missing(policy: tuple[Check, ...], situation: Situation) -> Missing | None:
     """Return what the person has to do next; None when the client may have its code.
 
@@ -88,7 +83,7 @@ class Admission(Protocol):
 
     def policy(self, client_id: str) -> AccessPolicy: ...
 
-    def refusal(self, policy: AccessPolicy, session: Session, user: User) -> Refusal | None: ...
+    def refusal(self, policy: AccessPolicy, account: str | None, user: User) -> Refusal | None: ...
 
 
 class Agreements(Protocol):
@@ -202,7 +197,7 @@ def _may_not_enter(
         return None
     refusal: Refusal | None = Refusal.LEVEL
     if session.level >= policy.least_level:
-        refusal = admission.refusal(policy, session, user)
+        refusal = admission.refusal(policy, session.account, user)
     elif reach.reachable(user) >= policy.least_level:
         return step_up(policy.least_level)
     if refusal is None:

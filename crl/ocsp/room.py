@@ -1,8 +1,8 @@
 """Connections that stay, on their bare sockets, as long as their questions are simple.
 
 One epoll object holds them all, and the event loop watches it as one file. What can be read is read
-first, and then all of it is answered from one moment of the store: no question is older than its
-answer, and neither a transport nor a transaction is paid for each.
+first, and then all of it is answered from one moment of the store: no answer is older than its
+question, and neither a transport nor a transaction is paid for each.
 """
 
 from __future__ import annotations

@@ -140,6 +140,18 @@ def pick_up(person: Window, operator: Window, csr: str) -> None:
     assert "证书已签发" in person.text()
 
 
+def want_made(operator: Window, root: str, profile: str, *, maker: str) -> None:
+    """Let somebody else make what was reviewed, for a profile and the whole tree."""
+    operator.open("/console/rights")
+    operator.unfold("授权")
+    operator.fill(operator=maker, organisation=root, steps="make")
+    operator.press("授权")
+    operator.open("/console/rights")
+    operator.unfold("设置规则")
+    operator.fill(operation="apply", profile=profile, organisation=root, make="on")
+    operator.press("保存")
+
+
 def own_certificate(person: Window) -> str:
     """Open the first of their certificates; return its path."""
     person.open("/certificates")

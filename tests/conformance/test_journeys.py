@@ -31,7 +31,9 @@ from tests.conformance.people import (
     sign_in,
     until,
     upload_batch,
+    want_made,
 )
+from tests.hosts import Caller
 from tests.judges.window import Chromium, Window
 from tests.service import Service
 
@@ -74,14 +76,26 @@ def business(administrators: dict[str, Window]) -> Window:
     return administrators["business"]
 
 
+@pytest.fixture(scope="module")
+def root(business: Window) -> str:
+    """The organisation that there is at the beginning."""
+    business.open("/console/organisations")
+    return found(r'href="/console/organisations/([0-9a-f]+)"', business.html())
+
+
 def test_from_the_set_up_links_to_the_first_certificate_and_the_first_login_at_an_application(
-    service: Service, chromium: Chromium, system: Window, business: Window, tmp_path: Path
+    service: Service,
+    chromium: Chromium,
+    administrators: dict[str, Window],
+    root: str,
+    tmp_path: Path,
 ) -> None:
     """One walk along the first steps, without script; at its end nothing is left to do."""
+    system, business = administrators["system"], administrators["business"]
     begin_step(business, "登记第二种登录方式")
     enrol_generator(business)
     begin_step(business, "建立机构树")
-    business.open(found(r'href="(/console/organisations/[0-9a-f]+)"', business.html()))
+    business.open(f"/console/organisations/{root}")
     business.unfold("增设下级机构")
     business.fill(name="示例市大数据局", level="city")
     business.press("保存")
@@ -103,6 +117,10 @@ def test_from_the_set_up_links_to_the_first_certificate_and_the_first_login_at_a
     begin_step(system, "接入第一个应用")
     register_application(system, "办公系统", "oa-portal", f"{service.url}/callback", "登记应用")
     secret = secret_of(system)
+    system.follow("测试登录")
+    system.fill(user="audit")
+    system.press("测试")
+    assert "可以进入" in system.text()
     with chromium.window(script=False) as person:
         landed = enter(
             person, service, "oa-portal", name="audit", words=("登录", "办公系统", "同意")
@@ -181,6 +199,36 @@ def test_a_person_applies_picks_up_logs_in_and_is_refused_after_the_loss(
         assert "已挂失，证书已冻结" in wang.text()
         log_in_by_certificate(elsewhere, pem, tmp_path / "wang.pem")
         assert "证书登录未成功" in elsewhere.text()
+
+
+def test_what_was_reviewed_is_made_by_somebody_else_and_signs_its_person_in(
+    service: Service,
+    chromium: Chromium,
+    administrators: dict[str, Window],
+    root: str,
+    tmp_path: Path,
+) -> None:
+    """Without script: apply, review, make with the request of the medium, log in with it."""
+    system, business = administrators["system"], administrators["business"]
+    maker = newcomer(chromium, system, "maker", "business")
+    want_made(business, root, "person-authentication", maker="maker")
+    sun = newcomer(chromium, system, "sun")
+    apply_for(sun, "person-authentication")
+    request = newest(business, "requests")
+    business.press("审核通过")
+    assert "已签发" not in business.text()
+    maker.open(request)
+    maker.fill(csr=make_csr(tmp_path, "sun"))
+    maker.press("制证")
+    assert "已签发" in maker.text()
+    certificate = own_certificate(sun)
+    sun.press("用此证书登录")
+    pem = Caller(service, "business")("GET", f"{certificate}?format=pem").decode()
+    with chromium.window(script=False) as elsewhere:
+        log_in_by_certificate(elsewhere, pem, tmp_path / "sun.pem")
+        assert "用户sun" in elsewhere.text()
+    business.open("/console/rights")
+    business.press("删除")  # the rule: nobody else wants it
 
 
 def test_a_key_is_recovered_with_two_officers_and_its_holder_sees_it(

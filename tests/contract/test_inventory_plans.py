@@ -70,6 +70,16 @@ def test_a_search_reads_an_index_in_the_order_of_the_page(database: Database, na
         assert "SCAN" not in plan, plan
 
 
+def test_a_key_is_looked_for_among_keys_and_not_among_all_of_a_state(
+    sqlite_database: Database,
+) -> None:
+    plan = explained(
+        sqlite_database,
+        CertificateQuery(issuer="a", state=CertificateState.ISSUED, spki_fingerprint="00"),
+    )
+    assert "USING INDEX ix_certificates_spki_fingerprint" in plan
+
+
 @pytest.mark.postgres
 @pytest.mark.parametrize("database", ["postgres"], indirect=True)
 def test_a_common_word_is_read_in_order_and_the_connection_is_left_as_it_was(

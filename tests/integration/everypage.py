@@ -231,6 +231,10 @@ class Everything:
         self.pages |= {
             "/console/clients/{client_id}": ("system", "/console/clients/scripted"),
             "/console/clients/{client_id}/access": ("system", "/console/clients/scripted/access"),
+            "/console/clients/{client_id}/trial": (
+                "system",
+                "/console/clients/scripted/trial?user=li",
+            ),
         }
 
     def _fill_people(self) -> None:

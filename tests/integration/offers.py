@@ -107,6 +107,7 @@ PAGES: Final = {
     "POST /clients/{client_id}/secret": f"POST {_CLIENT}/secret",
     "GET /clients/{client_id}/access": f"GET {_CLIENT}/access",
     "PUT /clients/{client_id}/access": f"POST {_CLIENT}/access",
+    "GET /clients/{client_id}/trial": f"GET {_CLIENT}/trial",
     "GET /signing-keys": "GET /console/signingkeys",
     "POST /signing-keys/rotate": "POST /console/signingkeys/rotate",
     "GET /registration-tokens": "GET /console/signingkeys",

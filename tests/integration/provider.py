@@ -208,7 +208,9 @@ def build(
         )
     )
     app.include_router(
-        make_account_api(provider.admission, administration.users, administration.clients)
+        make_account_api(
+            provider.admission, administration.users, administration.clients, provider.trials
+        )
     )
     app.include_router(
         authn_routes.make_binding_api(

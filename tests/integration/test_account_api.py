@@ -140,6 +140,30 @@ def test_who_may_enter_is_said_and_counts_at_once(house, ask):
     assert ask("PUT", "/clients/nobody/access", opened).status_code == 404
 
 
+def test_a_login_is_tried_without_the_person(house, ask):
+    user, client = house.user(), house.public_client()
+    path = f"/clients/{client.id}"
+    tie = {"organisation": BUREAU, "capacity": "agent"}
+    tied = ask("POST", f"/users/{user.id}/affiliations", tie).json()
+    before = len(house.audit.events)
+
+    def tried(**policy: object) -> list[tuple[str | None, str | None]]:
+        assert ask("PUT", f"{path}/access", policy).status_code == 200
+        answer = ask("GET", f"{path}/trial?user={user.name}", role=Role.AUDIT).json()
+        assert answer["reachable_level"] == "password"
+        return [(one["affiliation"] and one["affiliation"]["id"], one["refusal"])
+                for one in answer["verdicts"]]  # fmt: skip
+
+    assert tried() == [(None, None), (tied["id"], None)]
+    assert tried(account="legal") == [(None, "legal"), (tied["id"], None)]
+    assert tried(least_real_name=3) == [(None, "real-name"), (tied["id"], "real-name")]
+    assert tried(least_level="two-factors") == [(None, "level"), (tied["id"], "level")]
+    assert ask("GET", f"{path}/trial?user=nobody").status_code == 404
+    assert ask("GET", f"{path}/trial").status_code == 400
+    assert ask("GET", f"{path}/trial?user={user.name}", role=Role.BUSINESS).status_code == 403
+    assert set(house.audit.actions[before:]) == {"access.changed"}, "a trial leaves nothing behind"
+
+
 def test_only_system_administrators_change_and_nobody_else_looks(house, ask):
     user, client = house.user(password=None), house.public_client()
     changes = [

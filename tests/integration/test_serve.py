@@ -239,6 +239,7 @@ def test_roles_open_their_own_doors_only(service: Service) -> None:
         "DELETE /api/v1/affiliations/{affiliation_id}": {s},
         "DELETE /api/v1/registration-tokens/{token_id}": {s},
         "GET /api/v1/clients/{client_id}/access": {s, a},
+        "GET /api/v1/clients/{client_id}/trial": {s, a},
         "GET /api/v1/registration-tokens": {s},
         "GET /api/v1/users/{user_id}/affiliations": {s, a},
         "POST /api/v1/clients/{client_id}/secret": {s},

@@ -87,7 +87,7 @@ class Window:
         self._do("show", **shown, files={at: dict(file) for at, file in files.items()})
 
     def fill(self, **fields: str) -> None:
-        """Type into fields, and choose from lists, by their names (`__` stands for `-`)."""
+        """Type into what is seen, choose from lists, tick boxes, by name (`__` stands for `-`)."""
         self._do("fill", fields={name.replace("__", "-"): text for name, text in fields.items()})
 
     def unfold(self, text: str) -> None:

@@ -47,6 +47,7 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
         "新密钥只显示一次；到时旧密钥失效。",
         "The new secret is shown once; the old one ends after these hours.",
     ),
+    "trial": ("测试登录", "Test a login"),
     "access": ("访问策略", "Who may enter"),
     "least_level": ("最低登录强度", "Least level of login"),
     "account": ("账号类型", "Kind of account"),

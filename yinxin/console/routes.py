@@ -33,6 +33,7 @@ from yinxin.console import (
     statistics,
     subjects,
     system,
+    trial,
     users,
 )
 from yinxin.console.api import ConsoleAPI
@@ -68,6 +69,7 @@ _SECTIONS: Final = (
     bulk.add_bulk,
     ceremonies.add_ceremonies,
     access.add_access,
+    trial.add_trial,
     clients.add_clients,
     massrevocations.add_massrevocations,
     notices.add_notices,

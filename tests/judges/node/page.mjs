@@ -58,9 +58,14 @@ const acts = {
   },
   async fill({ page }, { fields }) {
     for (const [name, value] of Object.entries(fields)) {
-      const field = page.locator(`main [name="${name}"]`).first();
-      const tag = await field.evaluate((at) => at.tagName).catch(() => "INPUT");
-      if (tag === "SELECT") await field.selectOption(value);
+      // What was unfolded comes first.
+      const unfolded = page.locator(`main details[open] [name="${name}"]:visible`);
+      const seen = page.locator(`main [name="${name}"]:visible`);
+      const field = (await unfolded.count() ? unfolded : seen).first();
+      const kind = await field.evaluate((at) => at.type).catch(() => "text");
+      if (kind === "select-one") await field.selectOption(value);
+      else if (kind === "checkbox" && value === "on") await field.check();
+      else if (kind === "checkbox") await page.locator(`main [name="${name}"][value="${value}"]`).check();
       else await field.fill(value);
     }
   },

@@ -135,6 +135,21 @@ def test_a_lease_from_a_clock_that_jumped_is_taken_over(
     assert ran == [1]
 
 
+def test_a_lease_is_not_looked_for_before_its_end(
+    sqlite_database: Database, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[int] = []
+    runner = JobRunner(sqlite_database, (Job("crl", 60, lambda: ran.append(1)),), clock=clock)
+    runner.run_due()
+    runner.run_due()
+    with monkeypatch.context() as without:
+        without.setattr(sqlite_database, "run", lambda *_: pytest.fail("it was looked for"))
+        assert not runner._lease(Job("crl", 60, lambda: None))
+    clock.advance(seconds=61)
+    runner.run_due()
+    assert ran == [1, 1]
+
+
 def test_a_relative_sqlite_path_is_fine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     database = open_database("sqlite:///x.sqlite3")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
@@ -13,6 +14,7 @@ from authn.answers import parse_answer, parse_certificates
 from authn.certlogin import CertificateLogin
 from authn.factorreset import FactorReset
 from authn.oidc.clients import Clients
+from authn.oidc.store import Client
 from authn.rolechanges import RoleChanges
 from authn.routes_roles import PROPOSED, System, add_role_routes, proposed
 from authn.schemas import (
@@ -41,8 +43,16 @@ from core.control_store import ProposalState
 from core.errors import NotFound
 from core.http import principal, require_role
 from core.identity import Principal, Role
+from core.listing import page_of
+from core.openapi import After, Sort
 
 Watcher = Annotated[Principal, Depends(require_role(Role.SYSTEM, Role.AUDIT))]
+
+_CLIENTS_BY: Final[Mapping[str, Callable[[Client], Any]]] = {
+    "client_id": lambda one: one.id,
+    "name": lambda one: one.name,
+    "created": lambda one: one.created_at,
+}
 
 
 def make_client_api(clients: Clients) -> APIRouter:
@@ -67,9 +77,22 @@ def make_client_api(clients: Clients) -> APIRouter:
         return ClientCreated(client=ClientView.of(client), client_secret=secret)
 
     @router.get("")
-    def list_clients(_asking: Watcher) -> list[ClientView]:
-        """List relying parties."""
-        return [ClientView.of(client) for client in clients.list_clients()]
+    def list_clients(
+        _asking: Watcher,
+        *,
+        text: Annotated[str, Query(max_length=200)] = "",
+        sort: Sort = None,
+        after: After = None,
+        limit: Annotated[int | None, Query(ge=1, le=1000)] = None,
+    ) -> list[ClientView]:
+        """List relying parties by `client_id`, `name` or `created`, from behind one on.
+
+        With `text`: those that have it in their name or identifier.
+        """
+        wanted = text.lower()
+        found = [one for one in clients.list_clients() if wanted in f"{one.name}\n{one.id}".lower()]
+        page = page_of(found, _CLIENTS_BY, lambda one: one.id, sort, after)
+        return [ClientView.of(client) for client in page[:limit]]
 
     @router.get("/{client_id}")
     def get(client_id: str, _asking: Watcher) -> ClientView:
@@ -186,9 +209,14 @@ def _add_reading(router: APIRouter, users: Users) -> None:
         text: Annotated[str, Query(max_length=200)] = "",
         after: Annotated[str, Query(max_length=64)] = "",
         limit: Annotated[int | None, Query(ge=1, le=1000)] = None,
+        sort: Sort = None,
     ) -> list[UserView]:
-        """List users by name: those with `text` in one of their names, from behind a name on."""
-        return [UserView.of(user) for user in users.list_users(text=text, after=after, limit=limit)]
+        """List users by `name`, `display_name` or `created`, from behind the name `after` on.
+
+        With `text`: those that have it in one of their names.
+        """
+        found = users.list_users(text=text, after=after, limit=limit, sort=sort)
+        return [UserView.of(user) for user in found]
 
     @router.get("/users/{user_id}")
     def get(user_id: str, _asking: Watcher) -> UserView:

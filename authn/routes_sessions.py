@@ -11,9 +11,10 @@ from pydantic import BaseModel
 
 from authn.sessions import Sessions
 from authn.users import Users
-from core.errors import Malformed, NotFound
+from core.errors import NotFound
 from core.http import require_role
 from core.identity import Principal, Role
+from core.openapi import Sort
 
 System = Annotated[Principal, Depends(require_role(Role.SYSTEM))]
 Watcher = Annotated[Principal, Depends(require_role(Role.SYSTEM, Role.AUDIT))]
@@ -53,13 +54,16 @@ def make_session_api(sessions: Sessions, users: Users) -> APIRouter:
         user: Annotated[str | None, Query(max_length=64, description="User name.")] = None,
         cursor: Annotated[str | None, Query(max_length=80)] = None,
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+        sort: Sort = None,
     ) -> SessionList:
-        """List the live sessions of browsers, of everybody or of one user."""
+        """List the live sessions of browsers, of everybody or of one user.
+
+        By `expires`, `auth_time` or `seen`.
+        """
         whose = None if user is None else users.find_by_name(user)
         if user is not None and whose is None:
             return SessionList(items=[], next_cursor=None)
-        after = None if cursor is None else _place(cursor)
-        found = sessions.list_live(whose, after=after, limit=limit)
+        found = sessions.list_live(whose, after=cursor, limit=limit + 1, sort=sort)
         items = [
             SessionView(
                 sid=session.sid,
@@ -72,11 +76,10 @@ def make_session_api(sessions: Sessions, users: Users) -> APIRouter:
                 seen_at=session.seen_at,
                 expires_at=session.expires_at,
             )
-            for session, person in found
+            for session, person in found[:limit]
         ]
-        last = items[-1] if len(items) == limit else None
-        here = None if last is None else f"{last.expires_at.isoformat()}~{last.sid}"
-        return SessionList(items=items, next_cursor=here)
+        last = items[-1] if len(found) > limit else None
+        return SessionList(items=items, next_cursor=None if last is None else last.sid)
 
     @router.post("/{sid}/end", status_code=HTTPStatus.NO_CONTENT)
     def end(sid: str, asking: System) -> None:
@@ -86,14 +89,3 @@ def make_session_api(sessions: Sessions, users: Users) -> APIRouter:
         sessions.end_one(sid, actor=asking.name)
 
     return router
-
-
-def _place(cursor: str) -> tuple[datetime, str]:
-    ends, _, sid = cursor.partition("~")
-    try:
-        at = datetime.fromisoformat(ends)
-    except ValueError as error:
-        raise Malformed("cursor: send the next_cursor of the last page") from error
-    if at.tzinfo is None:
-        raise Malformed("cursor: send the next_cursor of the last page")
-    return at, sid

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final, Protocol
 
 from authn import opaque
@@ -152,15 +152,16 @@ class Sessions:
         ]
 
     def list_live(
-        self, user: User | None, *, after: tuple[datetime, str] | None, limit: int
+        self, user: User | None, *, after: str | None, limit: int, sort: str | None = None
     ) -> Sequence[tuple[Session, User]]:
         """Return live sessions, of everybody or of one, those that end last first.
 
-        `after`: end and public name of the last one of the page before.
+        Or by `sort`: ``expires``, ``auth_time`` or ``seen``. `after`: the public name of the last
+        one of the page before.
         """
         now, user_id = self._clock.now(), None if user is None else user.id
         found = self._store.list_live(
-            now, now - self._idle, user_id=user_id, after=after, limit=limit
+            now, now - self._idle, user_id=user_id, after=after, limit=limit, sort=sort
         )
         people = {one: self._users.find(one) for one in {session.user_id for session in found}}
         return [(one, person) for one in found if (person := people[one.user_id]) is not None]

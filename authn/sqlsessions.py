@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from datetime import datetime
 
-from sqlalchemy import Select, and_, bindparam, delete, insert, or_, select, update
+from sqlalchemy import Select, bindparam, delete, insert, or_, select, update
 
 from authn.levels import SessionCertificate
 from authn.sqlstore import owner_of, user_of
@@ -14,12 +14,21 @@ from authn.store import EndedSession, Session, User
 from authn.tables import sessions, users
 from authn.tables_sessions import session_certificates
 from core.db import Database
+from core.sqllisting import Sorting
 from core.statements import Statement
 
 _FIND = Statement(select(sessions).where(sessions.c.digest == bindparam("of")))
 _OWNER = owner_of(sessions)
 _CHUNK = 500
 """Values in one statement, below the limit of either database."""
+
+
+_SORTING = Sorting(
+    sessions.c.sid,
+    expires=sessions.c.expires_at,
+    auth_time=sessions.c.auth_time,
+    seen=sessions.c.seen_at,
+)
 
 
 class SQLSessionStore:
@@ -85,22 +94,15 @@ class SQLSessionStore:
         idle_since: datetime,
         *,
         user_id: str | None,
-        after: tuple[datetime, str] | None,
+        after: str | None,
         limit: int,
+        sort: str | None = None,
     ) -> Sequence[Session]:
         row = sessions.c
-        statement = (
-            select(sessions)
-            .where(row.expires_at > now, row.seen_at > idle_since)
-            .order_by(row.expires_at.desc(), row.sid.desc())
-            .limit(limit)
-        )
+        alive = select(sessions).where(row.expires_at > now, row.seen_at > idle_since)
+        statement = _SORTING.page(alive, sort, after).limit(limit)
         if user_id is not None:
             statement = statement.where(row.user_id == user_id)
-        if after is not None:
-            ends, sid = after
-            same = and_(row.expires_at == ends, row.sid < sid)
-            statement = statement.where(row.expires_at <= ends, or_(row.expires_at < ends, same))
         with self._database.reading() as connection:
             return [Session(**one._asdict()) for one in connection.execute(statement)]
 

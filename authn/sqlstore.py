@@ -16,11 +16,20 @@ from core.db import Database
 from core.errors import Conflict
 from core.identity import Role
 from core.remembered import Remembered
+from core.sqllisting import Sorting
 from core.statements import Ran, Statement
 
 _FIND = Statement(select(tables.users).where(tables.users.c.id == bindparam("of")))
 _FIND_TOKEN = Statement(
     select(tables.api_tokens).where(tables.api_tokens.c.digest == bindparam("of"))
+)
+
+
+_SORTING = Sorting(
+    tables.users.c.name,
+    name=tables.users.c.name,
+    display_name=tables.users.c.display_name,
+    created=tables.users.c.created_at,
 )
 
 
@@ -65,12 +74,15 @@ class SQLUserStore:
         return None if row is None else _user(_fields(row))
 
     def list_users(
-        self, *, text: str = "", after: str = "", limit: int | None = None
+        self,
+        *,
+        text: str = "",
+        after: str = "",
+        limit: int | None = None,
+        sort: str | None = None,
     ) -> Sequence[User]:
         columns = tables.users.c
-        query = select(tables.users).order_by(columns.name).limit(limit)
-        if after:
-            query = query.where(columns.name > after)
+        query = _SORTING.page(select(tables.users), sort or "name", after or None).limit(limit)
         if text:
             named = (columns.name, columns.display_name)
             query = query.where(

@@ -129,7 +129,12 @@ class UserStore(Protocol):
     def find_by_name(self, name: str) -> User | None: ...
 
     def list_users(
-        self, *, text: str = "", after: str = "", limit: int | None = None
+        self,
+        *,
+        text: str = "",
+        after: str = "",
+        limit: int | None = None,
+        sort: str | None = None,
     ) -> Sequence[User]: ...
 
     def set_password(self, user_id: str, password_hash: str) -> None:
@@ -213,10 +218,11 @@ class SessionStore(Protocol):
         idle_since: datetime,
         *,
         user_id: str | None,
-        after: tuple[datetime, str] | None,
+        after: str | None,
         limit: int,
+        sort: str | None = None,
     ) -> Sequence[Session]:
-        """Return live sessions, those that end last first; behind `after`, its end and name."""
+        """Return live sessions, those that end last first, behind the one called `after`."""
         ...
 
     def list_sessions(self, user_id: str) -> Sequence[Session]:

@@ -167,10 +167,15 @@ class Users:
             return None
 
     def list_users(
-        self, *, text: str = "", after: str = "", limit: int | None = None
+        self,
+        *,
+        text: str = "",
+        after: str = "",
+        limit: int | None = None,
+        sort: str | None = None,
     ) -> Sequence[User]:
-        """Return everyone, by name."""
-        return self._store.list_users(text=text, after=after, limit=limit)
+        """Return everyone, by name or as `sort` says, behind the one with the name `after`."""
+        return self._store.list_users(text=text, after=after, limit=limit, sort=sort)
 
 
 def _check_email(email: str | None) -> None:

@@ -21,8 +21,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median, quantiles
 
-from sqlalchemy import insert, text
+from sqlalchemy import text
 
+from benchmarks.inventory import fill
 from ca.operations import Operation, ReviewsOfProfiles
 from ca.organisations import Organisations
 from ca.organisations_store import Level, OrganisationQuery
@@ -124,7 +125,8 @@ class World:
         numbers = iter(range(first, last + 1))
         while batch := [self.row(n) for n in itertools.islice(numbers, BATCH)]:
             with self.database.transaction() as connection:
-                connection.execute(insert(certificates), batch)
+                rows = [tuple(one.values()) for one in batch]
+                fill(connection, certificates, rows, list(batch[0]))
         with self.database.engine.connect().execution_options(
             isolation_level="AUTOCOMMIT"
         ) as connection:

@@ -131,7 +131,15 @@ class BulkStore(Protocol):
 
     def find_batch(self, batch_id: str, *, lock: bool = False) -> Batch | None: ...
 
-    def list_batches(self, *, scope: frozenset[str] | None, limit: int) -> Sequence[Batch]:
+    def list_batches(
+        self,
+        *,
+        scope: frozenset[str] | None,
+        limit: int,
+        state: BatchState | None = None,
+        sort: str | None = None,
+        after: str | None = None,
+    ) -> Sequence[Batch]:
         """Return the newest first. `scope`: tops of the subtrees to look in; None: everywhere."""
         ...
 

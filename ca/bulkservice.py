@@ -23,7 +23,6 @@ from keystore.holdersafe import HolderSafe
 from keystore.package import check_recipient
 
 _S = BatchState
-_LISTED: Final = 100
 _ERASED_AT_ONCE: Final = 20
 
 
@@ -110,9 +109,22 @@ class BulkService:
             raise NotFound(f"there is no batch {batch_id}")
         return batch
 
-    def list_batches(self, *, scope: frozenset[str] | None) -> Sequence[Batch]:
-        """Return the newest. `scope`: tops of the subtrees to look in."""
-        return self._store.list_batches(scope=scope, limit=_LISTED)
+    def list_batches(
+        self,
+        *,
+        scope: frozenset[str] | None,
+        limit: int = 100,
+        state: BatchState | None = None,
+        sort: str | None = None,
+        after: str | None = None,
+    ) -> Sequence[Batch]:
+        """Return the newest first, or as `sort` says, behind the one with the id `after`.
+
+        `scope`: tops of the subtrees to look in.
+        """
+        return self._store.list_batches(
+            scope=scope, limit=limit, state=state, sort=sort, after=after
+        )
 
     def count_items(self, batch_id: str) -> Mapping[ItemState, int]:
         """Return how many rows are in each state."""

@@ -193,10 +193,16 @@ class Desk:
         return self._store.find_given(issuer, serial)
 
     def list_acts(
-        self, query: DeskQuery, *, scope: frozenset[str] | None, cursor: str | None, limit: int
+        self,
+        query: DeskQuery,
+        *,
+        scope: frozenset[str] | None,
+        cursor: str | None,
+        limit: int,
+        sort: str | None = None,
     ) -> DeskPage:
         """Return one page, newest first."""
-        return self._store.list_acts(query, scope=scope, cursor=cursor, limit=limit)
+        return self._store.list_acts(query, scope=scope, cursor=cursor, limit=limit, sort=sort)
 
     def count(
         self, *, first: datetime, until: datetime, scope: frozenset[str] | None

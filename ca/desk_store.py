@@ -119,7 +119,13 @@ class DeskStore(Protocol):
         ...
 
     def list_acts(
-        self, query: DeskQuery, *, scope: frozenset[str] | None, cursor: str | None, limit: int
+        self,
+        query: DeskQuery,
+        *,
+        scope: frozenset[str] | None,
+        cursor: str | None,
+        limit: int,
+        sort: str | None = None,
     ) -> DeskPage:
         """Return one page, newest first. `scope`: tops of the subtrees to look in."""
         ...

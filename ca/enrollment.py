@@ -258,9 +258,12 @@ class EnrollmentService:
         scope: frozenset[str] | None = None,
         cursor: str | None = None,
         limit: int = 100,
+        sort: str | None = None,
     ) -> RequestPage:
         """Return one page, newest first. `scope`: tops of the subtrees to look in."""
-        return self._requests.list_requests(state=state, scope=scope, cursor=cursor, limit=limit)
+        return self._requests.list_requests(
+            state=state, scope=scope, cursor=cursor, limit=limit, sort=sort
+        )
 
     def _replay(self, claim: Claim, body_hash: str) -> EnrollmentRecord:
         if claim.body_hash != body_hash:

@@ -41,11 +41,13 @@ _COLUMNS: Final = (
 )
 
 
-def table(store: CertificateStore, query: CertificateQuery, form: TableFormat) -> Response:
+def table(
+    store: CertificateStore, query: CertificateQuery, form: TableFormat, *, sort: str | None
+) -> Response:
     """Send every match. Raises `TooLarge` when a worksheet cannot hold them: CSV can."""
     # The first page is read here: an error of it is still an answer and not half a table.
-    first = store.search_certificates(query, limit=_PAGE)
-    rows = _rows(store, query, first)
+    first = store.search_certificates(query, limit=_PAGE, sort=sort)
+    rows = _rows(store, query, first, sort)
     body = (csv_line(row) for row in rows) if form == "csv" else _chunks(workbook(rows))
     return StreamingResponse(
         body,
@@ -72,7 +74,7 @@ def workbook(rows: Iterator[tuple[str, ...]]) -> IO[bytes]:
 
 
 def _rows(
-    store: CertificateStore, query: CertificateQuery, page: Page
+    store: CertificateStore, query: CertificateQuery, page: Page, sort: str | None
 ) -> Iterator[tuple[str, ...]]:
     yield _COLUMNS
     while True:
@@ -81,7 +83,7 @@ def _rows(
             yield tuple(cell(fields[name]) for name in _COLUMNS)
         if page.next_cursor is None:
             return
-        page = store.search_certificates(query, cursor=page.next_cursor, limit=_PAGE)
+        page = store.search_certificates(query, cursor=page.next_cursor, limit=_PAGE, sort=sort)
 
 
 def cell(value: str | None) -> str:

@@ -7,7 +7,7 @@ Each batch is one transaction of the changes, their audit events and the positio
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Final
@@ -104,9 +104,26 @@ class MassRevocations:
             raise NotFound(f"there is no mass revocation {job_id}")
         return found
 
-    def list_jobs(self, *, limit: int) -> Sequence[MassRevocation]:
-        """Return the newest first."""
-        return self._store.list_mass_revocations(limit=limit)
+    def list_jobs(
+        self,
+        *,
+        may_see: Callable[[Selection], bool],
+        state: MassState | None = None,
+        limit: int,
+        sort: str | None = None,
+        after: str | None = None,
+    ) -> Sequence[MassRevocation]:
+        """Return the newest first, or as `sort` says, behind the one with the id `after`."""
+        found: list[MassRevocation] = []
+        while len(found) < limit:
+            some = self._store.list_mass_revocations(
+                state=state, limit=limit, sort=sort, after=after
+            )
+            found += [job for job in some if may_see(job.selection)]
+            if len(some) < limit:
+                break
+            after = some[-1].id
+        return found[:limit]
 
     def run(self) -> int:
         """Go on with what is not done, for some seconds at most. Returns how many were revoked."""

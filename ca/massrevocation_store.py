@@ -132,9 +132,14 @@ class MassRevocationStore(Protocol):
     def find_mass_revocation(self, job_id: str, *, lock: bool = False) -> MassRevocation | None: ...
 
     def list_mass_revocations(
-        self, *, state: MassState | None = None, limit: int
+        self,
+        *,
+        state: MassState | None = None,
+        limit: int,
+        sort: str | None = None,
+        after: str | None = None,
     ) -> Sequence[MassRevocation]:
-        """Return the newest first."""
+        """Return the newest first, or as `sort` says, behind the one with the id `after`."""
         ...
 
     def move_mass_revocation(self, job: MassRevocation) -> None:

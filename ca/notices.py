@@ -129,6 +129,7 @@ class NoticeStore(Protocol):
         scope: frozenset[str] | None,
         cursor: str | None,
         limit: int,
+        sort: str | None = None,
     ) -> NoticePage: ...
 
 
@@ -183,9 +184,12 @@ class NoticeService:
         scope: frozenset[str] | None = None,
         cursor: str | None = None,
         limit: int = 100,
+        sort: str | None = None,
     ) -> NoticePage:
         """Return one page, newest first, of certificates in `scope` (`ca.rights`)."""
-        return self._store.list_notices(state=state, scope=scope, cursor=cursor, limit=limit)
+        return self._store.list_notices(
+            state=state, scope=scope, cursor=cursor, limit=limit, sort=sort
+        )
 
     def _plan(self, days: int, nearer: int) -> int:
         """Plan for certificates that end in more than `nearer` and at most `days` days."""

@@ -127,10 +127,15 @@ class Organisations:
         return self._store.list_ancestors(self.get(organisation_id).id)
 
     def list_organisations(
-        self, query: OrganisationQuery, *, cursor: str | None = None, limit: int = 100
+        self,
+        query: OrganisationQuery,
+        *,
+        cursor: str | None = None,
+        limit: int = 100,
+        sort: str | None = None,
     ) -> OrganisationPage:
         """Return one page, oldest first."""
-        return self._store.list_organisations(query, cursor=cursor, limit=limit)
+        return self._store.list_organisations(query, cursor=cursor, limit=limit, sort=sort)
 
     def history(self, organisation_id: str) -> Sequence[OrganisationChange]:
         """Return what happened to it, oldest first. Raises `NotFound`."""

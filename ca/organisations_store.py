@@ -101,7 +101,12 @@ class OrganisationStore(Protocol):
     def find_root(self) -> Organisation | None: ...
 
     def list_organisations(
-        self, query: OrganisationQuery, *, cursor: str | None = None, limit: int = 100
+        self,
+        query: OrganisationQuery,
+        *,
+        cursor: str | None = None,
+        limit: int = 100,
+        sort: str | None = None,
     ) -> OrganisationPage: ...
 
     def has_open_children(self, organisation_id: str) -> bool: ...

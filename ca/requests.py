@@ -167,6 +167,7 @@ class RequestStore(Protocol):
         scope: frozenset[str] | None = None,
         cursor: str | None = None,
         limit: int = 100,
+        sort: str | None = None,
     ) -> RequestPage:
         """Return one page, newest first. `scope`: tops of the subtrees to look in."""
         ...

@@ -229,9 +229,12 @@ class Rights:
         scope: frozenset[str] | None,
         cursor: str | None = None,
         limit: int = 100,
+        sort: str | None = None,
     ) -> RightPage:
         """Return one page of the rights over organisations in `scope`, oldest first."""
-        return self._store.list_rights(operator=operator, scope=scope, cursor=cursor, limit=limit)
+        return self._store.list_rights(
+            operator=operator, scope=scope, cursor=cursor, limit=limit, sort=sort
+        )
 
     def nobody_has_any(self) -> bool:
         """Whether no right was ever given, or all are gone."""

@@ -140,6 +140,7 @@ class RightStore(Protocol):
         scope: frozenset[str] | None,
         cursor: str | None,
         limit: int,
+        sort: str | None = None,
     ) -> RightPage: ...
 
     def has_root_manager(self) -> bool:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, Query, Response
 
-from ca.bulk import Batch, ItemState
+from ca.bulk import Batch, BatchState, ItemState
 from ca.bulkservice import BulkService
 from ca.operations import Operation
 from ca.rights import Rights
@@ -16,6 +16,7 @@ from ca.rights_store import Step
 from ca.schemas_bulk import BatchView, ConfirmBatch, ItemView, RejectBatch, SubmitBatch
 from ca.wire import Limit, Reader, Writer, problems, require_sight, scope_of
 from core.errors import Malformed
+from core.openapi import After, Sort
 from keystore.algorithms import KeyAlgorithm
 
 PATH = "/api/v1/bulk"
@@ -119,10 +120,22 @@ def make_router(bulk: BulkService, rights: Rights) -> APIRouter:
 
 
 def _add_reading(router: APIRouter, bulk: BulkService, access: _Access) -> None:
-    @router.get("", summary="List the newest batches", responses=problems())
-    def list_batches(asking: Reader) -> list[BatchView]:
+    @router.get(
+        "",
+        summary="List batches, newest first",
+        description="By `created`, `state`, `label`, `profile` or `requester`.",
+        responses=problems(),
+    )
+    def list_batches(
+        asking: Reader,
+        state: BatchState | None = None,
+        limit: Limit = 100,
+        sort: Sort = None,
+        after: After = None,
+    ) -> list[BatchView]:
         scope = scope_of(asking, access.rights)
-        return [_view(bulk, batch) for batch in bulk.list_batches(scope=scope)]
+        found = bulk.list_batches(scope=scope, limit=limit, state=state, sort=sort, after=after)
+        return [_view(bulk, batch) for batch in found]
 
     @router.get(
         "/{batch_id}", summary="Look at a batch", responses=problems(404), dependencies=access.see()

@@ -52,8 +52,10 @@ def add_certificate_routes(
     ) -> CertificateList | Response:
         query = criteria.query(now=clock.now(), scope=scope_of(asking, access.rights))
         if criteria.format != "json":
-            return table(store, query, criteria.format)
-        page = store.search_certificates(query, cursor=criteria.cursor, limit=criteria.limit)
+            return table(store, query, criteria.format, sort=criteria.sort)
+        page = store.search_certificates(
+            query, cursor=criteria.cursor, limit=criteria.limit, sort=criteria.sort
+        )
         items = tuple(CertificateView.of(record) for record in page.items)
         return CertificateList(items=items, next_cursor=page.next_cursor)
 

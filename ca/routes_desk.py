@@ -24,7 +24,7 @@ from ca.routes_rights import add_right_routes
 from ca.schemas import RejectRequest, SubmitRequest
 from ca.schemas_desk import BranchList, BranchPlace, DeskList, DeskView
 from ca.serials import from_hex, to_hex
-from ca.wire import Cursor, Limit, Reader, Viewer, Writer, problems, require_sight, scope_of
+from ca.wire import Cursor, Limit, Reader, Sort, Viewer, Writer, problems, require_sight, scope_of
 from core.clock import Clock
 from core.identity import Principal
 
@@ -98,10 +98,13 @@ def _add_requests(router: APIRouter, desk: Desk, rights: Rights) -> None:
         serial: Annotated[str | None, Query(max_length=60)] = None,
         cursor: Cursor = None,
         limit: Limit = 100,
+        sort: Sort = None,
     ) -> DeskList:
         name = None if serial is None else to_hex(from_hex(serial))
         query = DeskQuery(state, operation, subject, name)
-        page = desk.list_acts(query, scope=scope_of(asking, rights), cursor=cursor, limit=limit)
+        page = desk.list_acts(
+            query, scope=scope_of(asking, rights), cursor=cursor, limit=limit, sort=sort
+        )
         items = tuple(DeskView.of(record) for record in page.items)
         return DeskList(items=items, next_cursor=page.next_cursor)
 

@@ -28,6 +28,7 @@ from ca.wire import Limit, Reader, Writer, problems, scope_of
 from core.control_store import ProposalState
 from core.errors import Forbidden, NotFound
 from core.identity import Principal, Role
+from core.openapi import After, Sort
 
 _Fingerprint = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 _Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
@@ -205,13 +206,29 @@ def make_router(mass: MassRevocations, rights: Rights) -> APIRouter:
             response.status_code = HTTPStatus.ACCEPTED
         return ProposedView(proposal=proposal.id, state=proposal.state, summary=proposal.summary)
 
-    @router.get("/mass-revocations", summary="List mass revocations", responses=problems())
-    def list_jobs(asking: Reader, limit: Limit = 100) -> list[MassRevocationView]:
+    @router.get(
+        "/mass-revocations",
+        summary="List mass revocations, newest first",
+        description="By `created`, `state`, `reason`, `actor` or `expected`.",
+        responses=problems(),
+    )
+    def list_jobs(
+        asking: Reader,
+        *,
+        state: MassState | None = None,
+        limit: Limit = 100,
+        sort: Sort = None,
+        after: After = None,
+    ) -> list[MassRevocationView]:
         scope_of(asking, rights, Operation.REVOKE)
-        jobs = mass.list_jobs(limit=limit)
-        return [
-            MassRevocationView.of(job) for job in jobs if _may_see(rights, asking, job.selection)
-        ]
+        jobs = mass.list_jobs(
+            may_see=lambda selection: _may_see(rights, asking, selection),
+            state=state,
+            limit=limit,
+            sort=sort,
+            after=after,
+        )
+        return [MassRevocationView.of(job) for job in jobs]
 
     @router.get("/mass-revocations/{job_id}", summary="See how far one is", responses=problems(404))
     def get(asking: Reader, job_id: str) -> MassRevocationView:

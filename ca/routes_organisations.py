@@ -20,7 +20,7 @@ from ca.schemas_organisations import (
     OrganisationView,
     RenameRequest,
 )
-from ca.wire import Cursor, Limit, Viewer, Writer, problems, require_sight, scope_of
+from ca.wire import Cursor, Limit, Sort, Viewer, Writer, problems, require_sight, scope_of
 from core.identity import Principal
 
 _Id = Annotated[str | None, Query(max_length=32)]
@@ -47,9 +47,10 @@ def add_organisation_routes(
         text: Annotated[str | None, Query(max_length=200)] = None,
         cursor: Cursor = None,
         limit: Limit = 100,
+        sort: Sort = None,
     ) -> OrganisationList:
         query = OrganisationQuery(scope_of(asking, rights), parent, under, text)
-        page = organisations.list_organisations(query, cursor=cursor, limit=limit)
+        page = organisations.list_organisations(query, cursor=cursor, limit=limit, sort=sort)
         items = tuple(OrganisationView.of(organisation) for organisation in page.items)
         return OrganisationList(items=items, next_cursor=page.next_cursor)
 

@@ -19,7 +19,7 @@ from ca.rights_store import Step
 from ca.routes_access import Access
 from ca.schemas import MakeRequest, RejectRequest, RequestList, RequestView, SubmitRequest
 from ca.submitting import request_in
-from ca.wire import Cursor, Limit, Reader, Writer, problems, scope_of
+from ca.wire import Cursor, Limit, Reader, Sort, Writer, problems, scope_of
 from core.direct import DirectRoute, in_thread
 from core.http import answer, require_role
 from core.identity import Principal, Role
@@ -89,10 +89,17 @@ def add_request_routes(
 
     @router.get("/requests", tags=["requests"], summary="List requests", responses=problems())
     def list_requests(
-        asking: Reader, state: RequestState | None = None, cursor: Cursor = None, limit: Limit = 100
+        asking: Reader,
+        *,
+        state: RequestState | None = None,
+        cursor: Cursor = None,
+        limit: Limit = 100,
+        sort: Sort = None,
     ) -> RequestList:
         scope = scope_of(asking, access.rights)
-        page = enrollment.list_requests(state=state, scope=scope, cursor=cursor, limit=limit)
+        page = enrollment.list_requests(
+            state=state, scope=scope, cursor=cursor, limit=limit, sort=sort
+        )
         return RequestList(
             items=tuple(RequestView.of(record) for record in page.items),
             next_cursor=page.next_cursor,

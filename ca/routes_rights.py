@@ -12,7 +12,7 @@ from ca.operations import Operation
 from ca.rightchanges import RightChanges
 from ca.rights import Rights
 from ca.schemas_organisations import GrantRequest, RightList, RightProposed, RightView
-from ca.wire import Cursor, Limit, Reader, Writer, problems, scope_of
+from ca.wire import Cursor, Limit, Reader, Sort, Writer, problems, scope_of
 from core.control_store import Proposal, ProposalState
 
 _PROPOSED: Final[dict[int | str, dict[str, Any]]] = {
@@ -36,10 +36,13 @@ def add_right_routes(router: APIRouter, rights: Rights, changes: RightChanges) -
         operator: Annotated[str | None, Query(max_length=64)] = None,
         cursor: Cursor = None,
         limit: Limit = 100,
+        sort: Sort = None,
     ) -> RightList:
         own = operator == asking.name
         scope = None if own else scope_of(asking, rights, Operation.RIGHTS)
-        page = rights.list_rights(operator=operator, scope=scope, cursor=cursor, limit=limit)
+        page = rights.list_rights(
+            operator=operator, scope=scope, cursor=cursor, limit=limit, sort=sort
+        )
         return RightList(
             items=tuple(RightView.of(right) for right in page.items),
             next_cursor=page.next_cursor,

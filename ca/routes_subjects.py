@@ -22,7 +22,7 @@ from ca.schemas_subjects import (
 )
 from ca.subjects import Subjects
 from ca.subjects_store import SubjectKind, SubjectQuery
-from ca.wire import Cursor, Limit, Reader, Writer, problems, require_sight, scope_of
+from ca.wire import Cursor, Limit, Reader, Sort, Writer, problems, require_sight, scope_of
 from core.errors import Forbidden, NotFound
 from core.identity import Principal
 
@@ -45,9 +45,10 @@ def add_subject_routes(router: APIRouter, subjects: Subjects, rights: Rights) ->
         text: Annotated[str | None, Query(max_length=200)] = None,
         cursor: Cursor = None,
         limit: Limit = 100,
+        sort: Sort = None,
     ) -> SubjectList:
         query = SubjectQuery(scope_of(asking, rights), kind, under, text)
-        page = subjects.list_subjects(query, cursor=cursor, limit=limit)
+        page = subjects.list_subjects(query, cursor=cursor, limit=limit, sort=sort)
         items = tuple(SubjectView.of(subject) for subject in page.items)
         return SubjectList(items=items, next_cursor=page.next_cursor)
 

@@ -45,6 +45,15 @@ class SearchCriteria(BaseModel):
         None
     ) = None
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
+    sort: (
+        Annotated[
+            str,
+            Field(
+                max_length=32, description="`issued` or `not_after`, `-` before: the last first."
+            ),
+        ]
+        | None
+    ) = None
     format: Literal["json", "csv", "xlsx"] = "json"
 
     def query(self, *, now: datetime, scope: frozenset[str] | None) -> CertificateQuery:

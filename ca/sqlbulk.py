@@ -18,6 +18,7 @@ from ca.store import CertificateState
 from ca.tables import certificates
 from ca.tables_bulk import bulk_batches, bulk_items
 from core.db import Database
+from core.sqllisting import Sorting, row_of
 from keystore.algorithms import KeyAlgorithm
 
 _B = bulk_batches.c
@@ -36,6 +37,16 @@ _MOVE_ITEMS = (
     sql_update(bulk_items)
     .where(_I.batch_id == bindparam("of_batch"), _I.row.in_(bindparam("rows", expanding=True)))
     .values(state=bindparam("to_state"))
+)
+
+
+_SORTING: Final = Sorting(
+    _B.number,
+    created=_B.number,
+    state=_B.state,
+    label=_B.label,
+    profile=_B.profile,
+    requester=_B.requester,
 )
 
 
@@ -71,13 +82,19 @@ class SQLBulkStore:
             row = connection.execute(statement).first()
         return None if row is None else _batch(row)
 
-    def list_batches(self, *, scope: frozenset[str] | None, limit: int) -> Sequence[Batch]:
-        statement = (
-            select(bulk_batches)
-            .where(in_scope(_B.organisation_id, scope))
-            .order_by(_B.number.desc())
-            .limit(limit)
-        )
+    def list_batches(
+        self,
+        *,
+        scope: frozenset[str] | None,
+        limit: int,
+        state: BatchState | None = None,
+        sort: str | None = None,
+        after: str | None = None,
+    ) -> Sequence[Batch]:
+        statement = select(bulk_batches).where(in_scope(_B.organisation_id, scope))
+        if state is not None:
+            statement = statement.where(_B.state == state)
+        statement = _SORTING.page(statement, sort, row_of(_B.id, after)).limit(limit)
         with self._database.reading() as connection:
             return [_batch(row) for row in connection.execute(statement)]
 

@@ -15,7 +15,8 @@ from ca.operations import ISSUING, Operation
 from ca.sqlorganisations import in_scope
 from ca.tables_registrars import desk_acts
 from core.db import Database
-from core.errors import Conflict, Malformed
+from core.errors import Conflict
+from core.sqllisting import Sorting, row_number
 
 _D = desk_acts.c
 _ASKED_AT_ONCE: Final = 500
@@ -24,6 +25,9 @@ _COPIED: Final = (
     *("decided_at", "comment", "answered_at", "outcome", "issuer", "serial", "keyless"),
     *("subject", "not_after", "wanted", "envelope"),
 )
+
+
+_SORTING = Sorting(_D.number, created=_D.number)
 
 
 class SQLDeskStore:
@@ -77,14 +81,16 @@ class SQLDeskStore:
         return found
 
     def list_acts(
-        self, query: DeskQuery, *, scope: frozenset[str] | None, cursor: str | None, limit: int
+        self,
+        query: DeskQuery,
+        *,
+        scope: frozenset[str] | None,
+        cursor: str | None,
+        limit: int,
+        sort: str | None = None,
     ) -> DeskPage:
-        statement = select(desk_acts).order_by(_D.number.desc()).limit(limit + 1)
-        statement = statement.where(in_scope(_D.organisation_id, scope), *_conditions(query))
-        if cursor is not None:
-            if not cursor.isascii() or not cursor.isdigit() or len(cursor) > 18:
-                raise Malformed("the cursor is not one that a page of this list gave")
-            statement = statement.where(_D.number < int(cursor))
+        chosen = select(desk_acts).where(in_scope(_D.organisation_id, scope), *_conditions(query))
+        statement = _SORTING.page(chosen, sort, row_number(cursor)).limit(limit + 1)
         with self._database.reading() as connection:
             rows = connection.execute(statement).all()
         more = str(rows[limit - 1].number) if len(rows) > limit else None

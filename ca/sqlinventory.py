@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Select, and_, func, or_, select
 from sqlalchemy.sql.elements import ColumnElement
@@ -20,6 +20,7 @@ from ca.tables import certificate_terms, certificates
 from ca.terms import Wanted, terms_of, wanted_terms
 from core.db import Database
 from core.errors import Malformed
+from core.listing import unknown
 from core.rows import insert_rows
 
 _C = certificates.c
@@ -29,6 +30,7 @@ _MANY: Final = 5000
 _MANY_INSIDE: Final = 10_000
 """The same of the certificates of a subtree, which are counted from a narrower index."""
 _CURSOR: Final = re.compile(r"(?:(\d{1,12})-)?(\d{1,18})", re.ASCII)
+_SORTS: Final = ("issued", "not_after")
 _LAST: Final = "\U0010ffff"
 
 
@@ -38,23 +40,33 @@ class SQLInventory:
     _database: Database
 
     def search_certificates(
-        self, query: CertificateQuery, *, cursor: str | None = None, limit: int = 100
+        self,
+        query: CertificateQuery,
+        *,
+        cursor: str | None = None,
+        limit: int = 100,
+        sort: str | None = None,
     ) -> Page:
-        by_expiry = query.expires_before is not None or query.expires_after is not None
-        statement = _filtered(select(certificates), query)
-        if cursor is not None:
-            statement = statement.where(_after(cursor, by_expiry=by_expiry))
+        order = _order_of(query, sort)
         with self._database.reading() as connection:
             newest: ColumnElement[int] = _C.id
             by_text = by_scope = False
+            if order.by_expiry and sort is not None:
+                statement, by_scope = _by_expiry(query, connection)
+            else:
+                statement = _filtered(select(certificates), query)
+            if cursor is not None:
+                statement = statement.where(_after(cursor, order))
             if query.text is not None:
                 statement, newest, by_text = _with_text(statement, query.text, connection)
             if query.scope is not None:
-                statement, by_scope = _with_scope(statement, query.scope, connection)
-            order = (_C.not_after, _C.id) if by_expiry else (newest.desc(),)
+                statement, inside = _with_scope(statement, query.scope, connection)
+                by_scope = by_scope or inside
+            keys = (_C.not_after, _C.id) if order.by_expiry else (newest,)
+            ordered = statement.order_by(*(key.desc() if order.down else key for key in keys))
             with _in_order(connection) if by_text or by_scope else nullcontext():
-                rows = connection.execute(statement.order_by(*order).limit(limit + 1)).all()
-        more = _cursor_of(rows[limit - 1], by_expiry=by_expiry) if len(rows) > limit else None
+                rows = connection.execute(ordered.limit(limit + 1)).all()
+        more = _cursor_of(rows[limit - 1], order) if len(rows) > limit else None
         return Page(tuple(record_of(row) for row in rows[:limit]), more)
 
 
@@ -90,8 +102,38 @@ def add_terms(
     insert_rows(connection, certificate_terms, rows)
 
 
-def _filtered(statement: Select[Any], query: CertificateQuery) -> Select[Any]:
-    exact = {
+class _Order(NamedTuple):
+    by_expiry: bool
+    down: bool
+
+
+def _order_of(query: CertificateQuery, sort: str | None) -> _Order:
+    if sort is None:
+        by_expiry = query.expires_before is not None or query.expires_after is not None
+        return _Order(by_expiry, down=not by_expiry)
+    name = sort.removeprefix("-")
+    if name not in _SORTS:
+        raise unknown(sort, _SORTS)
+    return _Order(name == "not_after", down=sort.startswith("-"))
+
+
+def _by_expiry(query: CertificateQuery, connection: Connection) -> tuple[Select[Any], bool]:
+    """Narrow for a list by its ends; return also whether to read in order (`_in_order`).
+
+    As with subtrees: few are taken from the index of a criterion, many are met soon in the order
+    of ends.
+    """
+    if not _exact(query):
+        return _filtered(select(certificates), query), False
+    few = _filtered(select(_C.id), query)
+    counted = select(func.count()).select_from(few.limit(_MANY + 1).subquery())
+    if connection.execute(counted).scalar_one() <= _MANY:
+        return select(certificates).where(_C.id.in_(few)), False
+    return _filtered(select(certificates), query, in_order=True), True
+
+
+def _exact(query: CertificateQuery) -> dict[Any, Any]:
+    wanted = {
         _C.issuer: query.issuer,
         _C.serial: None if query.serial is None else to_hex(query.serial),
         _C.state: query.state,
@@ -102,14 +144,20 @@ def _filtered(statement: Select[Any], query: CertificateQuery) -> Select[Any]:
         _C.organisation_id: query.organisation_id,
         _C.subject_id: query.subject_id,
     }
+    return {column: value for column, value in wanted.items() if value is not None}
+
+
+def _filtered(
+    statement: Select[Any], query: CertificateQuery, *, in_order: bool = False
+) -> Select[Any]:
     # Of what few certificates have, these are looked at; SQLite, which does not know how many that
     # is, would go through all of a state instead, in the order that is asked for.
     few = query.fingerprint is not None or query.spki_fingerprint is not None
     many = (_C.issuer, _C.state, _C.profile, _C.requester) if few else ()
-    for column, value in exact.items():
-        if value is not None:
-            hidden = any(column is one for one in many)
-            statement = statement.where((column.concat("") if hidden else column) == value)
+    for column, value in _exact(query).items():
+        # An expression, so that the index of this column is not used.
+        hidden = in_order or any(column is one for one in many)
+        statement = statement.where((column.concat("") if hidden else column) == value)
     if query.expires_after is not None:
         statement = statement.where(_C.not_after >= query.expires_after)
     if query.expires_before is not None:
@@ -120,19 +168,21 @@ def _filtered(statement: Select[Any], query: CertificateQuery) -> Select[Any]:
 # ---- cursors ------------------------------------------------------------------------------------
 
 
-def _after(cursor: str, *, by_expiry: bool) -> ColumnElement[bool]:
+def _after(cursor: str, order: _Order) -> ColumnElement[bool]:
     match = _CURSOR.fullmatch(cursor)
-    if match is None or (match[1] is not None) != by_expiry:
+    if match is None or (match[1] is not None) != order.by_expiry:
         raise Malformed("the cursor is not one that a page of this list gave")
     last = int(match[2])
-    if not by_expiry:
-        return _C.id < last
+    if not order.by_expiry:
+        return _C.id < last if order.down else _C.id > last
     at = datetime.fromtimestamp(int(match[1]), UTC)
+    if order.down:
+        return or_(_C.not_after < at, and_(_C.not_after == at, _C.id < last))
     return or_(_C.not_after > at, and_(_C.not_after == at, _C.id > last))
 
 
-def _cursor_of(row: Any, *, by_expiry: bool) -> str:
-    return f"{int(row.not_after.timestamp())}-{row.id}" if by_expiry else str(row.id)
+def _cursor_of(row: Any, order: _Order) -> str:
+    return f"{int(row.not_after.timestamp())}-{row.id}" if order.by_expiry else str(row.id)
 
 
 def _with_scope(

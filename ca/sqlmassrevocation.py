@@ -18,10 +18,21 @@ from ca.store import CertificateState
 from ca.tables import certificates
 from ca.tables_massrevocation import mass_revocations
 from core.db import Database
+from core.sqllisting import Sorting, row_of
 
 _C = certificates.c
 _M = mass_revocations.c
 _STATES = (CertificateState.RESERVED, CertificateState.ISSUED, CertificateState.HELD)
+
+
+_SORTING = Sorting(
+    _M.number,
+    created=_M.number,
+    state=_M.state,
+    reason=_M.reason,
+    actor=_M.actor,
+    expected=_M.expected,
+)
 
 
 class SQLMassRevocationStore:
@@ -77,9 +88,14 @@ class SQLMassRevocationStore:
         return None if row is None else _job(row)
 
     def list_mass_revocations(
-        self, *, state: MassState | None = None, limit: int
+        self,
+        *,
+        state: MassState | None = None,
+        limit: int,
+        sort: str | None = None,
+        after: str | None = None,
     ) -> Sequence[MassRevocation]:
-        statement = select(mass_revocations).order_by(_M.number.desc()).limit(limit)
+        statement = _SORTING.page(select(mass_revocations), sort, row_of(_M.id, after)).limit(limit)
         if state is not None:
             statement = statement.where(_M.state == state)
         with self._database.reading() as connection:

@@ -19,11 +19,15 @@ from ca.tables_notices import notice_scans, notices
 from ca.terms import terms_of
 from core.db import Database
 from core.errors import Malformed
+from core.sqllisting import Sorting, row_number
 
 _C = certificates.c
 _N = notices.c
 _S = notice_scans.c
 _MAX_CURSOR_DIGITS = 18
+
+
+_SORTING = Sorting(_N.id, created=_N.id, due=_N.due_at)
 
 
 class SQLNoticeStore:
@@ -132,15 +136,12 @@ class SQLNoticeStore:
         scope: frozenset[str] | None,
         cursor: str | None,
         limit: int,
+        sort: str | None = None,
     ) -> NoticePage:
-        statement = _joined().order_by(_N.id.desc()).limit(limit + 1)
+        statement = _SORTING.page(_joined(), sort, row_number(cursor)).limit(limit + 1)
         statement = statement.where(in_scope(_C.organisation_id, scope))
         if state is not None:
             statement = statement.where(_N.state == state)
-        if cursor is not None:
-            if not cursor.isascii() or not cursor.isdigit() or len(cursor) > _MAX_CURSOR_DIGITS:
-                raise Malformed("the cursor is not one that a page of this list gave")
-            statement = statement.where(_N.id < int(cursor))
         with self._database.reading() as connection:
             found = [_notice(row) for row in connection.execute(statement)]
         more = str(found[limit - 1].id) if len(found) > limit else None

@@ -20,7 +20,8 @@ from ca.organisations_store import (
 from ca.sqlkeptcounts import move_counts
 from ca.tables_organisations import organisation_changes, organisation_closure, organisations
 from core.db import Database
-from core.errors import Conflict, Malformed
+from core.errors import Conflict
+from core.sqllisting import Sorting, row_number
 
 _O = organisations.c
 _A = organisation_closure.c
@@ -41,6 +42,9 @@ def in_scope(column: ColumnElement[Any], scope: Collection[str] | None) -> Colum
     is seen only by whom the root's subtree is open to.
     """
     return literal(value=True) if scope is None else column.in_(below(scope))
+
+
+_SORTING = Sorting(_O.number, created=_O.number, name=_O.name, level=_O.level)
 
 
 class SQLOrganisationStore:
@@ -118,13 +122,16 @@ class SQLOrganisationStore:
         return self._find(_O.parent.is_(None))
 
     def list_organisations(
-        self, query: OrganisationQuery, *, cursor: str | None = None, limit: int = 100
+        self,
+        query: OrganisationQuery,
+        *,
+        cursor: str | None = None,
+        limit: int = 100,
+        sort: str | None = None,
     ) -> OrganisationPage:
-        statement = select(organisations).where(_filter(query)).order_by(_O.number).limit(limit + 1)
-        if cursor is not None:
-            if not cursor.isascii() or not cursor.isdigit() or len(cursor) > 18:
-                raise Malformed("the cursor is not one that a page of this list gave")
-            statement = statement.where(_O.number > int(cursor))
+        chosen = select(organisations).where(_filter(query))
+        # As they were founded: what is above comes first.
+        statement = _SORTING.page(chosen, sort or "created", row_number(cursor)).limit(limit + 1)
         with self._database.reading() as connection:
             rows = connection.execute(statement).all()
         more = str(rows[limit - 1].number) if len(rows) > limit else None

@@ -17,8 +17,9 @@ from ca.serials import from_hex, to_hex
 from ca.sqlorganisations import in_scope
 from ca.tables import certificates, enrollment_requests, idempotency_keys
 from core.db import Database
-from core.errors import Conflict, Malformed
+from core.errors import Conflict
 from core.rows import insert_rows
+from core.sqllisting import Sorting, row_number
 
 _R = enrollment_requests.c
 _K = idempotency_keys.c
@@ -37,6 +38,9 @@ _COPIED: Final = (
     ),
 )
 """What a row holds as the record does."""
+
+
+_SORTING = Sorting(_R.number, created=_R.number)
 
 
 class SQLRequestStore:
@@ -103,16 +107,13 @@ class SQLRequestStore:
         scope: frozenset[str] | None = None,
         cursor: str | None = None,
         limit: int = 100,
+        sort: str | None = None,
     ) -> RequestPage:
-        statement = _select().order_by(_R.number.desc()).limit(limit + 1)
+        statement = _SORTING.page(_select(), sort, row_number(cursor)).limit(limit + 1)
         if state is not None:
             statement = statement.where(_in_state(state))
         if scope is not None:
             statement = statement.where(in_scope(_R.organisation_id, scope))
-        if cursor is not None:
-            if not cursor.isascii() or not cursor.isdigit() or len(cursor) > 18:
-                raise Malformed("the cursor is not one that a page of this list gave")
-            statement = statement.where(_R.number < int(cursor))
         with self._database.reading() as connection:
             rows = connection.execute(statement).all()
         more = str(rows[limit - 1].number) if len(rows) > limit else None

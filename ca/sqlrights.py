@@ -12,14 +12,17 @@ from ca.rights_store import Grant, Held, Right, RightPage, Step
 from ca.sqlorganisations import ROOT, SQLOrganisationStore, below, in_scope
 from ca.tables_organisations import organisation_closure, organisations, rights
 from core.db import Database
-from core.errors import Malformed
 from core.remembered import Remembered
+from core.sqllisting import Sorting, row_number
 from core.statements import Statement
 
 _R = rights.c
 _A = organisation_closure.c
 _ASKED = organisations.alias("asked")
 _TOP = organisations.alias("top")
+
+
+_SORTING = Sorting(_R.number, granted=_R.number, operator=_R.operator, granted_by=_R.granted_by)
 
 
 def _held(named: Any) -> Select[Any]:
@@ -109,14 +112,12 @@ class SQLRightStore:
         scope: frozenset[str] | None,
         cursor: str | None,
         limit: int,
+        sort: str | None = None,
     ) -> RightPage:
-        statement = select(rights).where(in_scope(_R.organisation_id, scope)).order_by(_R.number)
+        statement = select(rights).where(in_scope(_R.organisation_id, scope))
         if operator is not None:
             statement = statement.where(_R.operator == operator)
-        if cursor is not None:
-            if not cursor.isascii() or not cursor.isdigit() or len(cursor) > 18:
-                raise Malformed("the cursor is not one that a page of this list gave")
-            statement = statement.where(_R.number > int(cursor))
+        statement = _SORTING.page(statement, sort or "granted", row_number(cursor))
         with self._database.reading() as connection:
             rows = connection.execute(statement.limit(limit + 1)).all()
         more = str(rows[limit - 1].number) if len(rows) > limit else None

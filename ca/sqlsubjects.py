@@ -21,11 +21,15 @@ from ca.subjects_store import (
 )
 from ca.tables_subjects import identifier_key, subject_moves, subjects
 from core.db import Database
-from core.errors import Conflict, Malformed
+from core.errors import Conflict
+from core.sqllisting import Sorting, row_number
 
 _S = subjects.c
 _M = subject_moves.c
 _KEY_NAME: Final = "identifiers"
+
+
+_SORTING = Sorting(_S.number, created=_S.number, name=_S.name)
 
 
 class SQLSubjectStore:
@@ -75,13 +79,14 @@ class SQLSubjectStore:
         )
 
     def list_subjects(
-        self, query: SubjectQuery, *, cursor: str | None = None, limit: int = 100
+        self,
+        query: SubjectQuery,
+        *,
+        cursor: str | None = None,
+        limit: int = 100,
+        sort: str | None = None,
     ) -> SubjectPage:
-        statement = _filtered(query).order_by(_S.number.desc()).limit(limit + 1)
-        if cursor is not None:
-            if not cursor.isascii() or not cursor.isdigit() or len(cursor) > 18:
-                raise Malformed("the cursor is not one that a page of this list gave")
-            statement = statement.where(_S.number < int(cursor))
+        statement = _SORTING.page(_filtered(query), sort, row_number(cursor)).limit(limit + 1)
         with self._database.reading() as connection:
             rows = connection.execute(statement).all()
         more = str(rows[limit - 1].number) if len(rows) > limit else None

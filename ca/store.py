@@ -202,9 +202,18 @@ class CertificateStore(Protocol):
     def find_by_fingerprint(self, fingerprint: str) -> CertificateRecord | None: ...
 
     def search_certificates(
-        self, query: CertificateQuery, *, cursor: str | None = None, limit: int = 100
+        self,
+        query: CertificateQuery,
+        *,
+        cursor: str | None = None,
+        limit: int = 100,
+        sort: str | None = None,
     ) -> Page:
-        """Return one page. Raises `Malformed` for a cursor that is not ours, or an empty text."""
+        """Return one page: by `sort`, ``issued`` or ``not_after``, with ``-`` the last first.
+
+        None: a search by expiry by its end, every other one the newest first. Raises `Malformed`
+        for another `sort`, a cursor that is not ours, or an empty text.
+        """
         ...
 
     def list_reserved(self) -> Sequence[CertificateRecord]:

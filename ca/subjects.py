@@ -150,10 +150,15 @@ class Subjects:
         return self._store.find_by_identifier(identifier.kind, identifier.type, value)
 
     def list_subjects(
-        self, query: SubjectQuery, *, cursor: str | None = None, limit: int = 100
+        self,
+        query: SubjectQuery,
+        *,
+        cursor: str | None = None,
+        limit: int = 100,
+        sort: str | None = None,
     ) -> SubjectPage:
         """Return one page, newest first."""
-        return self._store.list_subjects(query, cursor=cursor, limit=limit)
+        return self._store.list_subjects(query, cursor=cursor, limit=limit, sort=sort)
 
     def history(self, subject_id: str) -> Sequence[SubjectMove]:
         """Return where it belonged, oldest first. Raises `NotFound`."""

@@ -119,7 +119,12 @@ class SubjectStore(Protocol):
     ) -> Subject | None: ...
 
     def list_subjects(
-        self, query: SubjectQuery, *, cursor: str | None = None, limit: int = 100
+        self,
+        query: SubjectQuery,
+        *,
+        cursor: str | None = None,
+        limit: int = 100,
+        sort: str | None = None,
     ) -> SubjectPage: ...
 
     def add_move(self, move: SubjectMove) -> None: ...

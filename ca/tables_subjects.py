@@ -39,6 +39,7 @@ subjects = Table(
     CheckConstraint("kind IN ('person', 'organisation', 'device')", name="kind_known"),
 )
 Index(None, subjects.c.organisation_id, subjects.c.number)
+Index(None, subjects.c.name, subjects.c.number)
 
 subject_moves = Table(
     "subject_moves",

@@ -10,9 +10,20 @@ from ca.operations import Operation
 from ca.rights import Rights
 from core.http import require_role
 from core.identity import Principal, Role
-from core.openapi import problems
+from core.openapi import After, Sort, problems
 
-__all__ = ["Cursor", "Limit", "Reader", "Viewer", "Writer", "problems", "require_sight", "scope_of"]
+__all__ = [
+    "After",
+    "Cursor",
+    "Limit",
+    "Reader",
+    "Sort",
+    "Viewer",
+    "Writer",
+    "problems",
+    "require_sight",
+    "scope_of",
+]
 
 Writer = Annotated[Principal, Depends(require_role(Role.BUSINESS))]
 Reader = Annotated[Principal, Depends(require_role(Role.BUSINESS, Role.AUDIT))]

@@ -32,6 +32,7 @@ from core.clock import Clock
 from core.db import Database
 from core.errors import AuditUnavailable, Unavailable
 from core.rows import insert_rows
+from core.sqllisting import Sorting
 from core.statements import Statement
 
 _HEAD: Final = 1
@@ -50,6 +51,9 @@ _MOVE_HEAD = Statement(
 
 _COLUMNS = tuple(field.name for field in fields(StoredEvent))
 _ADD_EVENT = Statement(insert(audit_events))
+
+
+_SORTING = Sorting(audit_events.c.sequence, sequence=audit_events.c.sequence)
 
 
 class SQLAuditLog:
@@ -112,14 +116,13 @@ class SQLAuditLog:
         limit: int = 100,
         action: str | None = None,
         actor: str | None = None,
+        sort: str = "sequence",
     ) -> list[StoredEvent]:
-        """Return events with a sequence above `after`, oldest first."""
-        query = (
-            select(audit_events)
-            .where(audit_events.c.sequence > after)
-            .order_by(audit_events.c.sequence)
-            .limit(limit)
-        )
+        """Return events behind the sequence `after`, oldest first; by ``-sequence`` newest first.
+
+        Raises `Malformed` for another `sort`.
+        """
+        query = _SORTING.page(select(audit_events), sort, after or None).limit(limit)
         if action is not None:
             query = query.where(audit_events.c.action == action)
         if actor is not None:

@@ -190,10 +190,19 @@ class DualControl:
         return self._find(proposal_id, lock=False)
 
     def list_proposals(
-        self, *, state: ProposalState | None = None, act: Act | None = None, limit: int = 100
+        self,
+        *,
+        state: ProposalState | None = None,
+        act: Act | None = None,
+        limit: int = 100,
+        sort: str | None = None,
+        after: str | None = None,
     ) -> Sequence[Proposal]:
-        """Return the newest first."""
-        found = self._store.list_proposals(state=state, act=act, now=self._clock.now(), limit=limit)
+        """Return the newest first, or as `sort` says, behind the one with the id `after`."""
+        now = self._clock.now()
+        found = self._store.list_proposals(
+            state=state, act=act, now=now, limit=limit, sort=sort, after=after
+        )
         return [self._aged(proposal) for proposal in found]
 
     def resume(self) -> int:

@@ -15,9 +15,15 @@ from core.control_store import Act, Approval, Proposal, ProposalState, digest_of
 from core.control_tables import proposal_approvals, proposals
 from core.db import Database
 from core.errors import Conflict
+from core.sqllisting import Sorting, row_of
 
 _P = proposals.c
 _OPEN: Final = (ProposalState.PROPOSED, ProposalState.APPROVED)
+
+
+_SORTING: Final = Sorting(
+    _P.number, created=_P.number, act=_P.act, state=_P.state, requester=_P.requester
+)
 
 
 class SQLProposalStore:
@@ -45,9 +51,16 @@ class SQLProposalStore:
         )
 
     def list_proposals(
-        self, *, state: ProposalState | None, act: Act | None, now: datetime, limit: int
+        self,
+        *,
+        state: ProposalState | None,
+        act: Act | None,
+        now: datetime,
+        limit: int,
+        sort: str | None = None,
+        after: str | None = None,
     ) -> Sequence[Proposal]:
-        statement = select(proposals).order_by(_P.number.desc()).limit(limit)
+        statement = _SORTING.page(select(proposals), sort, row_of(_P.id, after)).limit(limit)
         if act is not None:
             statement = statement.where(_P.act == act)
         if state is ProposalState.EXPIRED:

@@ -120,9 +120,19 @@ class ProposalStore(Protocol):
         ...
 
     def list_proposals(
-        self, *, state: ProposalState | None, act: Act | None, now: datetime, limit: int
+        self,
+        *,
+        state: ProposalState | None,
+        act: Act | None,
+        now: datetime,
+        limit: int,
+        sort: str | None = None,
+        after: str | None = None,
     ) -> Sequence[Proposal]:
-        """Return the newest first; what has run out at `now` counts as expired."""
+        """Return the newest first; what has run out at `now` counts as expired.
+
+        `sort`: as `core.listing.Sorting`. `after`: the id of the last one seen.
+        """
         ...
 
     def list_unfinished(self) -> Sequence[Proposal]:

@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
+
+from fastapi import Query
 
 from core.http import PROBLEM_JSON
+
+Sort = Annotated[
+    str | None,
+    Query(
+        max_length=32,
+        examples=["-created"],
+        description="What to sort by; with `-` in front the greatest first.",
+    ),
+]
+After = Annotated[
+    str | None, Query(max_length=200, description="The identifier of the last one seen.")
+]
 
 _MEANING: Final = {
     400: "Malformed: what was sent cannot be read.",

@@ -13,6 +13,8 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+from core.audit_sql import SQLAuditLog
+from core.clock import SystemClock
 from core.db import Database, metadata, open_database
 from tests import postgres
 
@@ -32,12 +34,42 @@ def on_postgres(server: str, name: str | None = None) -> Database:
     )
 
 
+def lay_tables(state: Path) -> None:
+    """Put a database into a state directory without one, as `yinxin database upgrade` leaves it.
+
+    Migrating from nothing costs as much as all the rest of a start.
+    """
+    path = state / "yinxin.sqlite3"
+    if path.exists():
+        return
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.touch(mode=0o600)
+    shutil.copyfile(_migrated(), path)
+
+
+@cache
+def _migrated() -> Path:
+    from yinxin.schema import upgrade  # it imports every table: what a unit test need not know
+
+    path = _directory() / "migrated.sqlite3"
+    database = open_database(f"sqlite:///{path}")
+    upgrade(database)
+    SQLAuditLog(database, clock=SystemClock()).initialise()
+    database.close()
+    return path
+
+
+@cache
+def _directory() -> Path:
+    directory = Path(tempfile.mkdtemp(prefix="yinxin-model-"))
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    return directory
+
+
 @cache
 def _sqlite_model(tables: int) -> Path:
     # A test file imported later may bring more tables: so a model for each number of them.
-    directory = Path(tempfile.mkdtemp(prefix="yinxin-model-"))
-    atexit.register(shutil.rmtree, directory, ignore_errors=True)
-    path = directory / f"{tables}.sqlite3"
+    path = _directory() / f"{tables}.sqlite3"
     _make(open_database(f"sqlite:///{path}"))
     return path
 

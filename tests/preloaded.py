@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import pkgutil
 from importlib import import_module
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from prometheus_client.metrics import MetricWrapperBase
 
 import yinxin.cli
+from core import observe
+from tests.integration.console import installation
 
 _LATER = (
     "alembic.command",
@@ -21,3 +29,18 @@ for _module in (
     *_LATER,
 ):
     import_module(_module)
+
+
+def _start_once() -> None:
+    """Have what libraries make at their first use made once: it was half of a first start."""
+    for name in [one for one in os.environ if one.startswith("YINXIN_")]:
+        del os.environ[name]  # of the test that happened to be first
+    with TemporaryDirectory(prefix="yinxin-once-") as directory, installation(Path(directory)):
+        pass
+    for metric in vars(observe).values():
+        if isinstance(metric, MetricWrapperBase) and metric._labelnames:
+            metric.clear()
+    gc.collect()
+
+
+_start_once()

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import atexit
 import os
-import shutil
 import signal
 import socket
 import ssl
 import subprocess
 import sys
-import tempfile
 import time
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
-from tests import forked
+from tests import databases, forked
 
 
 def free_ports(count: int) -> list[int]:
@@ -46,15 +42,6 @@ def yinxin(
     return done
 
 
-@cache
-def _tables() -> Path:
-    """A SQLite database as `yinxin database upgrade` leaves it."""
-    state = Path(tempfile.mkdtemp(prefix="yinxin-tables-"))
-    atexit.register(shutil.rmtree, state, ignore_errors=True)
-    yinxin("--state", state, "database", "upgrade")
-    return state / "yinxin.sqlite3"
-
-
 @dataclass
 class Service:
     """One state directory and, most of the time, the process that serves from it."""
@@ -68,7 +55,7 @@ class Service:
 
     And from nothing: others find the tables made, as an older start would have left them.
     """
-    patience_seconds: float = 60
+    patience_seconds: float = 180
     """How long it may take to become ready."""
 
     def __post_init__(self) -> None:
@@ -98,7 +85,8 @@ class Service:
         words = ["--state", str(self.state), "serve", "--role", self.role]
         environment = os.environ | self.environment
         if not self.fresh:
-            self._lay_tables()
+            if "YINXIN_DATABASE__URL" not in self.environment:
+                databases.lay_tables(self.state)
             self.process = forked.Forked(words, environment, said=self.log, errors=self.log)
             return
         with self.log.open("a") as log:
@@ -109,15 +97,6 @@ class Service:
                 stderr=subprocess.STDOUT,
                 text=True,
             )
-
-    def _lay_tables(self) -> None:
-        # Migrating from nothing costs as much as all the rest of a start.
-        path = self.state / "yinxin.sqlite3"
-        if path.exists() or "YINXIN_DATABASE__URL" in self.environment:
-            return
-        self.state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        shutil.copyfile(_tables(), path)
-        path.chmod(0o600)
 
     @property
     def root(self) -> Path:
@@ -146,7 +125,7 @@ class Service:
     def _ready(self) -> bool:
         context = ssl.create_default_context(cafile=self.root)
         try:
-            with urlopen(f"{self.url}/readyz", context=context, timeout=5) as answer:
+            with urlopen(f"{self.url}/readyz", context=context, timeout=30) as answer:
                 return answer.status == 200
         except HTTPError as not_yet:
             # It holds the connection.
@@ -159,7 +138,7 @@ class Service:
         """Ask it to end, as Ctrl-C does; return its exit code."""
         assert self.process is not None
         self.process.send_signal(signal.SIGINT)
-        code = self.process.wait(timeout=30)
+        code = self.process.wait(timeout=60)
         self.process = None
         return code
 
@@ -167,7 +146,7 @@ class Service:
         """End it as a power cut would."""
         assert self.process is not None
         self.process.kill()
-        self.process.wait(timeout=30)
+        self.process.wait(timeout=60)
         self.process = None
 
     def end(self) -> None:

@@ -13,6 +13,7 @@ from core.audit_chain import StoredEvent
 from core.audit_sql import SQLAuditLog
 from core.http import require_role
 from core.identity import Principal, Role
+from core.openapi import Sort
 from yinxin.audit_key import AuditKey
 
 Auditor = Annotated[Principal, Depends(require_role(Role.AUDIT))]
@@ -60,15 +61,22 @@ def make_router(audit: SQLAuditLog, key: AuditKey) -> APIRouter:
     """Serve /api/v1/audit."""
     router = APIRouter(prefix="/api/v1/audit", tags=["audit"])
 
-    @router.get("/events", summary="List audit events, oldest first")
+    @router.get(
+        "/events",
+        summary="List audit events, oldest first",
+        description="By `sequence`, with `-` before it the newest first.",
+    )
     def list_events(
         _: Auditor,
         after: Annotated[int, Query(ge=0, lt=1 << 63, description="The last sequence seen.")] = 0,
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
         action: Annotated[str | None, Query(max_length=64)] = None,
         actor: Annotated[str | None, Query(max_length=200)] = None,
+        sort: Sort = None,
     ) -> list[EventView]:
-        found = audit.list_events(after=after, limit=limit, action=action, actor=actor)
+        found = audit.list_events(
+            after=after, limit=limit, action=action, actor=actor, sort=sort or "sequence"
+        )
         return [EventView.of(event) for event in found]
 
     @router.get("/verification", summary="Walk the whole chain and say whether it is whole")

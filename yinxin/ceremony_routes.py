@@ -34,6 +34,7 @@ class _Wire(BaseModel):
 class CeremonyView(_Wire):
     """One event of a ceremony, as the audit log has it (docs/audit-events.md)."""
 
+    sequence: int
     at: datetime
     action: str
     actor: str
@@ -43,7 +44,11 @@ class CeremonyView(_Wire):
     def of(cls, event: StoredEvent) -> Self:
         """Show an event."""
         return cls(
-            at=event.at, action=event.action, actor=event.actor, detail=json.loads(event.detail)
+            sequence=event.sequence,
+            at=event.at,
+            action=event.action,
+            actor=event.actor,
+            detail=json.loads(event.detail),
         )
 
 

@@ -16,7 +16,7 @@ from core.control import MAX_SUMMARY, DualControl
 from core.control_store import Act, Proposal, ProposalState
 from core.http import require_role
 from core.identity import Principal, Role
-from core.openapi import problems
+from core.openapi import After, Sort, problems
 
 Reader = Annotated[
     Principal, Depends(require_role(Role.SYSTEM, Role.BUSINESS, Role.KEY, Role.AUDIT))
@@ -81,14 +81,21 @@ def make_router(control: DualControl) -> APIRouter:
     """Serve /api/v1/proposals."""
     router = APIRouter(prefix="/api/v1/proposals", tags=["proposals"])
 
-    @router.get("", summary="List proposals, newest first", responses=problems())
+    @router.get(
+        "",
+        summary="List proposals, newest first",
+        description="By `created`, `act`, `state` or `requester`.",
+        responses=problems(),
+    )
     def list_proposals(
         _: Reader,
         state: ProposalState | None = None,
         act: Act | None = None,
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+        sort: Sort = None,
+        after: After = None,
     ) -> list[ProposalView]:
-        found = control.list_proposals(state=state, act=act, limit=limit)
+        found = control.list_proposals(state=state, act=act, limit=limit, sort=sort, after=after)
         return [ProposalView.of(proposal) for proposal in found]
 
     @router.get("/{proposal_id}", summary="Look at a proposal", responses=problems(404))

@@ -133,9 +133,25 @@ class RecoveryService:
         """Raises `NotFound`."""
         return self._find(recovery_id, lock=False)
 
-    def list_recoveries(self, *, limit: int = 100) -> Sequence[Recovery]:
-        """Return the newest first."""
-        return [self._aged(found) for found in self._store.list_recoveries(limit=limit)]
+    def list_recoveries(
+        self,
+        *,
+        limit: int = 100,
+        state: RecoveryState | None = None,
+        requester: str | None = None,
+        sort: str | None = None,
+        after: str | None = None,
+    ) -> Sequence[Recovery]:
+        """Return the newest first, or as `sort` says, behind the one with the id `after`."""
+        found = self._store.list_recoveries(
+            now=self._clock.now(),
+            limit=limit,
+            state=state,
+            requester=requester,
+            sort=sort,
+            after=after,
+        )
+        return [self._aged(one) for one in found]
 
     def list_of_key(self, fingerprint: str, *, limit: int = 100) -> Sequence[Recovery]:
         """Return every recovery of the key with this SubjectPublicKeyInfo, newest first.

@@ -7,7 +7,7 @@ nothing is reserved and the request waits.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from cryptography.hazmat import asn1
@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from core import der
 from core.errors import Malformed, Refused, Unavailable
+from core.listing import page_of
 from keystore import sm2_forms, verify
 from keystore.algorithms import KeyAlgorithm
 from keystore.dialects import Dialect
@@ -23,9 +24,17 @@ from keystore.escrow import wire
 from keystore.escrow.centre import Assigned
 from keystore.escrow.envelopes import EnvelopeOrder
 from keystore.escrow.identity import Identity
-from keystore.escrow.store import Recovery, RecoveryKind
+from keystore.escrow.store import Recovery, RecoveryKind, RecoveryState
 
 _T = TypeVar("_T", bound=BaseModel)
+
+
+_SORTED_BY: Mapping[str, Callable[[Recovery], Any]] = {
+    "created": lambda one: one.created_at,
+    "kind": lambda one: one.kind,
+    "state": lambda one: one.state,
+    "requester": lambda one: one.requester,
+}
 
 
 class Calls(Protocol):
@@ -93,10 +102,27 @@ class RemoteCentre:
         call = _named(wire.RecoveryCall, recovery_id=recovery_id, actor="-")
         return self._recovery(wire.SHOW, call, repeatable=True)
 
-    def list_recoveries(self, *, limit: int = 100) -> Sequence[Recovery]:
-        """Return those that were asked for here, newest first."""
-        answer = self._call(wire.LIST, wire.ListCall(limit=limit), wire.ListAnswer, repeatable=True)
-        return [item.record() for item in answer.items]
+    def list_recoveries(
+        self,
+        *,
+        limit: int = 100,
+        state: RecoveryState | None = None,
+        requester: str | None = None,
+        sort: str | None = None,
+        after: str | None = None,
+    ) -> Sequence[Recovery]:
+        """Return those that were asked for here, among the newest thousand at the centre.
+
+        In the order of `sort`, behind the one with the id `after`.
+        """
+        call = wire.ListCall(limit=wire.MOST_LISTED)
+        answer = self._call(wire.LIST, call, wire.ListAnswer, repeatable=True)
+        found = [item.record() for item in answer.items]
+        if requester is not None:
+            found = [one for one in found if one.requester == requester]
+        if state is not None:
+            found = [one for one in found if one.state is state]
+        return page_of(found, _SORTED_BY, lambda one: one.id, sort, after)[:limit]
 
     def list_of_key(self, fingerprint: str, *, limit: int = 100) -> Sequence[Recovery]:
         """Return every recovery of a key, newest first, for its holder."""

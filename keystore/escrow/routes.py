@@ -14,12 +14,12 @@ from fastapi import APIRouter, Depends, Query
 from core.errors import Forbidden
 from core.http import require_role
 from core.identity import Principal, Role
-from core.openapi import problems
+from core.openapi import After, Sort, problems
 from keystore.dialects import ESCROWED
 from keystore.escrow.centre import KeyManagementCentre
 from keystore.escrow.recovery import RecoveryService
 from keystore.escrow.schemas import Delivery, JudicialRequest, PoolsView, RecoveryView
-from keystore.escrow.store import KeyState, Recovery, RecoveryKind
+from keystore.escrow.store import KeyState, Recovery, RecoveryKind, RecoveryState
 from keystore.pem import public_key_of_pem
 
 Officer = Annotated[Principal, Depends(require_role(Role.KEY))]
@@ -40,8 +40,16 @@ class HoldersRecoveries(Protocol):
         """Raises `NotFound`."""
         ...
 
-    def list_recoveries(self, *, limit: int) -> Sequence[Recovery]:
-        """Return the newest first."""
+    def list_recoveries(
+        self,
+        *,
+        limit: int,
+        state: RecoveryState | None,
+        requester: str | None,
+        sort: str | None,
+        after: str | None,
+    ) -> Sequence[Recovery]:
+        """Return the newest first, or as `sort` says, behind the one with the id `after`."""
         ...
 
     def deliver(self, recovery_id: str, *, actor: str) -> bytes:
@@ -118,17 +126,25 @@ def _add_reading(router: APIRouter, recoveries: HoldersRecoveries) -> None:
     @router.get(
         "/recoveries",
         summary="List recoveries, newest first",
-        description="Who asks for recoveries sees the own ones, among the newest thousand.",
+        description="Who asks for recoveries sees the own ones. By `created`, `kind`, `state` or "
+        "`requester`.",
         responses=problems(503),
     )
     def list_recoveries(
-        asking: Reader, limit: Annotated[int, Query(ge=1, le=_LISTED)] = 100
+        asking: Reader,
+        *,
+        state: RecoveryState | None = None,
+        limit: Annotated[int, Query(ge=1, le=_LISTED)] = 100,
+        sort: Sort = None,
+        after: After = None,
     ) -> list[RecoveryView]:
-        if asking.role in _WATCH_ALL:
-            found = recoveries.list_recoveries(limit=limit)
-        else:
-            newest = recoveries.list_recoveries(limit=_LISTED)
-            found = [recovery for recovery in newest if recovery.requester == asking.name][:limit]
+        found = recoveries.list_recoveries(
+            limit=limit,
+            state=state,
+            requester=None if asking.role in _WATCH_ALL else asking.name,
+            sort=sort,
+            after=after,
+        )
         return [RecoveryView.of(recovery) for recovery in found]
 
     @router.get(

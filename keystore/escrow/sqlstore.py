@@ -14,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from core.db import Database
 from core.errors import Conflict
+from core.sqllisting import Sorting, row_of
 from keystore.algorithms import KeyAlgorithm
 from keystore.escrow.store import (
     Assignment,
@@ -37,6 +38,12 @@ _K = escrow_keys.c
 _R = escrow_recoveries.c
 _A = escrow_approvals.c
 _I = escrow_identities.c
+
+
+_OPEN = (RecoveryState.REQUESTED, RecoveryState.APPROVED)
+_SORTING = Sorting(
+    _R.number, created=_R.number, kind=_R.kind, state=_R.state, requester=_R.requester
+)
 
 
 class SQLEscrowStore:
@@ -198,15 +205,34 @@ class SQLEscrowStore:
             row = connection.execute(statement).first()
         return None if row is None else self._recovery(row)
 
-    def list_recoveries(self, *, limit: int) -> Sequence[Recovery]:
-        return self._list(select(escrow_recoveries), limit)
+    def list_recoveries(
+        self,
+        *,
+        now: datetime,
+        limit: int,
+        state: RecoveryState | None = None,
+        requester: str | None = None,
+        sort: str | None = None,
+        after: str | None = None,
+    ) -> Sequence[Recovery]:
+        statement = select(escrow_recoveries)
+        if requester is not None:
+            statement = statement.where(_R.requester == requester)
+        if state is RecoveryState.EXPIRED:
+            statement = statement.where(_R.state.in_(_OPEN), _R.expires_at <= now)
+        elif state is not None:
+            statement = statement.where(_R.state == state)
+            if state in _OPEN:
+                statement = statement.where(_R.expires_at > now)
+        return self._list(_SORTING.page(statement, sort, row_of(_R.id, after)), limit)
 
     def list_of_key(self, key_id: str, *, limit: int) -> Sequence[Recovery]:
-        return self._list(select(escrow_recoveries).where(_R.key_id == key_id), limit)
+        statement = select(escrow_recoveries).where(_R.key_id == key_id)
+        return self._list(statement.order_by(_R.number.desc()), limit)
 
     def _list(self, statement: Select[Any], limit: int) -> Sequence[Recovery]:
         with self._database.reading() as connection:
-            rows = connection.execute(statement.order_by(_R.number.desc()).limit(limit)).all()
+            rows = connection.execute(statement.limit(limit)).all()
         return [self._recovery(row) for row in rows]
 
     def add_approval(self, recovery_id: str, officer: str, *, at: datetime) -> None:

@@ -167,7 +167,16 @@ class RecoveryStore(Protocol):
         """`lock`: nobody else changes it before the open transaction ends."""
         ...
 
-    def list_recoveries(self, *, limit: int) -> Sequence[Recovery]:
+    def list_recoveries(
+        self,
+        *,
+        now: datetime,
+        limit: int,
+        state: RecoveryState | None = None,
+        requester: str | None = None,
+        sort: str | None = None,
+        after: str | None = None,
+    ) -> Sequence[Recovery]:
         """Return the newest first."""
         ...
 

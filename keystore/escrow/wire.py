@@ -34,6 +34,9 @@ Actor = Annotated[str, Field(min_length=1, max_length=150)]
 Octets = Annotated[str, Field(min_length=4, max_length=16_384)]
 
 
+MOST_LISTED: Final = 1000
+
+
 class _Wire(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -127,7 +130,7 @@ class RecoveryCall(_Wire):
 class ListCall(_Wire):
     """The recoveries that were asked for at the authority, newest first."""
 
-    limit: Annotated[int, Field(ge=1, le=1000)]
+    limit: Annotated[int, Field(ge=1, le=MOST_LISTED)]
 
 
 class OfKeyCall(_Wire):

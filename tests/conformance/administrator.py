@@ -48,7 +48,7 @@ class Administrator:
 
     def download(self, path: str) -> bytes:
         """Fetch what is open to everybody, over plain http."""
-        answer = requests.get(f"{self._service.revocation_url}{path}", timeout=10)
+        answer = requests.get(f"{self._service.revocation_url}{path}", timeout=60)
         assert answer.status_code == 200, answer.text
         return answer.content
 

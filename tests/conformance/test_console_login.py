@@ -47,7 +47,7 @@ def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
     assert process.stdout is not None
     said = process.stdout.read()
     process.stdout.close()
-    return process.wait(timeout=30), said
+    return process.wait(timeout=60), said
 
 
 def test_an_administrator_signs_in_and_the_token_has_the_role(
@@ -58,7 +58,7 @@ def test_an_administrator_signs_in_and_the_token_has_the_role(
     landed = Browser(service.root).log_in(
         address, until="http://127.0.0.1:8765/", name="business", password=PASSWORD
     )
-    assert requests.get(landed, timeout=10).status_code == 200
+    assert requests.get(landed, timeout=60).status_code == 200
     code, said = finish(process)
     assert code == 0, said
     assert token_file.stat().st_mode & 0o777 == 0o600
@@ -72,8 +72,8 @@ def test_an_administrator_signs_in_and_the_token_has_the_role(
 def test_an_answer_to_another_request_is_not_taken(service: Service, tmp_path: Path) -> None:
     process, _ = start(service, tmp_path / "token")
     where = "http://127.0.0.1:8765/callback"
-    assert requests.get("http://127.0.0.1:8765/other", timeout=10).status_code == 404
-    requests.get(where, params={"code": "x", "state": "y", "iss": service.url}, timeout=10)
+    assert requests.get("http://127.0.0.1:8765/other", timeout=60).status_code == 404
+    requests.get(where, params={"code": "x", "state": "y", "iss": service.url}, timeout=60)
     code, said = finish(process)
     assert code == 1
     assert "does not belong to this login" in said

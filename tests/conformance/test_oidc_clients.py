@@ -93,7 +93,7 @@ def test_a_library_verifies_our_id_token(
     judge: str, login: Login, registration: Registration, service: Service
 ) -> None:
     verify = VERIFIERS[judge]
-    jwks = requests.get(f"{service.url}/oidc/jwks", verify=str(service.root), timeout=10).json()
+    jwks = requests.get(f"{service.url}/oidc/jwks", verify=str(service.root), timeout=60).json()
     expected = {"jwks": jwks, "issuer": service.url, "audience": registration.client_id}
     assert verify(login.id_token, **expected)["sub"] == login.claims["sub"]
 

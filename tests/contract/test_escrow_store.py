@@ -128,13 +128,16 @@ def test_a_recovery_moves_from_the_expected_state_only(store: SQLEscrowStore) ->
     found = store.find_recovery(wanted.id)
     assert found == replace(wanted, state=delivered, approvers=("bob",), delivered_at=CLOCK.now())
     store.add_recovery(newer := recovery(key))
-    assert [item.id for item in store.list_recoveries(limit=5)] == [newer.id, wanted.id]
+    assert [item.id for item in store.list_recoveries(now=CLOCK.now(), limit=5)] == [
+        newer.id,
+        wanted.id,
+    ]
     assert [item.id for item in store.list_of_key(key.id, limit=5)] == [newer.id, wanted.id]
     assert store.list_of_key("f" * 32, limit=5) == []
     store.change_recovery(
         newer.id, RecoveryState.REJECTED, expected=(RecoveryState.REQUESTED,), **change
     )
-    assert store.list_recoveries(limit=1)[0].rejected_by == "bob"
+    assert store.list_recoveries(now=CLOCK.now(), limit=1)[0].rejected_by == "bob"
 
 
 def test_there_is_no_recovery_nobody_asked_for(store: SQLEscrowStore) -> None:

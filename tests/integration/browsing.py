@@ -40,7 +40,7 @@ def serving(app: Any, *, host: str, directory: Path) -> Iterator[int]:
         yield server.servers[0].sockets[0].getsockname()[1]
     finally:
         server.should_exit = True
-        thread.join(timeout=10)
+        thread.join(timeout=60)
 
 
 def make_certificate(host: str, directory: Path, stem: str) -> tuple[Path, Path]:

@@ -60,7 +60,7 @@ class Target:
         """Send octets as they are; return what comes until the server closes."""
         port = self.service.https_port
         with (
-            socket.create_connection(("localhost", port), timeout=10) as plain,
+            socket.create_connection(("localhost", port), timeout=60) as plain,
             self.context.wrap_socket(plain, server_hostname="localhost") as sock,
         ):
             sock.sendall(octets)

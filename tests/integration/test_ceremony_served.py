@@ -47,7 +47,7 @@ def fetch(service: Service, path: str) -> bytes:
 
 
 def wait_for(service: Service, path: str) -> bytes:
-    for _ in range(300):
+    for _ in range(600):
         try:
             return fetch(service, path)
         except HTTPError as not_yet:

@@ -85,11 +85,11 @@ def test_a_shared_key_is_revoked_everywhere_and_blocked_after_another_agrees(des
     assert "another person" in own.stderr
     done = desk.ask("second", "proposal", "approve", made["proposal"])
     assert (done["state"], done["approvals"][0]["officer"]) == ("executed", "second")
-    for _ in range(100):
+    for _ in range(600):
         job = desk.ask("audit", "mass-revocation", "show", made["proposal"])
         if job["state"] == "done":
             break
-        time.sleep(0.5)
+        time.sleep(0.1)
     assert (job["state"], job["revoked"], job["refused"]) == ("done", 2, 0)
     shown = desk.ask("audit", "certificate", "show", "rsa-issuing", serials[1])
     assert (shown["state"], shown["reason"]) == ("revoked", "keyCompromise")
@@ -111,7 +111,6 @@ def test_a_profile_changes_without_a_restart_after_another_agrees(desk: Desk) ->
     proposal = said.split()[-1]
     assert "gateway" not in {one["name"] for one in desk.ask("audit", "profile", "list")}
     assert desk.ask("business", "proposal", "approve", proposal)["state"] == "executed"
-    time.sleep(1.1)  # another process would see it within a second
     assert "gateway" in {one["name"] for one in desk.ask("audit", "profile", "list")}
     assert desk.ask("audit", "profile", "versions", "gateway")[0]["actor"] == "system"
     broken = desk.work / "broken.toml"

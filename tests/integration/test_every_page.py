@@ -11,6 +11,7 @@ import pytest
 from authn.levels import CERTIFICATE, ONE_TIME_PASSWORD, PASSKEY, PASSWORD
 from tests.integration.console import ORIGIN, installation
 from tests.integration.everypage import NO_PAGES, ROLES, SCRIPT, Everything, routes
+from yinxin.console import lists
 
 STALE = ("表单已过期", "页面已过期")
 FOREIGN = (
@@ -31,9 +32,11 @@ READS = {
     "": "system business audit key judicial",
 }
 """Who sees the pages of a section (docs/console.md)."""
-NARROWER = {"/console/recoveries/{recovery_id}": "business audit key"}
-WIDER = {"/console/requests/new": "system", "/console/subjects/new": "system"}
-"""Forms of nothing secret, which are refused when they are sent."""
+NARROWER = {
+    "/console/recoveries/{recovery_id}": "business audit key",
+    "/console/requests/new": "business",
+    "/console/subjects/new": "business",
+}
 
 ACTS = {
     "requests certificates bulk massrevocations organisations rights subjects": "business",
@@ -150,7 +153,6 @@ def test_no_role_sees_a_page_by_its_address(everything: Everything) -> None:
         if not route.startswith("/console"):
             continue
         allowed = set(NARROWER.get(route, "").split()) or who(READS, section_of(route))
-        allowed |= set(WIDER.get(route, "").split())
         seen = {role: everything.show(role, address).status_code for role in ROLES}
         # An auditor is told that there is nothing to confirm: nobody but business acts.
         assert {role for role, status in seen.items() if status in (200, 409)} == allowed, route
@@ -271,3 +273,118 @@ def assert_no_script(route: str, text: str) -> None:
     assert re.search(r"<[^>]+\son[a-z]+=", text) is None, route
     assert "javascript:" not in text, route
     assert "object at 0x" not in text, f"{route} shows what is no word"
+
+
+# ---- lists ---------------------------------------------------------------------------------------
+
+Listing = dict[str, tuple[str, str]]
+"""Who sees a list, and where it is, by its route."""
+NO_LISTS = {
+    "/console": "the overview",
+    "/console/audit/verification": "one verdict",
+    "/console/notices": "empty here: nothing ends soon; test_notices_of_the_console",
+    "/console/revocation": "one row an issuer",
+    "/console/settings": "one row an issuer, and one a setting",
+    "/console/start": "steps",
+    "/console/statistics": "sums; the export has them all",
+    "/console/bulk/{batch_id}": "rows of a file, in its order",
+}
+TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d\d:\d\d")
+"""A time as a page shows it."""
+BARE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d(?!\d)(?!(:\d\d(\.\d+)?)? ?[A-Z+-])")
+"""A time without its zone."""
+
+
+@pytest.fixture(scope="module")
+def listing(everything: Everything, shown: dict[str, Any]) -> Listing:
+    """Return the lists: pages at their own address that have a table, and no reason to be none."""
+    return {
+        route: (who, route)
+        for route, (who, address) in everything.pages.items()
+        if address == route and route.startswith("/console") and route not in NO_LISTS
+        if "<table" in shown[f"GET {route}"].text
+    }
+
+
+def rows(text: str) -> list[str]:
+    body = re.search(r"<tbody>(.*?)</tbody>", text, re.DOTALL)
+    assert body is not None
+    return re.findall(r"<tr>(.*?)</tr>", body[1], re.DOTALL)
+
+
+def orders(text: str) -> list[str]:
+    """Return what the headings of a list sort by."""
+    return re.findall(r'<a class="sort" href="[^"]*[?&;]sort=(-?[a-z_]+)', text)
+
+
+def test_there_are_lists(listing: Listing) -> None:
+    assert len(listing) >= 16
+
+
+def test_every_list_sorts_by_a_click_and_says_how(
+    everything: Everything, listing: Listing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lists, "SHOWN", 900)
+    for route, (who, address) in listing.items():
+        first = everything.show(who, address).text
+        assert first.count("aria-sort=") <= 1, route
+        assert orders(first), route
+        for order in {name.removeprefix("-") for name in orders(first)}:
+            found = {}
+            for sort, said in ((order, "ascending"), (f"-{order}", "descending")):
+                answer = everything.at[who].http.get(address, params={"sort": sort})
+                assert answer.status_code == 200, (route, sort, answer.text)
+                assert f'aria-sort="{said}"' in answer.text, (route, sort)
+                found[sort] = rows(answer.text)
+            assert sorted(found[order]) == sorted(found[f"-{order}"]), (route, order)
+            assert found[order] == found[f"-{order}"][::-1], (route, order)
+
+
+def test_an_order_that_a_list_does_not_have_is_refused(
+    everything: Everything, listing: Listing
+) -> None:
+    for route, (who, address) in listing.items():
+        answer = everything.at[who].http.get(address, params={"sort": "password_hash"})
+        assert answer.status_code == 400, route
+        assert "sort: not" in answer.text, route
+
+
+def test_every_list_pages_and_nothing_is_shown_twice(
+    everything: Everything, listing: Listing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    several = 0
+    for route, (who, address) in listing.items():
+        monkeypatch.setattr(lists, "SHOWN", 900)
+        whole = rows(everything.show(who, address).text)
+        monkeypatch.setattr(lists, "SHOWN", max(1, len(whole) // 3))
+        for order in ("", orders(everything.show(who, address).text)[-1]):
+            there, seen = f"{address}?sort={order}" if order else address, list[str]()
+            while there:
+                text = everything.show(who, there).text
+                seen += rows(text)
+                following = re.search(r'<a rel="next" href="([^"]+)"', text)
+                there = following[1].replace("&amp;", "&") if following else ""
+                assert len(seen) <= len(whole), (route, order)
+            assert sorted(seen) == sorted(whole), (route, order)
+            several += len(whole) > 1
+    assert several > 15
+
+
+def test_every_list_is_searched_and_exported(everything: Everything, listing: Listing) -> None:
+    for route, (who, address) in listing.items():
+        text = everything.show(who, address).text
+        assert '<form class="filters"' in text, route
+        assert "format=csv" in text, route
+        table: Any = everything.at[who].http.get(address, params={"format": "csv"})
+        assert table.headers["content-type"].startswith("text/csv"), route
+        assert "attachment" in table.headers["content-disposition"], route
+        assert len(table.text.splitlines()) > 1, route
+
+
+def test_every_time_has_its_zone(shown: dict[str, Any]) -> None:
+    times = 0
+    for route, answer in shown.items():
+        text = re.sub(r"<[^>]*>", " ", answer.text)
+        times += len(TIME.findall(text))
+        assert BARE.search(text) is None, (route, BARE.search(text))
+    assert times > 30

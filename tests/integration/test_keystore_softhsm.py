@@ -10,17 +10,19 @@ import pkcs11
 import pytest
 
 from core.errors import BackendUnavailable, Malformed, Misconfigured, NotFound, Refused
-from keystore import keyref, pin
+from keystore import keyref, pin, softkey
 from keystore.algorithms import KeyAlgorithm
 from keystore.backends import pkcs11_session
 from keystore.backends.pkcs11 import PKCS11KeyBackend, open_token
 from keystore.backends.pkcs11_session import TokenSession
 from keystore.config import KeystoreConfig, PKCS11Config
+from keystore.escrow.vault import Vault
 from keystore.registry import KeyStore, open_keystore
 from keystore.storagekey import StorageKey
 from keystore.verify import verify_signature
 from tests import keystore_softhsm as softhsm
 from tests.fakes import keystore_vendor as vendor
+from tests.fakes.keys import MemoryKeyBackend
 
 pytestmark = pytest.mark.hsm
 softhsm_token = softhsm.softhsm_token  # a fixture
@@ -230,6 +232,29 @@ def test_a_storage_key_decrypts_on_the_token_and_does_nothing_else(
     with pytest.raises(Misconfigured, match="may not decrypt"):
         signing.make()
     again.close()
+
+
+def test_what_is_under_a_software_key_goes_under_one_on_the_token(
+    softhsm_token: softhsm.Token,
+) -> None:
+    config = softhsm_token.config.model_copy(update={"oaep_digest": "sha1"})
+    software = MemoryKeyBackend()
+    keystore = KeyStore({"memory": software, "pkcs11": open_token(config, RIGHT)})
+    old = keyref.parse("memory:object=storage")
+    before = Vault(keystore, old)
+    before.prepare(in_use=False)
+    private = softkey.generate(KeyAlgorithm.SM2)
+    sealed = before.seal(private, key_id="k")
+    after = Vault(keystore, REF)
+    after.prepare(in_use=False)
+    moved = after.reseal(sealed, key_id="k")
+    assert moved.storage_key == REF
+    software.destroy(old)
+    opened = after.open(
+        moved, key_id="k", algorithm=KeyAlgorithm.SM2, public_key=private.public_key
+    )
+    assert opened.pkcs8() == private.pkcs8()
+    keystore.close()
 
 
 def test_the_digest_that_a_token_does_not_know_is_named(softhsm_token: softhsm.Token) -> None:

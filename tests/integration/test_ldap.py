@@ -58,7 +58,7 @@ class Slapd:
             ["/usr/sbin/slapd", "-d", "0", "-f", self.directory / "slapd.conf",
              "-h", f"ldap://127.0.0.1:{clear} ldaps://127.0.0.1:{tls}"],
         )  # fmt: skip
-        for _ in range(100):
+        for _ in range(600):
             try:
                 self.connect().close()
             except bonsai.LDAPError:
@@ -70,7 +70,7 @@ class Slapd:
     def stop(self) -> None:
         assert self.process is not None
         self.process.terminate()
-        self.process.wait(timeout=20)
+        self.process.wait(timeout=60)
 
     def connect(self) -> Any:
         client = bonsai.LDAPClient(f"ldap://127.0.0.1:{self.ports[0]}")
@@ -78,7 +78,7 @@ class Slapd:
         client.set_raw_attributes(
             [USER, "cACertificate;binary", "certificateRevocationList;binary"]
         )
-        return client.connect(timeout=5)
+        return client.connect(timeout=30)
 
     def read(self, dn: str) -> Any:
         with self.connect() as connection:

@@ -28,6 +28,7 @@ from core.identity import Principal, Role
 from core.peer import Peer, key_fingerprint
 from keystore.algorithms import KeyAlgorithm
 from keystore.escrow.remote import RemoteCentre
+from tests import databases
 from tests.fakes.clock import FakeClock
 from tests.fakes.keys import memory_key
 from tests.service import free_ports
@@ -145,6 +146,7 @@ class World:
 
 
 def _first_start(directory: Path, clock: FakeClock) -> Service:
+    databases.lay_tables(directory)
     service = open_service(open_ground(load_settings(None), prepare_state(directory), clock=clock))
     ground = service.ground
     ensure_administrators(ground.administration)

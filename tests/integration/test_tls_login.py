@@ -67,7 +67,7 @@ class Place:
             verify=self.file("tls.pem"),
             headers=headers,
             allow_redirects=False,
-            timeout=20,
+            timeout=60,
         )
 
     def file(self, name: str) -> str:
@@ -124,7 +124,7 @@ def serving(place: Place) -> Iterator[None]:
         time.sleep(0.02)
     yield
     running.should_exit = True
-    thread.join(timeout=10)
+    thread.join(timeout=60)
 
 
 @pytest.fixture
@@ -133,14 +133,14 @@ def nginx(place) -> Iterator[int]:
     conf.write_text(NGINX.format(folder=place.folder, port=place.nginx, behind=place.ours))
     log = place.folder / "log"
     process = subprocess.Popen(["nginx", "-e", log, "-p", place.folder, "-c", conf])
-    for _ in range(300):
+    for _ in range(1200):
         assert process.poll() is None, log.read_text()
         if (place.folder / "pid").exists():
             break
         time.sleep(0.05)
     yield place.nginx
     process.terminate()
-    process.wait(timeout=10)
+    process.wait(timeout=60)
 
 
 def begin(place):

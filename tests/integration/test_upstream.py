@@ -303,14 +303,14 @@ def directory(tmp_path_factory) -> Iterator[LDAPSourceConfig]:
     fill(config)
     yield config
     process.terminate()
-    process.wait(timeout=20)
+    process.wait(timeout=60)
 
 
 def fill(config: LDAPSourceConfig) -> None:
     client = LDAPSource(config)._client(config.bind_dn, "secret")
-    for _ in range(100):
+    for _ in range(600):
         try:
-            connection = client.connect(timeout=5)
+            connection = client.connect(timeout=30)
         except bonsai.LDAPError:
             time.sleep(0.1)
         else:

@@ -118,11 +118,11 @@ def running(
         yield
     finally:
         process.terminate()
-        process.communicate(timeout=30)
+        process.communicate(timeout=60)
 
 
 def _wait_until_ready(process: subprocess.Popen[str], directory: Path) -> None:
-    for _ in range(200):
+    for _ in range(1200):
         if process.poll() is not None:
             said = process.stdout.read() if process.stdout else ""
             raise JudgeSaysNo(f"Apache does not start: {said}")

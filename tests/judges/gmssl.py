@@ -157,7 +157,7 @@ def _free_port() -> int:
 
 def _await(port: int, server: subprocess.Popen[bytes]) -> None:
     """Wait until the server listens. Connecting would be its one handshake."""
-    for _ in range(500):
+    for _ in range(3000):
         table = Path("/proc/net/tcp").read_text(encoding="ascii")
         if f":{port:04X} 00000000:0000 0A" in table:
             return

@@ -78,7 +78,7 @@ def _stapled(peer: tuple[str, ...], log: Path) -> str:
 def _admitted(peer: tuple[str, ...]) -> str:
     request = b"GET / HTTP/1.0\r\n\r\n"
     done = subprocess.run(
-        [*peer, "-quiet"], input=request, capture_output=True, check=False, timeout=30
+        [*peer, "-quiet"], input=request, capture_output=True, check=False, timeout=60
     )
     word = done.stdout.decode(errors="replace").rpartition("\r\n\r\n")[2]
     return {"SUCCESS": "good", "FAILED:certificate revoked": "revoked"}.get(word, word)
@@ -116,4 +116,4 @@ def _running(directory: Path) -> Iterator[int]:
         raise RuntimeError("nginx did not begin to listen")
     finally:
         process.terminate()
-        process.wait(timeout=10)
+        process.wait(timeout=60)

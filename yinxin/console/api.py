@@ -148,7 +148,7 @@ def _encode(query: Query) -> bytes:
 def _scope(asking: Principal, method: str, path: str, query: bytes, accept: str) -> Scope:
     return {
         "type": "http",
-        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "asgi": {"version": "3.0", "spec_version": "2.4"},
         "http_version": "1.1",
         "scheme": "https",
         "method": method,

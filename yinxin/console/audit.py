@@ -9,14 +9,13 @@ from typing import Any, Final
 from fastapi import APIRouter, Request, Response
 
 from yinxin.console.api import ConsoleAPI, path_of
-from yinxin.console.lists import address_maker, as_csv, criteria
+from yinxin.console.lists import address_maker, all_items, as_csv, criteria, some_items
 from yinxin.console.pages import ConsolePages
 from yinxin.console.session import Asking
 
 _SECTION: Final = "audit"
 _EVENTS: Final = "/api/v1/audit/events"
-_PAGE: Final = 100
-_MOST_ROWS: Final = 10_000
+_BY: Final = "sequence"
 _COLUMNS: Final = ("sequence", "at", "action", "actor", "detail", "hash")
 
 TEXTS: Final[Mapping[str, tuple[str, str]]] = {
@@ -29,7 +28,6 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "rows": ("行数", "Rows"),
     "checkpoints": ("已签名的检查点", "Signed checkpoints"),
     "first_bad": ("第一处问题", "First bad row"),
-    "after": ("从序号之后", "After number"),
 }
 
 
@@ -38,38 +36,32 @@ def add_audit(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> None:
 
     @router.get("/audit")
     async def events(asking: Asking, request: Request) -> Response:
-        query = criteria(request, "action", "actor", "after")
+        query = criteria(request, "action", "actor", "sort")
         if request.query_params.get("format") == "csv":
-            rows: list[dict[str, Any]] = []
-            after = query.pop("after", "0")
-            while len(rows) < _MOST_ROWS:
-                page = await api.get(asking, _EVENTS, **query, after=after, limit=1000)
-                rows += page
-                if len(page) < 1000:
-                    break
-                after = str(page[-1]["sequence"])
+            rows = await all_items(api, asking, _EVENTS, query, by=_BY)
             return as_csv(_SECTION, _COLUMNS, (_line(one) for one in rows))
-        items = await api.get(asking, _EVENTS, **query, limit=_PAGE + 1)
-        return _draw(request, items, query, None)
+        items, cursor = await some_items(api, request, _EVENTS, query, by=_BY)
+        return _draw(request, items, query, None, cursor)
 
     @router.get("/audit/verification")
     async def verify(asking: Asking, request: Request) -> Response:
         verdict = await api.get(asking, path_of("audit", "verification"))
-        return _draw(request, [], {}, verdict)
+        return _draw(request, [], {}, verdict, None)
 
     def _draw(
         request: Request,
         items: list[dict[str, Any]],
         given: Mapping[str, str],
         verdict: Mapping[str, Any] | None,
+        cursor: str | None,
     ) -> Response:
         return pages.page(
             "audit.html",
             request,
             section=_SECTION,
             texts=TEXTS,
-            items=items[:_PAGE],
-            after=str(items[_PAGE - 1]["sequence"]) if len(items) > _PAGE else None,
+            items=items,
+            cursor=cursor,
             given=given,
             verdict=verdict,
             detail=lambda one: json.dumps(one["detail"], ensure_ascii=False),

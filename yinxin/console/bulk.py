@@ -11,7 +11,7 @@ from core.errors import Malformed
 from core.identity import Role
 from yinxin.console.api import ConsoleAPI, path_of
 from yinxin.console.forms import Form
-from yinxin.console.lists import address_maker, as_csv
+from yinxin.console.lists import address_maker, all_items, as_csv, criteria, some_items
 from yinxin.console.pages import ConsolePages, see_other
 from yinxin.console.session import Asking
 
@@ -21,6 +21,18 @@ _HERE: Final = "/console/bulk"
 _WORKING: Final = frozenset({"checking", "issuing", "cancelling"})
 _REFRESH_SECONDS: Final = 3
 _ALGORITHMS: Final = ("sm2", "rsa-2048", "rsa-3072")
+_LISTED: Final = ("id", "label", "profile", "issuer", "rows", "requester", "created_at", "state")
+_BATCH_STATES: Final = (
+    "checking",
+    "checked",
+    "pending",
+    "issuing",
+    "paused",
+    "cancelling",
+    "cancelled",
+    "rejected",
+    "done",
+)
 _COLUMNS: Final = ("row", "state", "subject", "reason", "request_id")
 _STATES: Final = (
     "bad",
@@ -89,6 +101,11 @@ def add_bulk(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> None:
 
     @router.get("/bulk")
     async def listed(asking: Asking, request: Request) -> Response:
+        query = criteria(request, "state", "sort")
+        if request.query_params.get("format") == "csv":
+            items = await all_items(api, asking, _PATH, query)
+            return as_csv(_SECTION, _LISTED, ([one[c] for c in _LISTED] for one in items))
+        items, cursor = await some_items(api, request, _PATH, query)
         acts = asking.role is Role.BUSINESS
         profiles = await api.get(asking, path_of("profiles"))
         issuers = await api.get(asking, path_of("issuers"))
@@ -98,7 +115,11 @@ def add_bulk(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> None:
             request,
             section=_SECTION,
             texts=TEXTS,
-            items=await api.get(asking, _PATH),
+            items=items,
+            cursor=cursor,
+            states=_BATCH_STATES,
+            given=query,
+            address=address_maker(request),
             profiles=[(one["name"], f"{one['title']} ({one['name']})") for one in profiles],
             issuers=[
                 (one["name"], one["name"])

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request, Response
 from core.errors import Malformed
 from yinxin.console.api import ConsoleAPI, path_of
 from yinxin.console.forms import Form
-from yinxin.console.lists import as_csv
+from yinxin.console.lists import address_maker, as_csv, of_those
 from yinxin.console.pages import ConsolePages
 from yinxin.console.session import Asking
 
@@ -63,12 +63,16 @@ def add_ceremonies(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> N
     async def _draw(
         asking: Asking, request: Request, proved: Mapping[str, Any] | None = None
     ) -> Response:
+        every = await api.get(asking, _PATH)
+        items, cursor = of_those(request, every, "at", "action", "actor", by="sequence")
         return pages.page(
             "ceremonies.html",
             request,
             section=_SECTION,
             texts=TEXTS,
-            items=await api.get(asking, _PATH),
+            items=items,
+            cursor=cursor,
+            address=address_maker(request),
             proposals=await api.get(asking, path_of("proposals"), act="ca-certificate", limit=100),
             proved=proved,
         )

@@ -14,7 +14,7 @@ from core.identity import Principal, Role
 from yinxin.console.api import Answer, ConsoleAPI, Problem, path_of
 from yinxin.console.decoded import decode
 from yinxin.console.forms import Form
-from yinxin.console.lists import address_maker, criteria
+from yinxin.console.lists import a_page, address_maker, criteria
 from yinxin.console.pages import ConsolePages, see_other
 from yinxin.console.session import Asking
 from yinxin.console.statusnow import StatusNow
@@ -34,6 +34,7 @@ _CRITERIA: Final = (
     "organisation_id",
     "subject_id",
     "expires_within_days",
+    "sort",
 )
 _FORMS: Final = ("pem", "der", "chain", "p7c")
 REASONS: Final = (
@@ -143,15 +144,14 @@ def _add_search(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> None
         if form in ("csv", "xlsx"):
             table = await api.ask(asking, "GET", _PATH, query={**query, "format": form})
             return _file(table)
-        cursor = criteria(request, "cursor")
-        page = await api.get(asking, _PATH, **query, **cursor, limit=50)
+        items, cursor = await a_page(api, request, _PATH, query)
         return pages.page(
             "certificates.html",
             request,
             section=_SECTION,
             texts=TEXTS,
-            items=page["items"],
-            cursor=page["next_cursor"],
+            items=items,
+            cursor=cursor,
             states=_STATES,
             given=query,
             address=address_maker(request),

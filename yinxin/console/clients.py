@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request, Response
 from core.identity import Role
 from yinxin.console.api import ConsoleAPI, path_of
 from yinxin.console.forms import Form, Posted
-from yinxin.console.lists import as_csv
+from yinxin.console.lists import address_maker, all_items, as_csv, criteria, some_items
 from yinxin.console.pages import ConsolePages, see_other
 from yinxin.console.session import Asking
 
@@ -20,9 +20,11 @@ _PATH: Final = "/api/v1/clients"
 _HERE: Final = "/console/clients"
 _METHODS: Final = ("client_secret_basic", "client_secret_post", "none")
 _SCOPES: Final = ("openid", "profile", "email")
+_BY: Final = "client_id"
 _COLUMNS: Final = ("client_id", "name", "auth_method", "redirect_uris", "scopes", "created_at")
 
 TEXTS: Final[Mapping[str, tuple[str, str]]] = {
+    "find": ("名称或应用标识", "Name or identifier"),
     "client_id": ("应用标识（client_id）", "Client identifier (client_id)"),
     "client_id_note": ("可不填，由系统生成。", "Left empty, one is made."),
     "redirect_uris": ("登录回调地址（每行一个）", "Redirect URIs (one a line)"),
@@ -70,15 +72,20 @@ def add_clients(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> None
 
     @router.get("/clients")
     async def listed(asking: Asking, request: Request) -> Response:
-        items = await api.get(asking, _PATH)
+        query = criteria(request, "text", "sort")
         if request.query_params.get("format") == "csv":
+            items = await all_items(api, asking, _PATH, query, by=_BY)
             return as_csv(_SECTION, _COLUMNS, ([one[c] for c in _COLUMNS] for one in items))
+        items, cursor = await some_items(api, request, _PATH, query, by=_BY)
         return pages.page(
             "clients.html",
             request,
             section=_SECTION,
             texts=TEXTS,
             items=items,
+            cursor=cursor,
+            given=query,
+            address=address_maker(request),
             methods=[(one, one) for one in _METHODS],
             scopes=_SCOPES,
             acts=asking.role is Role.SYSTEM,

@@ -11,7 +11,7 @@ from core.identity import Role
 from yinxin.console.api import ConsoleAPI, path_of
 from yinxin.console.certificates import REASONS
 from yinxin.console.forms import Form, Posted
-from yinxin.console.lists import as_csv
+from yinxin.console.lists import address_maker, all_items, as_csv, criteria, some_items
 from yinxin.console.pages import ConsolePages, see_other
 from yinxin.console.session import Asking
 
@@ -19,6 +19,7 @@ _SECTION: Final = "massrevocations"
 _PATH: Final = "/api/v1/mass-revocations"
 _HERE: Final = "/console/massrevocations"
 _CHOOSING: Final = ("issuer", "profile", "organisation", "spki_fingerprint")
+_BLOCKED: Final = 50
 _COLUMNS: Final = ("id", "state", "reason", "actor", "created_at", "expected", "revoked", "refused")
 
 TEXTS: Final[Mapping[str, tuple[str, str]]] = {
@@ -65,10 +66,13 @@ def add_massrevocations(router: APIRouter, pages: ConsolePages, api: ConsoleAPI)
 
     @router.get("/massrevocations")
     async def listed(asking: Asking, request: Request) -> Response:
-        items = await api.get(asking, _PATH, limit=1000)
+        query = criteria(request, "sort", "state")
         if request.query_params.get("format") == "csv":
+            items = await all_items(api, asking, _PATH, query)
             return as_csv(_SECTION, _COLUMNS, ([one[c] for c in _COLUMNS] for one in items))
-        blocked = await api.get(asking, path_of("blocked-keys"), limit=1000)
+        items, cursor = await some_items(api, request, _PATH, query)
+        after = request.query_params.get("after") or "0"
+        blocked = await api.get(asking, path_of("blocked-keys"), after=after, limit=_BLOCKED + 1)
         places = await api.get(asking, path_of("organisations"), limit=1000)
         issuers = await api.get(asking, path_of("issuers"))
         profiles = await api.get(asking, path_of("profiles"))
@@ -78,7 +82,12 @@ def add_massrevocations(router: APIRouter, pages: ConsolePages, api: ConsoleAPI)
             section=_SECTION,
             texts=TEXTS,
             items=items,
-            blocked=blocked,
+            cursor=cursor,
+            states=("running", "done"),
+            given=query,
+            address=address_maker(request),
+            blocked=blocked[:_BLOCKED],
+            after=str(blocked[_BLOCKED - 1]["number"]) if len(blocked) > _BLOCKED else None,
             organisations=[(one["id"], one["name"]) for one in places["items"]],
             issuers=[(one["name"], one["name"]) for one in issuers],
             profiles=[(one["name"], one["title"]) for one in profiles],

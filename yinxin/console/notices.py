@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 
 from ca.notices import NoticeState
 from yinxin.console.api import ConsoleAPI
-from yinxin.console.lists import address_maker, as_csv, criteria, every_item
+from yinxin.console.lists import a_page, address_maker, as_csv, criteria, every_item
 from yinxin.console.pages import ConsolePages
 from yinxin.console.session import Asking
 
@@ -33,18 +33,18 @@ def add_notices(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> None
 
     @router.get("/notices")
     async def listed(asking: Asking, request: Request) -> Response:
-        query = criteria(request, "state")
+        query = criteria(request, "state", "sort")
         if request.query_params.get("format") == "csv":
             items = await every_item(api, asking, _PATH, query)
             return as_csv(_SECTION, _COLUMNS, ([one[c] for c in _COLUMNS] for one in items))
-        page = await api.get(asking, _PATH, **query, **criteria(request, "cursor"), limit=50)
+        items, cursor = await a_page(api, request, _PATH, query)
         return pages.page(
             "notices.html",
             request,
             section=_SECTION,
             texts=TEXTS,
-            items=page["items"],
-            cursor=page["next_cursor"],
+            items=items,
+            cursor=cursor,
             states=[str(one) for one in NoticeState],
             given=query,
             address=address_maker(request),

@@ -11,11 +11,13 @@ from fastapi import APIRouter, Request, Response
 from core.identity import Role
 from yinxin.console.api import ConsoleAPI, path_of
 from yinxin.console.forms import Form
+from yinxin.console.lists import address_maker, as_csv, of_those
 from yinxin.console.pages import ConsolePages, see_other
 from yinxin.console.session import Asking
 
 _SECTION: Final = "profiles"
 _PATH: Final = "/api/v1/profiles"
+_COLUMNS: Final = ("name", "title", "key_algorithms", "validity_days", "needs_approval")
 
 TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "title": ("说明", "Title"),
@@ -49,12 +51,18 @@ def add_profiles(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> Non
 
     @router.get("/profiles")
     async def listed(asking: Asking, request: Request) -> Response:
+        every = await api.get(asking, _PATH)
+        if request.query_params.get("format") == "csv":
+            return as_csv(_SECTION, _COLUMNS, ([one[c] for c in _COLUMNS] for one in every))
+        items, cursor = of_those(request, every, "name", "title", by="name", sort="name")
         return pages.page(
             "profiles.html",
             request,
             section=_SECTION,
             texts=TEXTS,
-            items=await api.get(asking, _PATH),
+            items=items,
+            cursor=cursor,
+            address=address_maker(request),
             proposes=asking.role is Role.SYSTEM,
         )
 

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request, Response
 from core.identity import Role
 from yinxin.console.api import ConsoleAPI, path_of
 from yinxin.console.forms import Form
-from yinxin.console.lists import as_csv, criteria
+from yinxin.console.lists import address_maker, all_items, as_csv, criteria, some_items
 from yinxin.console.pages import ConsolePages, see_other
 from yinxin.console.session import Asking
 
@@ -48,18 +48,21 @@ def add_proposals(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> No
 
     @router.get("/proposals")
     async def listed(asking: Asking, request: Request) -> Response:
-        query = criteria(request, "state")
-        items = await api.get(asking, _PATH, **query, limit=1000)
+        query = criteria(request, "state", "sort")
         if request.query_params.get("format") == "csv":
+            items = await all_items(api, asking, _PATH, query)
             return as_csv(_SECTION, _COLUMNS, ([one[c] for c in _COLUMNS] for one in items))
+        items, cursor = await some_items(api, request, _PATH, query)
         return pages.page(
             "proposals.html",
             request,
             section=_SECTION,
             texts=TEXTS,
             items=items,
+            cursor=cursor,
             states=_STATES,
             given=query,
+            address=address_maker(request),
         )
 
     @router.get("/proposals/{proposal_id}")

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request, Response
 from core.identity import Role
 from yinxin.console.api import ConsoleAPI, path_of
 from yinxin.console.forms import Form
-from yinxin.console.lists import as_csv
+from yinxin.console.lists import address_maker, all_items, as_csv, criteria, some_items
 from yinxin.console.pages import ConsolePages, see_other
 from yinxin.console.session import Asking
 
@@ -18,6 +18,7 @@ _SECTION: Final = "recoveries"
 _POOLS: Final = "/api/v1/key-management/pools"
 _PATH: Final = "/api/v1/key-management/recoveries"
 _HERE: Final = "/console/recoveries"
+_STATES: Final = ("requested", "approved", "delivered", "rejected", "expired")
 _COLUMNS: Final = ("id", "kind", "state", "key", "requester", "created_at", "delivered_at")
 
 TEXTS: Final[Mapping[str, tuple[str, str]]] = {
@@ -66,14 +67,25 @@ def add_recoveries(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> N
 
     @router.get("/recoveries")
     async def listed(asking: Asking, request: Request) -> Response:
-        items = await api.get(asking, _PATH, limit=1000)
+        query = criteria(request, "sort", "state")
         if request.query_params.get("format") == "csv":
+            items = await all_items(api, asking, _PATH, query)
             return as_csv(_SECTION, _COLUMNS, ([one[c] for c in _COLUMNS] for one in items))
+        items, cursor = await some_items(api, request, _PATH, query)
         pools = None
         if asking.role in (Role.KEY, Role.AUDIT) and api.serves(_POOLS):
             pools = await api.get(asking, _POOLS)
         return pages.page(
-            "recoveries.html", request, section=_SECTION, texts=TEXTS, items=items, pools=pools
+            "recoveries.html",
+            request,
+            section=_SECTION,
+            texts=TEXTS,
+            items=items,
+            cursor=cursor,
+            states=_STATES,
+            given=query,
+            address=address_maker(request),
+            pools=pools,
         )
 
     @router.post("/recoveries/user")

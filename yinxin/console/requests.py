@@ -10,9 +10,9 @@ from fastapi import APIRouter, Request, Response
 from core.identity import Principal, Role
 from yinxin.console.api import ConsoleAPI, path_of
 from yinxin.console.forms import Form, Posted
-from yinxin.console.lists import address_maker, as_csv, criteria, every_item
+from yinxin.console.lists import a_page, address_maker, as_csv, criteria, every_item
 from yinxin.console.pages import ConsolePages, see_other
-from yinxin.console.session import Asking
+from yinxin.console.session import Asking, require
 
 _SECTION: Final = "requests"
 _PATH: Final = "/api/v1/requests"
@@ -96,21 +96,20 @@ def add_requests(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> Non
 def _add_list(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> None:
     @router.get("/requests")
     async def queue(asking: Asking, request: Request) -> Response:
-        query = criteria(request, "state", "cursor")
+        query = criteria(request, "state", "sort")
         if request.query_params.get("format") == "csv":
-            query.pop("cursor", None)
             items = await every_item(api, asking, _PATH, query)
             rows = ([_line(item)[column] for column in _COLUMNS] for item in items)
             return as_csv("requests", _COLUMNS, rows)
-        page = await api.get(asking, _PATH, **query, limit=50)
+        items, cursor = await a_page(api, request, _PATH, query)
         return pages.page(
             "requests.html",
             request,
             section=_SECTION,
             texts=TEXTS,
             tabs=TABS,
-            items=[_line(item) for item in page["items"]],
-            cursor=page["next_cursor"],
+            items=[_line(item) for item in items],
+            cursor=cursor,
             address=address_maker(request),
             enters=asking.role is Role.BUSINESS,
         )
@@ -119,6 +118,7 @@ def _add_list(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> None:
 def _add_entry(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> None:
     @router.get("/requests/new")
     async def form(asking: Asking, request: Request) -> Response:
+        require(asking, Role.BUSINESS)
         profiles = await api.get(asking, path_of("profiles"))
         chosen = request.query_params.get("profile")
         profile = next((one for one in profiles if one["name"] == chosen), None)

@@ -11,7 +11,7 @@ from ca.operations import Operation
 from core.identity import Role
 from yinxin.console.api import ConsoleAPI, path_of
 from yinxin.console.forms import Form
-from yinxin.console.lists import address_maker, as_csv, criteria, every_item
+from yinxin.console.lists import a_page, address_maker, as_csv, criteria, every_item
 from yinxin.console.pages import ConsolePages, see_other
 from yinxin.console.session import Asking
 
@@ -47,6 +47,10 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "review": ("需要审核", "Needs a review"),
     "make": ("需要制证", "Needs a make step"),
     "set_by": ("设置人", "Set by"),
+    "ask_remove": (
+        "删除后，此处按上级机构或模板的规则办理。",
+        "From then on the rule of the organisation above or of the profile holds here.",
+    ),
     "remove": ("删除", "Remove"),
     "choose": ("请选择", "Choose"),
 }
@@ -57,12 +61,11 @@ def add_rights(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> None:
 
     @router.get("/rights")
     async def listed(asking: Asking, request: Request) -> Response:
-        query = criteria(request, "operator")
+        query = criteria(request, "operator", "sort")
         if request.query_params.get("format") == "csv":
             items = await every_item(api, asking, _PATH, query)
             return as_csv(_SECTION, _COLUMNS, ([one[c] for c in _COLUMNS] for one in items))
-        cursor = criteria(request, "cursor")
-        page = await api.get(asking, _PATH, **query, **cursor, limit=50)
+        items, cursor = await a_page(api, request, _PATH, query)
         places = await api.get(asking, path_of("organisations"), limit=1000)
         profiles = await api.get(asking, path_of("profiles"))
         rules = await api.get(asking, path_of("review-rules"))
@@ -72,8 +75,8 @@ def add_rights(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> None:
             request,
             section=_SECTION,
             texts=TEXTS,
-            items=page["items"],
-            cursor=page["next_cursor"],
+            items=items,
+            cursor=cursor,
             given=query,
             rules=rules,
             names=names,

@@ -17,7 +17,7 @@ from authn.sessions import Sessions
 from authn.store import Session, User
 from core.errors import Forbidden, Unauthenticated
 from core.http import App, Receive, Scope, Send
-from core.identity import Principal
+from core.identity import Principal, Role
 
 PREFIX: Final = "/console"
 _SESSION: Final = "yinxin.session"
@@ -76,6 +76,12 @@ def session_of(request: Request) -> Session:
     if found is None:
         raise Unauthenticated("sign in first")
     return found[0]
+
+
+def require(asking: Principal, *roles: Role) -> None:
+    """Let nobody open a form who may not send it. Raises `Forbidden`."""
+    if asking.role not in roles:
+        raise Forbidden(f"this is for: {', '.join(roles)}")
 
 
 Asking = Annotated[Principal, Depends(signed_in)]

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request, Response
 from core.identity import Role
 from yinxin.console.api import ConsoleAPI, path_of
 from yinxin.console.forms import Form
-from yinxin.console.lists import address_maker, as_csv, criteria, every_item
+from yinxin.console.lists import a_page, address_maker, as_csv, criteria, every_item
 from yinxin.console.pages import ConsolePages, see_other
 from yinxin.console.session import Asking, session_of
 
@@ -39,18 +39,18 @@ def add_sessions(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> Non
 
     @router.get("/sessions")
     async def listed(asking: Asking, request: Request) -> Response:
-        query = criteria(request, "user")
+        query = criteria(request, "user", "sort")
         if request.query_params.get("format") == "csv":
             items = await every_item(api, asking, _PATH, query)
             return as_csv(_SECTION, _COLUMNS, ([one[c] for c in _COLUMNS] for one in items))
-        page = await api.get(asking, _PATH, **query, **criteria(request, "cursor"), limit=50)
+        items, cursor = await a_page(api, request, _PATH, query)
         return pages.page(
             "sessions.html",
             request,
             section=_SECTION,
             texts=TEXTS,
-            items=page["items"],
-            cursor=page["next_cursor"],
+            items=items,
+            cursor=cursor,
             given=query,
             own=session_of(request).sid,
             address=address_maker(request),

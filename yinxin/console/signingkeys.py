@@ -10,11 +10,13 @@ from fastapi import APIRouter, Request, Response
 from core.identity import Role
 from yinxin.console.api import ConsoleAPI, path_of
 from yinxin.console.forms import Form
+from yinxin.console.lists import address_maker, as_csv, of_those
 from yinxin.console.pages import ConsolePages, see_other
 from yinxin.console.session import Asking
 
 _SECTION: Final = "signingkeys"
 _HERE: Final = "/console/signingkeys"
+_COLUMNS: Final = ("kid", "algorithm", "state", "signs_from", "signs_until", "gone_at")
 
 TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "kid": ("密钥标识（kid）", "Key identifier (kid)"),
@@ -57,6 +59,9 @@ def add_signingkeys(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> 
 
     @router.get("/signingkeys")
     async def listed(asking: Asking, request: Request) -> Response:
+        if request.query_params.get("format") == "csv":
+            items = await api.get(asking, path_of("signing-keys"))
+            return as_csv(_SECTION, _COLUMNS, ([one[c] for c in _COLUMNS] for one in items))
         return await _draw(asking, request)
 
     @router.post("/signingkeys/rotate")
@@ -84,12 +89,15 @@ def add_signingkeys(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> 
     async def _draw(asking: Asking, request: Request, secret: str | None = None) -> Response:
         acts = asking.role is Role.SYSTEM
         keys = await api.get(asking, path_of("signing-keys"))
+        items, cursor = of_those(request, keys, "signs_from", "algorithm", "state", by="kid")
         return pages.page(
             "signingkeys.html",
             request,
             section=_SECTION,
             texts=TEXTS,
-            keys=keys,
+            items=items,
+            cursor=cursor,
+            address=address_maker(request),
             algorithms=sorted({one["algorithm"] for one in keys}),
             tokens=await api.get(asking, path_of("registration-tokens")) if acts else [],
             secret=secret,

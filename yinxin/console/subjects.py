@@ -10,9 +10,9 @@ from fastapi import APIRouter, Request, Response
 from core.identity import Role
 from yinxin.console.api import ConsoleAPI, path_of
 from yinxin.console.forms import Form, Posted
-from yinxin.console.lists import address_maker, as_csv, criteria, every_item
+from yinxin.console.lists import a_page, address_maker, as_csv, criteria, every_item
 from yinxin.console.pages import ConsolePages, see_other
-from yinxin.console.session import Asking
+from yinxin.console.session import Asking, require
 
 _SECTION: Final = "subjects"
 _PATH: Final = "/api/v1/subjects"
@@ -62,19 +62,18 @@ def add_subjects(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> Non
 
     @router.get("/subjects")
     async def listed(asking: Asking, request: Request) -> Response:
-        query = criteria(request, "kind", "text", "under")
+        query = criteria(request, "kind", "text", "under", "sort")
         if request.query_params.get("format") == "csv":
             items = await every_item(api, asking, _PATH, query)
             return as_csv(_SECTION, _COLUMNS, ([one[c] for c in _COLUMNS] for one in items))
-        cursor = criteria(request, "cursor")
-        page = await api.get(asking, _PATH, **query, **cursor, limit=50)
+        items, cursor = await a_page(api, request, _PATH, query)
         return pages.page(
             "subjects.html",
             request,
             section=_SECTION,
             texts=TEXTS,
-            items=page["items"],
-            cursor=page["next_cursor"],
+            items=items,
+            cursor=cursor,
             given=query,
             kinds=KINDS,
             identifiers=IDENTIFIERS,
@@ -84,6 +83,7 @@ def add_subjects(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> Non
 
     @router.get("/subjects/new")
     async def blank(asking: Asking, request: Request) -> Response:
+        require(asking, Role.BUSINESS)
         places = await api.get(asking, path_of("organisations"), limit=1000)
         return pages.page(
             "subject_new.html",

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request, Response
 from core.identity import Principal, Role
 from yinxin.console.api import ConsoleAPI, path_of
 from yinxin.console.forms import Form
-from yinxin.console.lists import MOST_ROWS, PAGE, address_maker, as_csv, criteria
+from yinxin.console.lists import address_maker, all_items, as_csv, criteria, some_items
 from yinxin.console.pages import ConsolePages, see_other
 from yinxin.console.session import Asking
 
@@ -18,7 +18,7 @@ _SECTION: Final = "users"
 _PATH: Final = "/api/v1/users"
 _HERE: Final = "/console/users"
 _COLUMNS: Final = ("id", "name", "display_name", "email", "role", "disabled", "created_at")
-_SHOWN: Final = 50
+_BY: Final = "name"
 
 TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "login_name": ("用户名", "User name"),
@@ -71,19 +71,18 @@ def add_users(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> None:
 
     @router.get("/users")
     async def listed(asking: Asking, request: Request) -> Response:
-        query = criteria(request, "text")
+        query = criteria(request, "text", "sort")
         if request.query_params.get("format") == "csv":
-            items = await _every_user(api, asking, query)
+            items = await all_items(api, asking, _PATH, query, by=_BY)
             return as_csv(_SECTION, _COLUMNS, ([one[c] for c in _COLUMNS] for one in items))
-        after = request.query_params.get("cursor", "")
-        found = await api.get(asking, _PATH, **query, after=after, limit=_SHOWN + 1)
+        items, cursor = await some_items(api, request, _PATH, query, by=_BY)
         return pages.page(
             "users.html",
             request,
             section=_SECTION,
             texts=TEXTS,
-            items=found[:_SHOWN],
-            cursor=found[_SHOWN - 1]["name"] if len(found) > _SHOWN else None,
+            items=items,
+            cursor=cursor,
             text=query.get("text", ""),
             address=address_maker(request),
             roles=[str(role) for role in Role],
@@ -161,17 +160,3 @@ def _after(said: Mapping[str, Any] | None, user_id: str | None = None) -> Respon
         return see_other(f"/console/proposals/{said['proposal']}")
     where = user_id or (said or {}).get("id", "")
     return see_other(f"{_HERE}/{where}?done=1")
-
-
-async def _every_user(
-    api: ConsoleAPI, asking: Principal, query: dict[str, str]
-) -> list[dict[str, Any]]:
-    """Return all that match, page by page: at most 10,000."""
-    found: list[dict[str, Any]] = []
-    while len(found) < MOST_ROWS:
-        after = found[-1]["name"] if found else ""
-        page = await api.get(asking, _PATH, **query, after=after, limit=PAGE)
-        found += page
-        if len(page) < PAGE:
-            break
-    return found

@@ -164,7 +164,7 @@ def serving(directory: Path, *, clock: Clock | None = None) -> Iterator[Served]:
         for server in servers:
             server.should_exit = True
         for thread in threads:
-            thread.join(timeout=10)
+            thread.join(timeout=60)
         database.close()
 
 

@@ -257,7 +257,7 @@ def _handshake(served: Served, newest: ssl.TLSVersion) -> str | None:
         context.maximum_version = newest
     port = urlsplit(served.issuer).port or 0
     with (
-        socket.create_connection(("127.0.0.1", port), timeout=10) as raw,
+        socket.create_connection(("127.0.0.1", port), timeout=60) as raw,
         context.wrap_socket(raw, server_hostname="localhost") as wrapped,
     ):
         return wrapped.version()

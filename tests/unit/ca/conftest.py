@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
@@ -25,6 +26,7 @@ from core.db import Database
 from core.http import install_problem_handlers
 from keystore import keyref
 from keystore.algorithms import KeyAlgorithm, SignatureAlgorithm
+from tests import databases
 from tests.fakes.audit import MemoryAuditLog
 from tests.fakes.clock import FakeClock
 from tests.fakes.keys import MemoryKeyBackend, memory_key
@@ -116,6 +118,20 @@ def registration(authority: Authority) -> Registration:
 
 @pytest.fixture
 def app(authority: Authority, registration: Registration) -> FastAPI:
+    return make_app(authority, registration)
+
+
+@pytest.fixture(scope="module")
+def lasting_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FastAPI]:
+    """One for all tests of a file that change nothing: making it costs more than they do."""
+    authority = Authority(
+        databases.sqlite(tmp_path_factory.mktemp("lasting")), FakeClock(), MemoryAuditLog()
+    )
+    yield make_app(authority, Registration(authority.database, authority.audit, authority.clock))
+    authority.database.close()
+
+
+def make_app(authority: Authority, registration: Registration) -> FastAPI:
     from tests.unit.ca.desks import operations  # they import this file
     from tests.unit.ca.pairs import key_management
 

@@ -6,6 +6,7 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from openpyxl import load_workbook
 
@@ -166,9 +167,9 @@ def test_a_workbook_that_would_be_too_long_is_refused(
     ],
 )
 def test_a_criterion_that_cannot_be_read_is_refused(
-    client: TestClient, criteria: dict[str, str]
+    refused: TestClient, criteria: dict[str, str]
 ) -> None:
-    assert client.get("/certificates", params=criteria).status_code == 400
+    assert refused.get("/certificates", params=criteria).status_code == 400
 
 
 def test_a_certificate_is_found_by_each_of_its_numbers(client: TestClient) -> None:
@@ -197,29 +198,40 @@ def test_issuers_and_profiles_are_listed(client: TestClient, asker: Asker) -> No
     assert not names & {"root", "issuing-ca", "ocsp-signer"}
 
 
+@pytest.fixture
+def caller(lasting_app: FastAPI) -> Asker:
+    return Asker(lasting_app)
+
+
+@pytest.fixture
+def refused(caller: Asker) -> TestClient:
+    """A client of one API for all: nothing is changed through it."""
+    return TestClient(caller, base_url="http://testserver/api/v1")
+
+
 @pytest.mark.parametrize(("method", "path"), PATHS)
 def test_nobody_comes_in_without_authentication(
-    client: TestClient, asker: Asker, method: str, path: str
+    refused: TestClient, caller: Asker, method: str, path: str
 ) -> None:
-    asker.anonymous = True
-    assert client.request(method, path).status_code == 401
+    caller.anonymous = True
+    assert refused.request(method, path).status_code == 401
 
 
 @pytest.mark.parametrize(("method", "path"), PATHS)
 def test_the_auditor_reads_and_changes_nothing(
-    client: TestClient, asker: Asker, method: str, path: str
+    refused: TestClient, caller: Asker, method: str, path: str
 ) -> None:
-    asker.role = Role.AUDIT
-    status = client.request(method, path).status_code
+    caller.role = Role.AUDIT
+    status = refused.request(method, path).status_code
     assert status in ((403,) if method == "POST" else (200, 404))
 
 
 @pytest.mark.parametrize(("method", "path"), PATHS)
 def test_a_person_without_a_role_does_nothing(
-    client: TestClient, asker: Asker, method: str, path: str
+    refused: TestClient, caller: Asker, method: str, path: str
 ) -> None:
-    asker.role = None
-    assert client.request(method, path).status_code == 403
+    caller.role = None
+    assert refused.request(method, path).status_code == 403
 
 
 @pytest.mark.parametrize(
@@ -237,20 +249,20 @@ def test_a_person_without_a_role_does_nothing(
     ],
 )
 def test_a_bad_submission_is_a_problem_that_says_what(
-    client: TestClient, changes, status: int, words: str
+    refused: TestClient, changes, status: int, words: str
 ) -> None:
-    answer = client.post("/requests", json={**BODY, **changes})
+    answer = refused.post("/requests", json={**BODY, **changes})
     assert answer.status_code == status
     assert words in answer.json()["detail"]
 
 
-def test_a_serial_that_is_no_serial_is_malformed(client: TestClient) -> None:
-    assert client.get("/certificates/sm2-issuing/xyz").status_code == 400
-    assert client.get("/certificates/sm2-issuing/00").status_code == 404
+def test_a_serial_that_is_no_serial_is_malformed(refused: TestClient) -> None:
+    assert refused.get("/certificates/sm2-issuing/xyz").status_code == 400
+    assert refused.get("/certificates/sm2-issuing/00").status_code == 404
 
 
-def test_the_description_has_examples_and_problems(client: TestClient) -> None:
-    paths = client.get("http://testserver/openapi.json").json()["paths"]
+def test_the_description_has_examples_and_problems(refused: TestClient) -> None:
+    paths = refused.get("http://testserver/openapi.json").json()["paths"]
     for path, operations in paths.items():
         for operation in operations.values():
             assert operation["summary"], path

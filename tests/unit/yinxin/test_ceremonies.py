@@ -10,6 +10,7 @@ import pytest
 
 from core.errors import Conflict, Forbidden, InvalidSignature, NotFound, Refused
 from core.identity import Principal, Role
+from tests import databases
 from tests.fakes.clock import FakeClock
 from yinxin.ceremonies import CeremonyDesk, Files, verify
 from yinxin.settings import load_settings
@@ -29,6 +30,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("YINXIN_CONTROL__CA_CERTIFICATE__APPROVALS", "1")
         state = prepare_state(tmp_path_factory.mktemp("ceremonies") / "var")
+        databases.lay_tables(state.directory)
         made = open_service(open_ground(load_settings(None), state, clock=FakeClock()))
     yield made
     made.close()

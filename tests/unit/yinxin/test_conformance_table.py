@@ -23,7 +23,11 @@ def test_every_module_leads_to_a_test_that_exists() -> None:
 
 @pytest.mark.parametrize(
     ("area", "proofs"),
-    [("authority", ("`test_",)), ("login", ("`test_", "script", "](", "`bench"))],
+    [
+        ("authority", ("`test_",)),
+        ("login", ("`test_", "script", "](", "`bench")),
+        ("pages", ("`test_", "`bench")),
+    ],
 )
 def test_every_promise_leads_to_tests_that_exist(area: str, proofs: tuple[str, ...]) -> None:
     """Each row names a test; where it may, a script, a measurement or a document."""

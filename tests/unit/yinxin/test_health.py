@@ -20,6 +20,7 @@ from core.jobs import job_leases
 from crl.tables import crls
 from keystore.escrow.tables import escrow_keys
 from keystore.registry import KeyStore
+from tests import databases
 from tests.fakes.clock import FakeClock
 from yinxin.health import run
 from yinxin.health.authority import AUTHORITY_CHECKS
@@ -47,6 +48,7 @@ class _Undo(Exception):
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """One installation in good order for all; each test's changes are rolled back."""
     state = prepare_state(tmp_path_factory.mktemp("health") / "var")
+    databases.lay_tables(state.directory)
     service = open_service(open_ground(load_settings(None), state, clock=FakeClock()))
     ground = service.ground
     service.ensure_delegates()

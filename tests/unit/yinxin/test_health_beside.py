@@ -22,6 +22,7 @@ from core.errors import Misconfigured
 from core.jobs import job_leases
 from keystore import keyref
 from keystore.storagekey import StorageKey
+from tests import databases
 from tests.fakes.clock import FakeClock
 from yinxin.cli import main
 from yinxin.health import run
@@ -72,6 +73,7 @@ def ran(host: Beside, names: list[str]) -> None:
 @pytest.fixture
 def host(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Beside]:
     state = prepare_state(tmp_path / "var")
+    databases.lay_tables(state.directory)
     claim_role(state, request.param)
     ground = open_ground(load_settings(None), state, clock=FakeClock())
     made = Beside(ground, open_keys(ground.settings, state))

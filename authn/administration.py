@@ -17,7 +17,8 @@ from authn.logout.channels import LogoutChannels
 from authn.logout.sqlstore import SQLParticipationStore
 from authn.oidc.accesstokens import AccessTokens
 from authn.oidc.clients import Clients
-from authn.oidc.sqlstore import SQLClientStore, SQLGrantStore
+from authn.oidc.sqlclients import SQLClientStore
+from authn.oidc.sqlstore import SQLGrantStore
 from authn.passwordpolicy import PasswordPolicy
 from authn.passwords import PasswordHasher
 from authn.rolechanges import RoleChanges

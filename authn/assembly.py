@@ -30,11 +30,12 @@ from authn.oidc.keyring import KeyRing
 from authn.oidc.logout import LogoutEndpoint
 from authn.oidc.logouttoken import LogoutTokens
 from authn.oidc.purposekeys import purpose_keys
+from authn.oidc.sqlclients import SQLClientStore
 from authn.oidc.sqldevices import SQLDeviceCodeStore
 from authn.oidc.sqlkeys import SQLSigningKeyStore
 from authn.oidc.sqlregistrations import SQLRegistrationStore
 from authn.oidc.sqlrequests import SQLPushedRequestStore, SQLReplayStore
-from authn.oidc.sqlstore import SQLClientStore, SQLGrantStore
+from authn.oidc.sqlstore import SQLGrantStore
 from authn.passkeys import Passkeys
 from authn.passwordchange import PasswordChange
 from authn.setup import Setup

@@ -197,13 +197,13 @@ class Sessions:
         return found
 
     def _find(self, cookie: str) -> tuple[Session, User] | None:
-        session = self._store.find(opaque.digest(cookie))
-        if session is None:
+        found = self._store.find_with_owner(opaque.digest(cookie))
+        if found is None:
             return None
+        session, user = found
         now = self._clock.now()
         if now >= session.expires_at or now >= session.seen_at + self._idle:
             return None
-        user = self._users.find(session.user_id)
         return None if user is None or user.disabled else (session, user)
 
     def end(self, cookie: str, *, reason: str = "logout") -> None:

@@ -19,6 +19,7 @@ from authn.tables import sessions
 from authn.tables_accounts import affiliations, client_access, consents, people
 from core.db import Database
 from core.errors import Conflict
+from core.remembered import Remembered
 from core.statements import Statement
 
 _A, _C = affiliations.c, consents.c
@@ -87,8 +88,12 @@ class SQLAccessStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._known = Remembered(self._read, lambda: database.version(client_access))
 
     def find(self, client_id: str) -> AccessPolicy | None:
+        return self._known.get(client_id)
+
+    def _read(self, client_id: str) -> AccessPolicy | None:
         row = self._database.run(_POLICY, {"of": client_id}).first()
         return None if row is None else AccessPolicy.decode(row.policy)
 

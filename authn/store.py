@@ -196,6 +196,10 @@ class SessionStore(Protocol):
 
     def find(self, digest: bytes) -> Session | None: ...
 
+    def find_with_owner(self, digest: bytes) -> tuple[Session, User | None] | None:
+        """Return also whose it is, if there still is such a user."""
+        ...
+
     def touch(self, digest: bytes, now: datetime) -> None: ...
 
     def add_certificate(self, sid: str, certificate: SessionCertificate) -> None:

@@ -50,6 +50,7 @@ _MOVE_HEAD = Statement(
 
 
 _COLUMNS = tuple(field.name for field in fields(StoredEvent))
+_ADD_EVENT = Statement(insert(audit_events))
 
 
 _SORTING = Sorting(audit_events.c.sequence, sequence=audit_events.c.sequence)
@@ -102,7 +103,10 @@ class SQLAuditLog:
             )
             previous = event_hash(row)
             rows.append({name: getattr(row, name) for name in _COLUMNS} | {"hash": previous})
-        insert_rows(connection, audit_events, rows)
+        if len(rows) == 1:
+            _ADD_EVENT.send(connection, rows[0])
+        else:
+            insert_rows(connection, audit_events, rows)
         _MOVE_HEAD.run(connection, {"to_sequence": sequence, "to_hash": previous})
 
     def list_events(

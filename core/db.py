@@ -7,15 +7,13 @@ SQLite (WAL, the embedded default) and PostgreSQL. Tables are declared in `<pack
 from __future__ import annotations
 
 import threading
-import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import psycopg
 from sqlalchemy import (
     BigInteger,
     Connection,
@@ -29,19 +27,19 @@ from sqlalchemy import (
     Table,
     TypeDecorator,
     Update,
-    create_engine,
     event,
     make_url,
 )
-from sqlalchemy.exc import ArgumentError, DisconnectionError
-from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
+from sqlalchemy.exc import ArgumentError
 from typing_extensions import override
 
-from core.db_errors import hide_values, translated
+from core.db_errors import translated
 from core.errors import Misconfigured
-from core.libpq import Direct, check_integer, check_text, commit
+from core.libpq import check_integer, check_text
+from core.lines import Direct, Line, line_of
+from core.postgresql import open_postgresql
 from core.sqlite import open_sqlite
-from core.statements import Ran, Statement
+from core.statements import Ran, Statement, run_directly
 
 metadata = MetaData(
     naming_convention={
@@ -55,9 +53,6 @@ metadata = MetaData(
 
 Sequence64 = BigInteger().with_variant(Integer, "sqlite")
 """A 64-bit integer that SQLite can count up as a primary key."""
-
-_IDLE_SECONDS = 1.0
-"""A connection that was used less long ago is taken to be alive."""
 
 
 class UTCDateTime(TypeDecorator[datetime]):
@@ -150,28 +145,47 @@ class Database:
 
         What every request runs costs a tenth so. Raises as `transaction` does.
         """
-        connection: Connection | None = self._local.connection
-        if connection is not None:
-            self._note(connection, statement)
-            return statement.run(connection, values)
-        if self._direct is not None:
+        return self.run_all([(statement, values)])[0]
+
+    def run_all(self, statements: Sequence[tuple[Statement, Mapping[str, Any]]]) -> list[Ran]:
+        """Run statements as `run` does: all of them, or none if one is refused.
+
+        On PostgreSQL, and outside of a transaction, that is one round trip.
+        """
+        written = [one.table.name for one, _ in statements if one.table is not None]
+        if self._local.connection is None and self._direct is not None:
             try:
                 with translated():
-                    return statement.run_directly(self._direct, values)
+                    return run_directly(self._direct, statements)
             finally:
                 # An error, too: what was lost on the way back may have been written.
-                if statement.table is not None:
+                if written:
                     with self._counting:
-                        self._writes[statement.table.name] += 1
-        with self.reading() if statement.table is None else self.single() as connection:
-            self._note(connection, statement)
-            return statement.run(connection, values)
+                        self._writes.update(written)
+        with self.transaction() if written else self.reading() as connection:
+            for statement, _ in statements:
+                self._note(connection, statement)
+            return [statement.run(connection, values) for statement, values in statements]
 
-    def _detached(self) -> Any:
+    def send(self, statement: Statement, values: Mapping[str, Any]) -> None:
+        """Have a statement run whose answer nobody waits for: a round trip less.
+
+        In a transaction it is run before whatever comes next there, its end at the latest, and
+        what the database has against it is raised then. Without one it is `run`.
+        """
+        connection: Connection | None = self._local.connection
+        if connection is None:
+            self.run(statement, values)
+        else:
+            self._note(connection, statement)
+            statement.send(connection, values)
+
+    def _detached(self) -> Line:
+        """Take a connection out of the pool, with what is prepared on it."""
         fairy = self.engine.raw_connection()
-        connection = fairy.driver_connection
+        line = line_of(fairy)
         fairy.detach()
-        return connection
+        return line
 
     @contextmanager
     def _counted(self) -> Iterator[None]:
@@ -247,48 +261,10 @@ def open_database(url: str) -> Database:
     if parsed.get_backend_name() == "sqlite":
         engine = open_sqlite(url, Path(parsed.database or ""))
     elif parsed.get_backend_name() == "postgresql":
-        engine = create_engine(
-            parsed.set(drivername="postgresql+psycopg"),
-            # Whatever a database prefers: `core.libpq` writes and reads octets itself.
-            connect_args={"client_encoding": "utf8"},
-            pool_size=20,
-            max_overflow=20,
-            hide_parameters=True,  # values must not reach a log through an error
-        )
-        _ping_after_a_pause(engine)
-        engine.dialect.do_commit = _commit  # type: ignore[assignment, method-assign]
-        event.listen(engine, "handle_error", hide_values)
+        engine = open_postgresql(parsed)
     else:
         raise Misconfigured(
             f"the database must be sqlite or postgresql, not {parsed.get_backend_name()!r}"
         )
     event.listen(engine, "before_cursor_execute", _check_values)
     return Database(engine)
-
-
-def _commit(connection: PoolProxiedConnection) -> None:
-    """As SQLAlchemy's dialect does it, without psycopg's machinery."""
-    commit(cast(psycopg.Connection[Any], connection.driver_connection))
-
-
-def _ping_after_a_pause(engine: Engine) -> None:
-    """Try a connection that was idle before it is used, so that a server's restart is not noticed.
-
-    SQLAlchemy's own `pool_pre_ping` asks each time: under load, five round trips a certificate.
-    """
-
-    @event.listens_for(engine, "checkin")
-    def remember(_connection: object, record: ConnectionPoolEntry) -> None:
-        record.info["idle_since"] = time.monotonic()
-
-    @event.listens_for(engine, "checkout")
-    def ping(connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None:
-        since = record.info.get("idle_since")
-        if since is None or time.monotonic() - since < _IDLE_SECONDS:
-            return
-        try:
-            connection.autocommit = True
-            connection.execute("")
-            connection.autocommit = False
-        except psycopg.Error as error:
-            raise DisconnectionError from error

@@ -6,16 +6,13 @@ which find out anew for each call what a statement wants, cost ten times what li
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 import psycopg
 from psycopg import errors
-from psycopg.pq import ConnStatus, ExecStatus, Format, TransactionStatus
+from psycopg.pq import ConnStatus, ExecStatus, Format
 from psycopg.pq.abc import PGconn, PGresult
 from sqlalchemy.exc import DBAPIError
 
@@ -26,10 +23,9 @@ Connected = psycopg.Connection[Any]
 
 _INTEGERS: Final = 1 << 63
 _EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
-_MOST_IDLE: Final = 20
+_BINARY: Final = int(Format.BINARY)
+_TEXT: Final = int(Format.TEXT)
 _DONE: Final = (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK)
-_IDLE_SECONDS: Final = 1.0
-"""A connection that was used less long ago is taken to be alive."""
 
 
 class Done(NamedTuple):
@@ -57,140 +53,41 @@ def check_integer(value: int) -> None:
         raise Malformed("a number is larger than 64 bits")
 
 
-def run_in_transaction(connection: Connected, statement: bytes, values: Values) -> Done:
-    """Run a statement in the transaction of a connection, and begin it if there is none.
-
-    Not prepared: psycopg forgets what is prepared (DEALLOCATE ALL) when a transaction is undone.
-    """
-    pgconn = connection.pgconn
-    encoded, formats = _encoded(values)
-    with _wrapped():
-        if not connection.autocommit and pgconn.transaction_status == TransactionStatus.IDLE:
-            _done(pgconn, pgconn.exec_(b"BEGIN"))
-        return _done(pgconn, pgconn.exec_params(statement, encoded, None, formats, Format.BINARY))
-
-
-def commit(connection: Connected) -> None:
-    """Commit the transaction of a connection, if there is one. Raises as psycopg does."""
-    pgconn = connection.pgconn
-    if pgconn.transaction_status == TransactionStatus.IDLE:
-        return
-    if pgconn.transaction_status != TransactionStatus.INTRANS:
-        connection.commit()  # it says what is wrong
-        return
-    result = pgconn.exec_(b"COMMIT")
-    if result.status != ExecStatus.COMMAND_OK:
-        raise errors.error_from_result(result)
-
-
-class Direct:
-    """Connections on which each statement is its own transaction, prepared once on each of them."""
-
-    def __init__(self, connect: Callable[[], Connected]) -> None:
-        self._connect = connect
-        self._lock = threading.Lock()
-        self._idle: list[_Line] = []
-        self._closed = False
-
-    def run(self, name: bytes, statement: bytes, values: Values) -> Done:
-        """Run a statement; durable when it returns. Raises `DBAPIError`, `Malformed`."""
-        encoded, formats = _encoded(values)
-        line = self._take()
-        try:
-            return line.run(name, statement, encoded, formats)
-        finally:
-            self._give_back(line)
-
-    def close(self) -> None:
-        """Close what is idle; what is in use is closed when it comes back."""
-        with self._lock:
-            self._closed, idle, self._idle = True, self._idle, []
-        for line in idle:
-            line.connection.close()
-
-    def _take(self) -> _Line:
-        while True:
-            with self._lock:
-                line = self._idle.pop() if self._idle else None
-            if line is None:
-                return _Line(self._connect())
-            if line.is_alive():
-                return line
-            line.connection.close()
-
-    def _give_back(self, line: _Line) -> None:
-        line.since = time.monotonic()
-        with self._lock:
-            keep = (
-                not self._closed
-                and len(self._idle) < _MOST_IDLE
-                and line.connection.pgconn.status == ConnStatus.OK
-            )
-            if keep:
-                self._idle.append(line)
-        if not keep:
-            line.connection.close()
-
-
-class _Line:
-    """One connection, and what is prepared on it."""
-
-    def __init__(self, connection: Connected) -> None:
-        connection.autocommit = True
-        self.connection = connection
-        self.since = time.monotonic()
-        self._prepared: set[bytes] = set()
-
-    def is_alive(self) -> bool:
-        if time.monotonic() - self.since < _IDLE_SECONDS:
-            return True
-        try:
-            self.connection.pgconn.exec_(b"")
-        except psycopg.Error:
-            return False
-        return self.connection.pgconn.status == ConnStatus.OK
-
-    def run(
-        self,
-        name: bytes,
-        statement: bytes,
-        encoded: list[bytes | None],
-        formats: list[int],
-    ) -> Done:
-        pgconn = self.connection.pgconn
-        with _wrapped():
-            if name not in self._prepared:
-                _done(pgconn, pgconn.prepare(name, statement))
-                self._prepared.add(name)
-            return _done(
-                pgconn,
-                pgconn.exec_prepared(name, encoded, formats, Format.BINARY),  # type: ignore[arg-type]  # None is NULL
-            )
-
-
-def _encoded(values: Values) -> tuple[list[bytes | None], list[int]]:
+def encoded(values: Values) -> tuple[list[bytes | None], list[int]]:
     """Write values for parameters: octets as they are, all else as text, which PostgreSQL reads."""
-    encoded: list[bytes | None] = []
-    formats: list[int] = []
-    for value in values:
-        formats.append(Format.BINARY if isinstance(value, bytes) else Format.TEXT)
-        if value is None or isinstance(value, bytes):
-            encoded.append(value)
-        elif isinstance(value, str):
-            encoded.append(check_text(value))
-        elif isinstance(value, datetime):
-            if value.tzinfo is None:
-                raise ValueError("a naive time was about to be stored")
-            encoded.append(value.isoformat().encode())
-        elif isinstance(value, int):  # a truth value, too
-            check_integer(value)
-            encoded.append(str(int(value)).encode())
-        else:
-            raise TypeError(f"a {type(value).__name__} is not stored like this")
-    return encoded, formats
+    formats = [_BINARY if isinstance(value, bytes) else _TEXT for value in values]
+    return [_WRITERS.get(type(value), _written)(value) for value in values], formats
 
 
-def _done(pgconn: PGconn, result: PGresult) -> Done:
+def _written(value: object) -> bytes:
+    for kind, write in _WRITERS.items():  # a `StrEnum` is a text
+        if isinstance(value, kind):
+            return write(value) or b""
+    raise TypeError(f"a {type(value).__name__} is not stored like this")
+
+
+def _write_time(value: datetime) -> bytes:
+    if value.tzinfo is None:
+        raise ValueError("a naive time was about to be stored")
+    return value.isoformat().encode()
+
+
+def _write_integer(value: int) -> bytes:
+    check_integer(value)
+    return b"%d" % value  # a truth value, too
+
+
+_WRITERS: Final[Mapping[type, Callable[[Any], bytes | None]]] = {
+    bytes: lambda octets: octets,
+    type(None): lambda _: None,
+    str: check_text,
+    datetime: _write_time,
+    int: _write_integer,
+}
+
+
+def done(pgconn: PGconn, result: PGresult) -> Done:
+    """Read a result. Raises `DBAPIError` for one that is an error."""
     if result.status not in _DONE:
         raise _error(pgconn, result)
     columns = range(result.nfields)
@@ -205,13 +102,9 @@ def _done(pgconn: PGconn, result: PGresult) -> Done:
     return Done(rows, result.command_tuples or 0)
 
 
-@contextmanager
-def _wrapped() -> Iterator[None]:
-    """Raise what libpq refuses to do at all (the connection is gone) as SQLAlchemy would."""
-    try:
-        yield
-    except psycopg.Error as error:
-        raise _as_sqlalchemy(error, lost=True) from error
+def lost(error: psycopg.Error) -> Exception:
+    """Return what libpq refuses to do at all (the connection is gone) as SQLAlchemy says it."""
+    return _as_sqlalchemy(error, lost=True)
 
 
 def _error(pgconn: PGconn, result: PGresult) -> Exception:

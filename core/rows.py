@@ -15,7 +15,8 @@ from typing import Any, Final
 from sqlalchemy import Column, Connection, Table, insert
 from sqlalchemy.dialects import postgresql
 
-from core.libpq import Done, check_text, run_in_transaction
+from core.libpq import Done, check_text
+from core.lines import Written, line_of
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -45,8 +46,7 @@ def insert_rows(
 
 def run_rows(connection: Connection, statement: bytes, rows: Rows) -> Done:
     """Run a statement of PostgreSQL over rows (`recordset`)."""
-    driver: Any = connection.connection.driver_connection
-    return run_in_transaction(driver, statement, (as_json(rows),))
+    return line_of(connection.connection).run(Written(b"", statement), (as_json(rows),))
 
 
 def as_json(rows: Rows) -> str:

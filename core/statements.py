@@ -15,10 +15,11 @@ from sqlalchemy import Connection, Delete, Dialect, Insert, Select, Table, Updat
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
 
-from core import libpq
-from core.libpq import Direct
+from core.libpq import Done
+from core.lines import Direct, Written, line_of
 
 Processor = Callable[[Any], Any] | None
+Values = Mapping[str, Any]
 
 _DOLLARS: Final = postgresql.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]  # SQLAlchemy says nothing
 _NUMBERS: Final = count(1)
@@ -41,6 +42,7 @@ class _Form(NamedTuple):
     """The statement as one of the databases takes it."""
 
     text: str
+    written: Written
     names: tuple[str, ...]
     """Of its parameters, in order."""
     fixed: Mapping[str, Any]
@@ -81,18 +83,19 @@ class Statement:
         Raises `sqlalchemy.exc.DBAPIError` as SQLAlchemy does, and `Malformed` for what a database
         cannot hold.
         """
-        driver: Any = connection.connection.driver_connection
         if connection.dialect.name == "postgresql":
-            form = self._postgresql()
-            done = libpq.run_in_transaction(driver, form.text.encode(), form.values(values))
-            return self._ran(done.rows, done.changed)
+            return self.read(line_of(connection.connection).run(*self.asked(values)))
         return self._on_sqlite(connection, values)
 
-    def run_directly(self, direct: Direct, values: Mapping[str, Any]) -> Ran:
-        """Run it as a transaction of its own on PostgreSQL. Raises as `run`."""
-        form = self._postgresql()
-        done = direct.run(self._name, form.text.encode(), form.values(values))
-        return self._ran(done.rows, done.changed)
+    def send(self, connection: Connection, values: Mapping[str, Any]) -> None:
+        """Have it run in the transaction before whatever comes next (`core.lines.Line.send`).
+
+        On SQLite it runs now.
+        """
+        if connection.dialect.name == "postgresql":
+            line_of(connection.connection).send(*self.asked(values))
+        else:
+            self._on_sqlite(connection, values)
 
     def _on_sqlite(self, connection: Connection, values: Mapping[str, Any]) -> Ran:
         form = self._forms.get("sqlite") or self._write("sqlite", connection.dialect)
@@ -106,10 +109,17 @@ class Statement:
             )
             for row in result
         ]
-        return self._ran(rows, result.rowcount)
+        return self.read(Done(rows, result.rowcount))
 
-    def _ran(self, rows: Sequence[Any], changed: int) -> Ran:
-        return Ran(() if self._row is None else [self._row(*row) for row in rows], changed)
+    def asked(self, values: Mapping[str, Any]) -> tuple[Written, list[Any]]:
+        """Return it as PostgreSQL takes it."""
+        form = self._postgresql()
+        return form.written, form.values(values)
+
+    def read(self, done: Done) -> Ran:
+        """Give its rows their names."""
+        rows, row = done.rows, self._row
+        return Ran(() if row is None else [row(*one) for one in rows], done.changed)
 
     def _postgresql(self) -> _Form:
         return self._forms.get("postgresql") or self._write("postgresql", _DOLLARS)
@@ -119,6 +129,7 @@ class Statement:
         names = tuple(compiled.positiontup or ())
         form = self._forms[name] = _Form(
             text=str(compiled),
+            written=Written(self._name, str(compiled).encode()),
             names=names,
             fixed={
                 key: value
@@ -133,6 +144,12 @@ class Statement:
             ],
         )
         return form
+
+
+def run_directly(direct: Direct, statements: Sequence[tuple[Statement, Values]]) -> list[Ran]:
+    """Run statements as one transaction of their own on PostgreSQL. Raises as `Statement.run`."""
+    done = direct.run_all([statement.asked(values) for statement, values in statements])
+    return [statement.read(one) for (statement, _), one in zip(statements, done, strict=True)]
 
 
 def _of_type(kind: TypeEngine[Any], dialect: Dialect) -> TypeEngine[Any]:

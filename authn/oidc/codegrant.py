@@ -13,7 +13,7 @@ from typing import Final, NoReturn
 from authn import opaque
 from authn.oidc.clientmetadata import GrantType
 from authn.oidc.errors import InvalidGrant
-from authn.oidc.granting import Granting
+from authn.oidc.granting import Granting, check_person
 from authn.oidc.store import AuthorizationCode
 from authn.oidc.tokenrequest import TokenRequest, TokenResponse
 from core.audit import Detail
@@ -32,16 +32,18 @@ class CodeGrant:
     def exchange(self, request: TokenRequest) -> TokenResponse:
         """Return the tokens of a code. Raises `OAuthError`."""
         parts, client = self._granting, request.client
-        code = parts.grants.find_code(opaque.digest(request.parameters.get("code", "")))
-        if code is None or code.grant.client_id != client.id:
+        digest = opaque.digest(request.parameters.get("code", ""))
+        found = parts.grants.find_code_with_owner(digest)
+        if found is None or found[0].grant.client_id != client.id:
             # A code of another client is not touched: its own client can still use it.
             raise InvalidGrant("unknown code")
+        code, owner = found
         if code.used_at is not None:
             self._revoke(code)
         check_bindings(code, request.parameters, request.now)
         if code.confirmation is not None and code.confirmation != request.confirmation:
             raise InvalidGrant("another key than the request announced (RFC 9449, 10)")
-        user = parts.person(code.grant)
+        user = check_person(owner)
         made = parts.access_token(code.grant, request)
         refresh_token = None
         with parts.transactions.transaction():

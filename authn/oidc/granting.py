@@ -38,10 +38,7 @@ class Granting:
 
     def person(self, grant: Grant) -> User:
         """Return whose grant it is. Raises `InvalidGrant` when they may not log in any more."""
-        user = None if grant.user_id is None else self.users.find(grant.user_id)
-        if user is None or user.disabled:
-            raise InvalidGrant("the user is gone")
-        return user
+        return check_person(None if grant.user_id is None else self.users.find(grant.user_id))
 
     def access_token(self, grant: Grant, request: TokenRequest) -> MadeToken:
         """Make an access token for the resource that the request names, and do not store it."""
@@ -137,3 +134,10 @@ class Granting:
             extra=scopes.in_id_token(grant, user, client.scopes),
             now=request.now,
         )
+
+
+def check_person(user: User | None) -> User:
+    """Return who a grant is of. Raises `InvalidGrant` when they may not log in any more."""
+    if user is None or user.disabled:
+        raise InvalidGrant("the user is gone")
+    return user

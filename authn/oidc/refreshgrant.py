@@ -8,7 +8,8 @@ from typing import NoReturn
 from authn.oidc import refresh
 from authn.oidc.clientmetadata import GrantType
 from authn.oidc.errors import InvalidGrant
-from authn.oidc.granting import Granting
+from authn.oidc.granting import Granting, check_person
+from authn.oidc.issuing import MadeToken
 from authn.oidc.refresh import Presented
 from authn.oidc.store import RefreshToken
 from authn.oidc.tokenrequest import TokenRequest, TokenResponse, narrow
@@ -28,42 +29,53 @@ class RefreshGrant:
         """Return new tokens. Raises `OAuthError`."""
         parts, client = self._granting, request.client
         presented = refresh.take_apart(request.required("refresh_token"))
-        row = None if presented is None else parts.grants.find_refresh_token(presented.family)
-        if presented is None or row is None or row.grant.client_id != client.id:
+        found = (
+            None
+            if presented is None
+            else parts.grants.find_refresh_token_with_owner(presented.family)
+        )
+        if presented is None or found is None or found[0].grant.client_id != client.id:
             raise InvalidGrant("unknown refresh token")
+        row, owner = found
         if request.now >= row.expires_at:
             raise InvalidGrant("the refresh token has expired")
         if row.confirmation is not None and row.confirmation != request.confirmation:
             raise InvalidGrant("another key than the refresh token is bound to")
         grant = narrow(row.grant, request)
-        user = parts.person(grant)
+        user = check_person(owner)
         made = parts.access_token(grant, request)
-        with parts.transactions.transaction():
-            # The family is the first row that is written: a second call waits here.
-            token = self._next(row, presented, request)
-            if token is not None:
-                parts.grants.add_token(made.row)
+        token = self._next(row, presented, request, made)
         if token is None:
             self._reused(row, request)
         id_token = parts.id_token(grant, user, made, request)
         return parts.answer(made, id_token=id_token, refresh_token=token)
 
-    def _next(self, row: RefreshToken, presented: Presented, request: TokenRequest) -> str | None:
-        """Return the token to give; None if what was shown is neither new nor just replaced."""
-        if refresh.is_current(row, presented):
-            if request.client.metadata.is_fapi2:
-                # FAPI 2.0 Security Profile, 5.3.2.1: no rotation, the token is bound already.
-                return f"{presented.head}.{presented.secret}"
-            drawn = refresh.draw_next(presented)
-            store = self._granting.grants
-            if store.rotate(row, current=drawn.current, step=drawn.step, now=request.now):
+    def _next(
+        self, row: RefreshToken, presented: Presented, request: TokenRequest, made: MadeToken
+    ) -> str | None:
+        """Store what was made, and return the refresh token to give with it.
+
+        None, and nothing is stored, if what was shown is neither new nor just replaced.
+        """
+        store = self._granting.grants
+        token: str | None
+        if not refresh.is_current(row, presented):
+            token = self._repeated(row, presented, request)
+        elif request.client.metadata.is_fapi2:
+            # FAPI 2.0 Security Profile, 5.3.2.1: no rotation, the token is bound already.
+            token = f"{presented.head}.{presented.secret}"
+        else:
+            drawn, now = refresh.draw_next(presented), request.now
+            if store.rotate(row, made.row, current=drawn.current, step=drawn.step, now=now):
                 return drawn.token
             # Another call was quicker. What it made of the family is what counts.
             newer = store.find_refresh_token(row.digest)
             if newer is None:
                 raise InvalidGrant("the grant was taken away meanwhile")
-            return self._repeated(newer, presented, request)
-        return self._repeated(row, presented, request)
+            token = self._repeated(newer, presented, request)
+        if token is not None:
+            store.add_token(made.row)
+        return token
 
     def _repeated(
         self, row: RefreshToken, presented: Presented, request: TokenRequest

@@ -1,4 +1,4 @@
-"""What the provider remembers, as protocols. `authn.oidc.sqlstore` implements them."""
+"""What the provider remembers, as protocols. `sqlstore` and `sqlclients` implement them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Protocol
 
 from authn.oidc.clientmetadata import ClientMetadata
 from authn.oidc.grant import Confirmation, Grant
+from authn.store import User
 
 
 class AuthMethod(StrEnum):
@@ -145,6 +146,10 @@ class CodeStore(Protocol):
 
     def find_code(self, digest: bytes) -> AuthorizationCode | None: ...
 
+    def find_code_with_owner(self, digest: bytes) -> tuple[AuthorizationCode, User | None] | None:
+        """Return also who logged in, if there still is such a user."""
+        ...
+
     def use_code(self, digest: bytes, now: datetime) -> bool:
         """Compare and set: True for exactly one caller."""
         ...
@@ -167,8 +172,25 @@ class RefreshTokenStore(Protocol):
 
     def find_refresh_token(self, digest: bytes) -> RefreshToken | None: ...
 
-    def rotate(self, token: RefreshToken, *, current: bytes, step: bytes, now: datetime) -> bool:
-        """Compare and set: False if another call rotated it since `token` was read."""
+    def find_refresh_token_with_owner(
+        self, digest: bytes
+    ) -> tuple[RefreshToken, User | None] | None:
+        """Return also whose grant it is, if there still is such a user."""
+        ...
+
+    def rotate(
+        self,
+        token: RefreshToken,
+        gives: AccessToken,
+        *,
+        current: bytes,
+        step: bytes,
+        now: datetime,
+    ) -> bool:
+        """Compare and set, and add the access token that it gives.
+
+        False, and neither, if another call rotated the family since `token` was read.
+        """
         ...
 
 

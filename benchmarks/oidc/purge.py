@@ -37,7 +37,7 @@ _GONE = "SELECT n_tup_del FROM pg_stat_user_tables WHERE relname = 'oidc_access_
 def main() -> None:
     arguments = _arguments()
     with tempfile.TemporaryDirectory() as name, yinxin(Path(name)) as ours:
-        stop, queue = multiprocessing.Event(), multiprocessing.Queue[list[tuple[float, float]]]()
+        stop, queue = multiprocessing.Event(), multiprocessing.Queue()
         callers = [
             multiprocessing.Process(
                 target=_call, args=(ours, arguments.rate / _CALLERS, stop, queue)

@@ -12,7 +12,8 @@ import pytest
 from authn.levels import SessionCertificate
 from authn.oidc.clientmetadata import ClientMetadata, GrantType
 from authn.oidc.grant import Confirmation, Grant
-from authn.oidc.sqlstore import SQLClientStore, SQLGrantStore
+from authn.oidc.sqlclients import SQLClientStore
+from authn.oidc.sqlstore import SQLGrantStore
 from authn.oidc.store import (
     AccessToken,
     AuthMethod,
@@ -356,10 +357,28 @@ def test_a_refresh_token_is_rotated_by_one_of_twenty(database, clock):
     store, family = SQLGrantStore(database), new_family(clock)
     store.add_refresh_token(family)
     assert store.find_refresh_token(family.digest) == family
-    new = {"current": b"2" * 32, "step": b"y" * 32, "now": clock.now()}
-    assert sum(at_once(20, lambda: store.rotate(family, **new))) == 1
+    names = iter(range(20))
+    won: list[bytes] = []
+
+    def rotate() -> bool:
+        drawn = bytes([next(names)]) * 32
+        token = new_token(clock, drawn)
+        done = store.rotate(family, token, current=drawn, step=b"y" * 32, now=clock.now())
+        if done:
+            won.append(drawn)
+        return done
+
+    assert sum(at_once(20, rotate)) == 1
     rotated = store.find_refresh_token(family.digest)
-    assert (rotated.current, rotated.previous) == (b"2" * 32, b"1" * 32)
+    assert (rotated.current, rotated.previous) == (won[0], b"1" * 32)
+    # Its access token is there, and none of those who came too late.
+    there = [one for one in range(20) if store.find_token(bytes([one]) * 32) is not None]
+    assert there == [won[0][0]]
+    store.remove_grant(family.grant.id)
+    assert not store.rotate(
+        rotated, new_token(clock), current=b"z" * 32, step=b"y" * 32, now=clock.now()
+    )
+    assert store.find_token(new_token(clock).digest) is None
 
 
 def test_what_outlives_a_session_goes_with_its_user(database, clock):

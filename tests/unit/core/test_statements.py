@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 from sqlalchemy import bindparam, delete, insert, select, text, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 from authn.oidc.tables import codes
 from core.db import Database, open_database
@@ -161,3 +162,105 @@ def _lose_connections(database: Database) -> None:
     row = database.run(FIND, {"of": b"d" * 32}).first()
     assert row is not None
     assert row.used_at is None
+
+
+def test_what_is_sent_runs_before_what_comes_next(database: Database) -> None:
+    with database.transaction() as connection:
+        database.send(ADD, _row())
+        assert database.run(USE, {"of": b"d" * 32, "now": NOW}).changed == 1
+        database.send(ADD, _row(b"e" * 32))
+        assert len(connection.execute(select(codes)).all()) == 2  # SQLAlchemy's, too
+        database.send(ADD, _row(b"f" * 32))
+    before = database.version(codes)
+    database.send(ADD, _row(b"g" * 32))  # without a transaction it runs at once
+    assert database.version(codes) != before
+    for digest in b"defg":
+        assert database.run(FIND, {"of": bytes([digest]) * 32}).first() is not None
+
+
+def test_what_is_sent_is_undone_with_the_rest(database: Database) -> None:
+    with pytest.raises(ZeroDivisionError), database.transaction():
+        database.send(ADD, _row())
+        raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError), database.transaction():
+        database.send(ADD, _row())
+        database.run(FIND, {"of": b""})
+        raise ZeroDivisionError
+    with database.transaction():
+        database.run(FIND, {"of": b""})
+    assert database.run(FIND, {"of": b"d" * 32}).first() is None
+
+
+@pytest.mark.parametrize("asks", [True, False])
+def test_what_is_sent_and_refused_undoes_the_transaction(database: Database, asks: bool) -> None:
+    database.run(ADD, _row())
+    for _ in range(2):  # and the connection is good afterwards
+        with pytest.raises(IntegrityError) as refused, database.transaction():
+            database.send(ADD, _row(b"e" * 32))
+            database.send(ADD, _row())
+            database.send(ADD, _row(b"f" * 32))
+            if asks:
+                database.run(FIND, {"of": b""})
+        assert "dddd" not in str(refused.value)
+    for digest in b"ef":
+        assert database.run(FIND, {"of": bytes([digest]) * 32}).first() is None
+
+
+@pytest.mark.postgres
+def test_threads_run_while_another_waits_for_its_answer(postgres_url: str) -> None:
+    with closing(databases.on_postgres(postgres_url)) as database:
+        database.run(ADD, _row())
+        order: list[str] = []
+
+        def wait() -> None:
+            with database.transaction():
+                database.send(ADD, _row(b"e" * 32))
+                database.run(USE, {"of": b"d" * 32, "now": NOW})  # waits for the row's lock
+                order.append("second")
+
+        with database.transaction():
+            database.run(USE, {"of": b"d" * 32, "now": NOW})
+            other = threading.Thread(target=wait)
+            other.start()
+            blocked = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            while True:
+                with database.engine.connect() as look:
+                    if look.execute(blocked).scalar():
+                        break
+            order.append("first")
+        other.join()
+        assert order == ["first", "second"]
+
+
+def test_what_is_prepared_outlives_what_is_undone(database: Database) -> None:
+    with database.transaction() as connection:
+        for number in range(12):  # so often that psycopg prepares it, too
+            connection.execute(select(codes).where(codes.c.digest == bytes([number]))).all()
+            database.run(FIND, {"of": b""})
+    for _ in range(2):
+        with database.transaction() as connection:
+            database.run(ADD, _row())
+            with pytest.raises(IntegrityError), connection.begin_nested():
+                database.run(ADD, _row())
+            with pytest.raises(IntegrityError), connection.begin_nested():
+                connection.execute(insert(codes).values(**_row()))
+            assert database.run(FIND, {"of": b"d" * 32}).first() is not None
+            assert connection.execute(select(codes.c.digest)).first() is not None
+            assert database.run(TAKE, {"of": b"d" * 32}).changed == 1
+        with pytest.raises(ZeroDivisionError), database.transaction():
+            database.run(ADD, _row())
+            raise ZeroDivisionError
+        with database.transaction():
+            assert database.run(FIND, {"of": b"d" * 32}).first() is None
+
+
+@pytest.mark.postgres
+def test_what_somebody_else_forgot_is_prepared_anew(postgres_url: str) -> None:
+    with closing(databases.on_postgres(postgres_url)) as database:
+        with database.transaction() as connection:
+            database.run(FIND, {"of": b""})
+            connection.execute(text("DEALLOCATE ALL"))
+        with pytest.raises(ProgrammingError), database.transaction():
+            database.run(FIND, {"of": b""})
+        with database.transaction():
+            assert database.run(FIND, {"of": b""}).first() is None

@@ -1,0 +1,78 @@
+"""How PostgreSQL is opened: its pool, and what of SQLAlchemy's goes through `core.lines`."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import psycopg
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
+
+from core.db_errors import hide_values
+from core.lines import line_of
+
+_IDLE_SECONDS = 1.0
+"""A connection that was used less long ago is taken to be alive."""
+
+
+def open_postgresql(url: URL) -> Engine:
+    """Open a pool of connections to `url`."""
+    engine = create_engine(
+        url.set(drivername="postgresql+psycopg"),
+        # Whatever a database prefers: `core.libpq` writes and reads octets itself.
+        connect_args={"client_encoding": "utf8"},
+        pool_size=20,
+        max_overflow=20,
+        hide_parameters=True,  # values must not reach a log through an error
+    )
+    _ping_after_a_pause(engine)
+    engine.dialect.do_commit = _commit  # type: ignore[assignment, method-assign]
+    engine.dialect.do_rollback = _rollback  # type: ignore[assignment, method-assign]
+    engine.dialect.do_rollback_to_savepoint = _rollback_to  # type: ignore[method-assign]
+    event.listen(engine, "before_cursor_execute", _send_what_waits)
+    event.listen(engine, "handle_error", hide_values)
+    return engine
+
+
+def _commit(connection: PoolProxiedConnection) -> None:
+    line_of(connection).commit()
+
+
+def _rollback(connection: PoolProxiedConnection) -> None:
+    line_of(connection).rollback()
+
+
+def _rollback_to(connection: Connection, name: str) -> None:
+    """Undo to a savepoint without psycopg, which would forget what is prepared (DEALLOCATE ALL)."""
+    point = connection.dialect.identifier_preparer.quote(name)
+    line_of(connection.connection).undo_to(point)
+
+
+def _send_what_waits(connection: Connection, *_: object) -> None:
+    """Keep the order of statements when SQLAlchemy runs the next one."""
+    line_of(connection.connection).flush()
+
+
+def _ping_after_a_pause(engine: Engine) -> None:
+    """Try a connection that was idle before it is used, so that a server's restart is not noticed.
+
+    SQLAlchemy's own `pool_pre_ping` asks each time: under load, five round trips a certificate.
+    """
+
+    @event.listens_for(engine, "checkin")
+    def remember(_connection: object, record: ConnectionPoolEntry) -> None:
+        record.info["idle_since"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def ping(connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None:
+        since = record.info.get("idle_since")
+        if since is None or time.monotonic() - since < _IDLE_SECONDS:
+            return
+        try:
+            connection.autocommit = True
+            connection.execute("")
+            connection.autocommit = False
+        except psycopg.Error as error:
+            raise DisconnectionError from error

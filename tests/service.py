@@ -114,6 +114,7 @@ class Service:
             if self.root.exists() and self._ready():
                 return self
             time.sleep(0.1)
+        self.end()
         raise RuntimeError(f"yinxin serve did not become ready: {self.log.read_text()}")
 
     @property

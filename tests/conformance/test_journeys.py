@@ -229,7 +229,8 @@ def test_what_was_reviewed_is_made_by_somebody_else_and_signs_its_person_in(
         log_in_by_certificate(elsewhere, pem, tmp_path / "sun.pem")
         assert "用户sun" in elsewhere.text()
     business.open("/console/rights")
-    business.press("删除")  # the rule: nobody else wants it
+    business.unfold("删除")  # the rule: nobody else wants it
+    business.press("确认")
 
 
 def test_a_key_is_recovered_with_two_officers_and_its_holder_sees_it(

@@ -72,6 +72,7 @@ def main() -> None:
     parser.add_argument("--certificates", type=int, default=1_000_000)
     parser.add_argument("--users", type=int, default=10_000)
     parser.add_argument("--times", type=int, default=20)
+    parser.add_argument("--only", default="", help="pages whose address has this text")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory, installation(Path(directory)) as found:
         everything = Everything(*found)
@@ -84,6 +85,8 @@ def main() -> None:
         print(f"{'page':58} {'p95':>7} {'median':>7} {'cpu p95':>8}")
         slow = 0
         for route, (who, address) in sorted(pages.items()):
+            if asked.only not in route:
+                continue
             p95, middle, processor = measure(everything, who, address, asked.times)
             slow += p95 > LIMIT
             mark = "  over the limit" if p95 > LIMIT else ""

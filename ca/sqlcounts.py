@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -53,10 +53,15 @@ def read_counts(
     last that are wanted, like ``2026-11``; states do not know months, and one of them is
     `EXPIRED`. In one statement, so that all is of one moment.
     """
-    present = month_of(now)
+    begin = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    following = (begin + timedelta(days=32)).replace(day=1)
+    # Of this month, the shorter part is counted: what ended, or what is still to end.
+    late = following - now < now - begin
+    running = month_of(following if late else begin)
+    part = (-func.count(), now, following) if late else (func.count(), begin, now)
     statement = union_all(
-        _kept(whole, alone, months, present),
-        *(_placed(one, whole, alone) for one in _live(connection, now)),
+        _kept(whole, alone, months, running),
+        *(_placed(one, whole, alone) for one in _live(connection, part)),
     ).subquery()
     wanted = select(statement)
     if profile is not None:
@@ -71,7 +76,7 @@ def read_counts(
         if row.kind == "changed":
             measured = measures(row.state, row.one, row.two, row.three)
         for measure, state, month in measured:
-            if measure == Measure.EXPIRING and month < present:
+            if measure == Measure.EXPIRING and month < running:
                 ended[row.place, row.profile, state] += row.number
             if measure == Measure.STATE or months[0] <= month <= months[1]:
                 one = Counted(row.place, row.profile, Measure(measure), state, month)
@@ -83,9 +88,9 @@ def read_counts(
 
 
 def _kept(
-    whole: Collection[str], alone: Collection[str], months: tuple[str, str], present: str
+    whole: Collection[str], alone: Collection[str], months: tuple[str, str], running: str
 ) -> Select[Any]:
-    ended = (_K.measure == Measure.EXPIRING) & (_K.month < present)
+    ended = (_K.measure == Measure.EXPIRING) & (_K.month < running)
     columns = (
         literal("kept").label("kind"),
         _K.organisation_id.label("place"),
@@ -103,9 +108,10 @@ def _kept(
     )
 
 
-def _live(connection: Connection, now: datetime) -> Iterator[Subquery]:
-    """Count what is not kept: what changed since, what ended this month, what is not issued."""
-    begin = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+def _live(
+    connection: Connection, part: tuple[ColumnElement[Any], datetime, datetime]
+) -> Iterator[Subquery]:
+    """Count what is not kept: what changed since, a `part` of this month, what is not issued."""
     months = [
         _month(connection, column).label(name)
         for name, column in (("one", _D.issued_at), ("two", _D.revoked_at), ("three", _D.not_after))
@@ -116,12 +122,15 @@ def _live(connection: Connection, now: datetime) -> Iterator[Subquery]:
         .group_by(*entry, *months)
         .subquery()
     )
-    ended = (_C.state.in_(ALIVE), _C.not_after >= begin, _C.not_after < now)
-    yield _of_certificates("ended", *ended)
-    yield _of_certificates("kept", _C.state.in_(_UNCOUNTED))
+    number, begin, end = part
+    ended = (_C.state.in_(ALIVE), _C.not_after >= begin, _C.not_after < end)
+    yield _of_certificates("ended", number, *ended)
+    yield _of_certificates("kept", func.count(), _C.state.in_(_UNCOUNTED))
 
 
-def _of_certificates(kind: str, *conditions: ColumnElement[bool]) -> Subquery:
+def _of_certificates(
+    kind: str, number: ColumnElement[Any], *conditions: ColumnElement[bool]
+) -> Subquery:
     """Count what is read from an index alone."""
     entry = (_C.organisation_id, _C.profile, _C.state)
     plain = (
@@ -130,7 +139,7 @@ def _of_certificates(kind: str, *conditions: ColumnElement[bool]) -> Subquery:
         literal("").label("three"),
     )
     return (
-        select(literal(kind).label("kind"), *entry, *plain, _number(func.count()))
+        select(literal(kind).label("kind"), *entry, *plain, _number(number))
         .where(*conditions)
         .group_by(*entry)
         .subquery()

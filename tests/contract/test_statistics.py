@@ -111,6 +111,27 @@ def test_states_are_counted_by_branch_and_add_up(
     assert lines(database, counted["宁波"], Measure.STATE, profile="smime") == set()
 
 
+@pytest.mark.parametrize(("day", "ended"), [(1, 0), (10, 1), (20, 1), (21, 2), (30, 2)])
+def test_what_ended_this_month_is_counted_from_its_nearer_end(
+    database: Database, counted: dict[str, str], kept: Callable[[], None], day: int, ended: int
+) -> None:
+    root = counted["某省"]
+    ends = datetime(2026, 11, 20, 12, tzinfo=UTC)
+    with database.transaction() as connection:
+        connection.execute(
+            update(certificates).where(certificates.c.profile == "smime").values(not_after=ends)
+        )
+    kept()
+    now = NOW.replace(day=day)
+    query = StatisticsQuery(root, Month(2026, 10), Month(2027, 1))
+    states: dict[str, int] = {}
+    for line in SQLStatistics(database).count(query, now=now):
+        if line.state is not None:
+            states[line.state] = states.get(line.state, 0) + line.count
+    alive = {"issued": 3 + (ended < 1), "held": int(ended < 2), "expired": ended}
+    assert states == {"revoked": 1, "failed": 1} | {k: n for k, n in alive.items() if n}
+
+
 def test_months_are_utc_and_the_period_has_an_end(
     database: Database, counted: dict[str, str]
 ) -> None:

@@ -115,7 +115,7 @@ class Line:
         if status == TransactionStatus.IDLE:
             return
         if status != TransactionStatus.INTRANS:
-            self.connection.commit()  # it says what is wrong
+            self.connection.commit()  # after an error PostgreSQL undoes, and says so to nobody
             return
         result = self._pgconn.exec_(b"COMMIT")
         if result.status != ExecStatus.COMMAND_OK:

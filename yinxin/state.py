@@ -124,7 +124,7 @@ def hold(state: State) -> Iterator[None]:
     """
     descriptor = os.open(state.directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     until = time.monotonic() + PATIENCE_SECONDS
-    while not _lock(descriptor):
+    while not _lock(descriptor, state):
         if time.monotonic() > until:
             os.close(descriptor)
             raise Misconfigured(
@@ -137,11 +137,14 @@ def hold(state: State) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _lock(descriptor: int) -> bool:
+def _lock(descriptor: int, state: State) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    except OSError as error:
+        os.close(descriptor)
+        raise Misconfigured(f"{state.directory} cannot be locked: {error.strerror}") from error
     return True
 
 

@@ -216,7 +216,7 @@ def refused_quickly(world: World, request_id: str) -> None:
     began = time.monotonic()
     with pytest.raises(Said, match="503 the key management centre"):
         world.approve(request_id)
-    assert time.monotonic() - began < 50  # where a caller would give up
+    assert time.monotonic() - began < 10
     assert world.ask("business", "GET", f"/requests/{request_id}")["state"] == "pending"
     listed = world.ask("business", "GET", "/certificates?limit=1000&state=reserved")
     assert listed["items"] == []
@@ -275,7 +275,7 @@ def test_a_centre_that_hangs_is_given_up_and_asked_again(world: World) -> None:
 def test_a_centre_killed_in_the_middle_of_many_pairs_loses_none(
     world: World, run_together: Callable[..., list]
 ) -> None:
-    requests = [world.submit() for _ in range(20)]
+    requests = [world.submit() for _ in range(24)]
     in_use = world.pools()["in_use"]
 
     def approve(request_id: str) -> None:
@@ -291,15 +291,16 @@ def test_a_centre_killed_in_the_middle_of_many_pairs_loses_none(
             approve(request_id)
 
     def kill() -> None:
-        time.sleep(0.4)
-        world.centre.kill()
-        world.centre.start()
+        for _ in range(2):
+            time.sleep(0.4)
+            world.centre.kill()
+            world.centre.start()
 
     shares = [requests[start::4] for start in range(4)]
     run_together([kill, *(lambda share=share: approve_in_turn(share) for share in shares)])
     keys = {world.key(world.pair(r)["enveloped_key"]).public_key for r in requests}
-    assert len(keys) == 20
-    assert world.pools()["in_use"] == in_use + 20
+    assert len(keys) == 24
+    assert world.pools()["in_use"] == in_use + 24
     assert world.centre.yinxin("audit", "verify").startswith("whole: ")
 
 

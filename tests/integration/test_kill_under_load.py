@@ -21,7 +21,7 @@ from cryptography.x509.oid import NameOID
 from tests.service import Service
 
 PER_SECOND = 50
-SECONDS = 10
+SECONDS = 20
 CALLERS = 4
 REVOKE_EVERY = 5
 

@@ -145,8 +145,7 @@ def test_a_node_knows_what_is_issued_and_what_is_revoked_within_two_seconds(host
         assert another.says(hosts.authority, REVOKED)
         return wait(lambda: another.says(hosts.node, REVOKED))
 
-    # On a machine with much else to do one may be late: what is slow by itself is always late.
-    assert any(lag() < 2 for _ in range(10))
+    assert lag() < 2
 
 
 def test_a_node_serves_crls_certificates_and_its_metrics(hosts):
@@ -173,7 +172,7 @@ def test_what_is_killed_comes_back_and_says_nothing_wrong_meanwhile(hosts):
         wait(lambda: len(children(hosts.node)) == 2 and before[victim] not in children(hosts.node))  # noqa: B023
     wait(lambda: get(hosts.node, "/readyz"))
     revoke(hosts, asked)
-    wait(lambda: asked.says(hosts.node, REVOKED))
+    assert wait(lambda: asked.says(hosts.node, REVOKED)) < 2
 
 
 @contextmanager
@@ -202,7 +201,7 @@ def test_without_the_database_a_node_goes_on_and_starts(hosts, postgres_url):
         wait(lambda: is_silent(hosts.node))
         hosts.node.launch()
         wait(lambda: good.says(hosts.node, GOOD))
-        wait(lambda: gone.says(hosts.node, REVOKED))
+        assert gone.says(hosts.node, REVOKED)
     wait(lambda: get(hosts.node, "/readyz"))
     revoke(hosts, good)
-    wait(lambda: good.says(hosts.node, REVOKED))
+    assert wait(lambda: good.says(hosts.node, REVOKED)) < 2

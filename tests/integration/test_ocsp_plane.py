@@ -173,8 +173,7 @@ def test_a_revocation_by_another_process_shows_within_a_second(world, client):
             assert time.monotonic() - revoked_at < 60
         return time.monotonic() - revoked_at
 
-    # On a machine with much else to do one may be late: what is slow by itself is always late.
-    assert any(lag() < 1.5 for _ in range(10))
+    assert lag() < 1.5
 
 
 def test_a_good_that_was_being_signed_during_the_revocation_is_not_kept(world, client, monkeypatch):
@@ -234,7 +233,7 @@ def test_a_stalled_signer_leaves_cached_answers_as_fast_as_before(world, client,
         began = time.monotonic()
         for _ in range(100):
             assert post(client, asked) == first
-        assert time.monotonic() - began < 25  # each that waited for a signer would take 0.3 s
+        assert time.monotonic() - began < 5  # each that waited for a signer would take 0.3 s
         # Who wants a nonce gets the answer without; who asks what nobody asked has to wait.
         assert post(client, question(world, known, extensions=(nonce(b"n" * 16),))) == first
         assert post(client, question(world, fresh)).hex() == TRY_LATER

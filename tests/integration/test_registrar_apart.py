@@ -269,7 +269,7 @@ def test_whatever_is_killed_each_request_gives_one_certificate(
     ]
     for request_id in requests:
         branch.approve(request_id)
-    for pause, victim in ((0.3, branch.host), (0.6, world.authority)):
+    for pause, victim in ((0.3, branch.host), (0.6, world.authority), (0.2, branch.host)):
         time.sleep(pause)
         victim.kill()
         victim.start()

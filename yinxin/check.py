@@ -123,10 +123,11 @@ class Check:
             yield Fault("duplicate", issuer, serial, "it stands in more than one row")
 
     def _counts(self) -> Iterator[Fault]:
-        for _ in range(_READINGS):
-            found = self._source.counts_astray()
+        found = self._source.counts_astray()
+        for _ in range(_READINGS - 1):
             if not found:
                 return
+            found = self._source.counts_astray()
         for (whole, one), (kept, there) in found.items():
             where = one.organisation or "no organisation"
             what = " ".join(part for part in (one.profile, one.state, one.month) if part)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 
@@ -31,6 +32,8 @@ from authn.sqlstore import (
     SQLUserStore,
 )
 from authn.store import APIToken, Binding, Challenge, Session, User
+from core import remembered
+from core.db import open_database
 from core.errors import Conflict
 from core.identity import Role
 
@@ -310,9 +313,27 @@ def test_a_subject_is_bound_to_one_user(database, clock, user):
     assert not store.remove_binding("b1")
 
 
-def test_clients_come_back_as_they_went_in(database, clock):
-    store = SQLClientStore(database)
-    client = Client(
+def test_what_another_node_changes_of_a_client_is_seen_here(database, clock, monkeypatch):
+    here, reads = SQLClientStore(database), []
+    monkeypatch.setattr(here._known, "_read", lambda key: reads.append(key) or here._read(key))
+    with closing(open_database(database.engine.url.render_as_string(hide_password=False))) as other:
+        there, changed = SQLClientStore(other), new_client(clock)
+        there.add(changed)
+        for name in ("办公", "公文", None):
+            if name is None:
+                there.remove("oa-1")
+                changed = None
+            else:
+                changed = replace(changed, name=name)
+                there.replace(changed)
+            monkeypatch.setattr(remembered, "SECONDS", 0)  # a moment passes
+            assert [here.find("oa-1"), here.find("oa-1")] == [changed, changed]
+    # Read at each change, and each time while it is not there.
+    assert reads == ["oa-1"] * 4
+
+
+def new_client(clock):
+    return Client(
         id="oa-1",
         name="办公",
         secret_digest=b"s" * 32,
@@ -326,6 +347,10 @@ def test_clients_come_back_as_they_went_in(database, clock):
             grant_types=(GrantType.REFRESH_TOKEN,), resource="https://api.example.cn/"
         ),
     )
+
+
+def test_clients_come_back_as_they_went_in(database, clock):
+    store, client = SQLClientStore(database), new_client(clock)
     store.add(client)
     assert store.find("oa-1") == client
     assert store.find_resource("https://api.example.cn/") == client

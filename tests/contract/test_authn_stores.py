@@ -22,7 +22,7 @@ from authn.oidc.store import (
     IDTokenAlgorithm,
     RefreshToken,
 )
-from authn.purge import purge_all_expired, purge_expired
+from authn.purge import Purge
 from authn.sqlsessions import SQLSessionStore
 from authn.sqlstore import (
     SQLAddressStore,
@@ -426,11 +426,24 @@ def test_what_has_expired_is_removed_in_batches(database, clock, user):
     grants = SQLGrantStore(database)
     for number in range(5):
         grants.add_code(new_code(clock, bytes([number]) * 32))
+        clock.advance(microseconds=number)  # the first two are equally old
     clock.advance(hours=2)
     grants.add_code(new_code(clock))
-    removed = [purge_expired(database, now=clock.now(), batch=3) for _ in range(3)]
-    assert removed == [3, 2, 0]
+    purge = Purge(database, clock=clock, batch=3)
+    assert [purge.run(), purge.run()] == [5, 0]
     assert grants.find_code(b"c" * 32) is not None
+
+
+def test_a_purge_that_is_told_to_stop_ends_after_its_batch(database, clock, user):
+    grants = SQLGrantStore(database)
+    for number in range(5):
+        grants.add_code(new_code(clock, bytes([number]) * 32))
+        clock.advance(seconds=1)
+    clock.advance(hours=2)
+    purge = Purge(database, clock=clock, batch=2)
+    purge.stop()
+    assert purge.run() == 2
+    assert Purge(database, clock=clock, batch=2).run() == 3
 
 
 def test_challenges_that_strangers_asked_for_all_go_when_they_expire(database, clock):
@@ -439,5 +452,5 @@ def test_challenges_that_strangers_asked_for_all_go_when_they_expire(database, c
         store.add_challenge(Challenge(f"n{number}", b"b" * 32, clock.now()))
     clock.advance(seconds=1)
     store.add_challenge(Challenge("young", b"b" * 32, clock.now() + timedelta(minutes=5)))
-    assert purge_all_expired(database, now=clock.now(), batch=3) == 7
+    assert Purge(database, clock=clock, batch=3).run() == 7
     assert store.use_challenge("young", b"b" * 32, clock.now())

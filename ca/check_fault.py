@@ -31,6 +31,7 @@ KINDS: Final = {
     "revocation": "the state is not what the last revocation event says",
     "partition": "the certificate points to a CRL that is not that of its serial number",
     "crl": "the current CRL does not say what the state says, or is not the issuer's",
+    "counts": "the counts that are kept are not those of the certificates",
     "audit": "the audit log has no event of the issue, or the database lacks what it names",
 }
 """Every kind of fault. docs/check.md says what to do about each."""
@@ -43,7 +44,7 @@ class Fault:
     kind: str
     issuer: str
     serial: str
-    """40 hex digits, or empty where it is about an issuer."""
+    """40 hex digits, or empty where it is about an issuer. Counts are about none."""
     sentence: str
 
 

@@ -13,7 +13,9 @@ from sqlalchemy import func, select
 from ca.check_fault import Evidence, RequestFacts, StatusEvent
 from ca.reasons import RevocationReason
 from ca.requests import RequestState, partner_request_id
+from ca.sqlcheckcounts import astray
 from ca.sqlinventory import record_of
+from ca.sqlkeptcounts import Counted
 from ca.store import CertificateRecord, CertificateState
 from ca.tables import certificates, enrollment_requests, key_pairs, revocation_events
 from core.db import Database
@@ -82,6 +84,10 @@ class SQLCheckSource:
         with self._database.reading() as connection:
             found = [*connection.execute(serials), *connection.execute(requests)]
         return [(row[0], row[1]) for row in found]
+
+    def counts_astray(self) -> Mapping[tuple[bool, Counted], tuple[int, int]]:
+        """Return what is kept and what there is, wherever counts differ (`sqlcheckcounts`)."""
+        return astray(self._database)
 
     def keys_of(self, spki_fingerprint: str) -> Sequence[bytes]:
         """Return the certificates of one key, the newest first."""

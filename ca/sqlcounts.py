@@ -113,7 +113,7 @@ def _live(
 ) -> Iterator[Subquery]:
     """Count what is not kept: what changed since, a `part` of this month, what is not issued."""
     months = [
-        _month(connection, column).label(name)
+        month_in(connection, column).label(name)
         for name, column in (("one", _D.issued_at), ("two", _D.revoked_at), ("three", _D.not_after))
     ]
     entry = (_D.organisation_id, _D.profile, _D.state)
@@ -163,7 +163,8 @@ def _placed(counted: Subquery, whole: Collection[str], alone: Collection[str]) -
     )
 
 
-def _month(connection: Connection, column: ColumnElement[Any]) -> ColumnElement[str]:
+def month_in(connection: Connection, column: ColumnElement[Any]) -> ColumnElement[str]:
+    """Return the month in UTC of a moment, as `month_of` writes it."""
     if connection.dialect.name == "postgresql":
         return func.to_char(func.timezone("UTC", column), "YYYY-MM")
     return func.strftime("%Y-%m", column)

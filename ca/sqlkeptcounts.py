@@ -78,11 +78,11 @@ class SQLCounts:
                 .returning(*certificate_count_changes.c)
             ).all()
             alone = _summed(taken)
-            above = _above(connection, {one.organisation for one in alone})
+            branches = above(connection, {one.organisation for one in alone})
             sums: Counter[tuple[bool, Counted]] = Counter()
             for one, number in alone.items():
                 sums[False, one] += number
-                for ancestor in above.get(one.organisation, ()):
+                for ancestor in branches.get(one.organisation, ()):
                     sums[True, one._replace(organisation=ancestor)] += number
             if rows := [_row(whole, one, number) for (whole, one), number in sums.items()]:
                 connection.execute(_ADD, rows)
@@ -122,7 +122,8 @@ def _summed(changes: Iterable[Any]) -> Counter[Counted]:
     return alone
 
 
-def _above(connection: Connection, places: Collection[str]) -> Mapping[str, list[str]]:
+def above(connection: Connection, places: Collection[str]) -> Mapping[str, list[str]]:
+    """Return what each organisation is in: itself, and all that is above it."""
     found: dict[str, list[str]] = {}
     pairs = select(_A.descendant, _A.ancestor).where(_A.descendant.in_(places))
     for row in connection.execute(pairs):

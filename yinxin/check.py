@@ -73,7 +73,11 @@ class Check:
 
     def run(self, span: Span, *, report: Report, progress: Progress) -> None:
         """Check everything once; rows at or below `span.after` were checked before."""
-        about_all = (*self._issuers.faults(self._source), *self._duplicates())
+        about_all = (
+            *self._issuers.faults(self._source),
+            *self._duplicates(),
+            *self._counts(),
+        )
         after = span.after
         while page := self._source.page(after=after, newest=span.newest, limit=PAGE):
             for one in self._page_faults(page):
@@ -117,6 +121,23 @@ class Check:
     def _duplicates(self) -> Iterator[Fault]:
         for issuer, serial in self._source.duplicates():
             yield Fault("duplicate", issuer, serial, "it stands in more than one row")
+
+    def _counts(self) -> Iterator[Fault]:
+        found = self._source.counts_astray()
+        for _ in range(_READINGS - 1):
+            if not found:
+                return
+            found = self._source.counts_astray()
+        for (whole, one), (kept, there) in found.items():
+            where = one.organisation or "no organisation"
+            what = " ".join(part for part in (one.profile, one.state, one.month) if part)
+            yield Fault(
+                "counts",
+                "",
+                "",
+                f"{one.measure} of {where}{' and all below it' if whole else ''}, {what}: "
+                f"{kept} by what is kept, {there} by the certificates",
+            )
 
 
 def _readable(record: CertificateRecord, issuer: IssuerFacts | None) -> Subject | None:

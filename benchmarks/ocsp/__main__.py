@@ -9,7 +9,9 @@ population (`--peers` of it for the peers, who are the faster for it). Then the 
 Prints Markdown; processor time is of the server with all its processes.
 
 With `--directory` what was made stays there, and `--part` does one part of it at a time: `make`
-first, then the others in any order.
+first, then the others in any order. With ten million certificates, whose answers would take hours
+to sign, `fill` makes certificates and store alone, and `start` measures how a service starts with
+them, and what memory its workers share.
 """
 
 from __future__ import annotations
@@ -77,6 +79,7 @@ def main() -> None:
 
 
 _PARTS = ("make", "compare", "mix", "workers")
+_PARTS_ALONE = ("fill", "start")
 
 
 def _arguments() -> argparse.Namespace:
@@ -89,7 +92,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--directory", type=Path, help="where to work; needs 5 KiB for each certificate"
     )
-    parser.add_argument("--part", choices=_PARTS, help="do this part only, in --directory")
+    parser.add_argument(
+        "--part", choices=_PARTS + _PARTS_ALONE, help="do this part only, in --directory"
+    )
     return parser.parse_args()
 
 
@@ -103,6 +108,16 @@ class _Run:
 
     def make(self) -> None:
         """Make certificates, the store from the database, answers to all of them and requests."""
+        issuer = self.fill()
+        start = time.monotonic()
+        presign(self.directory / "var")
+        print(f"an answer signed about each: {time.monotonic() - start:.0f} s", flush=True)
+        asker = Asker(issuer)
+        for how, requests in self.ways(asker, range(self.count)):
+            write_requests(self.directory / how.file, requests)
+
+    def fill(self) -> bytes:
+        """Make certificates, and the store from the database; give the issuer's certificate."""
         start = time.monotonic()
         issuer = populate(self.directory / "var", self.count)
         (self.directory / "issuer").write_bytes(issuer)
@@ -115,12 +130,25 @@ class _Run:
             flush=True,
         )
         self.service.stop()
+        return issuer
+
+    def start(self) -> None:
+        """Start with the store that is there, with two workers, and ask them about some."""
+        self.service.environment[_WORKERS] = "2"
         start = time.monotonic()
-        presign(self.directory / "var")
-        print(f"an answer signed about each: {time.monotonic() - start:.0f} s", flush=True)
-        asker = Asker(issuer)
-        for how, requests in self.ways(asker, range(self.count)):
-            write_requests(self.directory / how.file, requests)
+        self.service.start()
+        print(f"start with the store, 2 workers: {time.monotonic() - start:.1f} s", flush=True)
+        asker = Asker((self.directory / "issuer").read_bytes())
+        some = range(0, self.count, max(1, self.count // self.peers))
+        asked = write_requests(
+            self.directory / "asked", (asker.over_http(Question(serial(n))) for n in some)
+        )
+        for words in ("each signed when it was asked for", "kept"):
+            found = load(self.service.http_port, asked, seconds=0)
+            print(f"{found.requests} answers, {words}: {found.rate:.0f}/s, {found.bad} bad")
+        for one in memory(self.service.pid):
+            print(f"memory: {one.resident} MiB resident, {one.own} MiB its share: {one.name}")
+        self.service.stop()
 
     def compare(self) -> None:
         """Measure the service and its peers, the one with all answers and the others with some."""

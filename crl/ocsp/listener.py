@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import binascii
 from typing import Final, NamedTuple, Protocol
 
 from crl.ocsp.head import Head, parse_head
@@ -15,6 +14,7 @@ _TICK_SECONDS: Final = 1.0
 _REMEMBERED: Final = 4096
 _REMEMBERED_OCTETS: Final = 1024
 _GET: Final = b"GET /ocsp/"
+_GET_OCTETS: Final = len(_GET)
 _VERSION_OCTETS: Final = len(b" HTTP/1.1")
 
 
@@ -86,15 +86,18 @@ class OCSPListener:
             if response is not None:
                 return response, recent.close
         if data.startswith(_GET):
-            line = data.find(b"\r\n") - _VERSION_OCTETS
-            head = self._heads.get(data[line:])
-            octets = _decode(data[len(_GET) : line])
+            end = data.find(b" ", _GET_OCTETS)
+            head = self._heads.get(data[end:])
+            if head is None:
+                return None
+            key = self.plane.forms.key_in_path(data[_GET_OCTETS:end])
         else:
             end = data.find(b"\r\n\r\n") + 4
             head, octets = self._heads.get(data[:end]), data[end:]
-        if head is None or (head.body_octets and head.body_octets != len(octets)):
-            return None
-        response = self.plane.look_up(data, octets, close=head.close)
+            if head is None or head.body_octets != len(octets):
+                return None
+            key = self.plane.forms.key_of(octets)
+        response = self.plane.look_up(data, key, close=head.close)
         return None if response is None else (response, head.close)
 
     def study(self, data: bytes) -> None:
@@ -125,13 +128,3 @@ class OCSPListener:
         self._ticking, self._asked = bool(self._watched) or self._asked, False
         if self._ticking:
             asyncio.get_running_loop().call_later(_TICK_SECONDS, self._sweep)
-
-
-def _decode(encoded: bytes) -> bytes:
-    """Return the request in a path as nearly every client writes it; empty for other spellings."""
-    if b"%" in encoded:
-        encoded = encoded.replace(b"%2B", b"+").replace(b"%2F", b"/").replace(b"%3D", b"=")
-    try:
-        return binascii.a2b_base64(encoded, strict_mode=True)
-    except binascii.Error:
-        return b""

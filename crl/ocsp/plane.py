@@ -14,6 +14,7 @@ from core.clock import Clock
 from core.errors import NotFound, TrustError, Unavailable
 from crl.config import NoncePolicy, OCSPConfig
 from crl.ocsp.block import HEADER_OCTETS, Header, read_header, unpack_header
+from crl.ocsp.forms import RequestForms
 from crl.ocsp.head import Head
 from crl.ocsp.issuers import IssuerTable
 from crl.ocsp.layout import KnownIssuer, answer_key
@@ -121,13 +122,17 @@ class OCSPPlane:
         self._counts[recent.place] += 1
         return b"".join((self._writer.begins[recent.close], recent.rest, recent.tail))
 
-    def look_up(self, data: bytes, octets: bytes, *, close: bool) -> bytes | None:
-        """Return the response to a request about one certificate of ours, and no more.
+    @property
+    def forms(self) -> RequestForms:
+        """What tells simple requests, and finds the keys of their answers. Ask anew each time."""
+        return self._reader.forms
+
+    def look_up(self, data: bytes, key: bytes | None, *, close: bool) -> bytes | None:
+        """Return the response under a key of `forms`.
 
         It is in the store, as the store is now; None says nothing. `data` is the request as it
-        came, which is remembered, `octets` the OCSPRequest in it.
+        came, which is remembered.
         """
-        key = self._reader.key_of(octets)
         if key is None or not self._gives_stored or self._pulse.distrusted:
             return None
         now = self._second or self._writer.second()
@@ -139,7 +144,7 @@ class OCSPPlane:
         if tail is None or not begin <= now < until or now > fields_until:
             return None
         if now >= refresh_at:
-            self._refresh(key, octets, now)
+            self._refresh(key, self._reader.forms.request_of(key), now)
         rest, count = block[HEADER_OCTETS:], _stored(key, said)
         if self.recent.takes(data):
             end = min(until, fields_until, refresh_at)
@@ -152,7 +157,7 @@ class OCSPPlane:
         try:
             octets = body if head.encoded is None else decode_path(head.encoded)
             self._require_belief()
-            key = fallback = self._reader.key_of(octets)
+            key = fallback = self._reader.forms.key_of(octets)
             if key is None:
                 request = parse_request(octets)
                 fallback = self._key_of(request)

@@ -2,39 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from ca.packedstatus import SERIAL_OCTETS
 from crl.ocsp.block import Header, read_header
-from crl.ocsp.layout import KnownIssuer, cert_id_forms, certificate_tail
+from crl.ocsp.forms import RequestForms
+from crl.ocsp.layout import KnownIssuer, certificate_tail
 from crl.ocsp.store import StatusStore
 
 if TYPE_CHECKING:
     import lmdb
-
-
-class RequestForms:
-    """The requests that nearly every client sends: one CertID of one of `issuers`, and no more."""
-
-    def __init__(self, issuers: Iterable[KnownIssuer]) -> None:
-        self._forms = {form.head: form for one in issuers for form in cert_id_forms(one)}
-        # The first one is what nearly every client asks by.
-        self._sizes = tuple(sorted({len(head) for head in self._forms}, key=_frequency))
-
-    def key_of(self, octets: bytes) -> bytes | None:
-        """Return the key of the answer to a request that is one CertID and nothing else.
-
-        Every octet of it but the serial number is compared, so its DER need not be looked at.
-        None: it has another form, or is not for an issuer of ours.
-        """
-        for size in self._sizes:
-            form = self._forms.get(octets[:size])
-            if form is not None:
-                if len(octets) != form.length:
-                    return None
-                return form.key_begin + octets[size:].rjust(SERIAL_OCTETS, b"\0") + form.key_end
-        return None
 
 
 class AnswerReader:
@@ -44,7 +20,7 @@ class AnswerReader:
         self._store = store
         self._tables: bytes | None = None
         self.issuers: list[KnownIssuer] = []
-        self.key_of = RequestForms(()).key_of
+        self.forms = RequestForms(())
         self.tails: dict[int, bytes] = {}
         self.complete = False
         self.reloads = 0
@@ -74,7 +50,7 @@ class AnswerReader:
         if tables == self._tables:
             return
         self.issuers = self._store.parties.issuers()
-        self.key_of = RequestForms(self.issuers).key_of
+        self.forms = RequestForms(self.issuers)
         responders = self._store.parties.responders()
         self.tails = {
             number: certificate_tail(one, self.issuers) for number, one in responders.items()
@@ -107,11 +83,3 @@ class AnswerReader:
             return None
         tail = self.tail_of(header.responder)
         return None if tail is None else (block, header, tail)
-
-
-def _frequency(size: int) -> tuple[bool, int]:
-    return (size != _SHA1_WITH_NULL, size)
-
-
-_SHA1_WITH_NULL: Final = 10 + 11 + 22 + 22 + 2
-"""Tags and lengths, AlgorithmIdentifier, two hashes, and the tag and length of the number."""

@@ -29,6 +29,7 @@ from ca.tables import (
     key_pairs,
     revocation_events,
 )
+from ca.tables_counts import certificate_count_changes
 from core.audit_sql import SQLAuditLog
 from core.audit_tables import audit_events
 from core.db import Database
@@ -251,6 +252,11 @@ def _revocation_forgotten(w: World) -> None:
     w.run(delete(revocation_events).where(mine))
 
 
+def _changes_forgotten(w: World) -> None:
+    some = select(certificate_count_changes.c.number).limit(1)
+    w.run(delete(certificate_count_changes).where(certificate_count_changes.c.number.in_(some)))
+
+
 def _requests(**values) -> Callable[[World], None]:
     return lambda w: w.run(update(enrollment_requests).values(values))
 
@@ -307,6 +313,7 @@ PLANTED: dict[str, tuple[Callable[[World], None], set[str]]] = {
     "an event without certificate": (_event_of_nobody, {"revocation"}),
     "a CRL that forgot": (lambda w: w.run(update(crls).values(der=w.early_crl)), {"crl"}),
     "a damaged CRL": (_damaged_crl, {"crl"}),
+    "a change that is not counted": (_changes_forgotten, {"counts"}),
     "a lost audit event": (_lost_event, {"audit"}),
 }
 

@@ -11,13 +11,14 @@ import pytest
 from sqlalchemy import delete, insert, select, update
 
 from ca.organisations_store import Level, Organisation
-from ca.sqlkeptcounts import SQLCounts
+from ca.sqlcheckcounts import astray
+from ca.sqlkeptcounts import Counted, SQLCounts
 from ca.sqlorganisations import SQLOrganisationStore
 from ca.sqloverview import SQLOverviews
 from ca.sqlstatistics import SQLStatistics
 from ca.statistics import Measure, Month, StatisticsQuery
 from ca.tables import certificates
-from ca.tables_counts import certificate_count_changes
+from ca.tables_counts import certificate_count_changes, certificate_counts
 from core.db import Database
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
@@ -206,6 +207,32 @@ def test_a_branch_that_moves_takes_its_counts_along(
             ("某省", "device", "issued", 1),
         }
         kept()
+
+
+def test_a_count_that_strays_is_found_of_the_organisation_and_of_its_branch(
+    database: Database, counted: dict[str, str], kept: Callable[[], None]
+) -> None:
+    assert astray(database) == {}
+    office, device = counted["财政局"], certificates.c.profile == "device"
+    revoked = {"state": "revoked", "reason": "superseded", "revoked_at": NOW}
+    of = certificates.c.organisation_id == office
+    with database.transaction() as connection:
+        connection.execute(update(certificates).where(of, device).values(revoked))
+    kept()
+    assert astray(database) == {}
+    counts = SQLCounts(database, lambda: None)
+    counts.keep()
+    with database.transaction() as connection:
+        connection.execute(
+            update(certificate_counts)
+            .where(
+                certificate_counts.c.organisation_id == office,
+                certificate_counts.c.measure == "revoked",
+            )
+            .values(number=5)
+        )
+    one = Counted(office, "device", Measure.REVOKED, "", "2026-11")
+    assert astray(database) == {(False, one): (5, 2), (True, one): (5, 2)}
 
 
 def test_what_was_added_up_is_noted_no_more(database: Database, counted: dict[str, str]) -> None:

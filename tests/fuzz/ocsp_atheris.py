@@ -1,7 +1,8 @@
 """Millions of inputs into one OCSP connection, guided by coverage. `scripts/fuzz-ocsp` runs it.
 
-An input is the octets of a connection, or of a request behind a good head (by GET or POST). Each
-must end in whole HTTP responses with valid OCSP answers, in an answer that has to be signed (which
+An input is the octets of a connection, of a request behind a good head (by GET or POST), or what
+follows the beginning of a path that was learnt: it must be read as if it were the first. Each must
+end in whole HTTP responses with valid OCSP answers, in an answer that has to be signed (which
 is not done here), or in the connection being given to the general server. Nothing may raise, and
 memory may not grow.
 """
@@ -21,7 +22,7 @@ from urllib.parse import quote
 import atheris
 
 with atheris.instrument_imports(include=["crl.ocsp"]):
-    from crl.ocsp import head, layout, listener, path, plane, reader, request, server, wire
+    from crl.ocsp import forms, head, layout, listener, path, plane, reader, request, server, wire
 
 from cryptography.x509 import ocsp
 
@@ -32,7 +33,7 @@ from tests.unit.crl.requests import cert_id
 from tests.unit.crl.requests import request as ocsp_request
 from tests.unit.crl.world import World
 
-MODULES = (head, layout, listener, path, plane, reader, request, server, wire)
+MODULES = (forms, head, layout, listener, path, plane, reader, request, server, wire)
 MOST_GROWTH_KIBIBYTES = 32 * 1024
 SETTLED = 100_000
 """Inputs after which memory is measured for the first time."""
@@ -92,18 +93,27 @@ class Target:
         self.inputs = 0
         self.settled = 0
         self.counts = {"answered": 0, "handed over": 0, "to be signed or more to come": 0}
+        # By these the beginnings of paths are learnt: as Java writes them, and escaped.
+        self.begins = [b64encode(self.asked)[:88], _path(self.asked[:66])]
+        self.forms, self.strict = (
+            forms.RequestForms(keeper.store.parties.issuers()) for _ in range(2)
+        )
+        for path_ in (b64encode(self.asked), _path(self.asked)):
+            assert self.forms.key_in_path(path_) == made.forms.key_of(self.asked) is not None
         asyncio.get_running_loop = Loop  # type: ignore[assignment]
 
     def seeds(self, directory: Path) -> None:
         """Write what to begin from: each kind of input, good."""
-        path_ = quote(b64encode(self.asked).decode(), safe="").encode()
-        get = b"GET /ocsp/" + path_ + b" HTTP/1.1\r\nHost: x\r\n\r\n"
+        get = _get(_path(self.asked))
+        rest = b64encode(self.asked[66:])
         for number, octets in enumerate(
             (
                 b"\x00" + get + get,
                 b"\x00" + _post(self.asked),
                 b"\x01" + self.asked,
                 b"\x02" + self.asked,
+                b"\x03" + rest,
+                b"\x04" + rest,
             )
         ):
             (directory / str(number)).write_bytes(octets)
@@ -114,8 +124,11 @@ class Target:
         if kind == b"\x01":
             rest = _post(rest)
         elif kind == b"\x02":
-            path_ = quote(b64encode(rest).decode(), safe="").encode()
-            rest = b"GET /ocsp/" + path_ + b" HTTP/1.1\r\nHost: x\r\n\r\n"
+            rest = _get(_path(rest))
+        elif kind in {b"\x03", b"\x04"}:
+            rest = self.begins[kind == b"\x04"] + rest
+            self.compare(rest)
+            rest = _get(rest)
         transport, handed = Transport(), []
         connection = server.OCSPConnection(
             self.listener, lambda _, unread: handed.append(unread), set()
@@ -133,6 +146,11 @@ class Target:
         self.inputs += 1
         if self.inputs % SETTLED == 0:
             self.measure()
+
+    def compare(self, encoded: bytes) -> None:
+        """A path whose beginning is known has the key that it has when it is decoded whole."""
+        self.strict._spellings.clear()
+        assert self.forms.key_in_path(encoded) == self.strict.key_in_path(encoded), encoded
 
     def check(self, out: bytes) -> None:
         """Whole responses only, each with an OCSP answer that is one."""
@@ -162,6 +180,14 @@ class Target:
 
 def _post(octets: bytes) -> bytes:
     return b"POST /ocsp HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(octets) + octets
+
+
+def _path(octets: bytes) -> bytes:
+    return quote(b64encode(octets).decode(), safe="").encode()
+
+
+def _get(encoded: bytes) -> bytes:
+    return b"GET /ocsp/" + encoded + b" HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 def main() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from datetime import UTC, datetime
+from urllib.parse import quote
 
 import h11
 from cryptography import x509
@@ -11,11 +13,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import example, given
 from hypothesis import strategies as st
+from typing_extensions import override
 
 from core.errors import Malformed
+from crl.ocsp.forms import RequestForms
 from crl.ocsp.head import parse_head
 from crl.ocsp.layout import KnownIssuer, answer_key, cert_id_forms
-from crl.ocsp.reader import RequestForms
+from crl.ocsp.path import decode_path
 from crl.ocsp.request import parse_request
 from tests.fuzz.test_ocsp_request import GOOD
 from tests.unit.crl.requests import cert_id, request
@@ -89,6 +93,50 @@ def test_the_simple_request_is_found(serial: int, digest: str):
     found = READER.key_of(octets)
     assert found is not None
     agrees(octets)
+
+
+class Forgetful(dict):
+    """Remembers nothing."""
+
+    @override
+    def __setitem__(self, _key: bytes, _value: object) -> None:
+        pass
+
+
+LEARNT, STRICT = RequestForms([ISSUER]), RequestForms([ISSUER])
+STRICT._spellings = Forgetful()
+PIECES = st.sampled_from([b"", b"=", b"%", b"%2F", b"%2f", b"%3D", b"+", b"/", b"A", b" ", b"%41"])
+
+
+def spelt(octets: bytes, *, escaped: bool) -> bytes:
+    text = b64encode(octets)
+    return quote(text, safe="").encode() if escaped else text
+
+
+@given(
+    st.integers(1, (1 << 159) - 1),
+    st.sampled_from(["sha1", "sha256", "sm3"]),
+    st.booleans(),
+    st.booleans(),
+    st.data(),
+)
+def test_a_path_that_begins_as_one_before_is_read_as_if_it_were_the_first(
+    serial, digest, escaped, other_escaped, data
+):
+    octets = request(cert_id(ISSUER, serial, digest))
+    assert LEARNT.key_in_path(spelt(octets, escaped=escaped)) == READER.key_of(octets)
+    kept_octets = len(octets) - data.draw(st.integers(0, 30))
+    other = octets[:kept_octets] + data.draw(st.binary(max_size=31))
+    path = spelt(other, escaped=other_escaped)
+    for _ in range(data.draw(st.integers(0, 2))):
+        begin = data.draw(st.integers(0, len(path)))
+        end = begin + data.draw(st.integers(0, 2))
+        path = path[:begin] + data.draw(PIECES) + path[end:]
+    found = LEARNT.key_in_path(path)
+    assert found == STRICT.key_in_path(path)
+    if found is not None:
+        assert READER.key_of(decode_path(path)) == found
+        assert not kept(found) or READER.request_of(found) == decode_path(path)
 
 
 NAMES = st.sampled_from(

@@ -99,7 +99,7 @@ class Target:
             forms.RequestForms(keeper.store.parties.issuers()) for _ in range(2)
         )
         for path_ in (b64encode(self.asked), _path(self.asked)):
-            assert self.forms.key_in_path(path_) == made.forms.key_of(self.asked) is not None
+            assert self.forms.key_in_path(path_) == made.reader.forms.key_of(self.asked) is not None
         asyncio.get_running_loop = Loop  # type: ignore[assignment]
 
     def seeds(self, directory: Path) -> None:

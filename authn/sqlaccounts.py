@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Table, bindparam, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
@@ -21,8 +21,10 @@ from core.db import Database
 from core.errors import Conflict
 from core.remembered import Remembered
 from core.statements import Statement
+from core.versions import read_version
 
 _A, _C = affiliations.c, consents.c
+_MOST_KNOWN: Final = 5000
 _POLICY = Statement(
     select(client_access.c.policy).where(client_access.c.client_id == bindparam("of"))
 )
@@ -88,7 +90,12 @@ class SQLAccessStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._known = Remembered(self._read, lambda: database.version(client_access))
+        self._known = Remembered(
+            self._read,
+            lambda: database.version(client_access),
+            counted=lambda: read_version(database, client_access),
+            most=_MOST_KNOWN,
+        )
 
     def find(self, client_id: str) -> AccessPolicy | None:
         return self._known.get(client_id)

@@ -14,6 +14,7 @@ from sqlalchemy import (
 )
 
 from core.db import UTCDateTime, metadata
+from core.versions import count_versions
 
 _UUID = String(36)
 
@@ -50,6 +51,7 @@ client_access = Table(
     Column("client_id", String(64), primary_key=True),
     Column("policy", Text, nullable=False),
 )
+count_versions(client_access)
 
 consents = Table(
     "consents",

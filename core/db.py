@@ -28,7 +28,9 @@ from sqlalchemy import (
     TypeDecorator,
     Update,
     event,
+    func,
     make_url,
+    select,
 )
 from sqlalchemy.exc import ArgumentError
 from typing_extensions import override
@@ -53,6 +55,10 @@ metadata = MetaData(
 
 Sequence64 = BigInteger().with_variant(Integer, "sqlite")
 """A 64-bit integer that SQLite can count up as a primary key."""
+
+
+_LIGHTLY = Statement(select(func.set_config("synchronous_commit", "off", True).label("now")))
+"""Of the transaction that it is in (`is_local`)."""
 
 
 class UTCDateTime(TypeDecorator[datetime]):
@@ -166,6 +172,16 @@ class Database:
             for statement, _ in statements:
                 self._note(connection, statement)
             return [statement.run(connection, values) for statement, values in statements]
+
+    def run_lightly(self, statement: Statement, values: Mapping[str, Any]) -> Ran:
+        """Run a statement as `run` does, but alone a crash may take it back.
+
+        PostgreSQL does not wait for its disk then, nor for a standby. On SQLite it is as durable
+        as the rest. For what is done again when it is found undone.
+        """
+        if self._direct is None or self._local.connection is not None:
+            return self.run(statement, values)
+        return self.run_all([(_LIGHTLY, {}), (statement, values)])[1]
 
     def send(self, statement: Statement, values: Mapping[str, Any]) -> None:
         """Have a statement run whose answer nobody waits for: a round trip less.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Final
 
+from authn import purge
 from authn.assembly import Provider
-from authn.purge import purge_all_expired
 from ca.selfrenewal import SelfRenewal
-from core.jobs import Job
+from core.jobs import Job, JobRunner
 from crl.ocsp import upkeep
 from crl.ocsp.keeper import Keeper
 from yinxin import traffic
@@ -17,7 +18,12 @@ from yinxin.settings import Settings
 from yinxin.tls import ServerTLS
 from yinxin.wiring import Ground, Service
 
-COMMON: Final = {"proposals": 30, "signing-keys": 600, "session-timeouts": 15, "purge": 60}
+COMMON: Final = {
+    "proposals": 30,
+    "signing-keys": 600,
+    "session-timeouts": 15,
+    "purge": purge.EVERY_SECONDS,
+}
 """How often a host of any role does what, in seconds."""
 
 
@@ -43,7 +49,7 @@ def periodic_jobs(service: Service) -> tuple[Job, ...]:
 
 
 def common_jobs(ground: Ground, provider: Provider) -> tuple[Job, ...]:
-    """Return what a host of any role does."""
+    """Return what a host of any role does beside the purge."""
     return (
         Job("proposals", COMMON["proposals"], ground.control.resume),
         Job("signing-keys", COMMON["signing-keys"], provider.ring.destroy_gone),
@@ -52,12 +58,17 @@ def common_jobs(ground: Ground, provider: Provider) -> tuple[Job, ...]:
             COMMON["session-timeouts"],
             ground.administration.sessions.end_timed_out,
         ),
-        Job(
-            "purge",
-            COMMON["purge"],
-            lambda: purge_all_expired(ground.database, now=ground.clock.now()),
-        ),
     )
+
+
+def purge_while_open(stack: ExitStack, ground: Ground) -> JobRunner:
+    """Return what removes what has expired, to be started: slowly, so in a thread of its own."""
+    removing = purge.Purge(ground.database, clock=ground.clock)
+    jobs = (Job("purge", COMMON["purge"], removing.run),)
+    runner = JobRunner(ground.database, jobs, clock=ground.clock)
+    stack.callback(runner.stop)
+    stack.callback(removing.stop)
+    return runner
 
 
 def outward_jobs(service: Service) -> tuple[Job, ...]:

@@ -32,6 +32,7 @@ import ca.tables_subjects
 import core.audit_tables
 import core.control_tables
 import core.jobs
+import core.versions
 import crl.tables
 import crl.tables_publication
 import keystore.escrow.tables
@@ -42,6 +43,7 @@ DECLARED_IN = (
     core.audit_tables,
     core.control_tables,
     core.jobs,
+    core.versions,
     keystore.escrow.tables,
     ca.tables,
     ca.tables_massrevocation,

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import (
     ColumnElement,
@@ -31,10 +31,12 @@ from authn.oidc.tables import (
     clients,
 )
 from core.db import Database
-from core.errors import Conflict
+from core.errors import Conflict, NotFound
 from core.remembered import Remembered
 from core.statements import Statement
+from core.versions import read_version
 
+_MOST_KNOWN: Final = 5000
 _FIND = Statement(select(clients).where(clients.c.id == bindparam("of")))
 
 
@@ -43,7 +45,12 @@ class SQLClientStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._known = Remembered(self._read, lambda: database.version(clients))
+        self._known = Remembered(
+            self._read,
+            lambda: database.version(clients),
+            counted=lambda: read_version(database, clients),
+            most=_MOST_KNOWN,
+        )
 
     def add(self, client: Client) -> None:
         try:
@@ -56,11 +63,16 @@ class SQLClientStore:
             ) from error
 
     def find(self, client_id: str) -> Client | None:
-        return self._known.get(client_id)
+        try:
+            return self._known.get(client_id)
+        except NotFound:  # not kept: anybody can ask for any number of them
+            return None
 
-    def _read(self, client_id: str) -> Client | None:
+    def _read(self, client_id: str) -> Client:
         row = self._database.run(_FIND, {"of": client_id}).first()
-        return None if row is None else _client(row)
+        if row is None:
+            raise NotFound("there is no such client")
+        return _client(row)
 
     def find_entry(self, address: str) -> Client | None:
         entry = client_entries.c.digest == opaque.digest(address)

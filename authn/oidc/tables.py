@@ -9,6 +9,7 @@ from __future__ import annotations
 from sqlalchemy import Boolean, Column, Integer, LargeBinary, String, Table, Text
 
 from core.db import UTCDateTime, metadata
+from core.versions import count_versions
 
 _UUID = String(36)
 _CLIENT_ID = String(64)
@@ -32,6 +33,7 @@ clients = Table(
     Column("older_secret_digest", _DIGEST),
     Column("older_secret_until", UTCDateTime),
 )
+count_versions(clients)
 
 
 client_entries = Table(

@@ -2,8 +2,10 @@
 
     PYTHONPATH=. .venv/bin/python -m benchmarks.oidc.applications [--applications 300] [--times 600]
 
-One caller on one connection. First one application is all there is; then the others are registered,
-and each request is another one's. Prints Markdown: medians and p95 of both, and their ratio.
+Two services: one knows one application; the other one all of them, and each request is another
+application's. One caller on one connection to each, fifty requests to one and fifty to the other,
+so that what else the machine does disturbs both alike. Prints Markdown: medians and p95 of both,
+and their ratio.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from itertools import cycle
+from itertools import cycle, islice
 from pathlib import Path
 
 from benchmarks.oidc.load import Caller
@@ -23,38 +25,50 @@ _ACTS: dict[str, Callable[[Caller], object]] = {
     "client credentials": Caller.client_credentials,
     "login with a session": Caller.login,
 }
+_PORTION = 50
 
 
 def main() -> None:
     arguments = _arguments()
-    with tempfile.TemporaryDirectory() as name, yinxin(Path(name)) as ours:
-        caller = Caller(ours)
-        one = [(ours.client_id, ours.client_secret)]
-        alone = {act: _latencies(caller, do, one, arguments.times) for act, do in _ACTS.items()}
-        many = list(one)
+    with (
+        tempfile.TemporaryDirectory() as first,
+        tempfile.TemporaryDirectory() as second,
+        yinxin(Path(first)) as alone,
+        yinxin(Path(second)) as full,
+    ):
+        many = [(full.client_id, full.client_secret)]
         for number in range(1, arguments.applications):
-            made = register(ours.issuer, ours.trust, ours.token, f"application {number}")
+            made = register(full.issuer, full.trust, full.token, f"application {number}")
             many.append((made["client"]["client_id"], made["client_secret"]))
+        sides = (
+            _Side(Caller(alone), [(alone.client_id, alone.client_secret)]),
+            _Side(Caller(full), many),
+        )
         print(f"| ms | 1 application | {len(many)}, each in turn | median | p95 |")
         print("|---|---|---|---|---|")
         for act, do in _ACTS.items():
-            _row(act, alone[act], _latencies(caller, do, many, arguments.times))
+            for side in sides:
+                side.run(do, len(many))
+                side.found.clear()
+            for _ in range(0, arguments.times, _PORTION):
+                for side in sides:
+                    side.run(do, _PORTION)
+            _row(act, *(side.found for side in sides))
 
 
-def _latencies(
-    caller: Caller,
-    do: Callable[[Caller], object],
-    clients: list[tuple[str, str]],
-    times: int,
-) -> list[float]:
-    found = []
-    for number, client in zip(range(times + 50), cycle(clients)):
-        caller.become(*client)
-        start = time.perf_counter()
-        do(caller)
-        if number >= 50:
-            found.append(1000 * (time.perf_counter() - start))
-    return found
+class _Side:
+    def __init__(self, caller: Caller, clients: list[tuple[str, str]]) -> None:
+        self._caller = caller
+        self._clients = cycle(clients)
+        self.found: list[float] = []
+        """Latencies in milliseconds."""
+
+    def run(self, do: Callable[[Caller], object], times: int) -> None:
+        for client in islice(self._clients, times):
+            self._caller.become(*client)
+            start = time.perf_counter()
+            do(self._caller)
+            self.found.append(1000 * (time.perf_counter() - start))
 
 
 def _row(act: str, alone: list[float], many: list[float]) -> None:

@@ -7,16 +7,21 @@ import hashlib
 import http.client
 import json
 import multiprocessing
+import re
 import secrets
 import ssl
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from html import unescape
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from benchmarks.oidc.peers import REDIRECT, Provider, path_of
+from benchmarks.oidc.peers import PERSON, REDIRECT, Provider, path_of
+
+_ACTION = re.compile(r'<form method="post" action="([^"]*)"')
+_HIDDEN = re.compile(r'<input type="hidden" name="([^"]*)" value="([^"]*)"')
 
 
 class Caller:
@@ -27,10 +32,10 @@ class Caller:
             urlsplit(provider.issuer).netloc,
             context=ssl.create_default_context(cafile=provider.trust),
         )
+        self.requests = 0
         self.become(provider.client_id, provider.client_secret)
-        self._cookies = dict(
-            one.split("=", 1) for one in provider.cookies.split("; ") if "=" in one
-        )
+        self._password = provider.password
+        self._cookies: dict[str, str] = {}
         self.endpoints = json.loads(self._ask("GET", "/.well-known/openid-configuration")[1])
         self.access_token = self.client_credentials()["access_token"]
         self.refresh_token = self.login()["refresh_token"]
@@ -62,8 +67,20 @@ class Caller:
             sys.exit("the refresh token was not rotated")
         self.refresh_token = answer["refresh_token"]
 
+    def login_by_password(self) -> None:
+        """One login in a new browser: authorization request, form, password, code, PKCE, tokens.
+
+        Five requests at either provider: the request, the form, the password, the request again
+        with the session that this gave, and the code for the tokens.
+        """
+        self._cookies.clear()
+        before = self.requests
+        self.login()
+        if self.requests - before != 5:
+            sys.exit(f"a login by password took {self.requests - before} requests")
+
     def login(self) -> dict[str, Any]:
-        """One silent login with a session: authorization request, code, PKCE, tokens."""
+        """One login, silent with a session: authorization request, code, PKCE, tokens."""
         verifier = secrets.token_urlsafe(48)
         digest = hashlib.sha256(verifier.encode()).digest()
         asked = {
@@ -94,15 +111,31 @@ class Caller:
         return tokens
 
     def _follow(self, path: str) -> str:
-        jar = "; ".join(f"{name}={value}" for name, value in self._cookies.items())
-        answer, body = self._ask("GET", path, None, {"Cookie": jar})
+        answer, body = self._browse("GET", path)
+        form = _ACTION.search(body.decode()) if answer.status == 200 else None
+        if form is not None:
+            fields = {one[1]: unescape(one[2]) for one in _HIDDEN.finditer(body.decode())}
+            fields |= {"name": PERSON, "password": self._password}
+            answer, body = self._browse("POST", unescape(form[1]), urlencode(fields))
         if answer.status not in (302, 303):
             sys.exit(f"{answer.status} at {path}: {body[:500]!r}")
+        location = answer.headers["Location"]
+        return location if location.startswith(REDIRECT) else path_of(location)
+
+    def _browse(
+        self, method: str, path: str, body: str | None = None
+    ) -> tuple[http.client.HTTPResponse, bytes]:
+        jar = "; ".join(f"{name}={value}" for name, value in self._cookies.items())
+        headers = {"Cookie": jar} if jar else {}
+        if body is not None:
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
+        answer, page = self._ask(method, path, body, headers)
         for line in answer.headers.get_all("Set-Cookie") or ():
             name, _, value = line.partition(";")[0].partition("=")
             self._cookies[name] = value
-        location = answer.headers["Location"]
-        return location if location.startswith(REDIRECT) else path_of(location)
+            if not value:
+                del self._cookies[name]
+        return answer, page
 
     def _token(self, **fields: str) -> dict[str, Any]:
         path = path_of(self.endpoints["token_endpoint"])
@@ -114,6 +147,7 @@ class Caller:
     def _ask(
         self, method: str, path: str, body: str | None = None, headers: dict[str, str] | None = None
     ) -> tuple[http.client.HTTPResponse, bytes]:
+        self.requests += 1
         self._connection.request(method, path, body, headers or {})
         answer = self._connection.getresponse()
         return answer, answer.read()
@@ -125,6 +159,7 @@ ACTS: dict[str, Callable[[Caller], object]] = {
     "introspection": Caller.introspect,
     "refresh, rotated": Caller.refresh,
     "login with a session: code, PKCE, tokens": Caller.login,
+    "login by password: form, Argon2id, code, PKCE, tokens": Caller.login_by_password,
 }
 
 

@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:https'
 import { generateKeyPairSync } from 'node:crypto'
+import { Algorithm, hash, verify } from '@node-rs/argon2'
 import { Provider } from 'oidc-provider'
 
 const settings = JSON.parse(readFileSync(0, 'utf8'))
@@ -46,14 +47,39 @@ const provider = new Provider(settings.issuer, {
   interactions: { url: (_, interaction) => `/interaction/${interaction.uid}` },
 })
 
-const answer = provider.callback()
-const key = readFileSync(settings.tls)
-createServer({ key, cert: key }, async (request, response) => {
-  if (request.url.startsWith('/interaction/')) {
-    // Whoever comes is logged in: no password is checked here.
-    const result = { login: { accountId: 'zhang.wei' } }
-    await provider.interactionFinished(request, response, result)
+const people = new Map([
+  [
+    settings.name,
+    await hash(settings.password, { algorithm: Algorithm.Argon2id, outputLen: 32, ...settings.argon2 }),
+  ],
+])
+
+async function interact(request, response) {
+  if (request.method !== 'POST') {
+    response.setHeader('Content-Type', 'text/html; charset=utf-8')
+    response.end(`<!doctype html><form method="post" action="${request.url}">
+<input name="name"><input name="password" type="password"><button>Log in</button></form>`)
     return
   }
-  answer(request, response)
+  const octets = []
+  for await (const one of request) octets.push(one)
+  const form = new URLSearchParams(Buffer.concat(octets).toString())
+  const known = people.get(form.get('name'))
+  // In a thread of libuv's: the event loop goes on.
+  if (!known || !(await verify(known, form.get('password') ?? ''))) {
+    response.writeHead(401).end('wrong')
+    return
+  }
+  const result = { login: { accountId: form.get('name') } }
+  await provider.interactionFinished(request, response, result)
+}
+
+const answer = provider.callback()
+const key = readFileSync(settings.tls)
+createServer({ key, cert: key }, (request, response) => {
+  if (!request.url.startsWith('/interaction/')) return answer(request, response)
+  interact(request, response).catch((error) => {
+    console.error(error)
+    response.writeHead(500).end()
+  })
 }).listen(settings.port, '127.0.0.1', () => console.log('ready'))

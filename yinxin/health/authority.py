@@ -17,7 +17,7 @@ from crl.sqlstore import SQLCRLStore
 from keystore import keyref
 from keystore.escrow.store import KeyState
 from yinxin.health.findings import Check, Fault, Level
-from yinxin.jobs import outward_jobs, periodic_jobs
+from yinxin.jobs import COMMON, outward_jobs, periodic_jobs
 from yinxin.wiring import Ground, Service
 
 _LATE_JOB: Final = timedelta(seconds=120)
@@ -110,7 +110,8 @@ def _pool(service: Service) -> Sequence[Fault]:
 
 def _jobs(service: Service) -> Sequence[Fault]:
     expected = (*periodic_jobs(service), *outward_jobs(service))
-    return late_jobs(service.ground, {job.name: job.every_seconds for job in expected})
+    every = {job.name: job.every_seconds for job in expected}
+    return late_jobs(service.ground, {**COMMON, **every})
 
 
 def late_jobs(ground: Ground, expected: Mapping[str, float]) -> Sequence[Fault]:

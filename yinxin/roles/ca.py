@@ -15,7 +15,14 @@ from yinxin import app, server
 from yinxin.auditing import export_while_open
 from yinxin.first_start import ensure_administrators
 from yinxin.health_routes import check_authority
-from yinxin.jobs import bulk_jobs, local_jobs, outward_jobs, periodic_jobs, registrar_jobs
+from yinxin.jobs import (
+    bulk_jobs,
+    local_jobs,
+    outward_jobs,
+    periodic_jobs,
+    purge_while_open,
+    registrar_jobs,
+)
 from yinxin.local_status import open_keeper, require_same_history
 from yinxin.nodes import OCSPNodes
 from yinxin.organisations import ensure_rights
@@ -76,10 +83,11 @@ def serve_authority(settings: Settings, state: State) -> None:
         for runner in runners:
             stack.callback(runner.stop)
         stack.callback(service.bulk.worker.stop)
+        purging = purge_while_open(stack, ground)
         listeners = _listeners(service, registrars, keeper, (*sockets, plain), contexts)
 
         def started() -> None:
-            for runner in (exports, *runners):
+            for runner in (exports, *runners, purging):
                 runner.start()
             _announce(settings, state, links)
 

@@ -36,7 +36,7 @@ from yinxin.health.beside import CENTRE_CHECKS, Beside
 from yinxin.health.run import check_beside
 from yinxin.health_routes import check_database, make_health_router
 from yinxin.host_identity import HostIdentity, read_identity
-from yinxin.jobs import common_jobs, key_jobs
+from yinxin.jobs import common_jobs, key_jobs, purge_while_open
 from yinxin.key_management import Centre
 from yinxin.keys import open_keys
 from yinxin.roles.beside import NoCertificateLogin, only
@@ -114,6 +114,7 @@ def serve_centre(settings: Settings, state: State) -> None:
             ground.database, periodic_jobs(service), key_jobs(service.provider), clock=ground.clock
         )
         stack.callback(jobs.stop)
+        purging = purge_while_open(stack, ground)
         stack.callback(service.provider.outbound.close)
         service.provider.sender.start()
         stack.callback(service.provider.sender.stop)
@@ -124,6 +125,7 @@ def serve_centre(settings: Settings, state: State) -> None:
 
         def started() -> None:
             jobs.start()
+            purging.start()
             exports.start()
             _announce(settings, state, identity)
             say_links(settings, state, links)

@@ -43,7 +43,7 @@ from yinxin.health.beside import DESK_CHECKS, Beside
 from yinxin.health.run import check_beside
 from yinxin.health_routes import check_database, make_health_router
 from yinxin.host_identity import HostIdentity, read_identity
-from yinxin.jobs import common_jobs, key_jobs
+from yinxin.jobs import common_jobs, key_jobs, purge_while_open
 from yinxin.keys import open_keys
 from yinxin.operations import address_throttle
 from yinxin.roles.beside import only
@@ -83,6 +83,7 @@ def serve_desk(settings: Settings, state: State) -> None:
             clock=ground.clock,
         )
         stack.callback(jobs.stop)
+        purging = purge_while_open(stack, ground)
         rounds = JobRunner(
             ground.database, _rounds(service, identity, keystore), clock=ground.clock
         )
@@ -100,6 +101,7 @@ def serve_desk(settings: Settings, state: State) -> None:
 
         def started() -> None:
             jobs.start()
+            purging.start()
             rounds.start()
             batches.start()
             exports.start()

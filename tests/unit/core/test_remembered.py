@@ -77,6 +77,53 @@ def test_what_this_process_commits_is_seen_at_once(database: Database, clock: Cl
     assert answers.get("a") == "a2"
 
 
+def test_it_is_kept_while_nobody_changed_anything(database: Database, clock: Clock) -> None:
+    looks, number = Counter[str](), [1]
+
+    def count() -> int | None:
+        looks["count"] += 1
+        return number[0]
+
+    reads, answers = counted(database, counted=count)
+    for _ in range(5):
+        assert [answers.get("a"), answers.get("b")] == ["a1", "b1"]
+        clock.seconds += SECONDS
+    assert looks["count"] == 5
+    number[0] = 2  # another process
+    assert [answers.get("a"), answers.get("b")] == ["a2", "b2"]
+    clock.seconds += SECONDS
+    number[0] = None  # nobody knows
+    assert answers.get("a") == "a3"
+    clock.seconds += SECONDS
+    assert answers.get("a") == "a4"
+    assert reads == {"a": 4, "b": 2}
+
+
+def test_what_this_process_commits_counts_though_the_number_is_the_same(
+    database: Database, clock: Clock
+) -> None:
+    _, answers = counted(database, counted=lambda: 1)
+    assert answers.get("a") == "a1"
+    with database.transaction() as connection:
+        connection.execute(insert(TABLE).values(id=1))
+        assert answers.recall("a") is None
+    assert answers.get("a") == "a2"
+
+
+def test_what_the_reading_raises_is_not_kept(database: Database) -> None:
+    reads: list[str] = []
+
+    def read(key: str) -> str:
+        reads.append(key)
+        raise LookupError
+
+    answers = Remembered(read, lambda: database.version(TABLE))
+    for _ in range(2):
+        with pytest.raises(LookupError):
+            answers.get("a")
+    assert reads == ["a", "a"]
+
+
 def test_a_commit_whose_end_is_not_known_counts(database: Database, clock: Clock) -> None:
     _, answers = counted(database)
     assert answers.get("a") == "a1"

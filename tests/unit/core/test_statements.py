@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from sqlalchemy import bindparam, delete, insert, select, text, update
+from sqlalchemy import bindparam, delete, func, insert, select, text, update
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 from authn.oidc.tables import codes
@@ -264,3 +264,13 @@ def test_what_somebody_else_forgot_is_prepared_anew(postgres_url: str) -> None:
             database.run(FIND, {"of": b""})
         with database.transaction():
             assert database.run(FIND, {"of": b""}).first() is None
+
+
+@pytest.mark.postgres
+def test_what_a_crash_may_take_back_waits_for_no_disk(postgres_url: str) -> None:
+    how = Statement(select(func.current_setting("synchronous_commit").label("how")))
+    with closing(open_database(postgres_url)) as database:
+        assert database.run_lightly(how, {}).rows == [("off",)]
+        assert database.run(how, {}).rows == [("on",)]
+        with database.transaction():  # where others' work is
+            assert database.run_lightly(how, {}).rows == [("on",)]

@@ -28,7 +28,7 @@ from yinxin.health.beside import CENTRE_CHECKS, DESK_CHECKS
 from yinxin.health.findings import Check, Fault, Finding, Level, look, worst_of
 from yinxin.health.host import HOST_CHECKS
 from yinxin.health.run import CHECKS, check_health, check_installation
-from yinxin.jobs import outward_jobs, periodic_jobs
+from yinxin.jobs import COMMON, outward_jobs, periodic_jobs
 from yinxin.settings import load_settings
 from yinxin.state import HostRole, prepare_state
 from yinxin.wiring import Service, open_ground, open_service
@@ -56,9 +56,10 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     service.key_management.centre.refill()
     ground.audit.checkpoint(service.audit_key)
     with ground.database.transaction() as connection:
-        for job in (*periodic_jobs(service), *outward_jobs(service)):
-            until = ground.clock.now() + timedelta(seconds=job.every_seconds)
-            connection.execute(insert(job_leases).values(name=job.name, holder="x", until=until))
+        jobs = (*periodic_jobs(service), *outward_jobs(service))
+        for name, seconds in {**COMMON, **{job.name: job.every_seconds for job in jobs}}.items():
+            until = ground.clock.now() + timedelta(seconds=seconds)
+            connection.execute(insert(job_leases).values(name=name, holder="x", until=until))
     yield service
     service.close()
 

@@ -31,7 +31,7 @@ _NUL: Final = "\\u0000"
 def insert_rows(
     connection: Connection, table: Table, rows: Rows, *, returning: tuple[str, ...] = ()
 ) -> Sequence[tuple[Any, ...]]:
-    """Insert rows that all have the columns of the first, in their order.
+    """Insert rows that all have the columns of the first.
 
     Returns what stands in the columns `returning` of each, in no certain order. A `Database` does
     not notice these writes (`Database.version`).
@@ -42,7 +42,8 @@ def insert_rows(
         statement = _insertion(table, tuple(rows[0]), returning)
         return run_rows(connection, statement, rows).rows
     columns = tuple(rows[0])
-    given = [_values(row, _writers(table, columns)) for row in rows]
+    writers = _writers(table, columns)
+    given = [_values(row, writers) for row in rows]
     if not returning:
         connection.exec_driver_sql(_on_sqlite(table, columns, 1), given)
         return ()
@@ -98,18 +99,16 @@ def _on_sqlite(table: Table, columns: tuple[str, ...], rows: int) -> str:
 
 
 @lru_cache(maxsize=256)
-def _writers(table: Table, columns: tuple[str, ...]) -> tuple[Processor, ...]:
-    kinds = (table.c[name].type.dialect_impl(_SQLITE) for name in columns)
-    return tuple(kind.bind_processor(_SQLITE) for kind in kinds)
+def _writers(table: Table, columns: tuple[str, ...]) -> tuple[tuple[str, Processor], ...]:
+    kinds = ((name, table.c[name].type.dialect_impl(_SQLITE)) for name in columns)
+    return tuple((name, kind.bind_processor(_SQLITE)) for name, kind in kinds)
 
 
-def _values(row: Mapping[str, Any], writers: tuple[Processor, ...]) -> tuple[Any, ...]:
-    return tuple(
-        [
-            value if writer is None else writer(value)
-            for value, writer in zip(row.values(), writers, strict=True)
-        ]
-    )
+def _values(row: Mapping[str, Any], writers: tuple[tuple[str, Processor], ...]) -> tuple[Any, ...]:
+    """Return the values by name: rows need not be written down in one order."""
+    if len(row) != len(writers):
+        raise ValueError("rows of one statement have the same columns")
+    return tuple([row[name] if writer is None else writer(row[name]) for name, writer in writers])
 
 
 def _end(returning: tuple[str, ...]) -> str:

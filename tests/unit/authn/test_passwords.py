@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from authn import passwords
 from authn.config import PasswordConfig
 from authn.passwordpolicy import check_form
 from authn.passwords import PasswordHasher
@@ -44,6 +45,29 @@ def test_composed_and_decomposed_characters_are_the_same_password(hasher):
 def test_hashes_made_with_other_costs_still_verify(hasher):
     dear = PasswordHasher(PasswordConfig(memory_kibibytes=20000, iterations=3, lanes=2))
     assert hasher.matches("correct horse battery", dear.hash("correct horse battery"))
+
+
+def test_hashes_of_several_lanes_at_once_all_end():
+    """Together, in libcrypto, they wait for each other for ever."""
+    hasher = PasswordHasher(PasswordConfig(memory_kibibytes=19456, iterations=2, lanes=4))
+    stored, found = hasher.hash("correct horse battery"), []
+    threads = [
+        threading.Thread(
+            target=lambda: found.append(hasher.matches("correct horse battery", stored)),
+            daemon=True,
+        )
+        for _ in range(4)
+    ]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join(60)
+    assert found == [True] * 4
+
+
+@pytest.mark.parametrize(("phc", "lanes"), [("$argon2id$v=19$m=19456,t=2,p=1$", 1), ("", 2)])
+def test_a_hash_that_may_have_several_lanes_goes_alone(hasher, phc, lanes):
+    assert passwords._lanes_of(phc) == lanes
 
 
 def test_no_more_hashes_run_at_once_than_configured(hasher, monkeypatch):

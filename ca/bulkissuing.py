@@ -12,7 +12,7 @@ from dataclasses import replace
 from ca.bulk import Batch, BulkStore, Item, ItemState
 from ca.bulkpackage import BulkPackages
 from ca.bulkrows import request_of
-from ca.bulkworker import GROUP, Progress, Write
+from ca.bulkworker import GROUP, GROUP_OF_CSRS, Progress, Write
 from ca.dual import PairService
 from ca.issuer import Issued, Issuer
 from ca.issuing import Group, Issuing, Outcome
@@ -58,9 +58,12 @@ class BulkIssuing:
         self, batch: Batch, *, begin: bool, data_key: DataKey | None, write: Write
     ) -> Progress:
         """Finish what was begun; else, if it may `begin`, take the next rows."""
-        begun = self._store.list_items(batch.id, (ItemState.STARTED,), limit=GROUP)
+        begun = self._store.list_items(batch.id, (ItemState.STARTED,), limit=GROUP_OF_CSRS)
         if not begun and begin:
-            fresh = self._store.list_items(batch.id, (ItemState.VALID,), limit=GROUP)
+            fresh = self._store.list_items(batch.id, (ItemState.VALID,), limit=GROUP_OF_CSRS)
+            paired = self._profiles[batch.profile].encryption_profile is not None
+            if paired or any(item.spki is None for item in fresh):
+                fresh = fresh[:GROUP]
             begun = [self._begin(batch, item, data_key) for item in fresh]
             write(begun)
         if not begun:

@@ -27,7 +27,9 @@ from keystore.holdersafe import DataKey, HolderSafe
 log = logging.getLogger(__name__)
 
 GROUP: Final = 64
-"""Rows a transaction. More would let other writers wait, less would wait for more commits."""
+"""Rows a transaction where each needs a key made or fetched, which takes a while."""
+GROUP_OF_CSRS: Final = 256
+"""Where none does. More would let other writers wait, less would wait for more commits."""
 LEASE: Final = timedelta(seconds=30)
 """A worker that does not renew it is dead: another one may take the batch."""
 _S = BatchState
@@ -160,7 +162,7 @@ class BulkWorker:
         return progress is Progress.MORE
 
     def _check_some(self, batch: Batch) -> bool:
-        fresh = self._store.list_items(batch.id, (ItemState.NEW,), limit=GROUP)
+        fresh = self._store.list_items(batch.id, (ItemState.NEW,), limit=GROUP_OF_CSRS)
         self._write(batch, [self._check.check(batch, item) for item in fresh])
         if fresh:
             return True

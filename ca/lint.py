@@ -1,7 +1,8 @@
 """Lint: every rule over a certificate. Before signing, a finding blocks.
 
-Our own rules look at every certificate; pkilint looks at every new *shape* of one, or at every one
-(`LintMode`, docs/lint.md). Nothing here knows the code that wrote the octets.
+Our own rules look at every certificate. pkilint, and those of ours that the shape decides, look at
+every new *shape* of one, or at every one (`LintMode`, docs/lint.md). Nothing here knows the code
+that wrote the octets.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from ca.lint_gm import GM_RULES
 from ca.lint_names import NAME_RULES
 from ca.lint_pair import PAIR_RULES
 from ca.lint_pkix import pkix_findings
-from ca.lint_rule import Finding, Severity, finding
+from ca.lint_rule import Finding, Rule, Severity, finding
 from ca.lint_shape import shape_of
 from ca.lint_subject import Subject, read_certificate, read_tbs
 from ca.lint_usage import USAGE_RULES
@@ -24,6 +25,8 @@ from core.errors import Malformed, Refused
 
 RULES: Final = (*FIELD_RULES, *NAME_RULES, *USAGE_RULES, *EXTENSION_RULES, *GM_RULES)
 """Over one certificate."""
+_OF_SHAPE: Final = tuple(rule for rule in RULES if rule.of_shape)
+_OF_EACH: Final = tuple(rule for rule in RULES if not rule.of_shape)
 
 MAX_CERTIFICATE_OCTETS: Final = 64 * 1024
 _MOST_SHAPES: Final = 4096
@@ -35,7 +38,7 @@ class LintFailure(Refused):
 
 
 class LintMode(StrEnum):
-    """Which certificates pkilint sees before they are signed."""
+    """Which certificates pkilint, and our rules that the shape decides, see before signing."""
 
     SHAPE = "shape"
     """The first of every shape since the start of the process."""
@@ -58,7 +61,7 @@ class Linter:
         Raises `LintFailure` with every finding, and `Malformed` if the octets cannot be read.
         """
         subject = read_tbs(tbs, signature_algorithm=signature_algorithm, issuer=issuer)
-        self._require_none((*_own_findings(subject), *self._pkix(subject)))
+        self._require_none((*_findings(_OF_EACH, subject), *self._of_shape(subject)))
 
     def check_pair(self, signing: bytes, encryption: bytes, *, signature_algorithm: bytes) -> None:
         """Apply the rules on pairs to two TBS. Raises as `check_tbs`."""
@@ -69,13 +72,15 @@ class Linter:
         )
         self._require_none(pair_findings(one, other))
 
-    def _pkix(self, subject: Subject) -> tuple[Finding, ...]:
-        if self._mode is LintMode.EVERY:
-            return pkix_findings(subject)
+    def _of_shape(self, subject: Subject) -> tuple[Finding, ...]:
+        """Return what the rules that the shape decides find, and pkilint."""
+        # What signs itself is compared with itself, which no shape decides.
+        if self._mode is LintMode.EVERY or subject.self_signed:
+            return (*_findings(_OF_SHAPE, subject), *pkix_findings(subject))
         shape = shape_of(subject)
         if shape in self._clean:
             return ()
-        found = pkix_findings(subject)
+        found = (*_findings(_OF_SHAPE, subject), *pkix_findings(subject))
         # Only a clean shape is remembered: what is wrong with this one may be in its letters.
         if not found:
             if len(self._clean) >= _MOST_SHAPES:
@@ -109,7 +114,7 @@ def examine(octets: bytes, *, issuer: bytes | None = None) -> tuple[Finding, ...
     except Malformed as error:
         found = finding(_UNREADABLE)
         return (Finding(found.rule, found.severity, found.clause, f"{found.title}: {error}"),)
-    return (*_own_findings(subject), *pkix_findings(subject))
+    return (*_findings(RULES, subject), *pkix_findings(subject))
 
 
 def examine_pair(signing: bytes, encryption: bytes) -> tuple[Finding, ...]:
@@ -122,8 +127,8 @@ def pair_findings(signing: Subject, encryption: Subject) -> tuple[Finding, ...]:
     return tuple(finding(rule) for rule in PAIR_RULES if not rule.holds(signing, encryption))
 
 
-def _own_findings(subject: Subject) -> tuple[Finding, ...]:
-    return tuple(finding(rule) for rule in RULES if not rule.holds(subject))
+def _findings(rules: Iterable[Rule], subject: Subject) -> tuple[Finding, ...]:
+    return tuple(finding(rule) for rule in rules if not rule.holds(subject))
 
 
 def is_acceptable(rule: str) -> bool:

@@ -117,7 +117,14 @@ def _name_constraints(s: Subject) -> bool:
 
 _E, _W = Severity.ERROR, Severity.WARNING
 EXTENSION_RULES: Final = (
-    Rule("x509.extension-once", _E, "RFC 5280, 4.2", "no extension stands twice", _once),
+    Rule(
+        "x509.extension-once",
+        _E,
+        "RFC 5280, 4.2",
+        "no extension stands twice",
+        _once,
+        of_shape=True,
+    ),
     Rule(
         "x509.extension-form",
         _E,
@@ -131,6 +138,7 @@ EXTENSION_RULES: Final = (
         "RFC 5280, 4.2",
         "no extension is critical that relying parties may not know",
         _critical_are_known,
+        of_shape=True,
     ),
     Rule(
         "x509.aki-present",
@@ -138,6 +146,7 @@ EXTENSION_RULES: Final = (
         "RFC 5280, 4.2.1.1",
         "there is an authority key identifier with a key identifier",
         lambda s: s.self_signed or s.authority_key_identifier is not None,
+        of_shape=True,
     ),
     Rule(
         "x509.aki-issuer",
@@ -145,6 +154,7 @@ EXTENSION_RULES: Final = (
         "RFC 5280, 4.2.1.1",
         "the AKI is the issuer's SKI",
         _authority_key_identifier,
+        of_shape=True,
     ),
     Rule(
         "x509.ski-authority",
@@ -152,6 +162,7 @@ EXTENSION_RULES: Final = (
         "RFC 5280, 4.2.1.2",
         "a CA certificate has a subject key identifier",
         lambda s: not s.authority or _X.SUBJECT_KEY_IDENTIFIER in s.extensions,
+        of_shape=True,
     ),
     Rule(
         "x509.ski-subscriber",
@@ -159,6 +170,7 @@ EXTENSION_RULES: Final = (
         "RFC 5280, 4.2.1.2",
         "a subscriber's certificate has a subject key identifier",
         lambda s: s.authority or _X.SUBJECT_KEY_IDENTIFIER in s.extensions,
+        of_shape=True,
     ),
     Rule(
         "x509.identifiers-critical",
@@ -166,6 +178,7 @@ EXTENSION_RULES: Final = (
         "RFC 5280, 4.2.1.1 and 4.2.1.2",
         "key identifiers are not critical",
         _identifiers_are_plain,
+        of_shape=True,
     ),
     Rule(
         "x509.ski-derived",
@@ -180,6 +193,7 @@ EXTENSION_RULES: Final = (
         "RFC 5280, 4.2.1.9",
         "the basic constraints of a CA certificate are critical",
         lambda s: not s.authority or s.is_critical(_X.BASIC_CONSTRAINTS),
+        of_shape=True,
     ),
     Rule(
         "x509.path-length-authority",
@@ -187,6 +201,7 @@ EXTENSION_RULES: Final = (
         "RFC 5280, 4.2.1.9",
         "a path length is for CA certificates only",
         _path_length_belongs,
+        of_shape=True,
     ),
     Rule(
         "x509.path-length",
@@ -201,6 +216,7 @@ EXTENSION_RULES: Final = (
         "RFC 5280, 6.1.4 (k) and (n)",
         "the issuer is a CA that may sign certificates",
         _issuer_is_authority,
+        of_shape=True,
     ),
     Rule(
         "x509.purposes-authority",
@@ -208,6 +224,7 @@ EXTENSION_RULES: Final = (
         "docs/divergences.md",
         "a CA certificate has no extended key usage, which GmSSL refuses",
         lambda s: not s.authority or _X.EXTENDED_KEY_USAGE not in s.extensions,
+        of_shape=True,
     ),
     Rule(
         "x509.purposes-present",
@@ -215,6 +232,7 @@ EXTENSION_RULES: Final = (
         "RFC 5280, 4.2.1.12",
         "the extended key usage is not an empty list",
         lambda s: s.extended_key_usage != (),
+        of_shape=True,
     ),
     Rule(
         "x509.revocation",
@@ -222,6 +240,7 @@ EXTENSION_RULES: Final = (
         "RFC 5280, 4.2.1.13 and 4.2.2.1",
         "the certificate says where to ask whether it is revoked, without demanding it",
         _revocation_can_be_asked,
+        of_shape=True,
     ),
     Rule(
         "x509.no-check",
@@ -229,6 +248,7 @@ EXTENSION_RULES: Final = (
         "RFC 6960, 4.2.2.2.1",
         "id-pkix-ocsp-nocheck is for delegated OCSP responders",
         _no_check_is_a_responders,
+        of_shape=True,
     ),
     Rule(
         "x509.name-constraints",
@@ -236,5 +256,6 @@ EXTENSION_RULES: Final = (
         "RFC 5280, 4.2.1.10",
         "name constraints are critical, and for CAs only",
         _name_constraints,
+        of_shape=True,
     ),
 )

@@ -122,7 +122,12 @@ FIELD_RULES: Final = (
         lambda _: True,  # the reader finds it
     ),
     Rule(
-        "x509.version", _E, "RFC 5280, 4.1.2.1", "the version is 3", lambda s: s.fields.version == 2
+        "x509.version",
+        _E,
+        "RFC 5280, 4.1.2.1",
+        "the version is 3",
+        lambda s: s.fields.version == 2,
+        of_shape=True,
     ),
     Rule(
         "x509.serial",
@@ -144,6 +149,7 @@ FIELD_RULES: Final = (
         "RFC 5280, 4.1.1.2",
         "inner and outer signature algorithm are the same octets",
         lambda s: der.octets_of(s.fields.signature) == s.algorithm,
+        of_shape=True,
     ),
     Rule(
         "x509.signature-known",
@@ -151,6 +157,7 @@ FIELD_RULES: Final = (
         "RFC 5280, 4.1.1.2",
         "the signature algorithm is one we know, none with MD5 or SHA-1",
         _known_signature,
+        of_shape=True,
     ),
     Rule(
         "x509.signature-key",
@@ -172,6 +179,7 @@ FIELD_RULES: Final = (
         "RFC 5280, 4.1.2.4",
         "the issuer name is not empty",
         lambda s: s.issuer != der.sequence(),
+        of_shape=True,
     ),
     Rule(
         "x509.issuer-name",

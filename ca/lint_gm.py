@@ -148,6 +148,7 @@ GM_RULES: Final = (
         "GM/T 0006; RFC 8998, 3.2.1",
         "the parameters of sm2sign-with-sm3 are absent or NULL",
         _signature_parameters,
+        of_shape=True,
     ),
     Rule(
         "gm.signature-form",
@@ -162,6 +163,7 @@ GM_RULES: Final = (
         "GM/T 0006; GB/T 35276, 7.1",
         "an SM2 key is id-ecPublicKey with curve 1.2.156.10197.1.301 by name",
         _curve,
+        of_shape=True,
     ),
     Rule(
         "gm.curve-variant",
@@ -169,6 +171,7 @@ GM_RULES: Final = (
         "GM/T 0015",
         "the algorithm of an SM2 key is id-ecPublicKey, not the curve's own identifier again",
         lambda s: s.key_algorithm != _KEY_VARIANT,
+        of_shape=True,
     ),
     Rule(
         "gm.point",
@@ -183,6 +186,7 @@ GM_RULES: Final = (
         "GB/T 20518, 5.2.4.2.3; GB/T 25056",
         "an SM2 key of a subscriber signs or enciphers, and never both",
         _split,
+        of_shape=True,
     ),
     Rule(
         "gm.encryption-usage",
@@ -190,6 +194,7 @@ GM_RULES: Final = (
         "GB/T 20518, 5.2.4.2.3; GB/T 38636, 6.4.5.3",
         "an SM2 encryption certificate has keyEncipherment",
         _encryption_usage,
+        of_shape=True,
     ),
     Rule(
         "gm.basic-constraints",
@@ -202,6 +207,7 @@ GM_RULES: Final = (
             or s.authority
             or s.basic_constraints.path_length is not None
         ),
+        of_shape=True,
     ),
     Rule(
         "gm.country",
@@ -230,5 +236,6 @@ GM_RULES: Final = (
         "GB/T 20518",
         "identity extensions are not critical",
         lambda s: not any(map(s.is_critical, IDENTITIES)),
+        of_shape=True,
     ),
 )

@@ -159,6 +159,7 @@ NAME_RULES: Final = (
         "RFC 5280, 4.1.2.6",
         "the subject is not empty, or critical alternative names stand for it",
         _subject_present,
+        of_shape=True,
     ),
     Rule(
         "x509.name-types",
@@ -167,6 +168,7 @@ NAME_RULES: Final = (
         "names are PrintableString or UTF8String, serialNumber PrintableString, "
         "e-mail addresses and domain components IA5String",
         _string_types,
+        of_shape=True,
     ),
     Rule(
         "x509.name-alphabet",
@@ -195,6 +197,7 @@ NAME_RULES: Final = (
         "docs/certificate-specification.md",
         "each relative distinguished name has one attribute",
         _single,
+        of_shape=True,
     ),
     Rule(
         "x509.san-present",
@@ -202,6 +205,7 @@ NAME_RULES: Final = (
         _SAN,
         "the alternative names are not an empty list",
         lambda s: s.alternative_names != (),
+        of_shape=True,
     ),
     Rule(
         "x509.san-dns",
@@ -244,5 +248,6 @@ NAME_RULES: Final = (
         "RFC 9525, 3",
         "a server certificate names its servers",
         _server_has_names,
+        of_shape=True,
     ),
 )

@@ -29,6 +29,8 @@ class Rule:
     """What holds, as a sentence."""
     holds: Callable[[Subject], bool]
     """Whether it does; also where it does not apply, or the issuer it needs is not known."""
+    of_shape: bool = False
+    """Whether it looks at nothing but what stands in the shape (`ca.lint_shape`)."""
 
 
 @dataclass(frozen=True, slots=True)

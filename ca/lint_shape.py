@@ -2,12 +2,13 @@
 
 Two certificates of one shape differ only in serial number, instants, key bits, and in the letters
 of names: which kinds of characters a text is made of is part of its shape, which ones is not.
-Everything else is compared octet for octet.
+Everything else is compared octet for octet, and so is the issuer's certificate.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable
+from typing import Final
 
 from cryptography.x509.oid import ExtensionOID
 
@@ -17,12 +18,22 @@ from ca.tbs import Extension
 from core import der
 from core.errors import Malformed
 
+_CLASSES: Final = bytes(
+    ord("A") if octet in range(0x41, 0x5B)
+    else ord("a") if octet in range(0x61, 0x7B)
+    else ord("0") if octet in range(0x30, 0x3A)
+    else min(octet, 0x80)
+    for octet in range(256)
+)  # fmt: skip
+"""For each octet the one that stands for its class: one for all beyond ASCII."""
+
 
 def shape_of(s: Subject) -> Hashable:
     """Return what two certificates must share for one lint to speak for both."""
     validity = s.fields.validity
     return (
         s.self_signed,
+        None if s.parent is None else s.parent.tbs,
         s.fields.version,
         der.octets_of(s.fields.signature),
         s.algorithm,
@@ -35,20 +46,9 @@ def shape_of(s: Subject) -> Hashable:
     )
 
 
-def _letters(text: bytes) -> frozenset[object]:
+def _letters(text: bytes) -> frozenset[int]:
     """Return the kinds of characters: letters and digits by class, the rest each for itself."""
-    return frozenset(
-        "beyond ASCII"
-        if octet > 0x7F
-        else "upper case"
-        if 0x41 <= octet <= 0x5A
-        else "lower case"
-        if 0x61 <= octet <= 0x7A
-        else "digit"
-        if 0x30 <= octet <= 0x39
-        else octet
-        for octet in text
-    )
+    return frozenset(text.translate(_CLASSES))
 
 
 def _value(s: Subject, extension: Extension) -> Hashable:

@@ -269,6 +269,7 @@ _KINDS: Final[dict[ObjectIdentifier, Any]] = {
 }
 
 
+@lru_cache(maxsize=256)  # most are a profile's or an issuer's, again and again
 def _decoded(octets: bytes, kind: Any) -> Any:
     try:
         return der.decode(

@@ -49,6 +49,7 @@ USAGE_RULES: Final = (
         "RFC 5280, 4.2.1.3",
         "a CA certificate has a key usage",
         lambda s: not s.authority or _X.KEY_USAGE in s.extensions,
+        of_shape=True,
     ),
     Rule(
         "x509.usage-subscriber",
@@ -56,6 +57,7 @@ USAGE_RULES: Final = (
         "GB/T 20518, 5.2.4.2.3",
         "a subscriber's certificate has a key usage",
         lambda s: s.authority or _X.KEY_USAGE in s.extensions,
+        of_shape=True,
     ),
     Rule(
         "x509.usage-critical",
@@ -63,6 +65,7 @@ USAGE_RULES: Final = (
         "RFC 5280, 4.2.1.3",
         "the key usage is critical",
         lambda s: _X.KEY_USAGE not in s.extensions or s.is_critical(_X.KEY_USAGE),
+        of_shape=True,
     ),
     Rule(
         "x509.usage-bits",
@@ -70,6 +73,7 @@ USAGE_RULES: Final = (
         "RFC 5280, 4.2.1.3; X.690, 11.2.2",
         "the key usage has at least one bit, and no zero bits at its end",
         _usage_bits,
+        of_shape=True,
     ),
     Rule(
         "x509.usage-cert-sign",
@@ -77,6 +81,7 @@ USAGE_RULES: Final = (
         "RFC 5280, 4.2.1.3 and 4.2.1.9",
         "keyCertSign is for authorities, and all of them",
         lambda s: not s.key_usage or (KEY_CERT_SIGN in s.key_usage) == s.authority,
+        of_shape=True,
     ),
     Rule(
         "x509.usage-ec",

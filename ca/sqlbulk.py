@@ -8,7 +8,7 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import and_, bindparam, delete, func, insert, or_, select
+from sqlalchemy import Integer, and_, bindparam, delete, func, insert, or_, select
 from sqlalchemy import update as sql_update
 
 from ca.bulk import WORKING, Batch, BatchState, Item, ItemState, Live
@@ -19,6 +19,7 @@ from ca.tables import certificates
 from ca.tables_bulk import bulk_batches, bulk_items
 from core.db import Database
 from core.sqllisting import Sorting, row_of
+from core.statements import Statement
 from keystore.algorithms import KeyAlgorithm
 
 _B = bulk_batches.c
@@ -26,13 +27,29 @@ _I = bulk_items.c
 _C = certificates.c
 _ASKED_AT_ONCE: Final = 500
 _CHANGED: Final = ("state", "source", "content", "spki", "subject", "reason", "sealed")
-_CHANGE_ITEM = (
+_CHANGE_ITEM = Statement(
     sql_update(bulk_items)
     .where(_I.batch_id == bindparam("of_batch"), _I.row == bindparam("of_row"))
     .values({name: bindparam(f"to_{name}") for name in (*_CHANGED, "spki_fingerprint")})
 )
 
 
+_HOLD = Statement(
+    sql_update(bulk_batches)
+    .where(_B.id == bindparam("of_batch"), _B.holder == bindparam("of_holder"))
+    .values(held_until=bindparam("until"))
+    .returning(_B.state)
+)
+_ITEMS = Statement(
+    select(bulk_items)
+    .where(
+        _I.batch_id == bindparam("of_batch"),
+        _I.state == bindparam("of_state"),
+        _I.row > bindparam("after"),
+    )
+    .order_by(_I.row)
+    .limit(bindparam("at_most", type_=Integer))
+)
 _MOVE_ITEMS = (
     sql_update(bulk_items)
     .where(_I.batch_id == bindparam("of_batch"), _I.row.in_(bindparam("rows", expanding=True)))
@@ -141,14 +158,9 @@ class SQLBulkStore:
             return self.find_batch(batch_id)
 
     def hold_batch(self, batch_id: str, holder: str, *, until: datetime) -> BatchState | None:
-        with self._database.transaction() as connection:
-            state = connection.execute(
-                sql_update(bulk_batches)
-                .where(_B.id == batch_id, _B.holder == holder)
-                .values(held_until=until)
-                .returning(_B.state)
-            ).scalar()
-        return None if state is None else BatchState(state)
+        wanted = {"of_batch": batch_id, "of_holder": holder, "until": until}
+        held = self._database.run(_HOLD, wanted).first()
+        return None if held is None else BatchState(held.state)
 
     def free_batch(self, batch_id: str, holder: str) -> None:
         with self._database.transaction() as connection:
@@ -184,6 +196,9 @@ class SQLBulkStore:
     def list_items(
         self, batch_id: str, states: Sequence[ItemState], *, after: int = 0, limit: int
     ) -> Sequence[Item]:
+        if len(states) == 1:
+            wanted = {"of_batch": batch_id, "of_state": states[0], "after": after, "at_most": limit}
+            return [_item(row) for row in self._database.run(_ITEMS, wanted).rows]
         statement = (
             select(bulk_items)
             .where(_I.batch_id == batch_id, _I.state.in_(states), _I.row > after)
@@ -207,7 +222,7 @@ class SQLBulkStore:
         ]
         if rows:
             with self._database.transaction() as connection:
-                connection.execute(_CHANGE_ITEM, rows)
+                _CHANGE_ITEM.run_each(connection, rows)
 
     def move_items(self, batch_id: str, rows: Sequence[int], state: ItemState) -> None:
         if rows:

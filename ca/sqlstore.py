@@ -32,7 +32,7 @@ from core.statements import Statement
 
 _C = certificates.c
 # Built once: building a statement costs as much as running it.
-_COMPLETE = (
+_COMPLETE = Statement(
     sql_update(certificates)
     .where(
         _C.issuer == bindparam("of_issuer"),
@@ -138,7 +138,7 @@ class SQLCertificateStore(SQLIssuerStore, SQLInventory):
         with self._database.transaction() as connection:
             if connection.dialect.name == "postgresql":
                 return run_rows(connection, _COMPLETE_TOGETHER, rows).changed == len(rows)
-            return connection.execute(_COMPLETE, rows).rowcount == len(rows)
+            return _COMPLETE.run_each(connection, rows) == len(rows)
 
     def fail(self, issuer: str, serial: int) -> None:
         with self._database.transaction() as connection:

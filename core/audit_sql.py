@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
 from datetime import timedelta
 from typing import Any, Final
 
@@ -49,7 +48,6 @@ _MOVE_HEAD = Statement(
 )
 
 
-_COLUMNS = tuple(field.name for field in fields(StoredEvent))
 _ADD_EVENT = Statement(insert(audit_events))
 
 
@@ -90,19 +88,20 @@ class SQLAuditLog:
             raise AuditUnavailable("the head of the audit chain is missing; see audit verify")
         at, sequence, previous = self._clock.now(), int(head.sequence), bytes(head.hash)
         rows: list[dict[str, Any]] = []
+        row: dict[str, Any]
         for event in events:
             sequence += 1
-            row = StoredEvent(
-                sequence=sequence,
-                at=at,
-                action=event.action,
-                actor=event.actor,
-                detail=_canonical(event.detail),
-                previous=previous,
-                hash=b"",
-            )
-            previous = event_hash(row)
-            rows.append({name: getattr(row, name) for name in _COLUMNS} | {"hash": previous})
+            row = {
+                "sequence": sequence,
+                "at": at,
+                "action": event.action,
+                "actor": event.actor,
+                "detail": _canonical(event.detail),
+                "previous": previous,
+                "hash": b"",
+            }
+            row["hash"] = previous = event_hash(StoredEvent(**row))
+            rows.append(row)
         if len(rows) == 1:
             _ADD_EVENT.send(connection, rows[0])
         else:

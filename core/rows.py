@@ -1,7 +1,7 @@
 """Many rows by one statement that does not grow with them.
 
-SQLite takes a list of rows cheaply. For PostgreSQL each row of a list is a message of its own, put
-together in Python; there the rows go as one JSON text, which the database takes apart.
+SQLite's driver takes a list of rows cheaply. For PostgreSQL each row of a list is a message of its
+own, put together in Python; there the rows go as one JSON text, which the database takes apart.
 """
 
 from __future__ import annotations
@@ -12,22 +12,26 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
 
-from sqlalchemy import Column, Connection, Table, insert
-from sqlalchemy.dialects import postgresql
+from sqlalchemy import Column, Connection, Table
+from sqlalchemy.dialects import postgresql, sqlite
 
 from core.libpq import Done, check_text
 from core.lines import Written, line_of
+from core.statements import Processor
 
 Rows = Sequence[Mapping[str, Any]]
 
 _PLAIN: Final = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy says nothing
+_SQLITE: Final = sqlite.dialect()
+_MOST_TOGETHER: Final = 256
+"""Rows of one statement that returns something: SQLite takes 32766 values."""
 _NUL: Final = "\\u0000"
 
 
 def insert_rows(
     connection: Connection, table: Table, rows: Rows, *, returning: tuple[str, ...] = ()
 ) -> Sequence[tuple[Any, ...]]:
-    """Insert rows that all have the columns of the first, in their order.
+    """Insert rows that all have the columns of the first.
 
     Returns what stands in the columns `returning` of each, in no certain order. A `Database` does
     not notice these writes (`Database.version`).
@@ -37,11 +41,19 @@ def insert_rows(
     if connection.dialect.name == "postgresql":
         statement = _insertion(table, tuple(rows[0]), returning)
         return run_rows(connection, statement, rows).rows
-    if returning:
-        wanted = insert(table).returning(*(table.c[name] for name in returning))
-        return [tuple(row) for row in connection.execute(wanted, list(rows))]
-    connection.execute(insert(table), list(rows))
-    return ()
+    columns = tuple(rows[0])
+    writers = _writers(table, columns)
+    given = [_values(row, writers) for row in rows]
+    if not returning:
+        connection.exec_driver_sql(_on_sqlite(table, columns, 1), given)
+        return ()
+    found: list[tuple[Any, ...]] = []
+    for start in range(0, len(given), _MOST_TOGETHER):
+        some = given[start : start + _MOST_TOGETHER]
+        text = _on_sqlite(table, columns, len(some)) + _end(returning)
+        flat = tuple(value for row in some for value in row)
+        found += map(tuple, connection.exec_driver_sql(text, flat))
+    return found
 
 
 def run_rows(connection: Connection, statement: bytes, rows: Rows) -> Done:
@@ -75,8 +87,32 @@ def _insertion(table: Table, columns: tuple[str, ...], returning: tuple[str, ...
     names = ", ".join(columns)
     values = ", ".join(f"r.{name}" for name in columns)
     statement = f"INSERT INTO {table.name} ({names}) SELECT {values} FROM "  # noqa: S608  # our own words
-    end = f" RETURNING {', '.join(returning)}" if returning else ""
-    return (statement + recordset({name: table.c[name] for name in columns}) + end).encode()
+    these = recordset({name: table.c[name] for name in columns})
+    return (statement + these + _end(returning)).encode()
+
+
+@lru_cache(maxsize=512)
+def _on_sqlite(table: Table, columns: tuple[str, ...], rows: int) -> str:
+    values = f"({', '.join('?' * len(columns))})"
+    names = ", ".join(columns)
+    return f"INSERT INTO {table.name} ({names}) VALUES {', '.join([values] * rows)}"  # noqa: S608  # our own words
+
+
+@lru_cache(maxsize=256)
+def _writers(table: Table, columns: tuple[str, ...]) -> tuple[tuple[str, Processor], ...]:
+    kinds = ((name, table.c[name].type.dialect_impl(_SQLITE)) for name in columns)
+    return tuple((name, kind.bind_processor(_SQLITE)) for name, kind in kinds)
+
+
+def _values(row: Mapping[str, Any], writers: tuple[tuple[str, Processor], ...]) -> tuple[Any, ...]:
+    """Return the values by name: rows need not be written down in one order."""
+    if len(row) != len(writers):
+        raise ValueError("rows of one statement have the same columns")
+    return tuple([row[name] if writer is None else writer(row[name]) for name, writer in writers])
+
+
+def _end(returning: tuple[str, ...]) -> str:
+    return f" RETURNING {', '.join(returning)}" if returning else ""
 
 
 def _written(value: object) -> str:

@@ -87,6 +87,20 @@ class Statement:
             return self.read(line_of(connection.connection).run(*self.asked(values)))
         return self._on_sqlite(connection, values)
 
+    def run_each(self, connection: Connection, rows: Sequence[Values]) -> int:
+        """Run it with each of `rows`: all, or none if one is refused; returns how many it wrote.
+
+        On PostgreSQL that is one round trip. Raises as `run`.
+        """
+        if not rows:
+            return 0
+        if connection.dialect.name == "postgresql":
+            line = line_of(connection.connection)
+            return sum(done.changed for done in line.run_all([self.asked(row) for row in rows]))
+        form = self._forms.get("sqlite") or self._write("sqlite", connection.dialect)
+        given = [tuple(form.values(row)) for row in rows]
+        return connection.exec_driver_sql(form.text, given).rowcount
+
     def send(self, connection: Connection, values: Mapping[str, Any]) -> None:
         """Have it run in the transaction before whatever comes next (`core.lines.Line.send`).
 

@@ -46,6 +46,7 @@ class OCSPListener:
     def __init__(self, plane: OCSPPlane, *, wait_seconds: float) -> None:
         self.plane = plane
         self.recent = plane.recent
+        self._reader = plane.reader
         self.tick = 0
         """Counts up every second while somebody asks or may."""
         self._patience = max(1, round(wait_seconds / _TICK_SECONDS))
@@ -90,13 +91,13 @@ class OCSPListener:
             head = self._heads.get(data[end:])
             if head is None:
                 return None
-            key = self.plane.forms.key_in_path(data[_GET_OCTETS:end])
+            key = self._reader.forms.key_in_path(data[_GET_OCTETS:end])
         else:
             end = data.find(b"\r\n\r\n") + 4
             head, octets = self._heads.get(data[:end]), data[end:]
             if head is None or head.body_octets != len(octets):
                 return None
-            key = self.plane.forms.key_of(octets)
+            key = self._reader.forms.key_of(octets)
         response = self.plane.look_up(data, key, close=head.close)
         return None if response is None else (response, head.close)
 

@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from ca.packedstatus import NUMBER
 from core.clock import Clock
 from core.errors import NotFound, TrustError, Unavailable
 from crl.config import NoncePolicy, OCSPConfig
 from crl.ocsp.block import HEADER_OCTETS, Header, read_header, unpack_header
-from crl.ocsp.forms import RequestForms
 from crl.ocsp.head import Head
 from crl.ocsp.issuers import IssuerTable
 from crl.ocsp.layout import KnownIssuer, answer_key
@@ -26,7 +24,7 @@ from crl.ocsp.request import OCSPRequest, parse_request
 from crl.ocsp.responder import QUIET, refusal_of
 from crl.ocsp.response import Refusal
 from crl.ocsp.signing import Made, Signing
-from crl.ocsp.tally import Count, place_of
+from crl.ocsp.tally import Count, stored_place
 from crl.ocsp.wire import ResponseWriter, aged
 
 log = logging.getLogger(__name__)
@@ -60,7 +58,8 @@ class OCSPPlane:
         slot: int = 0,
     ) -> None:
         """`slot` is which counts of the pulse are ours."""
-        self._reader = reader
+        self.reader = reader
+        """What it sees of the store; to be asked, and not to be held."""
         self._signing = signing
         self._pulse = pulse
         self._config = config
@@ -84,11 +83,11 @@ class OCSPPlane:
         To be called every second.
         """
         try:
-            self._reader.reload()
+            self.reader.reload()
             # It also does so by itself, for an answer of a new responder.
-            if self._reloads != self._reader.reloads:
-                self._reloads = self._reader.reloads
-                self._issuers.replace(self._reader.issuers)
+            if self._reloads != self.reader.reloads:
+                self._reloads = self.reader.reloads
+                self._issuers.replace(self.reader.issuers)
                 self.recent.clear()
         except TrustError:
             log.exception("the tables of the local store cannot be read")
@@ -102,13 +101,13 @@ class OCSPPlane:
     @contextmanager
     def one_moment(self) -> Iterator[None]:
         """Within it, `repeat` and `look_up` see the store as it is at the beginning."""
-        self._reader.hold()
+        self.reader.hold()
         self._second = self._writer.second()
         try:
             yield
         finally:
             self._second = 0
-            self._reader.let_go()
+            self.reader.let_go()
 
     def repeat(self, recent: RecentAnswer) -> bytes | None:
         """Return the response that was given before, if nothing at all was written since.
@@ -116,19 +115,14 @@ class OCSPPlane:
         None says nothing.
         """
         now = self._second or self._writer.second()
-        fits = recent.begin <= now < recent.end and recent.state == self._reader.state()
+        fits = recent.begin <= now < recent.end and recent.state == self.reader.state()
         if not fits or self._pulse.distrusted:
             return None
         self._counts[recent.place] += 1
         return b"".join((self._writer.begins[recent.close], recent.rest, recent.tail))
 
-    @property
-    def forms(self) -> RequestForms:
-        """What tells simple requests, and finds the keys of their answers. Ask anew each time."""
-        return self._reader.forms
-
     def look_up(self, data: bytes, key: bytes | None, *, close: bool) -> bytes | None:
-        """Return the response under a key of `forms`.
+        """Return the response under a key of `reader.forms`.
 
         It is in the store, as the store is now; None says nothing. `data` is the request as it
         came, which is remembered.
@@ -136,16 +130,16 @@ class OCSPPlane:
         if key is None or not self._gives_stored or self._pulse.distrusted:
             return None
         now = self._second or self._writer.second()
-        state, block = self._reader.find(key)
+        state, block = self.reader.find(key)
         if block is None:
             return None
         begin, until, refresh_at, fields_until, responder, _, said = unpack_header(block)
-        tail = self._reader.tail_of(responder)
+        tail = self.reader.tail_of(responder)
         if tail is None or not begin <= now < until or now > fields_until:
             return None
         if now >= refresh_at:
-            self._refresh(key, self._reader.forms.request_of(key), now)
-        rest, count = block[HEADER_OCTETS:], _stored(key, said)
+            self._refresh(key, self.reader.forms.request_of(key), now)
+        rest, count = block[HEADER_OCTETS:], stored_place(key, said)
         if self.recent.takes(data):
             end = min(until, fields_until, refresh_at)
             self.recent[data] = RecentAnswer(state, begin, end, count, close, rest, tail)
@@ -157,7 +151,7 @@ class OCSPPlane:
         try:
             octets = body if head.encoded is None else decode_path(head.encoded)
             self._require_belief()
-            key = fallback = self._reader.forms.key_of(octets)
+            key = fallback = self.reader.forms.key_of(octets)
             if key is None:
                 request = parse_request(octets)
                 fallback = self._key_of(request)
@@ -204,9 +198,9 @@ class OCSPPlane:
 
     def _require_complete(self) -> None:
         """What the store does not have may only be looked for once it had everything."""
-        if not self._reader.complete:
+        if not self.reader.complete:
             self.look()
-        if not self._reader.complete:
+        if not self.reader.complete:
             raise Unavailable("the status log has not been read to its end yet")
 
     def _key_of(self, request: OCSPRequest) -> bytes | None:
@@ -222,13 +216,13 @@ class OCSPPlane:
         now = self._writer.second()
         if key is None or not self._gives_stored:
             return None
-        found = self._reader.find_good(key, now)
+        found = self.reader.find_good(key, now)
         if found is None:
             return None
         block, header, tail = found
         if now >= header.refresh_at:
             self._refresh(key, octets, now)
-        self._counts[_stored(key, header.said)] += 1
+        self._counts[stored_place(key, header.said)] += 1
         return self._send(head, header, block, tail, now)
 
     def _send(self, head: Head, header: Header, block: bytes, tail: bytes, now: int) -> bytes:
@@ -255,8 +249,3 @@ class OCSPPlane:
             self._signing.refresh(octets)
         except TrustError:
             log.exception("an OCSP answer cannot be made anew")
-
-
-def _stored(key: bytes, said: int) -> int:
-    """Return where an answer from the store is counted."""
-    return place_of(NUMBER.unpack_from(key)[0], said, stored=True)

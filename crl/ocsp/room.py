@@ -18,6 +18,9 @@ from crl.ocsp.listener import MAX_UNREAD_OCTETS, Begun, OCSPListener
 
 log = logging.getLogger(__name__)
 
+# Numbers, and by names of this module: they are read for each request.
+_EITHER_WAY: Final = int(socket.MSG_DONTWAIT)
+
 _AT_ONCE: Final = 64
 """So many are heard before others get their turn."""
 
@@ -95,7 +98,7 @@ class Room:
         for descriptor, _ in self._poll.poll(0, _AT_ONCE):
             guest = self._guests[descriptor]
             try:
-                data = guest.recv(MAX_UNREAD_OCTETS, socket.MSG_DONTWAIT)
+                data = guest.recv(MAX_UNREAD_OCTETS, _EITHER_WAY)
             except BlockingIOError:
                 continue
             except OSError:
@@ -118,7 +121,7 @@ class Room:
             return
         response, close = answer
         try:
-            sent = guest.send(response, socket.MSG_DONTWAIT)
+            sent = guest.send(response, _EITHER_WAY)
         except BlockingIOError:
             sent = 0
         except OSError:

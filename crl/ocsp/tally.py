@@ -30,6 +30,7 @@ MAX_ISSUERS: Final = 255
 
 _BEGIN: Final = len(Count)
 _OF_ISSUER: Final = 2 * len(SAID)
+_STORED: Final = _BEGIN + 1
 LENGTH: Final = _BEGIN + (MAX_ISSUERS + 1) * _OF_ISSUER
 
 
@@ -53,6 +54,12 @@ def place_of(issuer: int, said: int, *, stored: bool) -> int:
     """Return where such an answer is counted."""
     number = issuer if issuer <= MAX_ISSUERS else 0
     return _BEGIN + number * _OF_ISSUER + 2 * said + stored
+
+
+def stored_place(key: bytes, said: int) -> int:
+    """Return `place_of` an answer that the store has under `key`: once for each request."""
+    number = key[0] << 8 | key[1]
+    return _STORED + (number * _OF_ISSUER if number <= MAX_ISSUERS else 0) + 2 * said
 
 
 def answers_in(counts: Sequence[int]) -> Iterator[Answers]:

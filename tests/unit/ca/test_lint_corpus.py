@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 from ssl import PEM_cert_to_DER_cert
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from cryptography.x509.oid import ExtensionOID
 
 from ca.lint import RULES, examine, examine_pair
+from ca.lint_gm import IDENTITIES
 from ca.lint_pair import PAIR_RULES
+from ca.lint_subject import Subject, read_certificate
+from core.errors import Malformed
 
 HERE = Path(__file__).parents[2] / "golden" / "lint"
 TABLE = [
@@ -64,3 +70,54 @@ def test_every_rule_has_a_bad_certificate_and_every_file_a_line() -> None:
 def test_rule_ids_are_unique() -> None:
     ids = [rule.id for rule in (*RULES, *PAIR_RULES)]
     assert len(ids) == len(set(ids))
+
+
+class OnlyShape:
+    """A certificate of which nothing can be seen but what is compared octet for octet in its shape.
+
+    Everything else raises `AttributeError`: a rule that looks there is not decided by the shape.
+    """
+
+    SAME = (
+        "self_signed", "algorithm", "issuer", "parent", "key_algorithm", "authority", "key_usage",
+        "basic_constraints", "extended_key_usage", "authority_key_identifier", "is_critical",
+    )  # fmt: skip
+    HIDDEN = (
+        ExtensionOID.SUBJECT_KEY_IDENTIFIER,
+        ExtensionOID.SUBJECT_ALTERNATIVE_NAME,
+        *IDENTITIES,
+    )
+
+    def __init__(self, whole: Subject) -> None:
+        for name in self.SAME:
+            setattr(self, name, getattr(whole, name))
+        extensions = [
+            SimpleNamespace(oid=one.oid, critical=one.critical) if one.oid in self.HIDDEN else one
+            for one in whole.fields.extensions or ()
+        ]
+        self.fields = SimpleNamespace(
+            version=whole.fields.version, signature=whole.fields.signature, extensions=extensions
+        )
+        self.extensions = {one.oid: one for one in reversed(extensions)}
+        self.rdns = [
+            [SimpleNamespace(oid=text.oid, tag=text.tag) for text in rdn] for rdn in whole.rdns
+        ]
+        names = whole.alternative_names
+        self.alternative_names = None if names is None else ("something",) if names else ()
+
+
+def test_what_the_shape_decides_is_decided_by_the_shape() -> None:
+    judged = 0
+    for path, issuer, *_ in TABLE:
+        try:
+            whole = read_certificate(der(path), issuer=None if issuer == "itself" else der(issuer))
+        except Malformed:
+            continue
+        if whole.self_signed:
+            continue
+        seen: Any = OnlyShape(whole)
+        for rule in RULES:
+            if rule.of_shape:
+                assert rule.holds(seen) == rule.holds(whole), (rule.id, path)
+                judged += not rule.holds(whole)
+    assert judged > 20  # bad ones among them

@@ -6,9 +6,10 @@ import json
 from datetime import UTC, datetime
 
 import pytest
+from sqlalchemy import Column, Integer, MetaData, String, Table, create_engine, select
 
 from core.errors import Malformed
-from core.rows import as_json
+from core.rows import as_json, insert_rows
 
 
 def test_values_are_written_as_postgresql_reads_them() -> None:
@@ -39,3 +40,15 @@ def test_a_backslash_before_u0000_is_only_text() -> None:
 def test_a_naive_time_is_not_stored() -> None:
     with pytest.raises(ValueError, match="datetime"):
         as_json([{"a": datetime(2026, 1, 1)}])  # noqa: DTZ001  # on purpose
+
+
+def test_values_go_by_the_names_of_their_columns() -> None:
+    table = Table("t", MetaData(), Column("a", Integer), Column("b", String(9)))
+    engine = create_engine("sqlite://")
+    with engine.begin() as connection:
+        table.create(connection)
+        insert_rows(connection, table, [{"a": 1, "b": "one"}, {"b": "two", "a": 2}])
+        assert connection.execute(select(table)).all() == [(1, "one"), (2, "two")]
+        with pytest.raises(ValueError, match="same columns"):
+            insert_rows(connection, table, [{"a": 1}, {"a": 2, "b": "two"}])
+    engine.dispose()

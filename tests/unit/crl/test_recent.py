@@ -50,7 +50,9 @@ class Running:
         data = b"GET %r %s" % (close, octets)
         recent = self.plane.recent.get(data)
         repeated = None if recent is None else self.plane.repeat(recent)
-        return repeated or self.plane.look_up(data, self.plane.forms.key_of(octets), close=close)
+        return repeated or self.plane.look_up(
+            data, self.plane.reader.forms.key_of(octets), close=close
+        )
 
     def sign(self, octets: bytes) -> None:
         asyncio.run(self.keeper.signing.make(octets))

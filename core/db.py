@@ -40,6 +40,7 @@ from core.errors import Misconfigured
 from core.libpq import check_integer, check_text
 from core.lines import Direct, Line, line_of
 from core.postgresql import open_postgresql
+from core.spoilt import require_whole, watch
 from core.sqlite import open_sqlite
 from core.statements import Ran, Statement, run_directly
 
@@ -107,6 +108,7 @@ class Database:
             self._direct = Direct(self._detached)
         self._writes, self._counting = Counter[str](), threading.Lock()
         event.listen(engine, "before_execute", self._note)
+        watch(engine)
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -114,7 +116,7 @@ class Database:
 
         On SQLite it takes the write lock at once (BEGIN IMMEDIATE), so that two writers queue
         instead of failing half way. Raises `Unavailable` when the database cannot be reached,
-        is full or stays locked.
+        is full or stays locked, and `Spoilt` if an error was caught without a savepoint.
         """
         connection: Connection | None = self._local.connection
         if connection is not None:
@@ -124,6 +126,7 @@ class Database:
             self._local.connection = connection
             try:
                 yield connection
+                require_whole(connection)
             finally:
                 self._local.connection = None
 

@@ -62,6 +62,11 @@ class Line:
         """Whether anything can be sent."""
         return self._pgconn.status == ConnStatus.OK
 
+    @property
+    def failed(self) -> bool:
+        """Whether a statement of the transaction failed: PostgreSQL takes nothing but its end."""
+        return self._pgconn.transaction_status == TransactionStatus.INERROR
+
     def is_alive(self) -> bool:
         """Tell whether the other end is there, after a pause by asking it."""
         if time.monotonic() - self.since < _IDLE_SECONDS:
@@ -107,7 +112,12 @@ class Line:
             self._done(self._taken())
 
     def commit(self) -> None:
-        """Commit the transaction, if there is one. Raises as psycopg does, and `DBAPIError`."""
+        """Commit the transaction, if there is one. Raises as psycopg does, and `DBAPIError`.
+
+        After an error that was caught, too: PostgreSQL would undo, and say so to nobody.
+        """
+        if self.failed:
+            raise errors.InFailedSqlTransaction("a statement of it failed: nothing is committed")
         if self._waiting:
             self._done([*self._taken(), _COMMIT])
             return
@@ -115,7 +125,7 @@ class Line:
         if status == TransactionStatus.IDLE:
             return
         if status != TransactionStatus.INTRANS:
-            self.connection.commit()  # after an error PostgreSQL undoes, and says so to nobody
+            self.connection.commit()  # it says what is wrong
             return
         result = self._pgconn.exec_(b"COMMIT")
         if result.status != ExecStatus.COMMAND_OK:

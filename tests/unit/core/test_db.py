@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, insert, literal, select
+from sqlalchemy import Connection, bindparam, create_engine, insert, literal, select, text
+from sqlalchemy.exc import DBAPIError, IntegrityError, InternalError, ProgrammingError
 
 from core.db import Database, open_database
 from core.errors import Malformed, Misconfigured, Unavailable
 from core.jobs import Job, JobRunner, job_leases
+from core.spoilt import Spoilt
+from core.statements import Statement
 from tests.fakes.clock import FakeClock
 
 
@@ -48,6 +52,68 @@ def test_a_single_statement_is_durable_alone_and_joins_a_transaction(database: D
         assert sorted(_names(database)) == ["alone", "inside"]
         raise ZeroDivisionError
     assert _names(database) == ["alone"]
+
+
+_ADD = Statement(
+    insert(job_leases).values(name=bindparam("name"), holder="x", until=bindparam("until"))
+)
+
+
+@pytest.mark.parametrize("how", ["statement", "sent", "sqlalchemy", "driver"])
+def test_an_error_that_is_caught_without_a_savepoint_is_told_at_the_end(
+    database: Database, how: str
+) -> None:
+    _add(database, "there", NOW)
+    again = {"name": "there", "until": NOW}
+
+    def add_again(connection: Connection) -> None:
+        if how == "statement":
+            database.run(_ADD, again)
+        elif how == "sent":
+            database.send(_ADD, again)
+            database.run(Statement(select(job_leases)), {})
+        elif how == "sqlalchemy":
+            connection.execute(insert(job_leases).values(holder="x", **again))
+        else:
+            connection.exec_driver_sql("INSERT INTO job_leases (name) VALUES ('there')")
+
+    with pytest.raises(Spoilt, match="without a savepoint"), database.transaction() as connection:
+        _add(database, "before", NOW)
+        with suppress(IntegrityError):
+            add_again(connection)
+    assert _names(database) == ["there"]
+    with database.transaction():
+        _add(database, "later", NOW)
+    assert sorted(_names(database)) == ["later", "there"]
+
+
+def test_with_a_savepoint_the_rest_is_kept(database: Database) -> None:
+    _add(database, "there", NOW)
+    with database.transaction() as connection:
+        _add(database, "before", NOW)
+        with suppress(IntegrityError), connection.begin_nested():
+            database.run(_ADD, {"name": "there", "until": NOW})
+        with connection.begin_nested():
+            _add(database, "nested", NOW)
+    assert sorted(_names(database)) == ["before", "nested", "there"]
+
+
+def test_a_later_savepoint_does_not_mend_what_failed_before(database: Database) -> None:
+    _add(database, "there", NOW)
+    with pytest.raises((Spoilt, DBAPIError)), database.transaction() as connection:
+        with suppress(IntegrityError):
+            database.run(_ADD, {"name": "there", "until": NOW})
+        with suppress(ZeroDivisionError), connection.begin_nested():
+            raise ZeroDivisionError
+    assert _names(database) == ["there"]
+
+
+def test_not_even_the_driver_commits_after_an_error(postgres_url: str) -> None:
+    with closing(open_database(postgres_url)) as database, database.engine.connect() as connection:
+        with suppress(ProgrammingError):
+            connection.execute(text("SELECT nothing FROM nowhere"))
+        with pytest.raises(InternalError, match="nothing is committed"):
+            connection.commit()
 
 
 def test_times_come_back_aware_and_in_utc(database: Database) -> None:

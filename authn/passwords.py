@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import threading
+import time
 import unicodedata
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Final
 
 from cryptography.exceptions import InvalidKey
@@ -15,10 +19,18 @@ from core.errors import Unavailable
 
 MAX_CHARACTERS: Final = 128
 _WAIT_SECONDS: Final = 10
+_SEVERAL_LANES: Final = threading.BoundedSemaphore(1)
+"""The pool is the process's."""
+_LANES: Final = re.compile(r"[,$]p=([0-9]+)")
 
 
 class PasswordHasher:
-    """Hashes and verifies; no more at once than the configuration allows."""
+    """Hashes and verifies; no more at once than the configuration allows.
+
+    Hashes of several lanes go one after the other: libcrypto computes each lane in a thread of its
+    own, from a pool for the process, and several such hashes at once wait for each other for ever,
+    or fail ("not enough memory").
+    """
 
     def __init__(self, config: PasswordConfig) -> None:
         self._config = config
@@ -27,8 +39,7 @@ class PasswordHasher:
 
     def hash(self, password: str) -> str:
         """Return the PHC string of `password`."""
-        self._acquire()
-        try:
+        with self._admitted(self._config.lanes):
             return Argon2id(
                 salt=secrets.token_bytes(16),
                 length=32,
@@ -36,8 +47,6 @@ class PasswordHasher:
                 lanes=self._config.lanes,
                 memory_cost=self._config.memory_kibibytes,
             ).derive_phc_encoded(_octets(password))
-        finally:
-            self._free.release()
 
     def matches(self, password: str, stored: str | None) -> bool:
         """Tell whether `password` was hashed to `stored`.
@@ -47,18 +56,30 @@ class PasswordHasher:
         """
         if len(password) > MAX_CHARACTERS:
             return False
-        self._acquire()
-        try:
-            Argon2id.verify_phc_encoded(_octets(password), stored or self._decoy)
-        except InvalidKey:
-            return False
-        finally:
-            self._free.release()
+        judged = stored or self._decoy
+        with self._admitted(_lanes_of(judged)):
+            try:
+                Argon2id.verify_phc_encoded(_octets(password), judged)
+            except InvalidKey:
+                return False
         return stored is not None
 
-    def _acquire(self) -> None:
-        if not self._free.acquire(timeout=_WAIT_SECONDS):
-            raise Unavailable("too many logins at the same time; try again in a moment")
+    @contextmanager
+    def _admitted(self, lanes: int) -> Iterator[None]:
+        """Wait for one's turn. Raises `Unavailable`."""
+        ends = time.monotonic() + _WAIT_SECONDS
+        with ExitStack() as held:
+            for turn in (_SEVERAL_LANES, self._free) if lanes > 1 else (self._free,):
+                if not turn.acquire(timeout=max(0.0, ends - time.monotonic())):
+                    raise Unavailable("too many logins at the same time; try again in a moment")
+                held.callback(turn.release)
+            yield
+
+
+def _lanes_of(phc: str) -> int:
+    """Return the parallelism that a PHC string names; several if it names none."""
+    found = _LANES.search(phc)
+    return 2 if found is None else int(found[1])
 
 
 def _octets(password: str) -> bytes:

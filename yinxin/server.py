@@ -14,6 +14,7 @@ import resource
 import signal
 import socket
 import ssl
+import sys
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -34,6 +35,9 @@ log = logging.getLogger(__name__)
 
 _THREADS = 40
 """Of direct routes (`core.direct.in_thread`): as many as Starlette has for the others."""
+_TURN_SECONDS = 0.0005
+"""After so long a thread that computes lets another one go on; a tenth of what Python does by
+itself. The event loop waits for as many turns as there are threads that sign, check or hash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +146,7 @@ def run(
     Calls `started` once every listener accepts, and what runs `beside` them in the loop.
     """
     raise_descriptor_limit()
+    sys.setswitchinterval(_TURN_SECONDS)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_run(listeners, started, beside))
 

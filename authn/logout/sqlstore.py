@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import delete, insert, literal, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.dialects import postgresql
 
 from authn.logout.store import Channel, Delivery, Participation
 from authn.logout.tables import deliveries, participations
 from core.db import Database
+from core.statements import Statement
+
+# Both databases write it like this: known already, or by another login at the same moment.
+_TAKE_PART = Statement(postgresql.insert(participations).on_conflict_do_nothing())
 
 
 class SQLParticipationStore:
@@ -22,20 +25,8 @@ class SQLParticipationStore:
         self._database = database
 
     def take_part(self, participation: Participation) -> None:
-        rows = participations
-        known = select(rows.c.sid).where(
-            rows.c.sid == participation.sid,
-            rows.c.client_id == participation.client_id,
-            rows.c.ticket == participation.ticket,
-        )
-        with self._database.transaction() as connection:
-            if connection.execute(known).first() is not None:
-                return
-            try:
-                with connection.begin_nested():
-                    connection.execute(insert(rows).values(**asdict(participation)))
-            except IntegrityError:
-                return  # another login of the same session, at the same moment
+        values = {name: getattr(participation, name) for name in Participation.__slots__}
+        self._database.send(_TAKE_PART, values)
 
     def list_of_session(self, sid: str) -> Sequence[Participation]:
         rows = participations

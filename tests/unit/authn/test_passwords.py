@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from authn import passwords
 from authn.config import PasswordConfig
 from authn.passwordpolicy import check_form
 from authn.passwords import PasswordHasher
@@ -46,10 +47,32 @@ def test_hashes_made_with_other_costs_still_verify(hasher):
     assert hasher.matches("correct horse battery", dear.hash("correct horse battery"))
 
 
+def test_hashes_of_several_lanes_at_once_all_end():
+    """Together, in libcrypto, they wait for each other for ever."""
+    hasher = PasswordHasher(PasswordConfig(memory_kibibytes=19456, iterations=2, lanes=4))
+    stored, found = hasher.hash("correct horse battery"), []
+    threads = [
+        threading.Thread(
+            target=lambda: found.append(hasher.matches("correct horse battery", stored)),
+            daemon=True,
+        )
+        for _ in range(4)
+    ]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join(60)
+    assert found == [True] * 4
+
+
+@pytest.mark.parametrize(("phc", "lanes"), [("$argon2id$v=19$m=19456,t=2,p=1$", 1), ("", 2)])
+def test_a_hash_that_may_have_several_lanes_goes_alone(hasher, phc, lanes):
+    assert passwords._lanes_of(phc) == lanes
+
+
 def test_no_more_hashes_run_at_once_than_configured(hasher, monkeypatch):
     running, most, lock = 0, 0, threading.Lock()
     original = PasswordHasher.matches
-    from authn import passwords
 
     class Counting:
         @staticmethod
@@ -63,7 +86,7 @@ def test_no_more_hashes_run_at_once_than_configured(hasher, monkeypatch):
                 running -= 1
 
     monkeypatch.setattr(passwords, "Argon2id", Counting)
-    threads = [threading.Thread(target=original, args=(hasher, "x", "y")) for _ in range(8)]
+    threads = [threading.Thread(target=original, args=(hasher, "x", ",p=1")) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:

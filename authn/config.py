@@ -26,7 +26,8 @@ class PasswordConfig(BaseModel):
     lanes: int = Field(default=4, ge=1, le=16)
     """Lanes (parallelism) of one Argon2id hash."""
     concurrent_hashes: int = Field(default=4, ge=1, le=64)
-    """So many at once; each takes `memory_kibibytes`, and the others wait."""
+    """So many at once; each takes `memory_kibibytes`, and the others wait. Those of several lanes
+    go one after the other."""
     min_characters: int = Field(default=12, ge=8, le=64)
     """The shortest password that may be chosen."""
     history: int = Field(default=5, ge=0, le=24)

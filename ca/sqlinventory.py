@@ -99,7 +99,7 @@ def add_terms(
         for one in prepared
         for term in terms_of(one.subject)
     ]
-    insert_rows(connection, certificate_terms, rows)
+    insert_rows(connection, certificate_terms, rows, wait=False)
 
 
 class _Order(NamedTuple):

@@ -91,7 +91,9 @@ class SQLRequestStore:
             return
         try:
             with self._database.transaction() as connection:
-                insert_rows(connection, enrollment_requests, rows)
+                # Of one that replaces nothing all is drawn just now: nothing can be in its way.
+                replacing = any(record.replaces is not None for record in records)
+                insert_rows(connection, enrollment_requests, rows, wait=replacing)
         except IntegrityError as error:
             raise Conflict("there is a request that replaces this certificate already") from error
 

@@ -105,7 +105,7 @@ class SQLAuditLog:
         if len(rows) == 1:
             _ADD_EVENT.send(connection, rows[0])
         else:
-            insert_rows(connection, audit_events, rows)
+            insert_rows(connection, audit_events, rows, wait=False)
         _MOVE_HEAD.run(connection, {"to_sequence": sequence, "to_hash": previous})
 
     def list_events(

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
+from itertools import count
 from typing import Any, Final
 
 from sqlalchemy import Column, Connection, Table
@@ -25,22 +26,32 @@ _PLAIN: Final = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlch
 _SQLITE: Final = sqlite.dialect()
 _MOST_TOGETHER: Final = 256
 """Rows of one statement that returns something: SQLite takes 32766 values."""
+_NUMBERS: Final = count(1)
 _NUL: Final = "\\u0000"
 
 
 def insert_rows(
-    connection: Connection, table: Table, rows: Rows, *, returning: tuple[str, ...] = ()
+    connection: Connection,
+    table: Table,
+    rows: Rows,
+    *,
+    returning: tuple[str, ...] = (),
+    wait: bool = True,
 ) -> Sequence[tuple[Any, ...]]:
     """Insert rows that all have the columns of the first.
 
-    Returns what stands in the columns `returning` of each, in no certain order. A `Database` does
-    not notice these writes (`Database.version`).
+    Returns what stands in the columns `returning` of each, in no certain order. Without `wait` they
+    go to PostgreSQL with the next statement of the transaction, which raises what is wrong with
+    them (`Database.send`). A `Database` does not notice these writes (`Database.version`).
     """
     if not rows:
         return ()
     if connection.dialect.name == "postgresql":
         statement = _insertion(table, tuple(rows[0]), returning)
-        return run_rows(connection, statement, rows).rows
+        if wait or returning:
+            return run_rows(connection, statement, rows).rows
+        line_of(connection.connection).send(_named(statement), (as_json(rows),))
+        return ()
     columns = tuple(rows[0])
     writers = _writers(table, columns)
     given = [_values(row, writers) for row in rows]
@@ -58,7 +69,13 @@ def insert_rows(
 
 def run_rows(connection: Connection, statement: bytes, rows: Rows) -> Done:
     """Run a statement of PostgreSQL over rows (`recordset`)."""
-    return line_of(connection.connection).run(Written(b"", statement), (as_json(rows),))
+    return line_of(connection.connection).run(_named(statement), (as_json(rows),))
+
+
+@lru_cache(maxsize=256)
+def _named(statement: bytes) -> Written:
+    """Give a statement the name under which it is prepared."""
+    return Written(b"yinxin_rows_%d" % next(_NUMBERS), statement)
 
 
 def as_json(rows: Rows) -> str:

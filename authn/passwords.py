@@ -15,21 +15,18 @@ from cryptography.exceptions import InvalidKey
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
 from authn.config import PasswordConfig
+from core.argon2 import SEVERAL_LANES
 from core.errors import Unavailable
 
 MAX_CHARACTERS: Final = 128
 _WAIT_SECONDS: Final = 10
-_SEVERAL_LANES: Final = threading.BoundedSemaphore(1)
-"""The pool is the process's."""
 _LANES: Final = re.compile(r"[,$]p=([0-9]+)")
 
 
 class PasswordHasher:
     """Hashes and verifies; no more at once than the configuration allows.
 
-    Hashes of several lanes go one after the other: libcrypto computes each lane in a thread of its
-    own, from a pool for the process, and several such hashes at once wait for each other for ever,
-    or fail ("not enough memory").
+    Those of several lanes go one after the other (`core.argon2`).
     """
 
     def __init__(self, config: PasswordConfig) -> None:
@@ -69,7 +66,7 @@ class PasswordHasher:
         """Wait for one's turn. Raises `Unavailable`."""
         ends = time.monotonic() + _WAIT_SECONDS
         with ExitStack() as held:
-            for turn in (_SEVERAL_LANES, self._free) if lanes > 1 else (self._free,):
+            for turn in (SEVERAL_LANES, self._free) if lanes > 1 else (self._free,):
                 if not turn.acquire(timeout=max(0.0, ends - time.monotonic())):
                     raise Unavailable("too many logins at the same time; try again in a moment")
                 held.callback(turn.release)

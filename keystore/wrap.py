@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from core.argon2 import SEVERAL_LANES
 from core.errors import Misconfigured
 
 _NONCE_OCTETS: Final = 12
@@ -102,7 +103,8 @@ def _derive(passphrase: bytes, salt: bytes, parameters: Argon2idParameters) -> K
         lanes=parameters.lanes,
         memory_cost=parameters.memory_kib,
     )
-    return KeyEncryptionKey(derivation.derive(passphrase))
+    with SEVERAL_LANES:
+        return KeyEncryptionKey(derivation.derive(passphrase))
 
 
 def _about(salt: bytes, parameters: Argon2idParameters) -> bytes:

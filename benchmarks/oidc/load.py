@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from html import unescape
+from threading import BrokenBarrierError
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -184,9 +185,12 @@ def measure(provider: Provider, act: str, times: int, callers: int) -> Found:
     ]
     for one in made:
         one.start()
-    barrier.wait()
-    before, start = provider.processor(), time.monotonic()
-    barrier.wait()
+    try:
+        barrier.wait()
+        before, start = provider.processor(), time.monotonic()
+        barrier.wait()
+    except BrokenBarrierError:
+        sys.exit(f"{provider.name}: {act} was refused")
     for one in made:
         one.join()
     wall, after = time.monotonic() - start, provider.processor()
@@ -200,10 +204,14 @@ def measure(provider: Provider, act: str, times: int, callers: int) -> Found:
 
 
 def _call(provider: Provider, act: str, times: int, barrier: Any) -> None:
-    caller = Caller(provider)
     do = ACTS[act]
-    for _ in range(5):
-        do(caller)
+    try:
+        caller = Caller(provider)
+        for _ in range(5):
+            do(caller)
+    except BaseException:
+        barrier.abort()  # or the others would wait for ever
+        raise
     barrier.wait()
     barrier.wait()
     for _ in range(times):

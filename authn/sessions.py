@@ -247,6 +247,10 @@ class Sessions:
         """Return every certificate that a session stands on, once."""
         return self._store.list_certificates()
 
+    def used_certificates(self, issuer: str, serials: Collection[str]) -> Sequence[str]:
+        """Return those of these certificates (hex) on which a session stands."""
+        return self._store.used_certificates(issuer, serials)
+
     def end_these(self, sids: Sequence[str], *, reason: str, actor: str | None = None) -> int:
         """End sessions by their public names: the one way in which a session ends.
 

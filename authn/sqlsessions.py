@@ -135,6 +135,15 @@ class SQLSessionStore:
             found = connection.execute(select(rows.c.issuer, rows.c.serial).distinct()).all()
         return [SessionCertificate(row.issuer, row.serial) for row in found]
 
+    def used_certificates(self, issuer: str, serials: Collection[str]) -> Sequence[str]:
+        rows, ordered, found = session_certificates, sorted(serials), list[str]()
+        wanted = select(rows.c.serial).where(rows.c.issuer == issuer).distinct()
+        with self._database.reading() as connection:
+            for start in range(0, len(ordered), _CHUNK):
+                some = wanted.where(rows.c.serial.in_(ordered[start : start + _CHUNK]))
+                found += connection.execute(some).scalars()
+        return found
+
     def remove(self, sids: Sequence[str]) -> Sequence[EndedSession]:
         with self._database.transaction() as connection:
             gone = connection.execute(

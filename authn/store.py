@@ -251,6 +251,10 @@ class SessionStore(Protocol):
         """Return every certificate that a session stands on, once."""
         ...
 
+    def used_certificates(self, issuer: str, serials: Collection[str]) -> Sequence[str]:
+        """Return those of `serials` on which a session stands, once."""
+        ...
+
     def remove(self, sids: Sequence[str]) -> Sequence[EndedSession]:
         """Remove sessions; returns those that were there: each for exactly one caller."""
         ...

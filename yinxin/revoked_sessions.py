@@ -100,10 +100,12 @@ class RevokedSessions:
 
     def _end(self, issuer: str, changed: Collection[int]) -> int:
         """End what stands on those of `changed` that are not good now (one may be released)."""
-        gone = [one for one in changed if not self._is_good(issuer, one)]
-        ended = self._sessions.end_of_certificates(issuer, [f"{one:x}" for one in gone])
+        used = self._sessions.used_certificates(issuer, [f"{one:x}" for one in changed])
+        # Nearly all that is revoked was never used here.
+        gone = [one for one in used if not self._is_good(issuer, int(one, 16))]
+        ended = self._sessions.end_of_certificates(issuer, gone) if gone else 0
         for name, below in self._issuers.items():
-            if _serial_of(below) in gone:
+            if _serial_of(below) in changed:
                 ended += self._end_below(name, below)
         if ended:
             log.info("sessions ended with their certificate", extra={"sessions": ended})

@@ -15,6 +15,9 @@ _THREADS: Final = 8
 """Most of the time they wait: for a token, or for the disk that takes their answers in together."""
 QUEUE: Final = 256
 """So many wait or run in one lane; what comes on top is told to try later."""
+SPARE: Final = _THREADS // 2
+"""So many signatures at once that can be done without: nonces, renewing ahead, and serial numbers
+that nobody was given. They never queue, and leave threads to whoever has to have a signature."""
 _ANSWER_SECONDS: Final = 5.0
 
 
@@ -30,18 +33,18 @@ class Lane:
         self.waiting = 0
         """How many wait or run."""
 
-    def start(self, act: Callable[[], T], *, share: float = 1.0) -> asyncio.Future[T] | None:
-        """Run `act` in a thread, unless this share of the queue is taken: then None."""
-        if self.waiting >= QUEUE * share:
+    def start(self, act: Callable[[], T], *, spare: bool = False) -> asyncio.Future[T] | None:
+        """Run `act` in a thread, unless there is no room (`SPARE` or `QUEUE`): then None."""
+        if self.waiting >= (SPARE if spare else QUEUE):
             return None
         self.waiting += 1
         future = asyncio.get_running_loop().run_in_executor(self._executor, act)
         future.add_done_callback(self._finish)
         return future
 
-    async def run(self, act: Callable[[], T], *, share: float = 1.0) -> T:
+    async def run(self, act: Callable[[], T], *, spare: bool = False) -> T:
         """Run `act` and return what it returns. Raises `Unavailable` if it takes too long."""
-        future = self.start(act, share=share)
+        future = self.start(act, spare=spare)
         if future is None:
             raise Unavailable(f"{self._issuer}: too many answers wait for a signature")
         try:

@@ -25,9 +25,6 @@ from crl.ocsp.tally import place_of
 
 log = logging.getLogger(__name__)
 
-SPARE_SHARE: Final = 0.125
-"""Of a lane's queue, for what can be done without: nonces, renewing ahead, and serial numbers that
-nobody was given. It is short, so that whoever needs a signature does not wait behind them."""
 _ATTEMPTS: Final = 3
 _JITTER: Final = 0.05
 
@@ -85,7 +82,7 @@ class LocalSigning:
             lambda: (
                 (self._stored(issuer, request) if left_out else None) or self._make(issuer, request)
             ),
-            share=SPARE_SHARE if self._can_wait(issuer, request) else 1.0,
+            spare=self._is_spare(issuer, request),
         )
 
     def refresh(self, octets: bytes) -> None:
@@ -98,7 +95,7 @@ class LocalSigning:
             except Exception:  # recorded; the answer that is there serves until its end
                 log.exception("an OCSP answer cannot be made anew")
 
-        self._lane(issuer).start(act, share=SPARE_SHARE)
+        self._lane(issuer).start(act, spare=True)
 
     def close(self) -> None:
         """Drop what waits for a signature."""
@@ -109,7 +106,7 @@ class LocalSigning:
         """Return how many answers wait for a signature or are being signed, by issuer."""
         return {name: lane.waiting for name, lane in list(self._lanes.items())}
 
-    def _can_wait(self, issuer: Known, request: OCSPRequest) -> bool:
+    def _is_spare(self, issuer: Known, request: OCSPRequest) -> bool:
         return request.nonce is not None or any(
             self._store.ticket(issuer.name, one.serial) == 0 for one in request.cert_ids
         )

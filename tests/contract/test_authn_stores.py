@@ -276,6 +276,8 @@ def test_sessions_are_found_by_the_certificate_they_stand_on(database, clock, us
     every = store.list_by_certificates("sm2-issuing", None, limit=9)
     assert set(every) == {first.sid, second.sid}
     assert len(store.list_certificates()) == 2
+    assert store.used_certificates("sm2-issuing", ["c3", "b2"]) == ["b2"]
+    assert store.used_certificates("rsa-issuing", ["a1"]) == []
     store.remove([first.sid])
     assert store.list_certificates() == [SessionCertificate("sm2-issuing", "b2")]
 

@@ -21,7 +21,6 @@ from ca.revocation import RevocationService
 from core.db import Database
 from crl.ocsp import lanes
 from crl.ocsp.budget import Budget
-from crl.ocsp.signing import SPARE_SHARE
 from tests.fakes.audit import MemoryAuditLog
 from tests.fakes.clock import FakeClock
 from tests.fakes.keys import MemorySigner
@@ -243,7 +242,7 @@ def test_a_stalled_signer_leaves_cached_answers_as_fast_as_before(world, client,
 def test_what_is_over_the_budget_is_refused_at_once_and_the_rest_is_served(
     world, client, monkeypatch
 ):
-    monkeypatch.setattr(lanes, "QUEUE", 2 / SPARE_SHARE)
+    monkeypatch.setattr(lanes, "SPARE", 2)
     known, fresh = world.issue("ec-issuing"), world.issue("ec-issuing")
     first = post(client, question(world, known))
     root = world.issuers["ec-root"]
@@ -265,7 +264,7 @@ def test_what_is_over_the_budget_is_refused_at_once_and_the_rest_is_served(
             waiting = [pool.submit(with_nonce, number) for number in range(2)]
             assert begun.acquire(timeout=60)
             assert begun.acquire(timeout=60)
-            # What nonces may have of the queue is taken: the next one is left out, at once.
+            # What nonces may have of the threads is taken: the next one is left out, at once.
             assert with_nonce(3) == first
             assert post(client, of_the_root) == answered
         signed = [ocsp.load_der_ocsp_response(one.result()) for one in waiting]

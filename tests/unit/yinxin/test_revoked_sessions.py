@@ -32,6 +32,9 @@ class Sessions:
     def list_certificates(self):
         return [SessionCertificate(ISSUER, f"{one:x}") for one in self.serials]
 
+    def used_certificates(self, _issuer, serials):
+        return [f"{one:x}" for one in self.serials if f"{one:x}" in serials]
+
     def end_of_certificates(self, _issuer, serials):
         gone = {one for one in self.serials if f"{one:x}" in serials}
         self.serials -= gone
@@ -41,12 +44,13 @@ class Sessions:
 class World:
     def __init__(self, *serials: int) -> None:
         self.log, self.sessions, self.bad = Log(), Sessions(*serials), set()
-        statuses = SimpleNamespace(
-            standing=lambda _issuer, serial: SimpleNamespace(
-                status=Status.REVOKED if serial in self.bad else Status.GOOD
-            )
-        )
+        self.looked_up: list[int] = []
+        statuses = SimpleNamespace(standing=self.standing)
         self.follower = RevokedSessions(self.sessions, {}, statuses, revocation_log=self.log)
+
+    def standing(self, _issuer, serial: int) -> SimpleNamespace:
+        self.looked_up.append(serial)
+        return SimpleNamespace(status=Status.REVOKED if serial in self.bad else Status.GOOD)
 
     def change(self, serial: int, *, bad: bool = True) -> None:
         (self.bad.add if bad else self.bad.discard)(serial)
@@ -86,6 +90,14 @@ def test_more_changes_than_one_page_are_followed(world):
         world.change(serial)
     world.change(3)
     assert world.follower.follow() == 1
+
+
+def test_what_no_session_stands_on_is_not_looked_up(world):
+    for serial in (2, 7, 8, 9):
+        world.change(serial)
+    world.looked_up.clear()
+    assert world.follower.follow() == 1
+    assert world.looked_up == [2]
 
 
 def test_a_log_that_went_back_is_a_new_start(world):

@@ -52,8 +52,10 @@ def triggers(table: str, dialect: str) -> tuple[str, ...]:
             f"AS $$ BEGIN {count} RETURN NULL; END $$"
         ),
         (
-            f"CREATE TRIGGER {table}_version AFTER INSERT OR UPDATE OR DELETE ON {table} "
-            f"FOR EACH STATEMENT EXECUTE FUNCTION {table}_version()"
+            # At the commit, behind all that the transaction locks, and only for rows that changed:
+            # who counts holds up every other writer, and must wait for none of them.
+            f"CREATE CONSTRAINT TRIGGER {table}_version "
+            f"AFTER INSERT OR UPDATE OR DELETE ON {table} DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION {table}_version()"
         ),
     )
 

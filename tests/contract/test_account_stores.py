@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import threading
 import uuid
 from dataclasses import replace
 from datetime import timedelta
@@ -38,6 +39,7 @@ from authn.store import Session, User
 from authn.upstream.links import Link
 from authn.upstream.sqlstore import SQLLinkStore
 from core.errors import Conflict
+from tests import databases
 
 
 def new_id() -> str:
@@ -206,6 +208,28 @@ def test_who_may_enter_comes_back_as_it_went_in(shared, run_together):
     assert store.find(client) == policy
     store.put(client, OPEN)
     assert store.find(client) == OPEN
+
+
+@pytest.mark.postgres
+def test_who_counts_what_changed_holds_nobody_up_before_the_commit(postgres_url):
+    """Or two who write at once would wait for each other: one for the row, one for the count."""
+    database = databases.on_postgres(postgres_url)
+    store, first, second = SQLAccessStore(database), new_id(), new_id()
+    done = threading.Event()
+
+    def other() -> None:
+        store.put(second, OPEN)
+        done.set()
+
+    with database.transaction():
+        store.put(first, OPEN)
+        thread = threading.Thread(target=other)
+        thread.start()
+        ended = done.wait(60)
+    thread.join()
+    assert ended
+    assert (store.find(first), store.find(second)) == (OPEN, OPEN)
+    database.close()
 
 
 def test_a_consent_goes_with_every_token_that_it_gave(shared, clock, person, run_together):

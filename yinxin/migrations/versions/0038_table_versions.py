@@ -57,7 +57,7 @@ def _on_postgresql(table: str) -> tuple[str, ...]:
     return (
         f"CREATE FUNCTION {table}_version() RETURNS trigger LANGUAGE plpgsql AS $$ {body} $$",
         (
-            f"CREATE TRIGGER {table}_version AFTER INSERT OR UPDATE OR DELETE ON {table} "
-            f"FOR EACH STATEMENT EXECUTE FUNCTION {table}_version()"
+            f"CREATE CONSTRAINT TRIGGER {table}_version "
+            f"AFTER INSERT OR UPDATE OR DELETE ON {table} DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION {table}_version()"
         ),
     )

@@ -55,7 +55,8 @@ def triggers(table: str, dialect: str) -> tuple[str, ...]:
             # At the commit, behind all that the transaction locks, and only for rows that changed:
             # who counts holds up every other writer, and must wait for none of them.
             f"CREATE CONSTRAINT TRIGGER {table}_version "
-            f"AFTER INSERT OR UPDATE OR DELETE ON {table} DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION {table}_version()"
+            f"AFTER INSERT OR UPDATE OR DELETE ON {table} DEFERRABLE INITIALLY DEFERRED "
+            f"FOR EACH ROW EXECUTE FUNCTION {table}_version()"
         ),
     )
 

@@ -58,6 +58,7 @@ def _on_postgresql(table: str) -> tuple[str, ...]:
         f"CREATE FUNCTION {table}_version() RETURNS trigger LANGUAGE plpgsql AS $$ {body} $$",
         (
             f"CREATE CONSTRAINT TRIGGER {table}_version "
-            f"AFTER INSERT OR UPDATE OR DELETE ON {table} DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION {table}_version()"
+            f"AFTER INSERT OR UPDATE OR DELETE ON {table} DEFERRABLE INITIALLY DEFERRED "
+            f"FOR EACH ROW EXECUTE FUNCTION {table}_version()"
         ),
     )

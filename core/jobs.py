@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 from sqlalchemy import Column, String, Table, bindparam, insert, select
 from sqlalchemy import update as sql_update
@@ -28,6 +29,8 @@ job_leases = Table(
 )
 
 _HELD = Statement(select(job_leases.c.until).where(job_leases.c.name == bindparam("of")))
+
+_LOOK_SECONDS: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,8 @@ class JobRunner:
                 log.exception("job failed", extra={"job": job.name})
 
     def _loop(self) -> None:
-        pause = min((job.every_seconds for job in (*self._jobs, *self._local)), default=60.0)
+        # What is to be done once a day begins soon after the first start, too.
+        pause = min((_LOOK_SECONDS, *(job.every_seconds for job in (*self._jobs, *self._local))))
         while not self._stop.wait(pause):
             self.run_due()
 

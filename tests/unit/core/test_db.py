@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from sqlalchemy import Connection, bindparam, create_engine, insert, literal, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, InternalError, ProgrammingError
 
+from core import jobs
 from core.db import Database, open_database
 from core.errors import Malformed, Misconfigured, Unavailable
 from core.jobs import Job, JobRunner, job_leases
@@ -187,9 +189,21 @@ def test_a_job_runs_once_per_period_in_the_whole_cluster(
 
 def test_a_failing_job_does_not_stop_the_next(sqlite_database: Database, clock: FakeClock) -> None:
     ran: list[int] = []
-    jobs = (Job("bad", 60, lambda: 1 // 0), Job("good", 60, lambda: ran.append(1)))
-    JobRunner(sqlite_database, jobs, clock=clock).run_due()
+    both = (Job("bad", 60, lambda: 1 // 0), Job("good", 60, lambda: ran.append(1)))
+    JobRunner(sqlite_database, both, clock=clock).run_due()
     assert ran == [1]
+
+
+def test_what_is_done_once_a_day_does_not_wait_a_day_after_the_first_start(
+    sqlite_database: Database, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "_LOOK_SECONDS", 0.01)
+    ran = threading.Event()
+    runner = JobRunner(sqlite_database, (Job("daily", 86_400, ran.set),), clock=clock)
+    runner.start()
+    began = ran.wait(60)
+    runner.stop()
+    assert began
 
 
 def test_a_lease_from_a_clock_that_jumped_is_taken_over(

@@ -91,7 +91,7 @@ class SQLRequestStore:
             return
         try:
             with self._database.transaction() as connection:
-                # Of one that replaces nothing all is drawn just now: nothing can be in its way.
+                # Only `replaces` and the id are unique, and the id was drawn for this one.
                 replacing = any(record.replaces is not None for record in records)
                 insert_rows(connection, enrollment_requests, rows, wait=replacing)
         except IntegrityError as error:

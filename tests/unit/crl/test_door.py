@@ -40,8 +40,17 @@ class Listener:
             b"long one, the last": (_LONG, True),
         }.get(data)
 
-    def study(self, data: bytes) -> None:
-        """Nothing is learnt."""
+    def read(self, data: bytes) -> tuple[Any, bytes] | None:
+        return READ.get(data)
+
+    def respond(self, head: Any, body: bytes) -> bytes | Pending:
+        return Pending(head, body, None, None, missing=False) if head.later else b"made"
+
+    def respond_later(self, pending: Pending, send: Callable[[bytes], None]) -> bytes | None:
+        if pending.octets:
+            return pending.octets
+        self.sends.append(send)
+        return None
 
     def hear(self) -> None:
         """Nobody ticks."""

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -27,6 +26,7 @@ from crl.ocsp.responder import QUIET, refusal_of
 from crl.ocsp.response import Refusal
 from crl.ocsp.signing import Done, Made, Signing
 from crl.ocsp.tally import Count, stored_place
+from crl.ocsp.waiting import Pending, Send, Waiting
 from crl.ocsp.wire import ResponseWriter, aged
 
 log = logging.getLogger(__name__)
@@ -35,24 +35,6 @@ _LOG_EVERY: Final = timedelta(seconds=1)
 _REFRESH_AGAIN_SECONDS: Final = 5
 _REFRESHING: Final = 4096
 _NEVER_ISSUED: Final = "the serial number was not issued by this issuer"
-
-
-Send = Callable[[bytes], None]
-"""Takes a whole response."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """A request whose answer has to be made."""
-
-    head: Head
-    octets: bytes
-    key: bytes | None
-    """Of a stored answer that is better than none."""
-    request: OCSPRequest | None
-    """The octets decoded, if they were."""
-    missing: bool
-    """The store has no status of the one certificate."""
 
 
 class OCSPPlane:
@@ -190,7 +172,7 @@ class OCSPPlane:
 
         None: `send` is called with it once, in the event loop, later than this returns.
         """
-        waiting = _Waiting(self, pending, send)
+        waiting = Waiting(self, pending, send)
         if not pending.missing:
             return waiting.begin()
         self._missing.ask(waiting)
@@ -229,7 +211,7 @@ class OCSPPlane:
         except Exception as unexpected:  # noqa: BLE001 - translated into OCSP and recorded there
             return self.refuse(pending.head, unexpected)
 
-    def _go_on(self, served: Sequence[_Waiting], found: Collection[int] | Exception) -> None:
+    def _go_on(self, served: Sequence[Waiting], found: Collection[int] | Exception) -> None:
         """The log was read to its end, or not, since these asked for what the store had not."""
         with self.one_moment():
             for one in served:
@@ -315,35 +297,3 @@ class OCSPPlane:
             self._signing.refresh(octets)
         except TrustError:
             log.exception("an OCSP answer cannot be made anew")
-
-
-class _Waiting:
-    """One request whose response is made, and who sends it."""
-
-    __slots__ = ("_at_once", "_begun", "_pending", "_plane", "_send")
-
-    def __init__(self, plane: OCSPPlane, pending: Pending, send: Send) -> None:
-        self._plane = plane
-        self._pending = pending
-        self._send = send
-        self._begun = False
-        self._at_once: bytes | None = None
-
-    def begin(self) -> bytes | None:
-        """Have the response made; return it if that is done already."""
-        self._plane.make(self._pending, self._made)
-        self._begun = True
-        return self._at_once
-
-    def go_on(self, found: Collection[int] | Exception) -> None:
-        """The log was read: the certificate is known now, or was never issued."""
-        response = self._plane.still_missing(self._pending, found) or self.begin()
-        if response is not None:
-            self._send(response)
-
-    def _made(self, made: Made | Exception) -> None:
-        response = self._plane.finish(self._pending, made)
-        if self._begun:
-            self._send(response)
-        else:
-            self._at_once = response

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from crl.ocsp.listener import MAX_UNREAD_OCTETS, Begun, OCSPListener
-from crl.ocsp.plane import Pending
+from crl.ocsp.waiting import Pending
 
 log = logging.getLogger(__name__)
 

@@ -8,8 +8,9 @@ from fastapi import APIRouter, Request, Response
 from starlette.datastructures import MutableHeaders
 
 from crl.ocsp.head import Head
-from crl.ocsp.plane import OCSPPlane, Pending
+from crl.ocsp.plane import OCSPPlane
 from crl.ocsp.request import MAX_REQUEST_OCTETS
+from crl.ocsp.waiting import Pending
 
 
 def make_ocsp_router(plane: OCSPPlane) -> APIRouter:

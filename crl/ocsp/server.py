@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from crl.ocsp.head import parse_head
 from crl.ocsp.listener import MAX_UNREAD_OCTETS, Begun, OCSPListener
-from crl.ocsp.plane import Pending
+from crl.ocsp.waiting import Pending
 
 MAX_HEAD_OCTETS: Final = 8192
 _NOTHING: Final = Begun()

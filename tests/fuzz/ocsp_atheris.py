@@ -20,7 +20,19 @@ from urllib.parse import quote
 import atheris
 
 with atheris.instrument_imports(include=["crl.ocsp"]):
-    from crl.ocsp import forms, head, layout, listener, path, plane, reader, request, server, wire
+    from crl.ocsp import (
+        forms,
+        head,
+        layout,
+        listener,
+        path,
+        plane,
+        reader,
+        request,
+        server,
+        waiting,
+        wire,
+    )
 
 from cryptography.x509 import ocsp
 
@@ -31,7 +43,7 @@ from tests.unit.crl.requests import cert_id
 from tests.unit.crl.requests import request as ocsp_request
 from tests.unit.crl.world import World
 
-MODULES = (forms, head, layout, listener, path, plane, reader, request, server, wire)
+MODULES = (forms, head, layout, listener, path, plane, reader, request, server, waiting, wire)
 MOST_GROWTH_KIBIBYTES = 32 * 1024
 SETTLED = 100_000
 """Inputs after which memory is measured for the first time."""
@@ -81,7 +93,7 @@ class Target:
         posted = head.parse_head(_post(self.asked)[: -len(self.asked)])
         assert posted is not None
         pending = made.respond(posted, self.asked)
-        assert isinstance(pending, plane.Pending)
+        assert isinstance(pending, waiting.Pending)
         self.answer = asyncio.run(_made(made, pending)).partition(b"\r\n\r\n")[2]
         made.respond_later = lambda _pending, _send: None  # type: ignore[method-assign]
         self.listener = listener.OCSPListener(made, wait_seconds=30)
@@ -176,7 +188,7 @@ class Target:
         assert size - self.settled < MOST_GROWTH_KIBIBYTES, "memory grows"
 
 
-async def _made(made: plane.OCSPPlane, pending: plane.Pending) -> bytes:
+async def _made(made: plane.OCSPPlane, pending: waiting.Pending) -> bytes:
     future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
     return made.respond_later(pending, future.set_result) or await future
 

@@ -15,7 +15,7 @@ from crl.ocsp import door as module
 from crl.ocsp.door import Door
 from crl.ocsp.head import Head
 from crl.ocsp.listener import Begun
-from crl.ocsp.plane import Pending
+from crl.ocsp.waiting import Pending
 from tests.unit.crl.until import until
 
 _LONG = bytes(1 << 24)

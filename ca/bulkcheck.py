@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Final
@@ -33,7 +33,6 @@ class BulkCheck:
         profiles: Mapping[str, CertificateProfile],
         issuers: Mapping[str, Issuer],
         pairs: PairService,
-        blocked_keys: Container[str],
         accept_empty_sm2_id: bool,
         clock: Clock,
     ) -> None:
@@ -41,24 +40,28 @@ class BulkCheck:
         self._profiles = profiles
         self._issuers = issuers
         self._pairs = pairs
-        self._blocked_keys = blocked_keys
         self._accept_empty_sm2_id = accept_empty_sm2_id
         self._clock = clock
 
-    def check(self, batch: Batch, item: Item) -> Item:
-        """Return the item, VALID with what it asks for, or BAD with the reason."""
+    def check(self, batch: Batch, items: Sequence[Item]) -> list[Item]:
+        """Return each item, VALID with what it asks for, or BAD with the reason."""
+        profile, issuer = self._profiles[batch.profile], self._issuers[batch.issuer]
+        return [self._check(batch, item, profile, issuer) for item in items]
+
+    def _check(self, batch: Batch, item: Item, profile: CertificateProfile, issuer: Issuer) -> Item:
         try:
-            return self._checked(batch, item)
+            return self._checked(batch, item, profile, issuer)
         except Unavailable:
             raise
         except TrustError as error:
             return replace(item, state=ItemState.BAD, reason=str(error))
 
-    def _checked(self, batch: Batch, item: Item) -> Item:
-        profile, issuer = self._profiles[batch.profile], self._issuers[batch.issuer]
+    def _checked(
+        self, batch: Batch, item: Item, profile: CertificateProfile, issuer: Issuer
+    ) -> Item:
         wanted = wanted_of(item, batch, accept_empty_sm2_id=self._accept_empty_sm2_id)
         if wanted.spki:
-            check_key(wanted.spki, blocked=self._blocked_keys)
+            check_key(wanted.spki)  # the issuer asks whether it is blocked
         # Without a CSR, another key of the same kind stands for the one that will be made.
         probe = wanted if wanted.spki else replace(wanted, spki=_probe(batch.key_algorithm))
         prepared = issuer.prepare(
@@ -66,8 +69,10 @@ class BulkCheck:
         )
         if profile.encryption_profile is not None:
             self._pairs.check(probe, profile=profile, issuer=issuer)
-        return replace(
-            item,
+        return Item(
+            batch_id=item.batch_id,
+            row=item.row,
+            request_id=item.request_id,
             state=ItemState.VALID,
             source="[]",  # what is in it is in the content now, once
             content=content_of(wanted),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -44,7 +44,6 @@ class Bulk:
         issuers: Mapping[str, Issuer],
         reviews: ReviewRules,
         key_management: KeyManagement,
-        blocked_keys: Container[str],
     ) -> Self:
         """Put it together."""
         store = SQLBulkStore(database)
@@ -78,7 +77,6 @@ class Bulk:
                 profiles=profiles,
                 issuers=issuers,
                 pairs=pairs,
-                blocked_keys=blocked_keys,
                 accept_empty_sm2_id=rules.accept_empty_sm2_id,
                 clock=clock,
             ),

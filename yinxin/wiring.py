@@ -331,7 +331,6 @@ def open_service(ground: Ground) -> Service:
             issuers=generations,
             reviews=reviews,
             key_management=key_management,
-            blocked_keys=blocked,
         ),
         statuses=statuses,
         crls=crls,

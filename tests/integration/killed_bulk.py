@@ -90,7 +90,7 @@ class BulkDesk:
             reviews=ReviewsOfProfiles(self.pairs.profiles), **common, **ground,
         )  # fmt: skip
         check = BulkCheck(
-            self.store, pairs=km, blocked_keys=frozenset(), accept_empty_sm2_id=False, clock=clock,
+            self.store, pairs=km, accept_empty_sm2_id=False, clock=clock,
             **common,
         )  # fmt: skip
         rows = BulkIssuing(

@@ -74,7 +74,6 @@ class BulkDesk:
         check = BulkCheck(
             self.store,
             pairs=self.km.pairs,
-            blocked_keys=frozenset(),
             accept_empty_sm2_id=False,
             clock=authority.clock,
             **self.common,

@@ -9,6 +9,8 @@ from typing import Final
 from ca.bulk import Batch, BulkStore, Item, ItemState
 from ca.bulkrows import content_of, wanted_of
 from ca.dryrun import Checked, DryRun
+from ca.issuer import Issuer
+from ca.profiles import CertificateProfile
 from core.errors import TrustError, Unavailable
 
 _PAGE: Final = 500
@@ -22,22 +24,31 @@ class BulkCheck:
         self._dry_run = dry_run
         self._accept_empty_sm2_id = accept_empty_sm2_id
 
-    def check(self, batch: Batch, item: Item) -> Item:
-        """Return the item, VALID with what it asks for, or BAD with the reason."""
+    def check(self, batch: Batch, items: Sequence[Item]) -> list[Item]:
+        """Return each item, VALID with what it asks for, or BAD with the reason."""
         try:
-            return self._checked(batch, item)
+            profile, issuer = self._dry_run.find(batch.profile, batch.issuer)
+        except TrustError as error:  # gone since the upload
+            return [replace(item, state=ItemState.BAD, reason=str(error)) for item in items]
+        return [self._check(batch, item, profile, issuer) for item in items]
+
+    def _check(self, batch: Batch, item: Item, profile: CertificateProfile, issuer: Issuer) -> Item:
+        try:
+            return self._checked(batch, item, profile, issuer)
         except Unavailable:
             raise
         except TrustError as error:
             return replace(item, state=ItemState.BAD, reason=str(error))
 
-    def _checked(self, batch: Batch, item: Item) -> Item:
+    def _checked(
+        self, batch: Batch, item: Item, profile: CertificateProfile, issuer: Issuer
+    ) -> Item:
         wanted = wanted_of(item, batch, accept_empty_sm2_id=self._accept_empty_sm2_id)
-        checked = self._dry_run.check(
-            wanted, profile=batch.profile, issuer=batch.issuer, algorithm=batch.key_algorithm
-        )
-        return replace(
-            item,
+        checked = self._dry_run.check(wanted, profile, issuer, batch.key_algorithm)
+        return Item(
+            batch_id=item.batch_id,
+            row=item.row,
+            request_id=item.request_id,
             state=ItemState.VALID,
             source="[]",  # what is in it is in the content now, once
             content=content_of(wanted),

@@ -54,8 +54,8 @@ class Progress(Enum):
 class ChecksRows(Protocol):
     """The dry run (`ca.bulkcheck`, `ca.deskbulkcheck`)."""
 
-    def check(self, batch: Batch, item: Item) -> Item:
-        """Return the item, VALID or ASKING with what it asks for, or BAD with the reason."""
+    def check(self, batch: Batch, items: Sequence[Item]) -> list[Item]:
+        """Return each item, VALID or ASKING with what it asks for, or BAD with the reason."""
         ...
 
     def find_duplicates(self, batch: Batch) -> None:
@@ -163,7 +163,7 @@ class BulkWorker:
 
     def _check_some(self, batch: Batch) -> bool:
         fresh = self._store.list_items(batch.id, (ItemState.NEW,), limit=GROUP_OF_CSRS)
-        self._write(batch, [self._check.check(batch, item) for item in fresh])
+        self._write(batch, self._check.check(batch, fresh))
         if fresh:
             return True
         with self._transactions.transaction():

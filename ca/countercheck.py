@@ -74,7 +74,8 @@ class CounterCheck:
             organisation=organisation,
             accept_empty_sm2_id=self._accept_empty_sm2_id,
         )
-        return self._dry_run.check(wanted, profile=body.profile, issuer=body.issuer)
+        profile, issuer = self._dry_run.find(body.profile, body.issuer)
+        return self._dry_run.check(wanted, profile, issuer, profile.key_algorithms[0])
 
     def _is_theirs(self, registrar: Registrar, live: Live) -> bool:
         try:

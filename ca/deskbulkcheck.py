@@ -42,8 +42,11 @@ class DeskBulkCheck:
         self._accept_empty_sm2_id = accept_empty_sm2_id
         self._clock = clock
 
-    def check(self, batch: Batch, item: Item) -> Item:
-        """Return the item, ASKING with what it asks for, or BAD with the reason."""
+    def check(self, batch: Batch, items: Sequence[Item]) -> list[Item]:
+        """Return each item, ASKING with what it asks for, or BAD with the reason."""
+        return [self._check(batch, item) for item in items]
+
+    def _check(self, batch: Batch, item: Item) -> Item:
         try:
             return self._checked(batch, item)
         except Unavailable:
@@ -59,7 +62,7 @@ class DeskBulkCheck:
         profile = self._profiles[batch.profile]
         wanted = wanted_of(item, batch, accept_empty_sm2_id=self._accept_empty_sm2_id)
         if wanted.spki:
-            check_key(wanted.spki, blocked=frozenset())
+            check_key(wanted.spki)
             contents = check_contents(wanted, profile)
         else:
             # Whoever comes with the codes could do nothing about names that are refused then.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Container, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
@@ -58,40 +58,38 @@ class DryRun:
         profiles: Mapping[str, CertificateProfile],
         issuers: Mapping[str, Issuer],
         pairs: PairService,
-        blocked_keys: Container[str],
         clock: Clock,
     ) -> None:
         self._live = live
         self._profiles = profiles
         self._issuers = issuers
         self._pairs = pairs
-        self._blocked_keys = blocked_keys
         self._clock = clock
+
+    def find(self, profile: str, issuer: str) -> tuple[CertificateProfile, Issuer]:
+        """Return what is named. Raises `NotFound`, and `ProfileViolation` for one of our own."""
+        chosen = requestable(profile, issuer, profiles=self._profiles, issuers=self._issuers)
+        return chosen, self._issuers[issuer]
 
     def check(
         self,
         wanted: IssuanceRequest,
-        *,
-        profile: str,
-        issuer: str,
-        algorithm: KeyAlgorithm | None = None,
+        profile: CertificateProfile,
+        issuer: Issuer,
+        algorithm: KeyAlgorithm,
     ) -> Checked:
-        """Return what would be issued. Raises `Refused`, `NotFound` or `Unavailable`.
+        """Return what would be issued. Raises `Refused` or `Unavailable`.
 
-        Without a key, another one of the kind `algorithm` stands for it; None: of the kind that
-        the profile names first.
+        Without a key, another one of the kind `algorithm` stands for it.
         """
-        chosen = requestable(profile, issuer, profiles=self._profiles, issuers=self._issuers)
-        signer = self._issuers[issuer]
         if wanted.spki:
-            check_key(wanted.spki, blocked=self._blocked_keys)
-        kind = algorithm or chosen.key_algorithms[0]
-        probe = wanted if wanted.spki else replace(wanted, spki=_probe(kind))
-        prepared = signer.prepare(
-            probe, profile=chosen, serial=random_serial(), now=self._clock.now()
+            check_key(wanted.spki)  # the issuer asks whether it is blocked
+        probe = wanted if wanted.spki else replace(wanted, spki=_probe(algorithm))
+        prepared = issuer.prepare(
+            probe, profile=profile, serial=random_serial(), now=self._clock.now()
         )
-        if chosen.encryption_profile is not None:
-            self._pairs.check(probe, profile=chosen, issuer=signer)
+        if profile.encryption_profile is not None:
+            self._pairs.check(probe, profile=profile, issuer=issuer)
         return Checked(prepared.subject, wanted.spki or None)
 
     def find_given(

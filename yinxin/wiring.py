@@ -254,7 +254,6 @@ def open_service(ground: Ground) -> Service:
         profiles=authority.profiles,
         issuers=generations,
         pairs=key_management.pairs,
-        blocked_keys=blocked,
         clock=ground.clock,
     )
     audit_key = AuditKey.open(keystore)

@@ -90,7 +90,7 @@ class BulkDesk:
             self.store, packages=packages, safe=self.safe, config=CONFIG, separate_approver=True,
             reviews=ReviewsOfProfiles(self.pairs.profiles), **common, **ground,
         )  # fmt: skip
-        dry_run = DryRun(self.store, pairs=km, blocked_keys=frozenset(), clock=clock, **common)
+        dry_run = DryRun(self.store, pairs=km, clock=clock, **common)
         check = BulkCheck(self.store, dry_run, accept_empty_sm2_id=False)
         rows = BulkIssuing(
             self.store, packages=packages, certificates=self.pairs.store,

@@ -75,7 +75,6 @@ class BulkDesk:
         dry_run = DryRun(
             self.store,
             pairs=self.km.pairs,
-            blocked_keys=frozenset(),
             clock=authority.clock,
             **self.common,
         )

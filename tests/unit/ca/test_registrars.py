@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -102,12 +103,15 @@ class World:
             transactions=authority.database,
             accept_empty_sm2_id=False,
         )
+        issuers = {
+            name: replace(issuer, blocked_keys=self.blocked)
+            for name, issuer in authority.issuers.items()
+        }
         self.dry_run = DryRun(
             SQLBulkStore(authority.database),
             profiles=self.profiles,
-            issuers=authority.issuers,
+            issuers=issuers,
             pairs=pairs,
-            blocked_keys=self.blocked,
             clock=authority.clock,
         )
         self.check = CounterCheck(self.dry_run, registration.rights, accept_empty_sm2_id=False)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import resource
 import signal
@@ -24,6 +23,7 @@ import uvicorn
 import uvloop
 from typing_extensions import override
 
+from core.collector import settle
 from core.errors import Misconfigured
 from crl.ocsp.door import Door, Make
 from crl.ocsp.listener import MAX_CONNECTIONS, OCSPListener
@@ -193,8 +193,7 @@ async def _run(
         for server, listener in zip(servers, listeners, strict=True):
             if listener.handed is not None:
                 listener.handed.start(server.make_protocol)
-        # What is here stays: to look through it again and again would hold up whoever asks then.
-        gc.freeze()
+        settle()
         running = None if beside is None else await beside()  # noqa: F841 - kept alive
         started()
     await asyncio.gather(*tasks)

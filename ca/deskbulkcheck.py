@@ -1,7 +1,7 @@
 """The dry run of a batch at a registration authority: what can be seen to be wrong there.
 
 Profile, names, proof of possession, kind and strength of key, and what the table or an earlier act
-asked for already. Lint, blocked keys and rights are the certificate authority's, at issuing.
+asked for already. The certificate authority is asked about what passes (`ca.asking`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from core.errors import Malformed, TrustError, Unavailable
 
 
 class DeskBulkCheck:
-    """Checks rows (`ca.bulkworker.ChecksRows`); what is VALID holds the body of its application."""
+    """Checks rows (`ca.bulkworker.ChecksRows`); what passes holds the body of its application."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class DeskBulkCheck:
         self._clock = clock
 
     def check(self, batch: Batch, items: Sequence[Item]) -> list[Item]:
-        """Return each item, VALID with what it asks for, or BAD with the reason."""
+        """Return each item, ASKING with what it asks for, or BAD with the reason."""
         return [self._check(batch, item) for item in items]
 
     def _check(self, batch: Batch, item: Item) -> Item:
@@ -71,7 +71,7 @@ class DeskBulkCheck:
         body = _application(batch, wanted, csr_in(item))
         return replace(
             item,
-            state=ItemState.VALID,
+            state=ItemState.ASKING,
             source="[]",  # what is in it is in the content now, once
             content=body.model_dump_json(),
             spki=wanted.spki or None,

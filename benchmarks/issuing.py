@@ -27,6 +27,7 @@ from ca.contents import IssuanceRequest
 from ca.issuance import issue_certificate
 from ca.names import encode_name
 from core import der
+from core.collector import settle
 from keystore import holdersafe, sm2, sm4, softkey
 from keystore.algorithms import KeyAlgorithm, SignatureAlgorithm
 from yinxin.settings import load_settings
@@ -133,7 +134,7 @@ def main(rows: int) -> None:
         for owner, name in _CRYPTOGRAPHY:
             METER.put_around(owner, name)
         gc.collect()
-        gc.freeze()  # as a service does when it is ready
+        settle()  # as a service does when it is ready
         print("| what | ms a certificate | its cryptography | ratio |\n|---|---|---|---|")
 
         others = [softkey.generate(KeyAlgorithm.SM2).public_key for _ in range(50)]

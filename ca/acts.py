@@ -1,7 +1,8 @@
 """What a registration authority (RA) and its certificate authority (CA) say to each other.
 
 The same in both directions of calling: an act goes to the CA, an outcome comes back, and the
-branch of the tree goes to the RA. JSON, strict on both sides.
+branch of the tree goes to the RA; rows of a dry run go to the CA, and what it would refuse comes
+back. JSON, strict on both sides.
 """
 
 from __future__ import annotations
@@ -20,15 +21,22 @@ from keystore.dialects import Dialect
 
 PERFORM: Final = "/ra/v1/acts"
 BRANCH: Final = "/ra/v1/branch"
+CHECK: Final = "/ra/v1/checks"
 """At the CA, when the RA calls."""
 FETCH: Final = "/ra/v1/outbox"
 ANSWER: Final = "/ra/v1/outcomes"
 TELL_BRANCH: Final = "/ra/v1/branch"
+QUESTIONS: Final = "/ra/v1/questions"
+VERDICTS: Final = "/ra/v1/verdicts"
 """At the RA, when the CA calls."""
 MOST_ACTS: Final = 4
 """In one answer: an act may carry a request of 90 000 octets."""
 MOST_ORGANISATIONS: Final = 1_000
 """In one body of 262 144 octets, with names of usual length."""
+MOST_QUESTIONS: Final = 100
+"""In one body, with as many reasons in the answer: of the usual size, half a second of a CA."""
+MOST_WORDS: Final = 500
+"""Characters of a verdict's reason."""
 
 _WITH_KEY: Final = (Operation.REKEY, Operation.REISSUE)
 _WITH_REASON: Final = (Operation.REVOKE, Operation.REISSUE)
@@ -170,6 +178,35 @@ class Outbox(_Wire):
 
     acts: Annotated[tuple[Act, ...], Field(max_length=MOST_ACTS)]
     known: _Known
+
+
+class Question(_Wire):
+    """One row of a dry run: whether this would be issued."""
+
+    id: _Id
+    request: SubmitRequest
+
+
+class Questions(_Wire):
+    """Some rows that the CA has not seen yet."""
+
+    rows: Annotated[tuple[Question, ...], Field(max_length=MOST_QUESTIONS)]
+
+
+class Verdict(_Wire):
+    """What the CA would say to a row."""
+
+    id: _Id
+    reason: Annotated[str, Field(max_length=MOST_WORDS)] | None = None
+    """Why it would be refused; None: it would be issued."""
+
+
+class Verdicts(_Wire):
+    """What the CA says to the rows that it could look at."""
+
+    rows: Annotated[tuple[Verdict, ...], Field(max_length=MOST_QUESTIONS)]
+    not_asked: Annotated[str, Field(max_length=MOST_WORDS)] | None = None
+    """Why the others have to be asked about again."""
 
 
 class Nothing(_Wire):

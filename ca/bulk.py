@@ -10,10 +10,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 from ca.serials import SerialNumber
 from keystore.algorithms import KeyAlgorithm
+
+NOT_ASKED: Final = "not asked"
+"""How the comment of a batch begins when a certificate authority has not seen all rows of it."""
+WAITING: Final = f"{NOT_ASKED} yet: rows wait for the word of the certificate authority"
+UNASKED: Final = f"{NOT_ASKED}: some rows go on without the word of the certificate authority"
 
 
 class BatchState(StrEnum):
@@ -44,6 +49,8 @@ class ItemState(StrEnum):
     """Where one row is in its life."""
 
     NEW = "new"
+    ASKING = "asking"
+    """At a registration authority: nothing is wrong with it there, and the authority is asked."""
     VALID = "valid"
     BAD = "bad"
     """The dry run refused it."""
@@ -122,6 +129,7 @@ class Live:
     subject: str
     spki_fingerprint: str
     serial: SerialNumber
+    organisation_id: str | None
 
 
 class BulkStore(Protocol):

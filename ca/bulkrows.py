@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any, Final
 
 from ca.altnames import AlternativeNameKind, make_alternative_name, parse_alternative_name
@@ -15,6 +14,9 @@ from ca.names import ATTRIBUTE_TYPES
 from core.errors import Malformed
 
 _DAYS_DIGITS: Final = 5
+_KINDS: Final = frozenset(AlternativeNameKind)
+_PLAIN: Final = frozenset({*ATTRIBUTE_TYPES, *AlternativeNameKind, CSR, VALIDITY_DAYS})
+"""Columns that are no identity extension."""
 
 
 def source_of(row: Row) -> str:
@@ -34,28 +36,23 @@ def wanted_of(item: Item, batch: Batch, *, accept_empty_sm2_id: bool) -> Issuanc
     names = tuple(
         make_alternative_name(AlternativeNameKind(column), value)
         for column, text in cells
-        if column in list(AlternativeNameKind)
+        if column in _KINDS
         for value in text.replace(";", " ").replace("；", " ").split()  # noqa: RUF001 - as typed
     )
-    plain = {*ATTRIBUTE_TYPES, *AlternativeNameKind, CSR, VALIDITY_DAYS}
-    wanted = IssuanceRequest(
-        spki=b"",
+    spki = b""
+    if CSR in named:
+        csr = parse_csr(_armoured(named[CSR]), accept_empty_sm2_id=accept_empty_sm2_id)
+        spki, subject = csr.spki, subject or csr.subject
+        names = names or csr.alternative_names
+    return IssuanceRequest(
+        spki=spki,
         subject=subject,
         requester=batch.requester,
         alternative_names=names,
-        identity=tuple((column, text) for column, text in cells if column not in plain),
+        identity=tuple((column, text) for column, text in cells if column not in _PLAIN),
         validity_days=_days(named.get(VALIDITY_DAYS)),
         request_id=item.request_id,
         organisation_id=batch.organisation_id,
-    )
-    if CSR not in named:
-        return wanted
-    csr = parse_csr(_armoured(named[CSR]), accept_empty_sm2_id=accept_empty_sm2_id)
-    return replace(
-        wanted,
-        spki=csr.spki,
-        subject=subject or csr.subject,
-        alternative_names=names or csr.alternative_names,
     )
 
 
@@ -67,14 +64,13 @@ def csr_in(item: Item) -> str | None:
 
 def content_of(wanted: IssuanceRequest) -> str:
     """Return the JSON that `request_of` reads back; the key is kept beside it."""
-    return json.dumps(
+    return _encode(
         {
             "subject": wanted.subject,
             "alternative_names": [str(name) for name in wanted.alternative_names],
             "identity": wanted.identity,
             "validity_days": wanted.validity_days,
-        },
-        ensure_ascii=False,
+        }
     )
 
 
@@ -106,3 +102,7 @@ def _armoured(text: str) -> bytes:
     if "-----BEGIN" not in text:
         text = f"-----BEGIN CERTIFICATE REQUEST-----\n{text}\n-----END CERTIFICATE REQUEST-----"
     return text.encode("utf-8")
+
+
+# `json.dumps` makes a new encoder each time.
+_encode: Final = json.JSONEncoder(ensure_ascii=False).encode

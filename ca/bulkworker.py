@@ -15,7 +15,7 @@ from datetime import timedelta
 from enum import Enum, auto
 from typing import Final, Protocol
 
-from ca.bulk import Batch, BatchState, BulkStore, Item, ItemState
+from ca.bulk import UNASKED, WAITING, Batch, BatchState, BulkStore, Item, ItemState
 from ca.bulkconfig import BulkConfig
 from core.audit import AuditLog
 from core.clock import Clock
@@ -54,8 +54,8 @@ class Progress(Enum):
 class ChecksRows(Protocol):
     """The dry run (`ca.bulkcheck`, `ca.deskbulkcheck`)."""
 
-    def check(self, batch: Batch, item: Item) -> Item:
-        """Return the item, VALID with what it asks for, or BAD with the reason."""
+    def check(self, batch: Batch, items: Sequence[Item]) -> list[Item]:
+        """Return each item, VALID or ASKING with what it asks for, or BAD with the reason."""
         ...
 
     def find_duplicates(self, batch: Batch) -> None:
@@ -163,11 +163,15 @@ class BulkWorker:
 
     def _check_some(self, batch: Batch) -> bool:
         fresh = self._store.list_items(batch.id, (ItemState.NEW,), limit=GROUP_OF_CSRS)
-        self._write(batch, [self._check.check(batch, item) for item in fresh])
+        self._write(batch, self._check.check(batch, fresh))
         if fresh:
             return True
         with self._transactions.transaction():
             self._hold(batch)
+            if self._store.list_items(batch.id, (ItemState.ASKING,), limit=1):
+                if batch.comment is None:
+                    self._store.change_batch(batch.id, (_S.CHECKING,), comment=WAITING)
+                return False
             self._check.find_duplicates(batch)
             self._end(batch, _S.CHECKING, _S.CHECKED, "bulk.checked")
         return False
@@ -187,7 +191,7 @@ class BulkWorker:
         with self._transactions.transaction():
             self._hold(batch)
             if state is _S.CANCELLING:
-                for left in (ItemState.NEW, ItemState.VALID):
+                for left in (ItemState.NEW, ItemState.ASKING, ItemState.VALID):
                     self._store.end_items(batch.id, left, ItemState.CANCELLED)
             ended = _S.CANCELLED if state is _S.CANCELLING else _S.DONE
             self._end(batch, state, ended, "bulk.finished")
@@ -195,6 +199,9 @@ class BulkWorker:
     def _end(self, batch: Batch, state: BatchState, ended: BatchState, action: str) -> None:
         now = self._clock.now()
         changes = {"state": ended, "expires_at": now + self._keep, "comment": None}
+        current = self._store.find_batch(batch.id)
+        if current is not None and current.comment == UNASKED:
+            del changes["comment"]  # whoever approves it should know
         if ended is not _S.CHECKED:
             changes["finished_at"] = now
         # False: somebody cancelled it at this moment, and the next step sees that.

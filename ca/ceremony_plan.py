@@ -25,7 +25,7 @@ from ca.nameconstraints import check_names, encode_constraints
 from ca.names import encode_name, text_of
 from ca.profiles import CertificateProfile
 from ca.serials import SerialNumber, from_hex
-from ca.tbs import Extension, Fields, encode_tbs, parse_tbs
+from ca.tbs import Extension, Fields, encode_extension, encode_tbs, parse_tbs
 from core import der
 from core.errors import Malformed, ProfileViolation, Refused
 from keystore.algorithms import signature_algorithm
@@ -271,7 +271,7 @@ def _check_kind(contents: CAContents, issuer: Issuer, profile: CertificateProfil
 
 def _extensions(
     subject: CASubject, contents: CAContents, issuer: Issuer, profile: CertificateProfile
-) -> tuple[Extension, ...]:
+) -> tuple[bytes, ...]:
     built = build_extensions(
         Contents((), (), ()),
         profile,
@@ -279,13 +279,9 @@ def _extensions(
         algorithm=key_algorithm(subject.spki),
         surroundings=issuer.surroundings(),
         serial=contents.serial,
+        # The other CA names its key itself, and its certificates carry that name (4.2.1.1).
+        identifier=subject.key_identifier,
     )
-    # The other CA names its key itself, and its certificates carry that name (4.2.1.1).
-    named = x509.SubjectKeyIdentifier(subject.key_identifier)
-    built = tuple(
-        Extension(oid=one.oid, critical=False, value=named.public_bytes())
-        if one.oid == named.oid
-        else one
-        for one in built
-    )
-    return built if contents.constraints is None else (*built, contents.constraints)
+    if contents.constraints is None:
+        return built
+    return (*built, encode_extension(contents.constraints))

@@ -13,7 +13,7 @@ from cryptography.hazmat import asn1
 from cryptography.x509.oid import ExtensionOID
 
 from ca.altnames import AlternativeName, parse_general_names
-from ca.names import Attributes, attributes_of
+from ca.names import Attributes, attributes_of, read_name
 from ca.tbs import Extension
 from core import der
 from core.errors import InvalidSignature, Malformed, Refused, TooLarge
@@ -143,6 +143,9 @@ def _signed_with_empty_id(spki: bytes, message: bytes, signature: bytes) -> bool
 
 
 def _subject(info: _RequestInfo, identifier: bytes) -> Attributes:
+    read = read_name(der.octets_of(info.subject))
+    if read is not None:
+        return read
     # `cryptography` reads a Name inside a request only. Its parser takes no odd attributes, so
     # it is given a request without any.
     bare = der.sequence(

@@ -102,7 +102,7 @@ class DeskPickup:
 
     def _check(self, record: DeskRecord, csr: CSR, wanted: WantedKey | None) -> None:
         """Refuse what the authority would, before the codes are bound to a key for ever."""
-        check_key(csr.spki, blocked=frozenset())
+        check_key(csr.spki)
         profile = self._profiles.get(record.profile or "")
         if profile is None:
             return

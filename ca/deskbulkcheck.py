@@ -1,7 +1,7 @@
 """The dry run of a batch at a registration authority: what can be seen to be wrong there.
 
 Profile, names, proof of possession, kind and strength of key, and what the table or an earlier act
-asked for already. Lint, blocked keys and rights are the certificate authority's, at issuing.
+asked for already. The certificate authority is asked about what passes (`ca.asking`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from core.errors import Malformed, TrustError, Unavailable
 
 
 class DeskBulkCheck:
-    """Checks rows (`ca.bulkworker.ChecksRows`); what is VALID holds the body of its application."""
+    """Checks rows (`ca.bulkworker.ChecksRows`); what passes holds the body of its application."""
 
     def __init__(
         self,
@@ -42,8 +42,11 @@ class DeskBulkCheck:
         self._accept_empty_sm2_id = accept_empty_sm2_id
         self._clock = clock
 
-    def check(self, batch: Batch, item: Item) -> Item:
-        """Return the item, VALID with what it asks for, or BAD with the reason."""
+    def check(self, batch: Batch, items: Sequence[Item]) -> list[Item]:
+        """Return each item, ASKING with what it asks for, or BAD with the reason."""
+        return [self._check(batch, item) for item in items]
+
+    def _check(self, batch: Batch, item: Item) -> Item:
         try:
             return self._checked(batch, item)
         except Unavailable:
@@ -59,7 +62,7 @@ class DeskBulkCheck:
         profile = self._profiles[batch.profile]
         wanted = wanted_of(item, batch, accept_empty_sm2_id=self._accept_empty_sm2_id)
         if wanted.spki:
-            check_key(wanted.spki, blocked=frozenset())
+            check_key(wanted.spki)
             contents = check_contents(wanted, profile)
         else:
             # Whoever comes with the codes could do nothing about names that are refused then.
@@ -68,7 +71,7 @@ class DeskBulkCheck:
         body = _application(batch, wanted, csr_in(item))
         return replace(
             item,
-            state=ItemState.VALID,
+            state=ItemState.ASKING,
             source="[]",  # what is in it is in the content now, once
             content=body.model_dump_json(),
             spki=wanted.spki or None,

@@ -18,7 +18,7 @@ from ca.operations import ISSUING
 from core.errors import Unavailable
 
 _T = TypeVar("_T", bound=BaseModel)
-_ROUNDS = 1_000
+ROUNDS = 1_000
 """Of one exchange; the next one goes on."""
 
 
@@ -57,11 +57,11 @@ def bring(desk: KeepsOutcomes, authority: Calls, followed: FollowsBranch) -> int
     """Bring what waits to the authority; return how many acts ended. Raises `Unavailable`."""
     branch = authority.post(acts.BRANCH, {"known": followed.known}, repeatable=True)
     if branch is not None:
-        followed.follow(_parsed(Branch, branch))
+        followed.follow(parsed(Branch, branch))
 
     def perform(act: Act) -> Outcome:
         body = act.model_dump(mode="json", exclude_none=True)
-        outcome = _parsed(Outcome, authority.post(acts.PERFORM, body, repeatable=True))
+        outcome = parsed(Outcome, authority.post(acts.PERFORM, body, repeatable=True))
         if outcome.id != act.id:
             raise Unavailable("the authority answered another act than it was asked about")
         desk.answered(outcome)
@@ -74,7 +74,7 @@ def collect(perform: Callable[[Act], Outcome], branch: Branch, registrar: Calls)
     """Fetch what waits at a registration authority, do it and tell; return how many acts ended."""
 
     def fetch() -> Sequence[Act]:
-        outbox = _parsed(Outbox, registrar.post(acts.FETCH, {}, repeatable=True))
+        outbox = parsed(Outbox, registrar.post(acts.FETCH, {}, repeatable=True))
         if outbox.known != branch.fingerprint:
             registrar.post(acts.TELL_BRANCH, branch.model_dump(mode="json"), repeatable=True)
         return outbox.acts
@@ -90,7 +90,7 @@ def collect(perform: Callable[[Act], Outcome], branch: Branch, registrar: Calls)
 
 def _rounds(fetch: Callable[[], Sequence[Act]], perform: Callable[[Act], Outcome]) -> int:
     ended = 0
-    for _ in range(_ROUNDS):
+    for _ in range(ROUNDS):
         waiting = fetch()
         moved = 0
         stuck = False
@@ -109,7 +109,8 @@ def _rounds(fetch: Callable[[], Sequence[Act]], perform: Callable[[Act], Outcome
     return ended
 
 
-def _parsed(model: type[_T], answer: Any) -> _T:
+def parsed(model: type[_T], answer: Any) -> _T:
+    """Read an answer strictly. Raises `Unavailable`."""
     try:
         return model.model_validate(answer)
     except ValidationError as error:

@@ -17,7 +17,7 @@ from ca.altnames import AlternativeName, encode_alternative_names
 from ca.contents import Contents
 from ca.distribution import scope_of
 from ca.profiles import CertificateProfile, IdentityExtension
-from ca.tbs import Extension
+from ca.tbs import Extension, encode_extension
 from core import der
 from keystore.algorithms import KeyAlgorithm
 
@@ -27,6 +27,7 @@ _STRINGS: Final[dict[str, Callable[[str], object]]] = {
     "utf8": str,
 }
 _SAN: Final = x509.SubjectAlternativeName.oid
+_SKI: Final = der.encode(x509.SubjectKeyIdentifier.oid)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +55,17 @@ def build_extensions(
     algorithm: KeyAlgorithm,
     surroundings: Surroundings,
     serial: int,
-) -> tuple[Extension, ...]:
-    """Return all extensions in the order we write them."""
+    identifier: bytes | None = None,
+) -> tuple[bytes, ...]:
+    """Return all extensions, DER, in the order we write them.
+
+    `identifier`: what the key is named by; None: its hash (`key_identifier`).
+    """
+    if identifier is None:
+        identifier = key_identifier(der.public_key_bits(spki))
     built = [
         _authority_key(surroundings.key_identifier),
-        _of(x509.SubjectKeyIdentifier(key_identifier(der.public_key_bits(spki)))),
+        _subject_key(identifier),
         _key_usage(profile.key_usage.of(algorithm)),
     ]
     if profile.authority:
@@ -81,8 +88,13 @@ def build_extensions(
     return tuple(built)
 
 
-def _of(value: ExtensionType, *, critical: bool = False) -> Extension:
-    return Extension(oid=value.oid, critical=critical, value=value.public_bytes())
+def _of(value: ExtensionType, *, critical: bool = False) -> bytes:
+    extension = Extension(oid=value.oid, critical=critical, value=value.public_bytes())
+    return encode_extension(extension)
+
+
+def _subject_key(identifier: bytes) -> bytes:
+    return der.sequence(_SKI, der.wrap(der.OCTET_STRING, der.wrap(der.OCTET_STRING, identifier)))
 
 
 # The same for every certificate of a profile and an issuer: encoded once. Each key of these caches
@@ -90,17 +102,17 @@ def _of(value: ExtensionType, *, critical: bool = False) -> Extension:
 
 
 @lru_cache(maxsize=256)
-def _authority_key(identifier: bytes) -> Extension:
+def _authority_key(identifier: bytes) -> bytes:
     return _of(x509.AuthorityKeyIdentifier(identifier, None, None))
 
 
 @lru_cache(maxsize=256)
-def _extended_key_usage(oids: tuple[str, ...]) -> Extension:
+def _extended_key_usage(oids: tuple[str, ...]) -> bytes:
     return _of(x509.ExtendedKeyUsage([ObjectIdentifier(oid) for oid in oids]))
 
 
 @lru_cache(maxsize=256)
-def _key_usage(names: tuple[str, ...]) -> Extension:
+def _key_usage(names: tuple[str, ...]) -> bytes:
     usage = x509.KeyUsage(
         digital_signature="digitalSignature" in names,
         content_commitment="nonRepudiation" in names,
@@ -116,18 +128,19 @@ def _key_usage(names: tuple[str, ...]) -> Extension:
 
 
 @lru_cache(maxsize=256)
-def _policies(oids: tuple[str, ...]) -> Extension:
+def _policies(oids: tuple[str, ...]) -> bytes:
     policies = [x509.PolicyInformation(ObjectIdentifier(oid), None) for oid in oids]
     return _of(x509.CertificatePolicies(policies))
 
 
-def _alternative_names(names: Sequence[AlternativeName]) -> Extension:
+def _alternative_names(names: Sequence[AlternativeName]) -> bytes:
     # Not critical: profiles never allow an empty subject (RFC 5280, 4.2.1.6).
-    return Extension(oid=_SAN, critical=False, value=encode_alternative_names(names))
+    value = encode_alternative_names(names)
+    return encode_extension(Extension(oid=_SAN, critical=False, value=value))
 
 
 @lru_cache(maxsize=256)
-def _access(access: tuple[str, ...], base: str, issuer: str) -> Extension:
+def _access(access: tuple[str, ...], base: str, issuer: str) -> bytes:
     methods = {
         "ocsp": (AccessOID.OCSP, f"{base}/ocsp"),
         "caIssuers": (AccessOID.CA_ISSUERS, f"{base}/ca/{issuer}.cer"),
@@ -141,15 +154,14 @@ def _access(access: tuple[str, ...], base: str, issuer: str) -> Extension:
 
 # Partitions have a point each.
 @lru_cache(maxsize=8192)
-def _distribution_point(url: str) -> Extension:
+def _distribution_point(url: str) -> bytes:
     point = x509.DistributionPoint([x509.UniformResourceIdentifier(url)], None, None, None)
     return _of(x509.CRLDistributionPoints([point]))
 
 
-def _identity(extension: IdentityExtension, value: str) -> Extension:
+def _identity(extension: IdentityExtension, value: str) -> bytes:
     encoded = der.encode(_STRINGS[extension.kind](value))
     if extension.explicit_tag is not None:
         encoded = der.explicit(extension.explicit_tag, encoded)
-    return Extension(
-        oid=ObjectIdentifier(extension.oid), critical=extension.critical, value=encoded
-    )
+    oid = ObjectIdentifier(extension.oid)
+    return encode_extension(Extension(oid=oid, critical=extension.critical, value=encoded))

@@ -54,10 +54,11 @@ def spki_fingerprint(spki: bytes) -> str:
     return hashlib.sha256(spki).hexdigest()
 
 
-def check_key(spki: bytes, *, blocked: Container[str] = frozenset()) -> None:
+def check_key(spki: bytes, *, blocked: Container[str] | None = None) -> None:
     """Refuse a weak or blocked key. Raises `Refused`, or what `keystore.verify.parse` raises."""
     key = parse(spki)
-    check_not_blocked(key.spki, blocked)
+    if blocked is not None:
+        check_not_blocked(key.spki, blocked)
     if key.algorithm in _RSA:
         numbers = der.decode(_RSAPublicKey, der.public_key_bits(spki), what="the RSA public key")
         check_rsa_numbers(numbers.modulus, numbers.public_exponent)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, Query, Response
 
+from ca.asking import Asking
 from ca.bulk import Batch, BatchState, ItemState
 from ca.bulkservice import BulkService
 from ca.operations import Operation
@@ -56,12 +57,14 @@ class _Access:
         return [Depends(dependency)]
 
 
-def make_router(bulk: BulkService, rights: Rights) -> APIRouter:
-    """Serve ``/api/v1/bulk``."""
+def make_router(bulk: BulkService, rights: Rights, asking: Asking | None = None) -> APIRouter:
+    """Serve ``/api/v1/bulk``. `asking`: at a registration authority."""
     router = APIRouter(prefix=PATH, tags=["bulk"])
     access = _Access(bulk, rights)
     _add_reading(router, bulk, access)
     _add_deciding(router, bulk, access)
+    if asking is not None:
+        _add_asking(router, bulk, asking, access)
 
     @router.post(
         "",
@@ -216,6 +219,19 @@ def _add_deciding(router: APIRouter, bulk: BulkService, access: _Access) -> None
     )
     def cancel(asking: Writer, batch_id: str) -> BatchView:
         return _view(bulk, bulk.cancel(batch_id, actor=asking.name))
+
+
+def _add_asking(router: APIRouter, bulk: BulkService, asking: Asking, access: _Access) -> None:
+    @router.post(
+        "/{batch_id}/unasked",
+        summary="Go on without the authority's word on rows that it has not seen",
+        description="It is heard when they are issued, and refuses them one by one then.",
+        responses=problems(404, 409, 503),
+        dependencies=access.act(Step.ENTRY),
+    )
+    def unasked(asker: Writer, batch_id: str) -> BatchView:
+        asking.go_without(batch_id, actor=asker.name)
+        return _view(bulk, bulk.get(batch_id))
 
 
 def _view(bulk: BulkService, batch: Batch) -> BatchView:

@@ -8,15 +8,17 @@ from http import HTTPStatus
 from fastapi import APIRouter, Depends, Request
 
 from ca import acts
-from ca.acts import Act, Branch, BranchCall, Nothing, Outbox, Outcome
+from ca.acts import Act, Branch, BranchCall, Nothing, Outbox, Outcome, Questions, Verdicts
+from ca.asking import Asking
 from ca.counter import Counter
+from ca.countercheck import CounterCheck
 from ca.desk import Desk
 from ca.exchange import FollowsBranch
 from ca.registrars import Registrar
 
 
 def make_counter_router(
-    counter: Counter, *, require_registrar: Callable[[Request], Registrar]
+    counter: Counter, check: CounterCheck, *, require_registrar: Callable[[Request], Registrar]
 ) -> APIRouter:
     """Serve the authority's counter to registration authorities that call it."""
     router = APIRouter(tags=["registration authorities"])
@@ -33,11 +35,16 @@ def make_counter_router(
         found = counter.branch(calling)
         return None if found.fingerprint == asked.known else found
 
+    @router.post(acts.CHECK, response_model_exclude_none=True)
+    def check_rows(asked: Questions, calling: Registrar = calls) -> Verdicts:
+        return check.check(calling, asked)
+
     return router
 
 
 def make_outbox_router(
     desk: Desk,
+    asking: Asking,
     followed: FollowsBranch,
     *,
     require_authority: Callable[[Request], str],
@@ -56,5 +63,13 @@ def make_outbox_router(
     @router.post(acts.TELL_BRANCH, status_code=HTTPStatus.NO_CONTENT)
     def tell_branch(branch: Branch) -> None:
         followed.follow(branch)
+
+    @router.post(acts.QUESTIONS, response_model_exclude_none=True)
+    def questions(_: Nothing) -> Questions:
+        return asking.questions()
+
+    @router.post(acts.VERDICTS, status_code=HTTPStatus.NO_CONTENT)
+    def verdicts(said: Verdicts) -> None:
+        asking.answered(said)
 
     return router

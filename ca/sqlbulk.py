@@ -268,7 +268,7 @@ class SQLBulkStore:
         alive = and_(
             _C.state.in_([CertificateState.ISSUED, CertificateState.HELD]), _C.not_after > now
         )
-        columns = select(_C.subject, _C.spki_fingerprint, _C.serial)
+        columns = select(_C.subject, _C.spki_fingerprint, _C.serial, _C.organisation_id)
         found: list[Any] = []
         with self._database.reading() as connection:
             for start in range(0, len(subjects), _ASKED_AT_ONCE):
@@ -280,7 +280,10 @@ class SQLBulkStore:
                 found += connection.execute(
                     columns.where(_C.spki_fingerprint.in_(some), alive)
                 ).all()
-        return [Live(row.subject, row.spki_fingerprint, from_hex(row.serial)) for row in found]
+        return [
+            Live(row.subject, row.spki_fingerprint, from_hex(row.serial), row.organisation_id)
+            for row in found
+        ]
 
 
 _BATCH_COLUMNS: Final = tuple(field.name for field in fields(Batch))

@@ -73,8 +73,8 @@ bulk_items = Table(
     Column("sealed", LargeBinary, nullable=True),
     UniqueConstraint("request_id"),
     CheckConstraint(
-        "state IN ('new', 'valid', 'bad', 'started', 'awaiting-pickup', 'issued', 'failed', "
-        "'cancelled')",
+        "state IN ('new', 'asking', 'valid', 'bad', 'started', 'awaiting-pickup', 'issued', "
+        "'failed', 'cancelled')",
         name="state_known",
     ),
 )

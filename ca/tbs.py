@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated
+from functools import lru_cache
+from typing import Annotated, Final
 
 from cryptography.hazmat import asn1
 from cryptography.x509 import ObjectIdentifier
@@ -47,7 +48,7 @@ class TBSCertificate:
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """What goes into a TBSCertificate. Names, key and algorithm are DER, taken octet for octet."""
+    """What goes into a TBSCertificate. What is octets here is DER, and taken octet for octet."""
 
     serial: SerialNumber
     signature_algorithm: bytes
@@ -56,25 +57,28 @@ class Fields:
     not_after: datetime
     subject: bytes
     spki: bytes
-    extensions: Sequence[Extension]
+    extensions: Sequence[bytes]
+    """Each as `encode_extension` writes it."""
 
 
 def encode_tbs(fields: Fields) -> bytes:
     """Return the octets to be signed."""
-    return der.encode(
-        TBSCertificate(
-            version=2,
-            serial=fields.serial,
-            signature=der.verbatim(fields.signature_algorithm),
-            issuer=der.verbatim(fields.issuer),
-            validity=Validity(
-                not_before=_time(fields.not_before), not_after=_time(fields.not_after)
-            ),
-            subject=der.verbatim(fields.subject),
-            spki=der.verbatim(fields.spki),
-            extensions=list(fields.extensions),
-        )
+    # Joined here: most of it is the same octets again and again. Lint reads it back strictly.
+    return der.sequence(
+        _VERSION_3,
+        der.encode(fields.serial),
+        fields.signature_algorithm,
+        fields.issuer,
+        _validity(fields.not_before, fields.not_after),
+        fields.subject,
+        fields.spki,
+        der.explicit(3, der.sequence(*fields.extensions)),
     )
+
+
+def encode_extension(extension: Extension) -> bytes:
+    """Return one extension as it stands in a certificate."""
+    return der.encode(extension)
 
 
 def parse_tbs(octets: bytes) -> TBSCertificate:
@@ -87,5 +91,13 @@ def extension_value(tbs: TBSCertificate, oid: ObjectIdentifier) -> bytes | None:
     return next((item.value for item in tbs.extensions if item.oid == oid), None)
 
 
+@lru_cache(maxsize=64)  # those of one second
+def _validity(not_before: datetime, not_after: datetime) -> bytes:
+    return der.encode(Validity(not_before=_time(not_before), not_after=_time(not_after)))
+
+
 def _time(moment: datetime) -> asn1.UTCTime | asn1.GeneralizedTime:
     return asn1.UTCTime(moment) if moment.year < 2050 else asn1.GeneralizedTime(moment)
+
+
+_VERSION_3: Final = der.explicit(0, der.encode(2))

@@ -8,7 +8,6 @@ libcrypto's default identity is empty before version 4 and the standard's from t
 from __future__ import annotations
 
 import hashlib
-from collections import deque
 from collections.abc import Callable
 from functools import cache, lru_cache
 from typing import Any, Final
@@ -22,6 +21,7 @@ DEFAULT_ID: Final = b"1234567812345678"
 
 _MAX_ID_OCTETS: Final = 8191  # ENTL counts bits in two octets
 _MAX_SIGNATURE_OCTETS: Final = 72
+_MOST_IDLE: Final = 64
 _CURVE_CONSTANTS: Final = b"".join(
     number.to_bytes(32, "big") for number in (sm2_forms.A, sm2_forms.B, sm2_forms.GX, sm2_forms.GY)
 )
@@ -75,13 +75,14 @@ def public_key(spki: bytes) -> PublicKey:
 class PublicKey:
     """A public key, parsed once. Safe to share between threads."""
 
+    __slots__ = ("_key", "_point", "_verifying", "_z", "spki")
+
     def __init__(self, point: bytes) -> None:
         self.spki = sm2_forms.spki_of_point(point)
         self._point = point
         self._z = identity_digest(point)
-        key = _public(point)
-        self._verifying = _Contexts(key, libcrypto.library().EVP_PKEY_verify_init)
-        self._encrypting = _Contexts(key, libcrypto.library().EVP_PKEY_encrypt_init)
+        self._key = _public(point)
+        self._verifying = _Contexts(self._key, libcrypto.library().EVP_PKEY_verify_init)
 
     def digest(self, message: bytes, distinguishing_id: bytes = DEFAULT_ID) -> bytes:
         """Return e, what is really signed for `message` by this key (GB/T 32918.2, 6.1)."""
@@ -115,7 +116,9 @@ class PublicKey:
         """Return a DER SM2Cipher (GB/T 32918.4; GM/T 0009, 7.2)."""
         if not plaintext:
             raise Malformed("SM2 does not encrypt nothing")
-        sealed = _output(self._encrypting, "EVP_PKEY_encrypt", plaintext)
+        # Most keys verify and never encrypt: nothing is kept for that.
+        contexts = _Contexts(self._key, libcrypto.library().EVP_PKEY_encrypt_init)
+        sealed = _output(contexts, "EVP_PKEY_encrypt", plaintext)
         if sealed is None:
             raise Refused("libcrypto did not encrypt")
         return sealed
@@ -197,14 +200,16 @@ class PrivateKey:
 class _Contexts:
     """Initialised EVP_PKEY_CTX of one key and one operation, each in use by one thread at a time.
 
-    Making one costs a tenth of a signature, and one may not be shared while in use; `deque` makes
-    taking and giving back atomic without a lock.
+    Making one costs a tenth of a signature, and one may not be shared while in use; taking from a
+    list and giving back is atomic without a lock.
     """
+
+    __slots__ = ("_idle", "_initialise", "_key")
 
     def __init__(self, key: Any, initialise: Callable[[Any], int]) -> None:
         self._key = key
         self._initialise = initialise
-        self._idle: deque[Any] = deque(maxlen=64)
+        self._idle: list[Any] = []
 
     def use(self, call: Callable[[Any], bool]) -> bool:
         """Run `call` on a context; True if it succeeded. One that failed is not used again."""
@@ -216,7 +221,8 @@ class _Contexts:
             # The queue of errors belongs to the thread and is shared with `ssl`: leave none in it.
             libcrypto.library().ERR_clear_error()
             return False
-        self._idle.append(context)
+        if len(self._idle) < _MOST_IDLE:
+            self._idle.append(context)
         return True
 
     def _make(self) -> Any:

@@ -21,10 +21,15 @@ N: Final = 0xFFFFFFFEFFFFFFFFFFFFFFFFFFFFFFFF7203DF6B21C6052B53BBF40939D54123
 GX: Final = 0x32C4AE2C1F1981195F9904466A39C9948FE30BBFF2660BE1715A4589334C74C7
 GY: Final = 0xBC3736A2F4F6779C59BDCEE36B692153D0A9877CC62A474002DF32E52139F0A0
 
+_KEY: Final = "the SM2 public key"
 _POINT_OCTETS: Final = 65
 _DIGEST_OCTETS: Final = 32
 _ALGORITHM: Final = bytes.fromhex("301306072a8648ce3d020106082a811ccf5501822d")
 _ALGORITHM_VARIANT: Final = bytes.fromhex("301406082a811ccf5501822d06082a811ccf5501822d")
+_SPKI_HEAD: Final = der.wrap(0x30, _ALGORITHM, der.wrap(0x03, bytes(1 + _POINT_OCTETS)))[
+    :-_POINT_OCTETS
+]
+"""What stands before the point in the one form we write."""
 KEY_ALGORITHMS: Final = (_ALGORITHM, _ALGORITHM_VARIANT)
 """AlgorithmIdentifiers of an SM2 key: id-ecPublicKey with the curve, which we write, and the
 curve's own OID twice, which early OpenSSL 3 wrote and GM/T 0015-2023 is said to allow."""
@@ -67,23 +72,33 @@ class _PrivateKeyInfo:
 
 def point_of_spki(spki: bytes) -> bytes:
     """Return ``04 || X || Y``, a point of the curve, from either form. Raises `Malformed`."""
-    what = "the SM2 public key"
-    info = der.decode(der.SubjectPublicKeyInfo, spki, what=what)
-    if der.octets_of(info.algorithm) not in KEY_ALGORITHMS:
-        raise Malformed(f"{what} names another algorithm")
-    if info.subject_public_key.padding_bits():
-        raise Malformed(f"{what} is not whole octets")
-    point = info.subject_public_key.as_bytes()
+    point = spki[len(_SPKI_HEAD) :] if is_plain_spki(spki) else _point_in(spki)
     if len(point) != _POINT_OCTETS or point[0] != 0x04:
-        raise Malformed(f"{what} is not an uncompressed point of {_POINT_OCTETS} octets")
+        raise Malformed(f"{_KEY} is not an uncompressed point of {_POINT_OCTETS} octets")
     x, y = int.from_bytes(point[1:33], "big"), int.from_bytes(point[33:], "big")
     if not _on_curve(x, y):
-        raise Malformed(f"{what} is not on the curve")
+        raise Malformed(f"{_KEY} is not on the curve")
     return point
+
+
+def is_plain_spki(spki: bytes) -> bool:
+    """Whether it is an SM2 key in the one form we write, whatever its point is."""
+    return len(spki) == len(_SPKI_HEAD) + _POINT_OCTETS and spki.startswith(_SPKI_HEAD)
+
+
+def _point_in(spki: bytes) -> bytes:
+    info = der.decode(der.SubjectPublicKeyInfo, spki, what=_KEY)
+    if der.octets_of(info.algorithm) not in KEY_ALGORITHMS:
+        raise Malformed(f"{_KEY} names another algorithm")
+    if info.subject_public_key.padding_bits():
+        raise Malformed(f"{_KEY} is not whole octets")
+    return info.subject_public_key.as_bytes()
 
 
 def spki_of_point(point: bytes) -> bytes:
     """Write a SubjectPublicKeyInfo in the one form we emit."""
+    if len(point) == _POINT_OCTETS:
+        return _SPKI_HEAD + point
     return der.sequence(_ALGORITHM, der.encode(der.bit_string(point)))
 
 

@@ -92,7 +92,8 @@ def parse(spki: bytes) -> PublicKey:
     Raises `Malformed` for octets that are no key (a point off its curve included) and `Refused`
     for a key of a kind or size we do not take.
     """
-    algorithm = _recognise(spki)
+    plain = sm2_forms.is_plain_spki(spki)
+    algorithm = KeyAlgorithm.SM2 if plain else _recognise(spki)
     if algorithm is KeyAlgorithm.SM2:
         return _sm2_key(spki)
     try:

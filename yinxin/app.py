@@ -88,7 +88,7 @@ def make_machine_app(
             service.provider.endpoints, origin=mutual_tls_origin(service.ground)
         ),
         ca.routes_exchange.make_counter_router(
-            registrars.counter, require_registrar=require_registrar
+            registrars.counter, registrars.check, require_registrar=require_registrar
         ),
         crl.routes_nodes.make_node_router(nodes, require_node=nodes.require),
     )

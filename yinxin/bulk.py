@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -13,6 +13,7 @@ from ca.bulkpackage import BulkPackages
 from ca.bulkservice import BulkService
 from ca.bulkworker import BulkWorker
 from ca.config import CAConfig
+from ca.dryrun import DryRun
 from ca.issuer import Issuer
 from ca.operations import ReviewRules
 from ca.sqlbulk import SQLBulkStore
@@ -44,7 +45,7 @@ class Bulk:
         issuers: Mapping[str, Issuer],
         reviews: ReviewRules,
         key_management: KeyManagement,
-        blocked_keys: Container[str],
+        dry_run: DryRun,
     ) -> Self:
         """Put it together."""
         store = SQLBulkStore(database)
@@ -73,15 +74,7 @@ class Bulk:
         )
         worker = BulkWorker(
             store,
-            check=BulkCheck(
-                store,
-                profiles=profiles,
-                issuers=issuers,
-                pairs=pairs,
-                blocked_keys=blocked_keys,
-                accept_empty_sm2_id=rules.accept_empty_sm2_id,
-                clock=clock,
-            ),
+            check=BulkCheck(store, dry_run, accept_empty_sm2_id=rules.accept_empty_sm2_id),
             rows=BulkIssuing(
                 store,
                 packages=packages,

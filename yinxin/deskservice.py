@@ -7,10 +7,13 @@ from typing import Self
 
 from authn.assembly import Provider
 from ca.acts import Branch
+from ca.asking import Asking
 from ca.branch import FollowedBranch
 from ca.desk import Desk
 from ca.pickup import PickupOffers
 from ca.profiles import load_profiles
+from ca.sqlasking import SQLAskingStore
+from ca.sqlbulk import SQLBulkStore
 from ca.sqldesk import SQLDeskStore
 from ca.sqlorganisations import SQLOrganisationStore
 from ca.sqlpickup import SQLPickupStore
@@ -36,6 +39,7 @@ class DeskService:
     exporter: AuditExporter
     desk: Desk
     bulk: Bulk
+    asking: Asking
     branch: FollowedBranch
     provider: Provider
 
@@ -70,6 +74,12 @@ class DeskService:
                 clock=ground.clock,
             ),
             bulk=assemble_desk_bulk(ground, keystore, pickups=pickups, profiles=profiles),
+            asking=Asking(
+                SQLAskingStore(database),
+                SQLBulkStore(database),
+                transactions=database,
+                audit=ground.audit,
+            ),
             branch=FollowedBranch(
                 SQLOrganisationStore(database),
                 transactions=database,

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from authn.certlogin import CertificateVerifier
+from ca.asking import answer
 from ca.counter import Counter
-from ca.exchange import collect
+from ca.countercheck import CounterCheck
+from ca.exchange import ROUNDS, collect
 from ca.outcomes import Outcomes
 from ca.registrars import Registrar, Registrars
 from ca.sqlregistrars import SQLRegistrarStore
@@ -41,6 +43,7 @@ class RegistrarDesk:
 
     registrars: Registrars
     counter: Counter
+    check: CounterCheck
     verifier: CertificateVerifier
     link: AuthorityLink
     timeout_seconds: float
@@ -63,6 +66,11 @@ class RegistrarDesk:
                 reviews=service.reviews,
                 done=SQLRegistrarStore(ground.database),
                 transactions=ground.database,
+                accept_empty_sm2_id=ground.settings.ca.accept_empty_sm2_id,
+            ),
+            check=CounterCheck(
+                service.dry_run,
+                ground.registration.rights,
                 accept_empty_sm2_id=ground.settings.ca.accept_empty_sm2_id,
             ),
             verifier=OurCertificates(
@@ -104,13 +112,23 @@ class RegistrarDesk:
                 check=self.verifier.verify_login_certificate,
             )
         try:
-            collect(
-                lambda act: self.counter.perform(registrar, act),
-                self.counter.branch(registrar),
-                self.peers[registrar],
-            )
+            # Acts have their turn between the parts of a long table.
+            for _ in range(ROUNDS):
+                self._collect_acts(registrar)
+                checked = answer(
+                    lambda rows: self.check.check(registrar, rows), self.peers[registrar]
+                )
+                if not checked:
+                    break
         except TrustError as error:
             log.warning(
                 "a registration authority was not served",
                 extra={"registrar": registrar.name, "reason": str(error)},
             )
+
+    def _collect_acts(self, registrar: Registrar) -> None:
+        collect(
+            lambda act: self.counter.perform(registrar, act),
+            self.counter.branch(registrar),
+            self.peers[registrar],
+        )

@@ -9,6 +9,7 @@ from typing import TypedDict
 
 from authn.administration import Administration
 from authn.assembly import Provider
+from ca.dryrun import DryRun
 from ca.enrollment import EnrollmentService
 from ca.issuance import find_interrupted, issue_certificate
 from ca.issuer import Issuer
@@ -20,6 +21,7 @@ from ca.overview import Overviews
 from ca.profiles import IssuerKind
 from ca.reviews import Reviews
 from ca.revocation import RevocationService
+from ca.sqlbulk import SQLBulkStore
 from ca.sqlkeptcounts import SQLCounts
 from ca.sqlorganisations import SQLOrganisationStore
 from ca.sqloverview import SQLOverviews
@@ -116,6 +118,7 @@ class Service:
     overviews: Overviews
     counts: SQLCounts
     traffic: Traffic
+    dry_run: DryRun
     bulk: Bulk
     revocation: RevocationService
     mass_revocations: MassRevocations
@@ -246,6 +249,13 @@ def open_service(ground: Ground) -> Service:
         clock=ground.clock,
         link=link,
     )
+    dry_run = DryRun(
+        SQLBulkStore(database),
+        profiles=authority.profiles,
+        issuers=generations,
+        pairs=key_management.pairs,
+        clock=ground.clock,
+    )
     audit_key = AuditKey.open(keystore)
     reviews = open_reviews(ground.registration, database, authority.profiles, **common)
     crl_store = SQLCRLStore(database)
@@ -322,6 +332,7 @@ def open_service(ground: Ground) -> Service:
             audit=ground.audit,
             clock=ground.clock,
         ),
+        dry_run=dry_run,
         bulk=Bulk.assemble(
             settings.bulk,
             settings.ca,
@@ -331,7 +342,7 @@ def open_service(ground: Ground) -> Service:
             issuers=generations,
             reviews=reviews,
             key_management=key_management,
-            blocked_keys=blocked,
+            dry_run=dry_run,
         ),
         statuses=statuses,
         crls=crls,

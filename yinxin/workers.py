@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import signal
 import time
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import uvloop
 
 from core.clock import SystemClock
+from core.collector import settle
 from core.errors import Misconfigured
 from core.observe import configure_logging
 from crl.ocsp.door import Door
@@ -93,7 +93,7 @@ async def _serve(plane: OCSPPlane, sock: socket.socket, handed: Path) -> None:
     door = Door(
         sock, listener, lambda begun: OCSPConnection(listener, give_away, connections, begun)
     )
-    gc.freeze()
+    settle()
     door.open()
     await stopping.wait()
     door.close()
@@ -101,6 +101,6 @@ async def _serve(plane: OCSPPlane, sock: socket.socket, handed: Path) -> None:
         if isinstance(connection, OCSPConnection):
             connection.shutdown()
     for _ in range(round(_GRACE_SECONDS / _WAIT_SECONDS)):
-        if not connections:
+        if not connections and not door.waiting:
             return
         await asyncio.sleep(_WAIT_SECONDS)

@@ -4,7 +4,8 @@
     PYTHONPATH=. .venv/bin/python -m benchmarks.ocsp [--certificates 1000000] [--seconds 8]
 
 Each server runs on processor 0, the load tool on processor 1. Keys are drawn from the whole
-population (`--peers` of it for the peers, who are the faster for it). Then the mix
+population (`--peers` of it for the peers, who are the faster for it; as many as nginx may keep
+open). The part `files` has nginx serve the whole population, too. Then the mix
 (`benchmarks.ocsp.mix`), every answer of which is verified by Go's x/crypto/ocsp against the log.
 Prints Markdown; processor time is of the server with all its processes.
 
@@ -78,7 +79,8 @@ def main() -> None:
             getattr(run, part)()
 
 
-_PARTS = ("make", "compare", "mix", "workers")
+_ALL_FILES = "nginx, all of them files"
+_PARTS = ("make", "compare", "files", "mix", "workers")
 _PARTS_ALONE = ("fill", "start")
 
 
@@ -165,20 +167,59 @@ class _Run:
             self.measure("yinxin", how.name, port, pid, self.directory / how.file, close=how.close)
         for one in memory(pid):
             print(f"memory: {one.resident} MiB resident, {one.own} MiB its share: {one.name}")
-        given = self.given(asker, port)
+        given = dict(self.given(asker, port, self.peers))
         self.service.stop()
         self.against_peers(asker, given)
         self.ratios()
 
-    def given(self, asker: Asker, port: int) -> dict[bytes, bytes]:
-        """Have the answers that the peers are to give given by the service."""
-        numbers = [serial(n) for n in range(self.peers)]
+    def given(self, asker: Asker, port: int, count: int) -> Iterator[tuple[bytes, bytes]]:
+        """Have the answers that peers are to give given by the service: request and answer."""
+        numbers = [serial(n) for n in range(count)]
         asked = write_requests(
             self.directory / "asked", (asker.over_http(Question(one)) for one in numbers)
         )
         record = self.directory / "given"
         load(port, asked, seconds=0, record=record)
         return peers.same_answers(asker, numbers, answers(record))
+
+    def files(self) -> None:
+        """Measure nginx with every answer of the whole population as a file, and us, by turns.
+
+        No nginx can keep so many files open: it opens each when it is asked for.
+        """
+        asker = Asker((self.directory / "issuer").read_bytes())
+        port, pid = self.serve()
+        (self.directory / "nginx").mkdir(exist_ok=True)
+        start = time.monotonic()
+        written = peers.write_files(self.directory / "nginx", self.given(asker, port, self.count))
+        print(f"{written} files, written in {time.monotonic() - start:.0f} s", flush=True)
+        filed = [serial(n) for n in range(self.count)]
+        filed = [one for one in filed if peers.can_be_a_file(asker.request(Question(one)))]
+        asked = {
+            close: write_requests(
+                self.directory / f"all-{close}",
+                (asker.over_http(Question(one), close=close) for one in filed),
+            )
+            for close in (False, True)
+        }
+        ways = [way for way in _WAYS if way.method is Method.GET]
+        with peers.nginx(self.directory / "nginx", keep_open=False) as (files_port, files_pid):
+            # Once over all of it: what was not read for minutes is given back to the disk here.
+            load(files_port, asked[False], seconds=0)
+            for _ in range(2):
+                for who, its_port, its_pid in (
+                    ("yinxin", port, pid),
+                    (_ALL_FILES, files_port, files_pid),
+                ):
+                    for way in ways:
+                        self.measure(
+                            who, way.name, its_port, its_pid, asked[way.close], close=way.close
+                        )
+                for way in ways:
+                    self.ratio(
+                        f"{way.name}, of nginx", ("yinxin", way.name), (_ALL_FILES, way.name)
+                    )
+        self.service.stop()
 
     def mix(self) -> None:
         """Play the mix, and have every answer of it verified."""
@@ -254,7 +295,8 @@ class _Run:
             for number in range(self.peers)
             if peers.can_be_a_file(asker.request(Question(serial(number))))
         ]
-        with peers.nginx(self.directory / "nginx", given) as (port, pid):
+        peers.write_files(self.directory / "nginx", given.items())
+        with peers.nginx(self.directory / "nginx", keep_open=True) as (port, pid):
             for way, requests in self.ways(asker, filed):
                 if way.method is Method.GET:
                     asked = write_requests(self.directory / "filed", requests)
@@ -314,12 +356,16 @@ class _Run:
                 ("openssl ocsp", "POST, a connection each"),
             ),
         ):
-            mine, other = self.rows[ours], self.rows[theirs]
-            print(
-                f"\n{words}: {mine.found.rate / other.found.rate:.2f} x the rate, "
-                f"{mine.micros / other.micros:.2f} x the processor time"
-            )
+            self.ratio(words, ours, theirs)
         print()
+
+    def ratio(self, words: str, ours: tuple[str, str], theirs: tuple[str, str]) -> None:
+        """Print how we compare."""
+        mine, other = self.rows[ours], self.rows[theirs]
+        print(
+            f"\n{words}: {mine.found.rate / other.found.rate:.2f} x the rate, "
+            f"{mine.micros / other.micros:.2f} x the processor time"
+        )
 
 
 def _posted(number: int) -> Question:

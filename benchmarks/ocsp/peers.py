@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import time
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,7 +23,7 @@ user root;
 events {{ worker_connections 4096; }}
 http {{
   access_log off; sendfile off; keepalive_requests 100000000;
-  open_file_cache max={files} inactive=1h; open_file_cache_valid 1h;
+  {cache}
   server {{
     listen 127.0.0.1:{port} reuseport backlog=4096; merge_slashes off;
     default_type application/ocsp-response;
@@ -32,7 +32,7 @@ http {{
 }}
 """
 
-
+_KEPT_OPEN = "open_file_cache max={files} inactive=1h; open_file_cache_valid 1h;"
 _ROOM = 2000
 """Descriptors that are left for connections."""
 
@@ -42,23 +42,40 @@ def most_files() -> int:
     return resource.getrlimit(resource.RLIMIT_NOFILE)[1] - _ROOM
 
 
-@contextmanager
-def nginx(directory: Path, files: dict[bytes, bytes]) -> Iterator[tuple[int, int]]:
-    """Serve answers by request, both DER, under ``/ocsp``; give port and process."""
-    (port,) = free_ports(1)
+def write_files(directory: Path, answers: Iterable[tuple[bytes, bytes]]) -> int:
+    """Write answers by request, both DER, as files that `nginx` serves; return how many."""
     root = directory / "files/ocsp"
     shutil.rmtree(root, ignore_errors=True)  # of a run before this one
     root.mkdir(parents=True)
-    for request, answer in files.items():
+    count = 0
+    for request, answer in answers:
         if not can_be_a_file(request):
             continue
         path = root / b64encode(request).decode()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(answer)
+        try:
+            path.write_bytes(answer)
+        except FileNotFoundError:
+            path.parent.mkdir(parents=True)
+            path.write_bytes(answer)
+        count += 1
+    return count
+
+
+@contextmanager
+def nginx(directory: Path, *, keep_open: bool) -> Iterator[tuple[int, int]]:
+    """Serve the files that were written under ``/ocsp``; give port and process.
+
+    `keep_open`: each once opened stays so. Where there are more than may be, to replace one by
+    another costs nginx more than to open each when it is asked for.
+    """
+    (port,) = free_ports(1)
     configuration = directory / "nginx.conf"
     configuration.write_text(
         _NGINX.format(
-            directory=directory, port=port, files=most_files(), limit=most_files() + _ROOM
+            directory=directory,
+            port=port,
+            cache=_KEPT_OPEN.format(files=most_files()) if keep_open else "",
+            limit=most_files() + _ROOM,
         )
     )
     directory.chmod(0o755)
@@ -131,6 +148,9 @@ def can_be_a_file(request: bytes) -> bool:
     return not b64encode(request).endswith(b"/")
 
 
-def same_answers(asker: Asker, serials: list[int], record: Iterator[Answer]) -> dict[bytes, bytes]:
-    """Return what was answered, by request, both DER."""
-    return {asker.request(Question(serials[one.number])): one.body for one in record}
+def same_answers(
+    asker: Asker, serials: Sequence[int], record: Iterator[Answer]
+) -> Iterator[tuple[bytes, bytes]]:
+    """Return what was answered: request and answer, both DER."""
+    for one in record:
+        yield asker.request(Question(serials[one.number])), one.body

@@ -10,6 +10,7 @@ import pytest
 from ca.bulk import Batch, BatchState, Item, ItemState
 from ca.issuer import Issued, Prepared
 from ca.serials import SerialNumber
+from ca.sqlasking import SQLAskingStore
 from ca.sqlbulk import SQLBulkStore
 from ca.sqlstore import SQLCertificateStore
 from core.db import Database
@@ -179,3 +180,30 @@ def test_private_keys_are_erased_and_the_rows_stay_or_go(store: SQLBulkStore) ->
     found = store.find_batch(batch(1).id)
     assert found is not None
     assert found.data_key is None
+
+
+def test_rows_that_wait_for_the_authority_are_answered_once(database: Database) -> None:
+    store, asking = SQLBulkStore(database), SQLAskingStore(database)
+    for number, state in ((1, _S.CANCELLING), (2, _S.CHECKING), (3, _S.CHECKING)):
+        made = batch(number, state=state)
+        rows = [
+            replace(item, state=ItemState.ASKING, content=f"{number} {item.row}")
+            for item in items(made, 3)
+        ]
+        store.add_batch(made, rows)
+        store.change_items(rows)
+    second = items(batch(2), 3)
+    asked = [(item.request_id, f"2 {item.row}") for item in second]
+    assert asking.list_asking(limit=10) == asked, "of the oldest that is being checked"
+    assert asking.list_asking(limit=2) == asked[:2]
+    said = {second[0].request_id: None, second[1].request_id: "why", "f" * 32: None}
+    assert [asking.answer(said) for _ in range(2)] == [2, 0]
+    assert asking.list_asking(limit=10) == asked[2:]
+    found = store.list_items(batch(2).id, (ItemState.VALID, ItemState.BAD), limit=10)
+    assert [(item.row, item.state, item.reason) for item in found] == [
+        (2, ItemState.VALID, None),
+        (3, ItemState.BAD, "why"),
+    ]
+    asking.say("not asked: x")
+    comments = [one.comment for one in store.list_batches(scope=None, limit=10)]
+    assert comments == ["not asked: x", "not asked: x", None]

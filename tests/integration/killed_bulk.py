@@ -32,6 +32,7 @@ from ca.bulkpackage import BulkPackages
 from ca.bulkservice import BulkService
 from ca.bulkworker import BulkWorker
 from ca.contents import IssuanceRequest
+from ca.dryrun import DryRun
 from ca.issuance import issue_certificate
 from ca.issuer import Issuer
 from ca.issuers import load_issuers
@@ -89,10 +90,8 @@ class BulkDesk:
             self.store, packages=packages, safe=self.safe, config=CONFIG, separate_approver=True,
             reviews=ReviewsOfProfiles(self.pairs.profiles), **common, **ground,
         )  # fmt: skip
-        check = BulkCheck(
-            self.store, pairs=km, blocked_keys=frozenset(), accept_empty_sm2_id=False, clock=clock,
-            **common,
-        )  # fmt: skip
+        dry_run = DryRun(self.store, pairs=km, clock=clock, **common)
+        check = BulkCheck(self.store, dry_run, accept_empty_sm2_id=False)
         rows = BulkIssuing(
             self.store, packages=packages, certificates=self.pairs.store,
             requests=SQLRequestStore(database), pairs=km, **common, **ground,

@@ -172,7 +172,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     def require_registrar(request: Request) -> Registrar:
         return registrars.require(client_certificate(request))
 
-    counter = make_counter_router(registrars.counter, require_registrar=require_registrar)
+    counter = make_counter_router(
+        registrars.counter, registrars.check, require_registrar=require_registrar
+    )
     add_routes(app, *make_api(service, list), counter)
     door = Door(app)
     made = World(service, clock, door, TestClient(door))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import os
 import signal
@@ -10,7 +11,7 @@ import ssl
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPSConnection
 from pathlib import Path
@@ -48,6 +49,20 @@ class Branch:
         path = f"/certificates/sm2-issuing/{serial}/rekey"
         return str(self.operator("POST", path, {"csr": csr})["id"])
 
+    def upload(self, table: str, issuer: str) -> str:
+        """Begin the dry run of a table of devices."""
+        with closing(self.operator.connect()) as connection:
+            headers = {
+                "Authorization": f"Bearer {self.operator.token}",
+                "Content-Type": "application/octet-stream",
+            }
+            path = f"/api/v1/bulk?profile=device&issuer={issuer}"
+            connection.request("POST", path, table.encode(), headers)
+            return str(json.loads(connection.getresponse().read())["id"])
+
+    def comment(self, batch: str) -> str:
+        return self.operator("GET", f"/bulk/{batch}")["comment"] or ""
+
     def ended(self, request_id: str, seconds: float = 90) -> dict:
         until = time.monotonic() + seconds
         while time.monotonic() < until:
@@ -73,6 +88,11 @@ class World:
             check=True, capture_output=True,
         )  # fmt: skip
         return csr.read_text()
+
+    def csr_cell(self, key_file: str) -> str:
+        """A CSR as it stands in one cell of a table."""
+        text = self.csr(f"the-csr-of-{key_file}", key_file).replace("\n", "")
+        return text.removeprefix("-----BEGIN CERTIFICATE REQUEST-----").partition("-")[0]
 
 
 def start_branch(world: World, name: str, *, pulled: bool) -> Branch:
@@ -102,12 +122,14 @@ def start_branch(world: World, name: str, *, pulled: bool) -> Branch:
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     work = tmp_path_factory.mktemp("registrars")
-    for name in ("holder.key", "new.key"):
+    for name in ("holder.key", "new.key", "blocked.key", "table-push.key", "table-pull.key"):
         subprocess.run(
             ["openssl", "genpkey", "-algorithm", "SM2", "-out", work / name],
             check=True, capture_output=True,
         )  # fmt: skip
-    authority = Service(work / "ca", dict(SHORT)).start()
+    spki = sm2.PrivateKey(pem.decode((work / "blocked.key").read_text(), "PRIVATE KEY")).public_key
+    blocked = json.dumps([hashlib.sha256(spki).hexdigest()])
+    authority = Service(work / "ca", SHORT | {"YINXIN_CA__BLOCKED_KEYS": blocked}).start()
     made = World(authority, Caller(authority, "business"), work, {})
     for name, pulled in (("push", False), ("pull", True)):
         made.branches[name] = start_branch(made, name, pulled=pulled)
@@ -115,6 +137,15 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     for service in (authority, *(branch.host for branch in made.branches.values())):
         if service.process is not None:
             service.stop()
+
+
+@contextmanager
+def hanging(service: Service) -> Iterator[None]:
+    os.kill(service.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(service.pid, signal.SIGCONT)
 
 
 @pytest.fixture(params=["push", "pull"])
@@ -314,8 +345,7 @@ def test_subscribers_enrol_at_the_branch_by_two_codes(world: World, branch: Bran
 
 def test_a_table_is_carried_whole_though_it_is_killed(world: World, branch: Branch) -> None:
     names = [f"{branch.name}-bulk-{number}.example.test" for number in range(6)]
-    csr = world.csr("the-csr.example.test").replace("\n", "")
-    csr = csr.removeprefix("-----BEGIN CERTIFICATE REQUEST-----").partition("-")[0]
+    csr = world.csr_cell(f"table-{branch.name}.key")
     table, token = world.work / "table.csv", world.work / "token"
     # One key cannot be in a table twice: the others bring theirs.
     rows = [f"{names[0]},{csr}", *(f"{name}," for name in names[1:])]
@@ -337,10 +367,28 @@ def test_a_table_is_carried_whole_though_it_is_killed(world: World, branch: Bran
     batch = json.loads(bulk("check", table, *asked))
     assert batch["counts"] == {"valid": 6}
     bulk("submit", batch["id"], "--recipient", officer)
-    branch.operator("POST", f"/bulk/{batch['id']}/approve", {})
-    branch.host.kill()
-    branch.host.start()
     path = f"/bulk/{batch['id']}"
+    with hanging(world.authority):
+        branch.operator("POST", f"{path}/approve", {})
+        asked_about = [
+            branch.upload(f"CN,csr\n,{world.csr_cell('blocked.key')}\n{names[1]},\n", issuer)
+            for issuer in ("sm2-issuing", "no-such-issuer")
+        ]
+        for one in asked_about:
+            eventually(lambda one=one: branch.comment(one).startswith("not asked"))
+        branch.host.kill()
+        branch.host.start()
+    for one, reasons in zip(
+        asked_about,
+        (
+            ["this public key is blocked: make a new key pair"],
+            ["there is no issuer no-such-issuer"] * 2,
+        ),
+        strict=True,
+    ):
+        eventually(lambda one=one: branch.operator("GET", f"/bulk/{one}")["state"] == "checked")
+        bad = branch.operator("GET", f"/bulk/{one}/items?state=bad")
+        assert [item["reason"] for item in bad] == reasons
     eventually(lambda: branch.operator("GET", path)["state"] == "done")
     assert branch.operator("GET", path)["counts"] == {"issued": 1, "awaiting-pickup": 5}
     package, opened = world.work / f"{branch.name}.p7m", world.work / f"{branch.name}-opened"
@@ -355,15 +403,11 @@ def test_a_table_is_carried_whole_though_it_is_killed(world: World, branch: Bran
 
 
 def test_one_that_hangs_delays_no_other(world: World) -> None:
-    hanging, other = world.branches["pull"], world.branches["push"]
-    assert hanging.host.process is not None
-    os.kill(hanging.host.process.pid, signal.SIGSTOP)
-    try:
+    other = world.branches["push"]
+    with hanging(world.branches["pull"].host):
         request_id = other.enter(world.csr("while-it-hangs.example.test"))
         other.approve(request_id)
         assert other.ended(request_id)["state"] == "done"
-    finally:
-        os.kill(hanging.host.process.pid, signal.SIGCONT)
 
 
 def test_one_that_is_removed_is_not_heard_until_it_is_registered_again(world: World) -> None:
@@ -418,7 +462,7 @@ def test_the_doors_of_a_registrar_open_to_their_own_roles_only(world: World) -> 
                 f"POST /api/v1/bulk/{{batch_id}}/{act}": {"business"}
                 for act in (
                     *("submit", "approve", "reject", "pause", "resume", "cancel"),
-                    *("package", "confirm"),
+                    *("package", "confirm", "unasked"),
                 )
             },
             f"POST {certificate}/revoke": {"business"},

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import click
 
-from core.errors import Malformed, Refused
+from core.errors import Malformed, Refused, Unavailable
 from keystore.algorithms import KeyAlgorithm
 from keystore.files import write_new
 from keystore.package import open_package
@@ -23,6 +23,8 @@ from yinxin.cli.remote import PathTo, remote
 
 _BAD_SHOWN: Final = 1000
 _POLL_SECONDS: Final = 0.5
+_PATIENT_POLLS: Final = 120
+"""A minute in which nothing moves, and the batch says what it waits for."""
 _WORKING: Final = ("checking", "issuing", "cancelling")
 _FINISHED: Final = ("valid", "bad", "awaiting-pickup", "issued", "failed", "cancelled")
 
@@ -71,6 +73,18 @@ def check(
         click.echo(f"row {item['row']}: {item['reason']}", err=True)
     if bad:
         raise Refused(f"{batch['counts']['bad']} of {batch['rows']} rows are bad")
+
+
+@bulk.command("unasked")
+@click.argument("batch_id")
+@remote
+def unasked(client: Client, batch_id: str) -> None:
+    """Go on without the authority's word on the rows that it has not seen.
+
+    At a registration authority. The authority is heard when they are issued, one by one.
+    """
+    client.post(f"/bulk/{batch_id}/unasked", {})
+    _show(_watch(client, batch_id))
 
 
 @bulk.command("submit")
@@ -187,6 +201,7 @@ def _watch(client: Client, batch_id: str) -> Any:
     batch = client.get_json(f"/bulk/{batch_id}")
     if batch["state"] not in _WORKING:
         return batch
+    said, still = None, 0
     # On the standard error, so that what is printed is one JSON document.
     with click.progressbar(length=batch["rows"], label=batch["state"], file=sys.stderr) as bar:
         while True:
@@ -196,8 +211,17 @@ def _watch(client: Client, batch_id: str) -> Any:
             bar.update(done - bar.pos)
             if batch["state"] not in _WORKING:
                 return batch
+            if batch["comment"] is not None and batch["comment"] != said:
+                said = batch["comment"]
+                click.echo(f"\n{said}", err=True)
             time.sleep(_POLL_SECONDS)
-            batch = client.get_json(f"/bulk/{batch_id}")
+            before, batch = batch, client.get_json(f"/bulk/{batch_id}")
+            still = still + 1 if said and batch["counts"] == before["counts"] else 0
+            if still == _PATIENT_POLLS:
+                raise Unavailable(
+                    f"{said}. Nothing is lost, and the batch goes on by itself when it can: "
+                    f"yinxin bulk status {batch_id} --watch"
+                )
 
 
 def _show(value: object) -> None:

@@ -14,8 +14,9 @@ from fastapi import APIRouter
 
 import ca.routes_bulk
 import yinxin.health.routes
+from ca.asking import ask
 from ca.desk_pickup import DeskPickup
-from ca.exchange import bring
+from ca.exchange import ROUNDS, bring
 from ca.pickup import PickupDesk
 from ca.routes_desk import make_desk_router
 from ca.routes_desk_pickup import make_desk_pickup_router
@@ -131,7 +132,7 @@ def make_operators_app(service: DeskService) -> Any:
             clock=service.ground.clock,
         ),
         _pickups(service),
-        ca.routes_bulk.make_router(service.bulk.service, registration.rights),
+        ca.routes_bulk.make_router(service.bulk.service, registration.rights, service.asking),
         *administration_routers(service.ground, service.provider, service.audit_key),
     )
     add_provider(app, service.ground, service.provider)
@@ -165,7 +166,9 @@ def make_outbox_app(service: DeskService) -> Any:
     app = new_app("Yinxin registration authority, for the authority")
     keys = frozenset(service.ground.settings.registration.authority_keys)
     only_authority = only(keys, what="the authority of this registration authority")
-    app.include_router(make_outbox_router(service.desk, service, require_authority=only_authority))
+    app.include_router(
+        make_outbox_router(service.desk, service.asking, service, require_authority=only_authority)
+    )
     return limited(app, service.ground)
 
 
@@ -184,9 +187,14 @@ def _rounds(service: DeskService, identity: HostIdentity, keystore: KeyStore) ->
 
     def carry() -> None:
         try:
-            bring(service.desk, authority, service)
+            # Acts have their turn between the parts of a long table.
+            for _ in range(ROUNDS):
+                bring(service.desk, authority, service)
+                if not ask(service.asking, authority):
+                    break
         except TrustError as error:
             log.warning("the authority was not reached", extra={"reason": str(error)})
+            service.asking.not_asked(str(error))
 
     return (Job("exchange", registration.exchange_seconds, carry),)
 

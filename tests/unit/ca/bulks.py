@@ -15,6 +15,7 @@ from ca.bulkpackage import BulkPackages
 from ca.bulkservice import BulkService
 from ca.bulkworker import BulkWorker
 from ca.contents import IssuanceRequest
+from ca.dryrun import DryRun
 from ca.operations import ReviewsOfProfiles
 from ca.sqlbulk import SQLBulkStore
 from ca.sqlrequests import SQLRequestStore
@@ -71,14 +72,13 @@ class BulkDesk:
 
     def new_worker(self) -> BulkWorker:
         authority = self.authority
-        check = BulkCheck(
+        dry_run = DryRun(
             self.store,
             pairs=self.km.pairs,
-            blocked_keys=frozenset(),
-            accept_empty_sm2_id=False,
             clock=authority.clock,
             **self.common,
         )
+        check = BulkCheck(self.store, dry_run, accept_empty_sm2_id=False)
         rows = BulkIssuing(
             self.store,
             packages=self.packages,

@@ -21,7 +21,14 @@ from ca.lint import Linter, LintFailure, LintMode
 from ca.lint_rule import Finding
 from ca.lint_subject import Subject
 from ca.store import CertificateQuery
-from ca.tbs import Extension, Fields, encode_tbs, extension_value, parse_tbs
+from ca.tbs import (
+    Extension,
+    Fields,
+    encode_extension,
+    encode_tbs,
+    extension_value,
+    parse_tbs,
+)
 from core import der
 from core.errors import Malformed
 from keystore.algorithms import KeyAlgorithm, SignatureAlgorithm
@@ -43,12 +50,20 @@ def fields_of(tbs: bytes) -> Fields:
         not_after=parsed.validity.not_after.as_datetime().replace(tzinfo=UTC),
         subject=der.octets_of(parsed.subject),
         spki=der.octets_of(parsed.spki),
-        extensions=tuple(parsed.extensions),
+        extensions=tuple(encode_extension(one) for one in parsed.extensions),
     )
 
 
+def oid_of(extension: bytes) -> x509.ObjectIdentifier:
+    return der.decode(Extension, extension, what="the extension").oid
+
+
+def encoded(oid: x509.ObjectIdentifier, value: bytes, *, critical: bool) -> bytes:
+    return encode_extension(Extension(oid=oid, critical=critical, value=value))
+
+
 def without(oid: x509.ObjectIdentifier) -> Change:
-    return lambda f: replace(f, extensions=[e for e in f.extensions if e.oid != oid])
+    return lambda f: replace(f, extensions=[e for e in f.extensions if oid_of(e) != oid])
 
 
 def add(value: x509.ExtensionType, *, critical: bool = False) -> Change:
@@ -56,7 +71,7 @@ def add(value: x509.ExtensionType, *, critical: bool = False) -> Change:
         without(value.oid)(f),
         extensions=[
             *without(value.oid)(f).extensions,
-            Extension(oid=value.oid, critical=critical, value=value.public_bytes()),
+            encoded(value.oid, value.public_bytes(), critical=critical),
         ],
     )
 
@@ -65,7 +80,7 @@ def usage(value: bytes, *, critical: bool = True) -> Change:
     return lambda f: replace(
         f,
         extensions=[
-            Extension(oid=USAGE, critical=critical, value=value) if e.oid == USAGE else e
+            encoded(USAGE, value, critical=critical) if oid_of(e) == USAGE else e
             for e in f.extensions
         ],
     )
@@ -251,4 +266,4 @@ def test_times_change_their_encoding_in_2050(authority: Authority) -> None:
     assert b"\x17\x0d491231235959Z\x18\x0f20500101000000Z" in octets
     assert extension_value(parse_tbs(octets), USAGE) == bytes.fromhex("03020780")
     assert extension_value(parse_tbs(octets), x509.NameConstraints.oid) is None
-    assert EKU in [e.oid for e in late.extensions]
+    assert EKU in [oid_of(e) for e in late.extensions]

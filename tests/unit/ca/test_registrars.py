@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,8 +13,10 @@ from ca.acts import Act, Branch, Outcome, OutcomeState
 from ca.branch import FollowedBranch
 from ca.config import PickupConfig
 from ca.counter import Counter
+from ca.countercheck import CounterCheck
 from ca.desk import Desk
 from ca.desk_store import DeskState
+from ca.dryrun import DryRun
 from ca.exchange import bring, collect
 from ca.handover import DeliveryDesk
 from ca.operations import Operation, Review
@@ -25,6 +28,7 @@ from ca.replacement import ReplacementService
 from ca.revocation import RevocationService
 from ca.schemas import SubmitRequest
 from ca.settlement import Settlement
+from ca.sqlbulk import SQLBulkStore
 from ca.sqldesk import SQLDeskStore
 from ca.sqlorganisations import SQLOrganisationStore
 from ca.sqlpickup import SQLPickupStore
@@ -65,8 +69,13 @@ class World:
         settlement = Settlement(
             requests, certificates=authority.store, revocation=revocation, pairs=pairs
         )
+        self.blocked: set[str] = set()
         self.enrollment = make_service(
-            authority, pairs=pairs, settle=settlement.settle, **enrollment
+            authority,
+            pairs=pairs,
+            settle=settlement.settle,
+            blocked_keys=self.blocked,
+            **enrollment,
         )
         self.profiles = self.enrollment.profiles
         deliveries = DeliveryDesk(
@@ -94,6 +103,18 @@ class World:
             transactions=authority.database,
             accept_empty_sm2_id=False,
         )
+        issuers = {
+            name: replace(issuer, blocked_keys=self.blocked)
+            for name, issuer in authority.issuers.items()
+        }
+        self.dry_run = DryRun(
+            SQLBulkStore(authority.database),
+            profiles=self.profiles,
+            issuers=issuers,
+            pairs=pairs,
+            clock=authority.clock,
+        )
+        self.check = CounterCheck(self.dry_run, registration.rights, accept_empty_sm2_id=False)
 
     def add(self, name: str, key: str, organisation: str | None = None) -> Registrar:
         return self.registrars.add(

@@ -100,7 +100,8 @@ def _plain_token(endpoints: Endpoints, url: str) -> Plain:
     def plain(request: PlainRequest, give: Give) -> bool:
         try:
             kind, authorization = request.one(b"content-type"), request.one(b"authorization")
-            if kind != _FORM or request.one(b"dpop") is not None:
+            form = kind is not None and kind.partition(b";")[0].strip().lower() == _FORM
+            if not form or request.one(b"dpop") is not None:
                 return False
             fields = parse_fields(request.body)
         except (LookupError, Malformed):

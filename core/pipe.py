@@ -144,12 +144,16 @@ class Pipe:
 
     def _finish(self, asked: _Asked) -> None:
         answers, refused = list[Done](), None
-        for name, result in zip(asked.names, asked.results, strict=True):
-            if result.status not in (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK):
-                refused = refused or result  # those behind it were not tried
-                self._prepared.discard(name)
-            elif not name and refused is None:
-                answers.append(done(self._pgconn, result))
+        try:
+            for name, result in zip(asked.names, asked.results, strict=True):
+                if result.status not in (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK):
+                    refused = refused or result  # those behind it were not tried
+                    self._prepared.discard(name)
+                elif not name and refused is None:
+                    answers.append(done(self._pgconn, result))
+        except Exception as error:  # noqa: BLE001 - who asked is told, and those behind it go on
+            asked.give(error)
+            return
         if refused is None:
             asked.give(answers)
         else:

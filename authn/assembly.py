@@ -57,6 +57,7 @@ from core.audit import AuditLog
 from core.clock import Clock
 from core.db import Database
 from core.outbound import Outbound, trusting
+from core.steps import Carrier
 from keystore import keyref
 from keystore.seal import Seal
 from keystore.sealedkey import SealedKey
@@ -204,6 +205,7 @@ class Provider:
             fetcher=outbound if outbound.allows_any else None,
             channels=administration.channels,
             transactions=database,
+            carrier=Carrier(database),
             audit=audit,
             clock=clock,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import binascii
 import re
 import secrets
 import threading
@@ -9,10 +10,13 @@ import time
 import unicodedata
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from hmac import compare_digest
 from typing import Final
 
 from cryptography.exceptions import InvalidKey
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
+from nacl.bindings import crypto_pwhash_alg, crypto_pwhash_ALG_ARGON2ID13
+from nacl.exceptions import RuntimeError as OutOfMemory
 
 from authn.config import PasswordConfig
 from core.argon2 import SEVERAL_LANES
@@ -20,13 +24,18 @@ from core.errors import Unavailable
 
 MAX_CHARACTERS: Final = 128
 _WAIT_SECONDS: Final = 10
-_LANES: Final = re.compile(r"[,$]p=([0-9]+)")
+_OCTETS: Final = 32
+_OURS: Final = re.compile(
+    r"\$argon2id\$v=19\$m=([0-9]+),t=([0-9]+),p=1\$([A-Za-z0-9+/]+)\$([A-Za-z0-9+/]+)\Z"
+)
+"""PHC string of one lane: KiB of memory, passes, salt, hash."""
 
 
 class PasswordHasher:
     """Hashes and verifies; no more at once than the configuration allows.
 
-    Those of several lanes go one after the other (`core.argon2`).
+    New hashes have one lane (decision 0214). Those of several, made before, are verified one after
+    the other (`core.argon2`).
     """
 
     def __init__(self, config: PasswordConfig) -> None:
@@ -35,15 +44,12 @@ class PasswordHasher:
         self._decoy = self.hash(secrets.token_urlsafe(32))
 
     def hash(self, password: str) -> str:
-        """Return the PHC string of `password`."""
-        with self._admitted(self._config.lanes):
-            return Argon2id(
-                salt=secrets.token_bytes(16),
-                length=32,
-                iterations=self._config.iterations,
-                lanes=self._config.lanes,
-                memory_cost=self._config.memory_kibibytes,
-            ).derive_phc_encoded(_octets(password))
+        """Return the PHC string of `password`. Raises `Unavailable`."""
+        salt, config = secrets.token_bytes(16), self._config
+        kibibytes, passes = config.memory_kibibytes, config.iterations
+        with self._admitted(lanes=1):
+            made = _derive(password, salt, kibibytes=kibibytes, passes=passes)
+        return f"$argon2id$v=19$m={kibibytes},t={passes},p=1${_encode(salt)}${_encode(made)}"
 
     def matches(self, password: str, stored: str | None) -> bool:
         """Tell whether `password` was hashed to `stored`.
@@ -53,16 +59,24 @@ class PasswordHasher:
         """
         if len(password) > MAX_CHARACTERS:
             return False
-        judged = stored or self._decoy
-        with self._admitted(_lanes_of(judged)):
+        ours = _OURS.match(stored or self._decoy)
+        if ours is None:
+            return self._matches_of_several_lanes(password, stored or "")
+        kibibytes, passes, salt, kept = ours.groups()
+        with self._admitted(lanes=1):
+            made = _derive(password, _decode(salt), kibibytes=int(kibibytes), passes=int(passes))
+        return compare_digest(made, _decode(kept)) and stored is not None
+
+    def _matches_of_several_lanes(self, password: str, stored: str) -> bool:
+        with self._admitted(lanes=2):
             try:
-                Argon2id.verify_phc_encoded(_octets(password), judged)
+                Argon2id.verify_phc_encoded(_octets(password), stored)
             except InvalidKey:
                 return False
-        return stored is not None
+        return True
 
     @contextmanager
-    def _admitted(self, lanes: int) -> Iterator[None]:
+    def _admitted(self, *, lanes: int) -> Iterator[None]:
         """Wait for one's turn. Raises `Unavailable`."""
         ends = time.monotonic() + _WAIT_SECONDS
         with ExitStack() as held:
@@ -73,10 +87,21 @@ class PasswordHasher:
             yield
 
 
-def _lanes_of(phc: str) -> int:
-    """Return the parallelism that a PHC string names; several if it names none."""
-    found = _LANES.search(phc)
-    return 2 if found is None else int(found[1])
+def _derive(password: str, salt: bytes, *, kibibytes: int, passes: int) -> bytes:
+    try:
+        return crypto_pwhash_alg(
+            _OCTETS, _octets(password), salt, passes, kibibytes << 10, crypto_pwhash_ALG_ARGON2ID13
+        )
+    except OutOfMemory as error:  # the only cause of it
+        raise Unavailable("there is no memory to check a password; try again") from error
+
+
+def _encode(octets: bytes) -> str:
+    return binascii.b2a_base64(octets, newline=False).rstrip(b"=").decode()
+
+
+def _decode(text: str) -> bytes:
+    return binascii.a2b_base64(text + "=" * (-len(text) % 4))
 
 
 def _octets(password: str) -> bytes:

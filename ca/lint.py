@@ -13,6 +13,7 @@ from typing import Final
 
 from ca.lint_extensions import EXTENSION_RULES
 from ca.lint_fields import FIELD_RULES
+from ca.lint_frame import is_clean, take_apart
 from ca.lint_gm import GM_RULES
 from ca.lint_names import NAME_RULES
 from ca.lint_pair import PAIR_RULES
@@ -27,6 +28,7 @@ RULES: Final = (*FIELD_RULES, *NAME_RULES, *USAGE_RULES, *EXTENSION_RULES, *GM_R
 """Over one certificate."""
 _OF_SHAPE: Final = tuple(rule for rule in RULES if rule.of_shape)
 _OF_EACH: Final = tuple(rule for rule in RULES if not rule.of_shape)
+_BEYOND_FRAME: Final = tuple(rule for rule in _OF_EACH if not rule.of_frame)
 
 MAX_CERTIFICATE_OCTETS: Final = 64 * 1024
 _MOST_SHAPES: Final = 4096
@@ -54,14 +56,24 @@ class Linter:
         self._mode = mode
         self._accepted = frozenset(accepted)
         self._clean: set[Hashable] = set()
+        self._frames: set[Hashable] = set()
 
     def check_tbs(self, tbs: bytes, *, signature_algorithm: bytes, issuer: bytes | None) -> None:
         """Apply every rule. `issuer`: the DER of the issuer's certificate; None: self-signed.
 
         Raises `LintFailure` with every finding, and `Malformed` if the octets cannot be read.
         """
+        framed = None
+        if issuer is not None and self._mode is LintMode.SHAPE:
+            framed = take_apart(tbs, signature_algorithm=signature_algorithm, issuer=issuer)
+            if framed is not None and framed.frame in self._frames:
+                self._require_none(_findings(_BEYOND_FRAME, framed.subject))
+                return
         subject = read_tbs(tbs, signature_algorithm=signature_algorithm, issuer=issuer)
-        self._require_none((*_findings(_OF_EACH, subject), *self._of_shape(subject)))
+        found = (*_findings(_OF_EACH, subject), *self._of_shape(subject))
+        if not found and framed is not None and is_clean(framed, subject):
+            _remember(self._frames, framed.frame)
+        self._require_none(found)
 
     def check_pair(self, signing: bytes, encryption: bytes, *, signature_algorithm: bytes) -> None:
         """Apply the rules on pairs to two TBS. Raises as `check_tbs`."""
@@ -83,9 +95,7 @@ class Linter:
         found = (*_findings(_OF_SHAPE, subject), *pkix_findings(subject))
         # Only a clean shape is remembered: what is wrong with this one may be in its letters.
         if not found:
-            if len(self._clean) >= _MOST_SHAPES:
-                self._clean.clear()
-            self._clean.add(shape)
+            _remember(self._clean, shape)
         return found
 
     def _require_none(self, findings: Iterable[Finding]) -> None:
@@ -127,8 +137,14 @@ def pair_findings(signing: Subject, encryption: Subject) -> tuple[Finding, ...]:
     return tuple(finding(rule) for rule in PAIR_RULES if not rule.holds(signing, encryption))
 
 
+def _remember(known: set[Hashable], one: Hashable) -> None:
+    if len(known) >= _MOST_SHAPES:
+        known.clear()
+    known.add(one)
+
+
 def _findings(rules: Iterable[Rule], subject: Subject) -> tuple[Finding, ...]:
-    return tuple(finding(rule) for rule in rules if not rule.holds(subject))
+    return tuple([finding(rule) for rule in rules if not rule.holds(subject)])
 
 
 def is_acceptable(rule: str) -> bool:

@@ -131,6 +131,7 @@ EXTENSION_RULES: Final = (
         "RFC 5280, 4.2",
         "key usage, constraints, purposes, identifiers and names hold what they should, in DER",
         lambda s: s.readable,
+        of_frame=True,
     ),
     Rule(
         "x509.extension-critical",
@@ -209,6 +210,7 @@ EXTENSION_RULES: Final = (
         "RFC 5280, 4.2.1.9",
         "the path length is shorter than the issuer's",
         _path_length,
+        of_frame=True,
     ),
     Rule(
         "x509.issuer-authority",

@@ -14,7 +14,7 @@ from keystore.algorithms import signature_algorithm
 
 
 def _serial(s: Subject) -> bool:
-    return 0 < s.fields.serial < 1 << 159
+    return 0 < s.serial < 1 << 159
 
 
 def _known_signature(s: Subject) -> bool:
@@ -73,10 +73,9 @@ def _inside_issuer(s: Subject) -> bool:
 
 
 def _time_forms(s: Subject) -> bool:
-    times = s.fields.validity.not_before, s.fields.validity.not_after
     return s.validity is not None and all(
-        (time.tag_bytes[0] == UTC_TIME) == (said.year < 2050)
-        for time, said in zip(times, s.validity, strict=True)
+        (tag == UTC_TIME) == (said.year < 2050)
+        for (tag, _), said in zip(s.times, s.validity, strict=True)
     )
 
 
@@ -120,6 +119,7 @@ FIELD_RULES: Final = (
         "RFC 5280, 4.1",
         "the octets are one certificate in DER",
         lambda _: True,  # the reader finds it
+        of_frame=True,
     ),
     Rule(
         "x509.version",
@@ -141,7 +141,7 @@ FIELD_RULES: Final = (
         _W,
         "docs/certificate-specification.md",
         "the serial is over 64 bits, so that nobody guesses it",
-        lambda s: not _serial(s) or s.fields.serial.bit_length() > 64,
+        lambda s: not _serial(s) or s.serial.bit_length() > 64,
     ),
     Rule(
         "x509.signature-algorithms",
@@ -165,6 +165,7 @@ FIELD_RULES: Final = (
         "RFC 5280, 4.1.1.2",
         "the signature algorithm fits the issuer's key",
         _signature_fits_key,
+        of_frame=True,
     ),
     Rule(
         "x509.signature",
@@ -172,6 +173,7 @@ FIELD_RULES: Final = (
         "RFC 5280, 6.1.3 (a)(1)",
         "the signature verifies under the issuer's key",
         _signature,
+        of_frame=True,
     ),
     Rule(
         "x509.issuer-present",
@@ -187,6 +189,7 @@ FIELD_RULES: Final = (
         "RFC 5280, 4.1.2.4",
         "the issuer name is the issuer's subject, octet for octet",
         _issuer_name,
+        of_frame=True,
     ),
     Rule("x509.validity-order", _E, "RFC 5280, 4.1.2.5", "the validity is in order", _order),
     Rule(
@@ -230,5 +233,6 @@ FIELD_RULES: Final = (
         "RFC 5280, 4.1.2.8",
         "there is no unique identifier",
         _no_unique_ids,
+        of_frame=True,
     ),
 )

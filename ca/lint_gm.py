@@ -156,6 +156,7 @@ GM_RULES: Final = (
         "GB/T 35276, 7.3; GB/T 32918.2, 7.1",
         "an SM2 signature is a SEQUENCE of r and s, both in [1, n-1]",
         signature_form,
+        of_frame=True,
     ),
     Rule(
         "gm.curve",
@@ -222,6 +223,7 @@ GM_RULES: Final = (
         "GB/T 20518, identifyCode",
         "identifyCode is one of its three choices, tagged explicitly, in its form",
         _identity_code,
+        of_frame=True,
     ),
     Rule(
         "gm.identity-numbers",
@@ -229,6 +231,7 @@ GM_RULES: Final = (
         "GB/T 20518, insuranceNumber to taxationNumber",
         "insurance, registration, organisation and taxation numbers are one printable string",
         _identity_numbers,
+        of_frame=True,
     ),
     Rule(
         "gm.identity-critical",

@@ -213,6 +213,7 @@ NAME_RULES: Final = (
         _SAN,
         "DNS names are ASCII in preferred name syntax; a wildcard is the whole first label",
         lambda s: all(map(is_dns_name, _each(s, DNS))),
+        of_frame=True,
     ),
     Rule(
         "x509.san-email",
@@ -220,6 +221,7 @@ NAME_RULES: Final = (
         _SAN,
         "e-mail addresses are local@domain, in ASCII",
         lambda s: all(map(_is_email, _each(s, EMAIL))),
+        of_frame=True,
     ),
     Rule(
         "x509.san-uri",
@@ -227,6 +229,7 @@ NAME_RULES: Final = (
         _SAN,
         "URIs are absolute and name a host",
         lambda s: all(_URI.fullmatch(uri) for uri in _each(s, URI)),
+        of_frame=True,
     ),
     Rule(
         "x509.san-ip",
@@ -234,6 +237,7 @@ NAME_RULES: Final = (
         _SAN,
         "IP addresses are 4 or 16 octets",
         lambda s: all(len(octets) in (4, 16) for octets in _each(s, IP)),
+        of_frame=True,
     ),
     Rule(
         "x509.san-once",
@@ -241,6 +245,7 @@ NAME_RULES: Final = (
         "docs/certificate-specification.md",
         "no alternative name stands twice",
         _names_once,
+        of_frame=True,
     ),
     Rule(
         "x509.server-names",

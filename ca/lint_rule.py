@@ -31,6 +31,8 @@ class Rule:
     """Whether it does; also where it does not apply, or the issuer it needs is not known."""
     of_shape: bool = False
     """Whether it looks at nothing but what stands in the shape (`ca.lint_shape`)."""
+    of_frame: bool = False
+    """Whether it looks at nothing but what stands in the frame (`ca.lint_frame`)."""
 
 
 @dataclass(frozen=True, slots=True)

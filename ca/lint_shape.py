@@ -13,7 +13,7 @@ from typing import Final
 from cryptography.x509.oid import ExtensionOID
 
 from ca.lint_gm import IDENTITIES
-from ca.lint_subject import Subject
+from ca.lint_subject import Subject, Text
 from ca.tbs import Extension
 from core import der
 from core.errors import Malformed
@@ -30,7 +30,6 @@ _CLASSES: Final = bytes(
 
 def shape_of(s: Subject) -> Hashable:
     """Return what two certificates must share for one lint to speak for both."""
-    validity = s.fields.validity
     return (
         s.self_signed,
         None if s.parent is None else s.parent.tbs,
@@ -38,12 +37,17 @@ def shape_of(s: Subject) -> Hashable:
         der.octets_of(s.fields.signature),
         s.algorithm,
         s.issuer,
-        (validity.not_before.tag_bytes, validity.not_after.tag_bytes),
-        tuple(tuple((t.oid, t.tag, _letters(t.octets)) for t in rdn) for rdn in s.rdns),
+        (s.times[0][0], s.times[1][0]),
+        letters_of(s.rdns),
         s.key_algorithm,
         len(s.key.subject_public_key.as_bytes()),
         tuple((e.oid, e.critical, _value(s, e)) for e in s.fields.extensions or ()),
     )
+
+
+def letters_of(rdns: tuple[tuple[Text, ...], ...]) -> Hashable:
+    """Return the shape of a Name."""
+    return tuple([tuple([(t.oid, t.tag, _letters(t.octets)) for t in rdn]) for rdn in rdns])
 
 
 def _letters(text: bytes) -> frozenset[int]:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Annotated, Any, Final, Generic, TypeVar
+from typing import Annotated, Any, Final, Generic, NamedTuple, TypeVar
 
 from cryptography.hazmat import asn1
 from cryptography.x509 import ObjectIdentifier
@@ -103,8 +103,10 @@ class _BasicConstraints:
     path_length: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+Times = tuple[tuple[int, bytes], tuple[int, bytes]]
+
+
+class Text(NamedTuple):
     """One string of a name: attribute type, tag and octets as they stand."""
 
     oid: str
@@ -129,6 +131,11 @@ class Subject:
     def fields(self) -> _TBS:
         """The parsed TBSCertificate. Raises `Malformed`."""
         return der.decode(_TBS, self.tbs, what=_WHAT)
+
+    @_Once
+    def serial(self) -> int:
+        """Its serial number."""
+        return self.fields.serial
 
     @_Once
     def issuer(self) -> bytes:
@@ -168,13 +175,14 @@ class Subject:
         )
 
     @_Once
+    def times(self) -> Times:
+        """(Tag, octets) of notBefore and notAfter."""
+        return _both(self.fields.validity)
+
+    @_Once
     def validity(self) -> tuple[datetime, datetime] | None:
         """NotBefore and notAfter, or None when one is not in the form of RFC 5280, 4.1.2.5."""
-        both = self.fields.validity
-        first, last = (
-            _moment(time.tag_bytes[0], bytes(time.data))
-            for time in (both.not_before, both.not_after)
-        )
+        first, last = (_moment(tag, octets) for tag, octets in self.times)
         return None if first is None or last is None else (first, last)
 
     @_Once
@@ -299,6 +307,20 @@ def read_certificate(octets: bytes, *, issuer: bytes | None = None) -> Subject:
         itself = read.authority_key_identifier in (None, read.key_identifier)
         read = Subject(tbs, algorithm, signature, None, self_signed=itself)
     return _checked(read)
+
+
+@lru_cache(maxsize=64)  # those of one second
+def read_times(validity: bytes) -> Times:
+    """Read a DER Validity. Raises `Malformed`."""
+    return _both(der.decode(_Validity, validity, what=_WHAT))
+
+
+def _both(validity: _Validity) -> Times:
+    first, last = validity.not_before, validity.not_after
+    return (
+        (first.tag_bytes[0], bytes(first.data)),
+        (last.tag_bytes[0], bytes(last.data)),
+    )
 
 
 @lru_cache(maxsize=256)  # those of one second, and of issuers

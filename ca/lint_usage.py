@@ -89,5 +89,6 @@ USAGE_RULES: Final = (
         "RFC 8813, 3; RFC 8410, 5",
         "a NIST curve's key enciphers nothing, an Ed25519 key only signs",
         _ec_usage,
+        of_frame=True,
     ),
 )

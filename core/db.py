@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,10 +35,11 @@ from sqlalchemy import (
 from sqlalchemy.exc import ArgumentError
 from typing_extensions import override
 
-from core.db_errors import translated
+from core.db_errors import translate, translated
 from core.errors import Misconfigured
-from core.libpq import check_integer, check_text
+from core.libpq import Done, check_integer, check_text
 from core.lines import Direct, Line, line_of
+from core.pipe import Pipes
 from core.postgresql import open_postgresql
 from core.spoilt import require_whole, watch
 from core.sqlite import open_sqlite
@@ -100,12 +101,14 @@ class Database:
         self._for_reading: dict[str, Any] = {"yinxin_reading": True}
         self._for_one: dict[str, Any] = {}
         self._direct: Direct | None = None
+        self._pipes: Pipes | None = None
         if engine.dialect.name == "postgresql":
             # Read committed: each statement sees what is committed when it begins, in a
             # transaction or not. Without one, a look costs one round trip and not three.
             self._for_reading["isolation_level"] = "AUTOCOMMIT"
             self._for_one["isolation_level"] = "AUTOCOMMIT"
             self._direct = Direct(self._detached)
+            self._pipes = Pipes(self._detached)
         self._writes, self._counting = Counter[str](), threading.Lock()
         event.listen(engine, "before_execute", self._note)
         watch(engine)
@@ -175,6 +178,37 @@ class Database:
             for statement, _ in statements:
                 self._note(connection, statement)
             return [statement.run(connection, values) for statement, values in statements]
+
+    @property
+    def asks(self) -> bool:
+        """Whether `ask` is ever of use: on PostgreSQL."""
+        return self._pipes is not None
+
+    def ask(
+        self,
+        statements: Sequence[tuple[Statement, Mapping[str, Any]]],
+        give: Callable[[Sequence[Ran] | Exception], None],
+    ) -> bool:
+        """Run statements as `run_all` does outside of a transaction, without waiting for them.
+
+        Only in the event loop, which `give`s later what they gave, or what `run_all` would have
+        raised. False, and nothing is done: not at the moment, so `run_all` has to do it, in a
+        thread. Raises `Malformed` at once.
+        """
+        if self._pipes is None:
+            return False
+        written = [one.table.name for one, _ in statements if one.table is not None]
+
+        def given(outcome: Sequence[Done] | Exception) -> None:
+            if written:  # after an error, too, as in `run_all`
+                with self._counting:
+                    self._writes.update(written)
+            if isinstance(outcome, Exception):
+                give(translate(outcome))
+            else:
+                give([one.read(it) for (one, _), it in zip(statements, outcome, strict=True)])
+
+        return self._pipes.ask([one.asked(values) for one, values in statements], given)
 
     def run_lightly(self, statement: Statement, values: Mapping[str, Any]) -> Ran:
         """Run a statement as `run` does, but alone a crash may take it back.
@@ -248,6 +282,8 @@ class Database:
 
     def close(self) -> None:
         """Close the pool."""
+        if self._pipes is not None:
+            self._pipes.close()
         if self._direct is not None:
             self._direct.close()
         self.engine.dispose()

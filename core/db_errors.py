@@ -27,6 +27,15 @@ def translated() -> Iterator[None]:
         raise
 
 
+def translate(error: Exception) -> Exception:
+    """Return what `translated` would raise for an error, without raising it."""
+    try:
+        with translated():
+            raise error  # noqa: TRY301 - it is the error that was given
+    except Exception as ours:  # noqa: BLE001 - returned
+        return ours
+
+
 def hide_values(context: ExceptionContext) -> None:
     """Leave PostgreSQL's DETAIL out of its errors: it quotes the row, and errors reach logs."""
     original, ours = context.original_exception, context.sqlalchemy_exception

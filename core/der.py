@@ -94,20 +94,22 @@ def contents(element: bytes, *, what: str) -> bytes:
 
 def _contents(octets: bytes, at: int, *, what: str) -> tuple[int, int]:
     """Return where the contents of the element at `at` begin and end."""
-    fault = Malformed(f"{what} is not valid DER: a tag or a length is not right")
     if len(octets) < at + 2 or octets[at] & 0x1F == 0x1F:
-        raise fault
-    first, begin = octets[at + 1], at + 2
-    size = first
-    if first & 0x80:
-        count = first & 0x7F
+        raise _not_right(what)
+    size, begin = octets[at + 1], at + 2
+    if size & 0x80:
+        count = size & 0x7F
         length = octets[begin : begin + count]
         begin, size = begin + count, int.from_bytes(length, "big")
         if not 1 <= count <= 4 or len(length) != count or not length[0] or size < 0x80:
-            raise fault
+            raise _not_right(what)
     if begin + size > len(octets):
-        raise fault
+        raise _not_right(what)
     return begin, begin + size
+
+
+def _not_right(what: str) -> Malformed:
+    return Malformed(f"{what} is not valid DER: a tag or a length is not right")
 
 
 def sequence(*elements: bytes) -> bytes:

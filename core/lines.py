@@ -25,7 +25,7 @@ _MOST_IDLE: Final = 20
 _IDLE_SECONDS: Final = 1.0
 """A connection that was used less long ago is taken to be alive."""
 _INFO: Final = "yinxin.line"
-_NOT_PREPARED: Final = b"26000"
+NOT_PREPARED: Final = b"26000"
 
 
 class Written(NamedTuple):
@@ -166,7 +166,7 @@ class Line:
         try:
             alone = len(messages) == 1
             results = [self._ask(messages[0])] if alone else self._ask_together(messages)
-            if results[-1].error_field(DiagnosticField.SQLSTATE) == _NOT_PREPARED:
+            if results[-1].error_field(DiagnosticField.SQLSTATE) == NOT_PREPARED:
                 self._prepared.clear()  # somebody said DEALLOCATE ALL: the next try prepares anew
             return [done(self._pgconn, result) for result in results]
         except psycopg.Error as error:

@@ -49,6 +49,14 @@ class Signer(Protocol):
         ...
 
 
+@runtime_checkable
+class InMemory(Protocol):
+    """A signer whose key is in this process: it waits for nobody."""
+
+    @property
+    def in_memory(self) -> bool: ...
+
+
 class KeyBackend(Protocol):
     """Holds private keys and lends out signers for them.
 

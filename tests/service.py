@@ -68,7 +68,6 @@ class Service:
             # Small on purpose: the suite is not the place to spend 64 MiB a login.
             "YINXIN_AUTHN__PASSWORD__MEMORY_KIBIBYTES": "19456",
             "YINXIN_AUTHN__PASSWORD__ITERATIONS": "2",
-            "YINXIN_AUTHN__PASSWORD__LANES": "1",
         } | self.environment
         self.log = self.state.with_name(f"{self.state.name}.log")
 

@@ -39,6 +39,9 @@ _TURN_SECONDS = 0.0005
 """After so long a thread that computes lets another one go on; a tenth of what Python does by
 itself. The event loop waits for as many turns as there are threads that sign, check or hash."""
 
+_LOOK_SECONDS = 0.05
+_GRACE_SECONDS = 10
+
 
 @dataclass(frozen=True, slots=True)
 class Listener:
@@ -111,6 +114,10 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         if self._door is not None:
             self._door.close()
+            for _ in range(round(_GRACE_SECONDS / _LOOK_SECONDS)):
+                if not self._door.waiting:
+                    break
+                await asyncio.sleep(_LOOK_SECONDS)
         await super().shutdown(sockets)
 
     def make_protocol(self) -> asyncio.Protocol:
@@ -204,7 +211,7 @@ def _config(listener: Listener) -> uvicorn.Config:
         server_header=False,
         proxy_headers=False,  # nobody outside may tell us who asks
         timeout_keep_alive=HEAD_SECONDS,
-        timeout_graceful_shutdown=10,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
         limit_concurrency=1000 if listener.ocsp is None else MAX_CONNECTIONS,
         ssl_context_factory=None if tls is None else lambda _config, _default: tls,
     )

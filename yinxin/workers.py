@@ -101,6 +101,6 @@ async def _serve(plane: OCSPPlane, sock: socket.socket, handed: Path) -> None:
         if isinstance(connection, OCSPConnection):
             connection.shutdown()
     for _ in range(round(_GRACE_SECONDS / _WAIT_SECONDS)):
-        if not connections:
+        if not connections and not door.waiting:
             return
         await asyncio.sleep(_WAIT_SECONDS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
@@ -37,16 +38,23 @@ class OAuthRoute(DirectRoute):
 
 
 class FormRoute(OAuthRoute):
-    """Reads the form and calls ``endpoint(request, fields)`` in a thread, without more ado.
+    """Reads the form and calls ``endpoint(request, fields)`` without more ado.
 
-    The documentation still comes from the endpoint's signature.
+    In a thread, unless the endpoint is asynchronous. The documentation still comes from the
+    endpoint's signature.
     """
 
     @override
     def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]  # FastAPI says Coroutine
+        asynchronous = inspect.iscoroutinefunction(self.endpoint)
+
         async def handler(request: Request) -> Response:
             fields = await form_fields(request)
-            answer: Response = await in_thread(self.endpoint, request, fields)
+            answer: Response
+            if asynchronous:
+                answer = await self.endpoint(request, fields)
+            else:
+                answer = await in_thread(self.endpoint, request, fields)
             return answer
 
         translated = _translated(handler)

@@ -6,6 +6,7 @@ import base64
 import binascii
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from typing import Final, NamedTuple
 from urllib.parse import unquote_plus
 
@@ -19,9 +20,12 @@ from authn.oidc.mutualtls import CertificateAuthentication
 from authn.oidc.store import AuthMethod, Client, ClientStore
 from core.clock import Clock
 from core.errors import Malformed
+from core.steps import Steps, apart
 
 _WITHOUT: Final = (AuthMethod.NONE, AuthMethod.TLS, AuthMethod.SELF_SIGNED_TLS)
 """Where the request itself shows nothing but the client_id."""
+_AT_ONCE: Final = (AuthMethod.NONE, AuthMethod.BASIC, AuthMethod.POST)
+"""What is checked without reading or calling anything."""
 MAY_REPEAT: Final = frozenset({"resource", "audience"})
 """RFC 8707, 2 and RFC 8693, 2.1: several mean several targets."""
 
@@ -69,7 +73,19 @@ class ClientAuthentication:
     def authenticate(self, caller: Caller, parameters: Mapping[str, str]) -> Client:
         """Return the client. Raises `InvalidClient`, `InvalidRequest`."""
         shown = self._read(caller, parameters)
-        client = self._clients.find(shown.client_id)
+        return self._checked(caller, shown, self._clients.find(shown.client_id))
+
+    def authenticating(self, caller: Caller, parameters: Mapping[str, str]) -> Steps[Client]:
+        """Return the client, in steps. Raises as `authenticate`."""
+        shown = self._read(caller, parameters)
+        client = self._clients.recall(shown.client_id)
+        if client is None:
+            client = yield from apart(partial(self._clients.find, shown.client_id))
+        if client is None or client.auth_method in _AT_ONCE:
+            return self._checked(caller, shown, client)
+        return (yield from apart(partial(self._checked, caller, shown, client)))
+
+    def _checked(self, caller: Caller, shown: _Shown, client: Client | None) -> Client:
         if client is None or client.auth_method not in shown.methods:
             raise InvalidClient("the client is unknown or authenticates by another method")
         method = client.auth_method

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 
 from authn.oidc import scopes
 from authn.oidc.clientmetadata import GrantType
 from authn.oidc.errors import OAuthError
 from authn.oidc.grant import Grant
 from authn.oidc.granting import Granting
-from authn.oidc.tokenrequest import TokenRequest, TokenResponse, target
+from authn.oidc.tokenrequest import TokenRequest, TokenResponse
+from core.steps import Steps
 
 
 class ClientCredentialsGrant:
@@ -23,8 +25,8 @@ class ClientCredentialsGrant:
     def __init__(self, granting: Granting) -> None:
         self._granting = granting
 
-    def exchange(self, request: TokenRequest) -> TokenResponse:
-        """Return an access token. Raises `OAuthError`."""
+    def exchange(self, request: TokenRequest) -> Steps[TokenResponse]:
+        """Return an access token, in steps. Raises `OAuthError`."""
         parts, client = self._granting, request.client
         if client.public:
             raise OAuthError("unauthorized_client", "a public client has no credentials")
@@ -32,7 +34,6 @@ class ClientCredentialsGrant:
         asked = set(request.parameters.get("scope", "").split()) or allowed
         if not asked <= allowed:
             raise OAuthError("invalid_scope", "the client is not registered for one of the scopes")
-        resource = target(parts.clients, request.resources, request.resources)
         grant = Grant(
             id=str(uuid.uuid4()),
             client_id=client.id,
@@ -40,8 +41,8 @@ class ClientCredentialsGrant:
             sid=None,
             scope=" ".join(sorted(asked)),
         )
-        made = parts.maker.access_token(
-            grant, client, resource, request.confirmation, now=request.now
-        )
-        parts.grants.add_token(made.row)
+        if request.resources:
+            grant = replace(grant, resources=request.resources)
+        made = yield from parts.making_token(grant, request)
+        yield from parts.grants.adding_token(made.row)
         return parts.answer(made)

@@ -8,6 +8,7 @@ import hmac
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from typing import Final, NoReturn
 
 from authn import opaque
@@ -17,6 +18,7 @@ from authn.oidc.granting import Granting, check_person
 from authn.oidc.store import AuthorizationCode
 from authn.oidc.tokenrequest import TokenRequest, TokenResponse
 from core.audit import Detail
+from core.steps import Steps, apart
 
 _VERIFIER: Final = re.compile(r"[A-Za-z0-9._~-]{43,128}")
 
@@ -29,8 +31,11 @@ class CodeGrant:
     def __init__(self, granting: Granting) -> None:
         self._granting = granting
 
-    def exchange(self, request: TokenRequest) -> TokenResponse:
+    def exchange(self, request: TokenRequest) -> Steps[TokenResponse]:
         """Return the tokens of a code. Raises `OAuthError`."""
+        return apart(partial(self._exchange, request))
+
+    def _exchange(self, request: TokenRequest) -> TokenResponse:
         parts, client = self._granting, request.client
         digest = opaque.digest(request.parameters.get("code", ""))
         found = parts.grants.find_code_with_owner(digest)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 
 from authn import opaque
 from authn.oidc.clientmetadata import GrantType
@@ -10,6 +11,7 @@ from authn.oidc.device import INTERVAL, DeviceCode, DeviceCodeStore, DeviceState
 from authn.oidc.errors import InvalidGrant, OAuthError
 from authn.oidc.granting import Granting
 from authn.oidc.tokenrequest import TokenRequest, TokenResponse
+from core.steps import Steps, apart
 
 
 class DeviceGrant:
@@ -21,8 +23,11 @@ class DeviceGrant:
         self._granting = granting
         self._store = store
 
-    def exchange(self, request: TokenRequest) -> TokenResponse:
+    def exchange(self, request: TokenRequest) -> Steps[TokenResponse]:
         """Return the tokens. Raises `OAuthError`, also while the person has not answered (3.5)."""
+        return apart(partial(self._exchange, request))
+
+    def _exchange(self, request: TokenRequest) -> TokenResponse:
         parts = self._granting
         code = self._store.find_device(opaque.digest(request.required("device_code")))
         if code is None or code.grant.client_id != request.client.id:

@@ -51,6 +51,7 @@ from authn.oidc.token import TokenEndpoint
 from authn.store import UserStore
 from core.audit import AuditLog
 from core.clock import Clock
+from core.steps import Carrier
 from core.transaction import Transactions
 
 
@@ -74,6 +75,8 @@ class Endpoints:
     authorization: AuthorizationEndpoint
     pushed: PushedAuthorizationEndpoint
     tokens: TokenEndpoint
+    carrier: Carrier
+    """Carries out what they do in steps."""
     userinfo: UserinfoEndpoint
     introspection: IntrospectionEndpoint
     revocation: RevocationEndpoint
@@ -100,6 +103,7 @@ class Endpoints:
         fetcher: Fetcher | None,
         channels: LogoutChannels,
         transactions: Transactions,
+        carrier: Carrier,
         audit: AuditLog,
         clock: Clock,
     ) -> Self:
@@ -163,6 +167,7 @@ class Endpoints:
                 ),
                 clock=clock,
             ),
+            carrier=carrier,
             userinfo=UserinfoEndpoint(access, binding, stores.clients, subjects, accounts),
             introspection=IntrospectionEndpoint(
                 authentication, access, stores.grants, subjects, issuer=issuer, clock=clock

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from authn import opaque
 from authn.oidc.clientmetadata import GrantType
@@ -10,6 +11,7 @@ from authn.oidc.errors import InvalidGrant, InvalidRequest, OAuthError
 from authn.oidc.granting import Granting
 from authn.oidc.store import AccessToken, Client
 from authn.oidc.tokenrequest import TokenRequest, TokenResponse, target
+from core.steps import Steps, apart
 
 ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - a word of the RFC
 
@@ -29,8 +31,11 @@ class ExchangeGrant:
     def __init__(self, granting: Granting) -> None:
         self._granting = granting
 
-    def exchange(self, request: TokenRequest) -> TokenResponse:
+    def exchange(self, request: TokenRequest) -> Steps[TokenResponse]:
         """Return the new token. Raises `OAuthError`."""
+        return apart(partial(self._exchange, request))
+
+    def _exchange(self, request: TokenRequest) -> TokenResponse:
         parts, client = self._granting, request.client
         if client.public:
             raise OAuthError("unauthorized_client", "a public client cannot exchange tokens")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from authn.config import AuthnConfig
@@ -19,6 +20,7 @@ from authn.oidc.subjects import SubjectIdentifiers
 from authn.oidc.tokenrequest import TokenRequest, TokenResponse, target
 from authn.store import User, UserStore
 from core.audit import AuditLog
+from core.steps import Steps, apart
 from core.transaction import Transactions
 
 
@@ -46,6 +48,12 @@ class Granting:
         return self.maker.access_token(
             grant, request.client, resource, request.confirmation, now=request.now
         )
+
+    def making_token(self, grant: Grant, request: TokenRequest) -> Steps[MadeToken]:
+        """Make it as `access_token` does, in steps."""
+        if grant.resources or request.resources:  # to be looked up, and a JWT to be signed
+            return (yield from apart(partial(self.access_token, grant, request)))
+        return self.access_token(grant, request)
 
     def add_refresh_token(self, grant: Grant, request: TokenRequest) -> str | None:
         """Store a new family if the client may refresh; return its first token."""
@@ -112,6 +120,14 @@ class Granting:
             "scope": grant.scope,
         }
         self.audit.record("token.issued", actor=user.name, detail=detail)
+
+    def making_id_token(
+        self, grant: Grant, user: User, made: MadeToken, request: TokenRequest
+    ) -> Steps[str | None]:
+        """Make it as `id_token` does, in steps."""
+        if scopes.OPENID in grant.scopes and not self.maker.signs_at_once(request.client):
+            return (yield from apart(partial(self.id_token, grant, user, made, request)))
+        return self.id_token(grant, user, made, request)
 
     def id_token(
         self,

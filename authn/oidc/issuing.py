@@ -46,6 +46,12 @@ class TokenMaker:
         """How long an access token works: `expires_in`."""
         return int(self._access_lifetime.total_seconds())
 
+    def signs_at_once(self, client: Client) -> bool:
+        """Whether `id_token` waits for nobody: neither for a token device nor for encryption."""
+        if client.metadata.id_token_encrypted_response_alg is not None:
+            return False
+        return self._issuers.of(client).keys.signs_at_once(client.id_token_algorithm)
+
     def access_token(
         self,
         grant: Grant,
@@ -64,7 +70,9 @@ class TokenMaker:
         expires_at = now + self._access_lifetime
         if until is not None:
             expires_at = min(expires_at, until)
-        grant = replace(grant, resources=_named(resource))
+        named = _named(resource)
+        if grant.resources != named:
+            grant = replace(grant, resources=named)
         if resource is None or resource.metadata.access_token_format is AccessTokenFormat.OPAQUE:
             secret = opaque.draw(PREFIX).secret
         else:

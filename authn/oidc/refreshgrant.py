@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from typing import NoReturn
 
 from authn.oidc import refresh
@@ -14,6 +15,7 @@ from authn.oidc.refresh import Presented
 from authn.oidc.store import RefreshToken
 from authn.oidc.tokenrequest import TokenRequest, TokenResponse, narrow
 from core.audit import Detail
+from core.steps import Steps, apart
 
 
 class RefreshGrant:
@@ -25,16 +27,14 @@ class RefreshGrant:
         self._granting = granting
         self._grace = timedelta(seconds=granting.config.oidc.refresh_grace_seconds)
 
-    def exchange(self, request: TokenRequest) -> TokenResponse:
-        """Return new tokens. Raises `OAuthError`."""
+    def exchange(self, request: TokenRequest) -> Steps[TokenResponse]:
+        """Return new tokens, in steps. Raises `OAuthError`."""
         parts, client = self._granting, request.client
         presented = refresh.take_apart(request.required("refresh_token"))
-        found = (
-            None
-            if presented is None
-            else parts.grants.find_refresh_token_with_owner(presented.family)
-        )
-        if presented is None or found is None or found[0].grant.client_id != client.id:
+        if presented is None:
+            raise InvalidGrant("unknown refresh token")
+        found = yield from parts.grants.finding_refresh_token(presented.family)
+        if found is None or found[0].grant.client_id != client.id:
             raise InvalidGrant("unknown refresh token")
         row, owner = found
         if request.now >= row.expires_at:
@@ -43,16 +43,16 @@ class RefreshGrant:
             raise InvalidGrant("another key than the refresh token is bound to")
         grant = narrow(row.grant, request)
         user = check_person(owner)
-        made = parts.access_token(grant, request)
-        token = self._next(row, presented, request, made)
+        made = yield from parts.making_token(grant, request)
+        token = yield from self._next(row, presented, request, made)
         if token is None:
-            self._reused(row, request)
-        id_token = parts.id_token(grant, user, made, request)
+            yield from apart(partial(self._reused, row, request))
+        id_token = yield from parts.making_id_token(grant, user, made, request)
         return parts.answer(made, id_token=id_token, refresh_token=token)
 
     def _next(
         self, row: RefreshToken, presented: Presented, request: TokenRequest, made: MadeToken
-    ) -> str | None:
+    ) -> Steps[str | None]:
         """Store what was made, and return the refresh token to give with it.
 
         None, and nothing is stored, if what was shown is neither new nor just replaced.
@@ -66,15 +66,19 @@ class RefreshGrant:
             token = f"{presented.head}.{presented.secret}"
         else:
             drawn, now = refresh.draw_next(presented), request.now
-            if store.rotate(row, made.row, current=drawn.current, step=drawn.step, now=now):
+            if (
+                yield from store.rotating(
+                    row, made.row, current=drawn.current, step=drawn.step, now=now
+                )
+            ):
                 return drawn.token
             # Another call was quicker. What it made of the family is what counts.
-            newer = store.find_refresh_token(row.digest)
+            newer = yield from apart(partial(store.find_refresh_token, row.digest))
             if newer is None:
                 raise InvalidGrant("the grant was taken away meanwhile")
             token = self._repeated(newer, presented, request)
         if token is not None:
-            store.add_token(made.row)
+            yield from store.adding_token(made.row)
         return token
 
     def _repeated(

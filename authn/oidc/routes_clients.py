@@ -34,9 +34,9 @@ def make_client_router(endpoints: Endpoints, *, origin: str) -> APIRouter:
         )
 
     @router.post("/token")
-    def token(request: Request, fields: FormFields) -> JSONResponse:
+    async def token(request: Request, fields: FormFields) -> JSONResponse:
         """Exchange what was granted for tokens (RFC 6749, 3.2)."""
-        answer = endpoints.tokens.exchange(caller(request, fields))
+        answer = await endpoints.carrier.carry(endpoints.tokens.exchange(caller(request, fields)))
         return JSONResponse(answer, headers=NO_STORE)
 
     @router.post("/introspect")

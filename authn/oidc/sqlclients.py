@@ -68,6 +68,9 @@ class SQLClientStore:
         except NotFound:  # not kept: anybody can ask for any number of them
             return None
 
+    def recall(self, client_id: str) -> Client | None:
+        return self._known.recall(client_id)
+
     def _read(self, client_id: str) -> Client:
         row = self._database.run(_FIND, {"of": client_id}).first()
         if row is None:

@@ -35,6 +35,7 @@ from authn.sqlstore import owner_of, user_of
 from authn.store import User
 from core.db import Database
 from core.statements import Statement
+from core.steps import Steps, asked
 
 _T: BindParameter[bytes] = bindparam("of")
 _FIND = {
@@ -91,6 +92,9 @@ class SQLGrantStore:
     def add_token(self, token: AccessToken) -> None:
         self._database.send(_ADD[access_tokens], _row(token))
 
+    def adding_token(self, token: AccessToken) -> Steps[None]:
+        yield from asked([(_ADD[access_tokens], _row(token))])
+
     def find_token(self, digest: bytes) -> AccessToken | None:
         row = self._find(access_tokens, digest)
         return None if row is None else AccessToken(**_with_grant(row))
@@ -105,13 +109,19 @@ class SQLGrantStore:
         row = self._find(refresh_tokens, digest)
         return None if row is None else RefreshToken(**_with_grant(row))
 
-    def find_refresh_token_with_owner(
+    def finding_refresh_token(
         self, digest: bytes
-    ) -> tuple[RefreshToken, User | None] | None:
-        row, owner = self._find_with_owner(refresh_tokens, digest)
-        return None if row is None else (RefreshToken(**_with_grant(row)), owner)
+    ) -> Steps[tuple[RefreshToken, User | None] | None]:
+        of = {"of": digest}
+        found, owners = yield from asked(
+            [(_FIND[refresh_tokens], of), (_OWNER[refresh_tokens], of)]
+        )
+        row = found.first()
+        if row is None:
+            return None
+        return RefreshToken(**_with_grant(row._asdict())), user_of(owners)
 
-    def rotate(
+    def rotating(
         self,
         token: RefreshToken,
         gives: AccessToken,
@@ -119,7 +129,7 @@ class SQLGrantStore:
         current: bytes,
         step: bytes,
         now: datetime,
-    ) -> bool:
+    ) -> Steps[bool]:
         changed = {
             "of": token.digest,
             "shown": token.current,
@@ -129,8 +139,8 @@ class SQLGrantStore:
             "to_rotated_at": now,
         }
         given = {**_row(gives), "family": token.digest, "now_current": current}
-        rotated, added = self._database.run_all([(_ROTATE, changed), (_ADD_ROTATED, given)])
-        return rotated.changed == added.changed == 1
+        rotated, added = yield from asked([(_ROTATE, changed), (_ADD_ROTATED, given)])
+        return bool(rotated.changed == added.changed == 1)
 
     def remove_grant(self, grant_id: str) -> int:
         return self._remove_all("grant_id", grant_id)

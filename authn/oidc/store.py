@@ -11,6 +11,7 @@ from typing import Protocol
 from authn.oidc.clientmetadata import ClientMetadata
 from authn.oidc.grant import Confirmation, Grant
 from authn.store import User
+from core.steps import Steps
 
 
 class AuthMethod(StrEnum):
@@ -122,6 +123,10 @@ class ClientStore(Protocol):
 
     def find(self, client_id: str) -> Client | None: ...
 
+    def recall(self, client_id: str) -> Client | None:
+        """Return what `find` would, if that is at hand: never waits."""
+        ...
+
     def find_entry(self, address: str) -> Client | None:
         """Return the client entered at this address by an older protocol (`authn.legacy`)."""
         ...
@@ -160,6 +165,10 @@ class AccessTokenStore(Protocol):
 
     def add_token(self, token: AccessToken) -> None: ...
 
+    def adding_token(self, token: AccessToken) -> Steps[None]:
+        """Add it, in steps."""
+        ...
+
     def find_token(self, digest: bytes) -> AccessToken | None: ...
 
     def remove_token(self, digest: bytes) -> bool: ...
@@ -172,13 +181,13 @@ class RefreshTokenStore(Protocol):
 
     def find_refresh_token(self, digest: bytes) -> RefreshToken | None: ...
 
-    def find_refresh_token_with_owner(
+    def finding_refresh_token(
         self, digest: bytes
-    ) -> tuple[RefreshToken, User | None] | None:
-        """Return also whose grant it is, if there still is such a user."""
+    ) -> Steps[tuple[RefreshToken, User | None] | None]:
+        """Find it, in steps. Returns also whose grant it is, if there still is such a user."""
         ...
 
-    def rotate(
+    def rotating(
         self,
         token: RefreshToken,
         gives: AccessToken,
@@ -186,8 +195,8 @@ class RefreshTokenStore(Protocol):
         current: bytes,
         step: bytes,
         now: datetime,
-    ) -> bool:
-        """Compare and set, and add the access token that it gives.
+    ) -> Steps[bool]:
+        """Compare and set, and add the access token that it gives; in steps.
 
         False, and neither, if another call rotated the family since `token` was read.
         """

@@ -11,6 +11,7 @@ from authn.oidc.clientmetadata import GrantType
 from authn.oidc.errors import InvalidRequest, OAuthError
 from authn.oidc.grant import Confirmation, Grant
 from authn.oidc.store import Client, ClientStore
+from core.steps import Steps
 
 TokenResponse = Mapping[str, Any]
 
@@ -40,8 +41,8 @@ class TokenGrant(Protocol):
 
     type: GrantType
 
-    def exchange(self, request: TokenRequest) -> TokenResponse:
-        """Return the token response (RFC 6749, 5.1). Raises `OAuthError`."""
+    def exchange(self, request: TokenRequest) -> Steps[TokenResponse]:
+        """Return the token response (RFC 6749, 5.1), in steps. Raises `OAuthError`."""
         ...
 
 

@@ -39,7 +39,6 @@ _AS_INSTALLED = {
     # `Service` hashes less, for the sake of the tests.
     "YINXIN_AUTHN__PASSWORD__MEMORY_KIBIBYTES": str(_PASSWORDS.memory_kibibytes),
     "YINXIN_AUTHN__PASSWORD__ITERATIONS": str(_PASSWORDS.iterations),
-    "YINXIN_AUTHN__PASSWORD__LANES": str(_PASSWORDS.lanes),
 }
 
 
@@ -168,7 +167,7 @@ def oidc_provider(directory: Path) -> Iterator[Provider]:
             "argon2": {
                 "memoryCost": _PASSWORDS.memory_kibibytes,
                 "timeCost": _PASSWORDS.iterations,
-                "parallelism": _PASSWORDS.lanes,
+                "parallelism": 1,
             },
         }
         process.stdin.write(json.dumps(settings))

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from threading import Lock
 from typing import Final, Protocol
 
@@ -36,6 +37,8 @@ log = logging.getLogger(__name__)
 IssueDelegate = Callable[[IssuanceRequest, Issuer], Issued]
 """`ca.issuance.issue_certificate` with the profile ``ocsp-signer`` and its stores filled in."""
 
+_RESPONDERS: Final = 256
+"""So many have their names remembered, which are asked for with each answer."""
 _RELOAD_AFTER: Final = timedelta(seconds=60)
 _OF_THE_ISSUER: Final = frozenset(
     {KeyAlgorithm.SM2, KeyAlgorithm.EC_P256, KeyAlgorithm.EC_P384, KeyAlgorithm.ED25519}
@@ -61,9 +64,19 @@ class Delegate:
         The issuer by its name: GnuTLS does not find it by its key.
         """
         if self.embedded:
-            return by_key(der.public_key_bits(self.signer.key.public_key))
-        tbs = der.split_signed(self.certificate, what="the issuer's certificate")[0]
-        return by_name(der.octets_of(parse_tbs(tbs).subject))
+            return _id_by_key(self.signer.key.public_key)
+        return _id_by_name(self.certificate)
+
+
+@lru_cache(maxsize=_RESPONDERS)
+def _id_by_key(public_key: bytes) -> bytes:
+    return by_key(der.public_key_bits(public_key))
+
+
+@lru_cache(maxsize=_RESPONDERS)
+def _id_by_name(certificate: bytes) -> bytes:
+    tbs = der.split_signed(certificate, what="the issuer's certificate")[0]
+    return by_name(der.octets_of(parse_tbs(tbs).subject))
 
 
 def ensure_delegate(

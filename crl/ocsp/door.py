@@ -49,12 +49,20 @@ class Door:
         self._loop.add_reader(self._sock, self._accept)
 
     def close(self) -> None:
-        """Accept no more, close the socket, and end the connections on bare sockets."""
+        """Accept no more, close the socket, and end the connections on bare sockets.
+
+        Who waits for an answer that is being made still gets it.
+        """
         if self._open:
             self._open = False
             self._loop.remove_reader(self._sock)
         self._room.close()
         self._sock.close()
+
+    @property
+    def waiting(self) -> bool:
+        """Whether somebody still waits, after `close`, for an answer that is being made."""
+        return self._room.waiting
 
     def _accept(self) -> None:
         said: list[tuple[Guest, bytes]] = []

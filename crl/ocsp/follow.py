@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -58,6 +58,7 @@ class LogFollower:
         """`StatusLog.version` before the log was read to its end; None: read it."""
         self._looked = 0.0
         self._lock = threading.Lock()
+        self._watching = threading.Lock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="status-log", daemon=True)
 
@@ -90,9 +91,30 @@ class LogFollower:
         finally:
             self._pulse.settle()
 
+    def peek(self) -> Collection[int]:
+        """Return the serial numbers in the log that the store may not have yet.
+
+        What is neither here nor, after this, in the store is not in the log. Nothing is written,
+        so nobody waits for the disk. Raises what `follow` raises.
+        """
+        version = self._look_at_version()
+        if version is not None and version == self._version:
+            return ()
+        place = self._store.place()
+        if place is not None:
+            entries = read_since(self._log, place, limit=_PORTION)
+            if len(entries) < _PORTION - 1:
+                return {int(one.serial, 16) for one in entries}
+        self.follow()
+        return ()
+
+    def _look_at_version(self) -> int | None:
+        with self._watching:
+            return self._log.version()
+
     def _look(self) -> None:
         with self._lock:
-            began, version = elapsed(), self._log.version()
+            began, version = elapsed(), self._look_at_version()
             same = version is not None and version == self._version
             if not same or began >= self._looked + _LOOK_SECONDS:
                 # Nothing is known of the log if this fails.

@@ -79,7 +79,9 @@ class Keeper:
             clock=clock,
             last_produced=datetime.fromtimestamp(produced, UTC) if produced else None,
         )
-        signing = LocalSigning(responder, local, store, config=config, clock=clock)
+        signing = LocalSigning(
+            responder, local, store, peek=follower.peek, config=config, clock=clock
+        )
         upkeep = Upkeep(store, clock)
         OCSP_COUNTS.read_from(
             Source(pulse, store.parties.names, signing.waiting, lambda: upkeep.oldest)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final, TypeVar
+from contextlib import suppress
+from typing import Final, Generic, TypeVar
 
 from core.errors import Unavailable
 
@@ -27,37 +28,75 @@ class Lane:
     To be used from one event loop.
     """
 
-    def __init__(self, issuer: str) -> None:
+    def __init__(self, issuer: str, *, threads: int = _THREADS) -> None:
         self._issuer = issuer
-        self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix=f"ocsp-{issuer}")
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix=f"ocsp-{issuer}")
         self.waiting = 0
         """How many wait or run."""
 
-    def start(self, act: Callable[[], T], *, spare: bool = False) -> asyncio.Future[T] | None:
-        """Run `act` in a thread, unless there is no room (`SPARE` or `QUEUE`): then None."""
-        if self.waiting >= (SPARE if spare else QUEUE):
-            return None
-        self.waiting += 1
-        future = asyncio.get_running_loop().run_in_executor(self._executor, act)
-        future.add_done_callback(self._finish)
-        return future
+    def start(
+        self, act: Callable[[], T], done: Callable[[T | Exception], None], *, spare: bool = False
+    ) -> bool:
+        """Run `act` in a thread, unless there is no room (`SPARE` or `QUEUE`): then False.
 
-    async def run(self, act: Callable[[], T], *, spare: bool = False) -> T:
-        """Run `act` and return what it returns. Raises `Unavailable` if it takes too long."""
-        future = self.start(act, spare=spare)
-        if future is None:
-            raise Unavailable(f"{self._issuer}: too many answers wait for a signature")
-        try:
-            async with asyncio.timeout(_ANSWER_SECONDS):
-                return await asyncio.shield(future)
-        except TimeoutError as error:
-            raise Unavailable(f"{self._issuer}: no signature in {_ANSWER_SECONDS:g} s") from error
+        `done` is called once, in the event loop and later than this returns, with what `act`
+        returned or raised; with `Unavailable` if that takes too long.
+        """
+        if self.waiting >= (SPARE if spare else QUEUE):
+            return False
+        job = _Job(self, asyncio.get_running_loop(), act, done)
+        self._executor.submit(job.run)
+        self.waiting += 1
+        return True
 
     def close(self) -> None:
         """Drop what waits; what runs, runs to its end."""
         self._executor.shutdown(wait=False, cancel_futures=True)
 
-    def _finish(self, future: asyncio.Future[T]) -> None:
-        self.waiting -= 1
-        if not future.cancelled():
-            future.exception()  # seen here: the one who asked may have stopped waiting
+    def late(self) -> Unavailable:
+        """Return what whoever waited too long is told."""
+        return Unavailable(f"{self._issuer}: no signature in {_ANSWER_SECONDS:g} s")
+
+
+class _Job(Generic[T]):
+    """One act. A task, a future and a timeout of asyncio would cost a third of a signature."""
+
+    __slots__ = ("_act", "_done", "_lane", "_loop", "_timer")
+
+    def __init__(
+        self,
+        lane: Lane,
+        loop: asyncio.AbstractEventLoop,
+        act: Callable[[], T],
+        done: Callable[[T | Exception], None],
+    ) -> None:
+        self._lane = lane
+        self._loop = loop
+        self._act = act
+        self._done: Callable[[T | Exception], None] | None = done
+        self._timer = loop.call_later(_ANSWER_SECONDS, self._expire)
+
+    def run(self) -> None:
+        """Do it, in a thread of the lane."""
+        result: T | Exception
+        try:
+            result = self._act()
+        except Exception as error:  # noqa: BLE001 - given to whoever asked
+            result = error
+        # Closed: the service has ended, and nobody waits.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._finish, result)
+
+    def _finish(self, result: T | Exception) -> None:
+        self._lane.waiting -= 1
+        self._timer.cancel()
+        self._answer(result)
+
+    def _expire(self) -> None:
+        # The thread goes on, and is counted until it ends.
+        self._answer(self._lane.late())
+
+    def _answer(self, result: T | Exception) -> None:
+        done, self._done = self._done, None
+        if done is not None:
+            done(result)

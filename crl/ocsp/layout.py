@@ -118,6 +118,20 @@ def answer_key(cert_id: bytes, number: int, serial: int) -> bytes | None:
     return None
 
 
+def number_in(key: bytes) -> int:
+    """Return the serial number of the certificate whose status or answer is under a key."""
+    return int.from_bytes(key[NUMBER.size : NUMBER.size + SERIAL_OCTETS], "big")
+
+
+def is_certificates(key: bytes) -> bool:
+    """Whether a key that was made by a `CertIDForm` is of a number that a certificate can have.
+
+    It is positive, and was written as DER wants (X.690, 8.3.2).
+    """
+    number = number_in(key)
+    return number > 0 and number.bit_length() // 8 + 1 == key[-1]
+
+
 def cert_id_forms(issuer: KnownIssuer) -> list[CertIDForm]:
     """Return every form in which a simple request about a certificate of `issuer` can come."""
     forms = []

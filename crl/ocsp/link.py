@@ -9,65 +9,89 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Collection, Coroutine
 from pathlib import Path
 from struct import Struct
-from typing import Final
+from typing import Any, Final
 
+from ca.packedstatus import SERIAL_OCTETS
 from core.errors import Malformed, NotFound, TooLarge, TrustError, Unavailable
-from crl.ocsp.request import MAX_REQUEST_OCTETS
-from crl.ocsp.signing import Made, Signing
+from crl.ocsp.request import MAX_REQUEST_OCTETS, OCSPRequest
+from crl.ocsp.signing import Done, Made, Peeked, Signing
 
 log = logging.getLogger(__name__)
 
 _FRAME: Final = Struct(">IBI")
 _MADE: Final = Struct(">HI")
 """Where the answer is counted, and the length of its block."""
-_MAKE, _REFRESH = 1, 2
-_ANSWER, _REFUSED = 1, 2
+_MAKE, _REFRESH, _PEEK = 1, 2, 3
+_ANSWER, _REFUSED, _PEEKED = 1, 2, 3
 _MAX_OCTETS: Final = 1 << 20
 _ANSWER_SECONDS: Final = 6.0
 _ERRORS: Final[tuple[type[TrustError], ...]] = (Malformed, TooLarge, NotFound, Unavailable)
 _INTERNAL: Final = len(_ERRORS)
+_OTHER: Final = "the process that signs answered something else"
+
+Came = Made | frozenset[int]
+"""What comes of a frame: an answer, or the serial numbers that the store may not have."""
 
 
 async def serve_signing(signing: Signing, path: Path) -> asyncio.Server:
     """Make answers for the other processes of this host, until the server is closed."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        tasks: set[asyncio.Task[None]] = set()
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
                 number, kind, octets = await _read(reader, MAX_REQUEST_OCTETS)
+                reply = _Reply(number, writer)
                 if kind == _REFRESH:
                     with contextlib.suppress(TrustError):
                         signing.refresh(octets)
-                    continue
-                task = asyncio.create_task(_answer(signing, number, octets, writer))
-                tasks.add(task)
-                task.add_done_callback(tasks.discard)
-        for task in tasks:
-            task.cancel()
+                elif kind == _PEEK:
+                    signing.peek(reply.peeked)
+                else:
+                    signing.make(octets, reply.made)
         writer.close()
 
     # It takes the place of what a process that was killed left behind.
     return await asyncio.start_unix_server(answer, path)
 
 
-async def _answer(
-    signing: Signing, number: int, octets: bytes, writer: asyncio.StreamWriter
-) -> None:
-    try:
-        made = await signing.make(octets)
-    except TrustError as error:
-        code = next((at for at, kind in enumerate(_ERRORS) if isinstance(error, kind)), _INTERNAL)
-        frame = _frame(number, _REFUSED, bytes((code,)) + str(error).encode())
-    except Exception:  # recorded; the other end says internalError
-        log.exception("unexpected error while an OCSP answer was made")
-        frame = _frame(number, _REFUSED, bytes((_INTERNAL,)))
-    else:
+class _Reply:
+    """Sends what came of one frame to who waits for it, if they are still there."""
+
+    __slots__ = ("_number", "_writer")
+
+    def __init__(self, number: int, writer: asyncio.StreamWriter) -> None:
+        self._number = number
+        self._writer = writer
+
+    def made(self, made: Made | Exception) -> None:
+        if isinstance(made, Exception):
+            self._refuse(made)
+            return
         block = made.block or b""
-        frame = _frame(number, _ANSWER, _MADE.pack(made.count, len(block)) + block + made.octets)
-    writer.write(frame)
+        self._write(_ANSWER, _MADE.pack(made.count, len(block)) + block + made.octets)
+
+    def peeked(self, found: Collection[int] | Exception) -> None:
+        if isinstance(found, Exception):
+            self._refuse(found)
+        else:
+            octets = b"".join(one.to_bytes(SERIAL_OCTETS, "big") for one in found)
+            self._write(_PEEKED, octets)
+
+    def _refuse(self, error: Exception) -> None:
+        code, words = _INTERNAL, ""
+        if isinstance(error, TrustError):
+            known = (at for at, kind in enumerate(_ERRORS) if isinstance(error, kind))
+            code, words = next(known, _INTERNAL), str(error)
+        else:  # recorded; the other end says internalError
+            log.error("unexpected error while an OCSP answer was made", exc_info=error)
+        self._write(_REFUSED, bytes((code,)) + words.encode())
+
+    def _write(self, kind: int, octets: bytes) -> None:
+        if not self._writer.is_closing():
+            self._writer.write(_frame(self._number, kind, octets))
 
 
 class RemoteSigning:
@@ -79,17 +103,53 @@ class RemoteSigning:
         self._reading: asyncio.Task[None] | None = None
         self._connecting = asyncio.Lock()
         self._number = 0
-        self._waiting: dict[int, asyncio.Future[Made]] = {}
+        self._waiting: dict[int, asyncio.Future[Came]] = {}
+        self._asking: set[asyncio.Task[None]] = set()
 
-    async def make(self, octets: bytes) -> Made:
-        """Have an answer made. Raises what the other end raised, `Unavailable` if it is away."""
+    def make(self, octets: bytes, done: Done, *, request: OCSPRequest | None = None) -> None:
+        """Have an answer made; it is `Unavailable` if the other end is away."""
+        del request  # the other end decodes what it answers
+
+        async def ask() -> None:
+            try:
+                made = await self._ask(_MAKE, octets)
+            except Exception as error:  # noqa: BLE001 - given to whoever asked
+                done(error)
+            else:
+                done(made if isinstance(made, Made) else RuntimeError(_OTHER))
+
+        self._start(ask())
+
+    def peek(self, done: Peeked) -> None:
+        """Have the log read; it is `Unavailable` if the other end is away."""
+
+        async def ask() -> None:
+            try:
+                found = await self._ask(_PEEK, b"")
+            except Exception as error:  # noqa: BLE001 - given to whoever asked
+                done(error)
+            else:
+                done(found if isinstance(found, frozenset) else RuntimeError(_OTHER))
+
+        self._start(ask())
+
+    def _start(self, asking: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(asking)
+        self._asking.add(task)
+        task.add_done_callback(self._asking.discard)
+
+    async def _ask(self, kind: int, octets: bytes) -> Came:
+        """Send a frame and wait for what comes of it.
+
+        Raises what the other end raised, `Unavailable` if it is away.
+        """
         writer = await self._connected()
         self._number = (self._number + 1) % (1 << 32)
         number = self._number
-        future: asyncio.Future[Made] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Came] = asyncio.get_running_loop().create_future()
         self._waiting[number] = future
         try:
-            writer.write(_frame(number, _MAKE, octets))
+            writer.write(_frame(number, kind, octets))
             async with asyncio.timeout(_ANSWER_SECONDS):
                 return await future
         except (TimeoutError, ConnectionError) as error:
@@ -127,8 +187,15 @@ class RemoteSigning:
             writer.close()
 
 
-def _settle(future: asyncio.Future[Made], kind: int, octets: bytes) -> None:
-    if kind == _ANSWER:
+def _settle(future: asyncio.Future[Came], kind: int, octets: bytes) -> None:
+    if kind == _PEEKED:
+        future.set_result(
+            frozenset(
+                int.from_bytes(octets[at : at + SERIAL_OCTETS], "big")
+                for at in range(0, len(octets), SERIAL_OCTETS)
+            )
+        )
+    elif kind == _ANSWER:
         count, length = _MADE.unpack_from(octets)
         end = _MADE.size + length
         future.set_result(Made(octets[_MADE.size : end] or None, octets[end:], count))

@@ -101,12 +101,17 @@ class OCSPListener:
         response = self.plane.look_up(data, key, close=head.close)
         return None if response is None else (response, head.close)
 
-    def study(self, data: bytes) -> None:
-        """Learn the head of what was not recognised, if it is whole."""
+    def read(self, data: bytes) -> tuple[Head, bytes] | None:
+        """Return head and body of what `answer` did not recognise, and learn the head.
+
+        None: it is not one whole request for OCSP and nothing else.
+        """
         end = data.find(b"\r\n\r\n") + 4
         head = parse_head(data[:end]) if end >= 4 else None
-        if head is not None:
-            self.learn(data[:end], head)
+        if head is None or len(data) != end + head.body_octets:
+            return None
+        self.learn(data[:end], head)
+        return head, data[end:]
 
     def learn(self, octets: bytes, head: Head) -> None:
         """Remember a head: of a simple GET what stands behind the target, of a POST all of it."""

@@ -11,6 +11,7 @@ from core.gathering import Gathering
 from crl.ocsp.pulse import Pulse
 from crl.ocsp.store import StatusStore
 
+NOT_HEARD: Final = "the status log cannot be read, and the store has no such serial"
 _HEARD_SECONDS: Final = 5.0
 
 
@@ -44,11 +45,15 @@ class LocalStatus:
         if ticket == 0:
             # Servers ask about a certificate in the second it is issued. The database is asked
             # only while it answers: whoever waits for one that is away holds up the others.
-            if self._pulse.age_seconds() > _HEARD_SECONDS:
-                raise Unavailable("the status log cannot be read, and the store has no such serial")
+            if not self.is_heard():
+                raise Unavailable(NOT_HEARD)
             self._catching_up.ask(None)
             ticket = self._store.ticket(issuer, serial)
         return ticket
+
+    def is_heard(self) -> bool:
+        """Whether the log was read lately: otherwise the database seems to be away."""
+        return self._pulse.age_seconds() <= _HEARD_SECONDS
 
     def _catch_up_for(self, waiting: Sequence[None]) -> Sequence[None]:
         self._catch_up()

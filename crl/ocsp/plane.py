@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -13,9 +12,11 @@ from core.clock import Clock
 from core.errors import NotFound, TrustError, Unavailable
 from crl.config import NoncePolicy, OCSPConfig
 from crl.ocsp.block import HEADER_OCTETS, Header, read_header, unpack_header
+from crl.ocsp.budget import Budget
 from crl.ocsp.head import Head
 from crl.ocsp.issuers import IssuerTable
-from crl.ocsp.layout import KnownIssuer, answer_key
+from crl.ocsp.layout import KnownIssuer, answer_key, is_certificates, number_in
+from crl.ocsp.missing import Missing
 from crl.ocsp.path import decode_path
 from crl.ocsp.pulse import Pulse
 from crl.ocsp.reader import AnswerReader
@@ -23,8 +24,9 @@ from crl.ocsp.recent import RecentAnswer, RecentAnswers
 from crl.ocsp.request import OCSPRequest, parse_request
 from crl.ocsp.responder import QUIET, refusal_of
 from crl.ocsp.response import Refusal
-from crl.ocsp.signing import Made, Signing
+from crl.ocsp.signing import Done, Made, Signing
 from crl.ocsp.tally import Count, stored_place
+from crl.ocsp.waiting import Pending, Send, Waiting
 from crl.ocsp.wire import ResponseWriter, aged
 
 log = logging.getLogger(__name__)
@@ -32,16 +34,7 @@ log = logging.getLogger(__name__)
 _LOG_EVERY: Final = timedelta(seconds=1)
 _REFRESH_AGAIN_SECONDS: Final = 5
 _REFRESHING: Final = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """A request whose answer has to be made."""
-
-    head: Head
-    octets: bytes
-    key: bytes | None
-    """Of a stored answer that is better than none."""
+_NEVER_ISSUED: Final = "the serial number was not issued by this issuer"
 
 
 class OCSPPlane:
@@ -75,6 +68,10 @@ class OCSPPlane:
         """What came before: to be asked before `look_up`."""
         self._refreshing: dict[bytes, int] = {}
         self._logged: datetime | None = None
+        # These count for each process; where one signs for all, it has its own besides.
+        self._nonces = Budget(config.nonces_per_second)
+        self._unknowns = Budget(config.unknown_per_second)
+        self._missing = Missing(signing, self._go_on)
         self.look()
 
     def look(self) -> None:
@@ -151,32 +148,83 @@ class OCSPPlane:
         try:
             octets = body if head.encoded is None else decode_path(head.encoded)
             self._require_belief()
+            request = None
             key = fallback = self.reader.forms.key_of(octets)
             if key is None:
                 request = parse_request(octets)
                 fallback = self._key_of(request)
                 # Extensions that change nothing: still the same answer.
-                ignored = self._config.nonce is NoncePolicy.IGNORE
-                key = fallback if request.nonce is None or ignored else None
+                key = None if self._repeats_nonce(request) else fallback
             given = self._give(head, octets, key)
             if given is not None:
                 return given
             self._require_complete()
-            return Pending(head, octets, fallback)
+            missing = fallback is not None and not self.reader.knows(fallback)
+            if missing and request is None and not is_certificates(fallback or b""):
+                # Zero, negative, or no DER, which all of it has to be.
+                request, missing = parse_request(octets), False
+            return Pending(head, octets, fallback, request, missing)
         except Exception as error:  # noqa: BLE001 - translated into OCSP and recorded there
             return self.refuse(head, error)
 
-    async def respond_later(self, pending: Pending) -> bytes:
-        """Return the whole response, once it is made."""
+    def respond_later(self, pending: Pending, send: Send) -> bytes | None:
+        """Return the whole response if there is one at once.
+
+        None: `send` is called with it once, in the event loop, later than this returns.
+        """
+        waiting = Waiting(self, pending, send)
+        if not pending.missing:
+            return waiting.begin()
+        self._missing.ask(waiting)
+        return None
+
+    def make(self, pending: Pending, done: Done) -> None:
+        """Have an answer made, or refused (`Signing.make`)."""
+        self._signing.make(pending.octets, done, request=pending.request)
+
+    def finish(self, pending: Pending, made: Made | Exception) -> bytes:
+        """Return the whole response with what was made, or that says why not."""
         head = pending.head
         try:
-            made = await self._signing.make(pending.octets)
+            if isinstance(made, Exception):
+                # RFC 9654, 2.1 leaves it to us: an answer without its nonce is better than none.
+                known = pending.key if isinstance(made, Unavailable) else None
+                return self._give(head, pending.octets, known) or self.refuse(head, made)
+            self._counts[made.count] += 1
+            return self._made(head, made)
         except Exception as error:  # noqa: BLE001 - translated into OCSP and recorded there
-            # RFC 9654, 2.1 leaves it to us: an answer without its nonce is better than none.
-            known = pending.key if isinstance(error, Unavailable) else None
-            return self._give(head, pending.octets, known) or self.refuse(head, error)
-        self._counts[made.count] += 1
-        return self._made(head, made)
+            return self.refuse(head, error)
+
+    def still_missing(self, pending: Pending, found: Collection[int] | Exception) -> bytes | None:
+        """Return the refusal, once the log was read or not; None: an answer is to be made.
+
+        The certificate is known now, or the budget of answers `unknown` is not spent.
+        """
+        try:
+            if isinstance(found, Exception):
+                return self.refuse(pending.head, found)
+            self._require_belief()
+            key = pending.key or b""
+            if number_in(key) in found or self.reader.knows(key) or self._unknowns.take():
+                return None
+            return self.refuse(pending.head, NotFound(_NEVER_ISSUED))
+        except Exception as unexpected:  # noqa: BLE001 - translated into OCSP and recorded there
+            return self.refuse(pending.head, unexpected)
+
+    def _go_on(self, served: Sequence[Waiting], found: Collection[int] | Exception) -> None:
+        """The log was read to its end, or not, since these asked for what the store had not."""
+        with self.one_moment():
+            for one in served:
+                try:
+                    one.go_on(found)
+                except Exception:  # recorded; the others wait, too
+                    log.exception("unexpected error while OCSP was answered")
+
+    def _repeats_nonce(self, request: OCSPRequest) -> bool:
+        """Whether there is a nonce that this process may have signed for once more."""
+        if request.nonce is None or self._config.nonce is NoncePolicy.IGNORE:
+            return False
+        return self._config.nonce is NoncePolicy.REQUIRE or self._nonces.take()
 
     def refuse(self, head: Head, error: Exception) -> bytes:
         """Return the response that says no."""

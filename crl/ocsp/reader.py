@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ca.packedstatus import KEY_OCTETS
 from crl.ocsp.block import Header, read_header
 from crl.ocsp.forms import RequestForms
 from crl.ocsp.layout import KnownIssuer, certificate_tail
@@ -64,6 +65,10 @@ class AnswerReader:
             return self._store.find_answer(key)
         # Octets, as long as `buffers` is not asked for.
         return self._held_state, self._held.get(key)  # type: ignore[return-value]
+
+    def knows(self, key: bytes) -> bool:
+        """Whether there is a status of the certificate whose answer is under `key`."""
+        return self._store.has_status(key[:KEY_OCTETS], self._held)
 
     def tail_of(self, responder: int) -> bytes | None:
         """Return what the answers of a responder end with; None: it is none any more."""

@@ -7,13 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import IntEnum
-from typing import Annotated, Final
+from typing import Final
 
 from cryptography.hazmat import asn1
-from cryptography.x509 import ObjectIdentifier
 
 from ca.reasons import RevocationReason
-from ca.tbs import Extension
 from core import der, oids
 from crl.status import Standing, Status
 
@@ -60,37 +58,6 @@ class ResponseContent:
     """The extension value that was asked, or None."""
 
 
-@asn1.sequence
-class _SingleResponse:
-    cert_id: asn1.TLV
-    cert_status: asn1.TLV
-    this_update: asn1.GeneralizedTime
-    next_update: Annotated[asn1.GeneralizedTime, asn1.Explicit(0)]
-    single_extensions: Annotated[list[Extension] | None, asn1.Explicit(1)]
-
-
-@asn1.sequence
-class _ResponseData:
-    responder_id: asn1.TLV
-    produced_at: asn1.GeneralizedTime
-    responses: list[_SingleResponse]
-    response_extensions: Annotated[list[Extension] | None, asn1.Explicit(1)]
-
-
-@asn1.sequence
-class _BasicOCSPResponse:
-    tbs_response_data: asn1.TLV
-    signature_algorithm: asn1.TLV
-    signature: asn1.BitString
-    certs: Annotated[list[asn1.TLV] | None, asn1.Explicit(0)]
-
-
-@asn1.sequence
-class _ResponseBytes:
-    response_type: ObjectIdentifier
-    response: bytes
-
-
 def encode_refusal(refusal: Refusal) -> bytes:
     """Return the five octets that say no."""
     return der.sequence(der.wrap(_ENUMERATED, bytes((refusal,))))
@@ -112,25 +79,21 @@ def by_name(subject: bytes) -> bytes:
 
 def encode_response_data(content: ResponseContent) -> bytes:
     """Return the octets to sign."""
-    this_update, next_update = _time(content.this_update), _time(content.next_update)
-    return der.encode(
-        _ResponseData(
-            responder_id=der.verbatim(content.responder_id),
-            produced_at=_time(content.produced_at),
-            responses=[
-                _SingleResponse(
-                    cert_id=der.verbatim(single.cert_id),
-                    cert_status=der.verbatim(_cert_status(single.standing)),
-                    this_update=this_update,
-                    next_update=next_update,
-                    single_extensions=_archived(content) if single.standing.expired else None,
-                )
-                for single in content.singles
-            ],
-            response_extensions=None
-            if content.nonce is None
-            else [Extension(oid=oids.OCSP_NONCE, critical=False, value=content.nonce)],
+    this_update = _time(content.this_update)
+    next_update = der.explicit(0, _time(content.next_update))
+    singles = (
+        der.sequence(
+            single.cert_id,
+            _cert_status(single.standing),
+            this_update,
+            next_update,
+            *(_archived(content) if single.standing.expired else ()),
         )
+        for single in content.singles
+    )
+    extensions = () if content.nonce is None else (_extensions(_NONCE, content.nonce),)
+    return der.sequence(
+        content.responder_id, _time(content.produced_at), der.sequence(*singles), *extensions
     )
 
 
@@ -138,14 +101,11 @@ def encode_response(
     tbs: bytes, algorithm: bytes, signature: bytes, certificate: bytes | None
 ) -> bytes:
     """Return the whole answer; `certificate`: the delegated signer's, to be embedded."""
-    basic = _BasicOCSPResponse(
-        tbs_response_data=der.verbatim(tbs),
-        signature_algorithm=der.verbatim(algorithm),
-        signature=der.bit_string(signature),
-        certs=None if certificate is None else [der.verbatim(certificate)],
-    )
-    response_bytes = _ResponseBytes(response_type=oids.OCSP_BASIC, response=der.encode(basic))
-    return der.sequence(_SUCCESSFUL, der.explicit(0, der.encode(response_bytes)))
+    certificates = () if certificate is None else (der.explicit(0, der.sequence(certificate)),)
+    bits = der.wrap(der.BIT_STRING, b"\0", signature)
+    basic = der.sequence(tbs, algorithm, bits, *certificates)
+    response_bytes = der.sequence(_BASIC, der.wrap(der.OCTET_STRING, basic))
+    return der.sequence(_SUCCESSFUL, der.explicit(0, response_bytes))
 
 
 def _cert_status(standing: Standing) -> bytes:
@@ -153,7 +113,7 @@ def _cert_status(standing: Standing) -> bytes:
         return _GOOD
     if standing.status is Status.UNKNOWN or standing.revoked_at is None:
         return _UNKNOWN
-    revocation_time = der.encode(_time(standing.revoked_at))
+    revocation_time = _time(standing.revoked_at)
     # RFC 6960, 4.2.2.1 and RFC 5280, 5.3.1: the reason is absent instead of "unspecified".
     if standing.reason in (None, RevocationReason.UNSPECIFIED):
         return der.wrap(_REVOKED, revocation_time)
@@ -161,11 +121,22 @@ def _cert_status(standing: Standing) -> bytes:
     return der.wrap(_REVOKED, revocation_time, der.explicit(0, code))
 
 
-def _archived(content: ResponseContent) -> list[Extension]:
-    value = der.encode(_time(content.archive_cutoff))
-    return [Extension(oid=oids.OCSP_ARCHIVE_CUTOFF, critical=False, value=value)]
+def _archived(content: ResponseContent) -> tuple[bytes]:
+    return (_extensions(_ARCHIVE_CUTOFF, _time(content.archive_cutoff)),)
 
 
-def _time(moment: datetime) -> asn1.GeneralizedTime:
+def _extensions(name: bytes, value: bytes) -> bytes:
+    """Return ``[1] EXPLICIT Extensions`` with one that is not critical."""
+    return der.explicit(1, der.sequence(der.sequence(name, der.wrap(der.OCTET_STRING, value))))
+
+
+def _time(moment: datetime) -> bytes:
     # RFC 6960, 4.2.2.1: GeneralizedTime, here as in RFC 5280: Z, no fractions.
-    return asn1.GeneralizedTime(moment.astimezone(UTC).replace(microsecond=0))
+    return der.encode(asn1.GeneralizedTime(moment.astimezone(UTC).replace(microsecond=0)))
+
+
+# Joined here: declared structures, which take what is embedded apart once more, took three
+# quarters of the time of a signature by P-256.
+_BASIC: Final = der.encode(oids.OCSP_BASIC)
+_NONCE: Final = der.encode(oids.OCSP_NONCE)
+_ARCHIVE_CUTOFF: Final = der.encode(oids.OCSP_ARCHIVE_CUTOFF)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from crl.ocsp.listener import MAX_UNREAD_OCTETS, Begun, OCSPListener
+from crl.ocsp.waiting import Pending
 
 log = logging.getLogger(__name__)
 
@@ -28,17 +29,28 @@ _AT_ONCE: Final = 64
 class Guest(socket.SocketType):
     """A connection on its bare socket."""
 
-    __slots__ = ("room", "since")
+    __slots__ = ("close_after", "deaf", "room", "since", "waits")
 
     room: Room | None
     """Where it is; None: it is new."""
     since: int
     """The listener's tick of the last answer, or of the start."""
+    waits: bool
+    """Its answer is being made, and it is not listened to."""
+    deaf: bool
+    """It said more while it waits: the room does not look at it meanwhile."""
+    close_after: bool
+    """It ends with the answer that is being made."""
 
     def give_up(self) -> None:
-        """End, because nothing was heard for too long."""
-        if self.room is not None:
+        """End, because nothing was heard for too long; not while an answer is being made."""
+        if self.room is not None and not self.waits:
             self.room.leave(self)
+
+    def answered(self, response: bytes) -> None:
+        """Take the answer that was made."""
+        if self.room is not None:
+            self.room.answered(self, response)
 
 
 Adopt = Callable[[Guest, Begun], None]
@@ -54,26 +66,39 @@ class Room:
         self._adopt = adopt
         self._poll = select.epoll()
         self._guests: dict[int, Guest] = {}
+        self._closed = False
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._poll.fileno(), self._hear)
 
+    @property
+    def waiting(self) -> bool:
+        """Whether somebody still waits, after `close`, for an answer that is being made."""
+        return self._closed and bool(self._guests)
+
     def close(self) -> None:
-        """End all connections."""
+        """End all connections: those that wait for an answer as soon as they have it."""
+        self._closed = True
         self._loop.remove_reader(self._poll.fileno())
         for guest in list(self._guests.values()):
-            self.leave(guest)
+            if not guest.waits:
+                self.leave(guest)
         self._poll.close()
 
-    def enter(self, guest: Guest) -> None:
-        """Keep a new connection until it says something, or too long nothing."""
+    def enter(self, guest: Guest) -> bool:
+        """Keep a new connection until it says something, or too long nothing.
+
+        False: there are too many, and it was closed.
+        """
         guest.since = self._listener.tick
         if not self._listener.admit(guest):
             guest.close()
-            return
+            return False
         guest.room = self
+        guest.waits = guest.deaf = False
         descriptor = guest.fileno()
         self._guests[descriptor] = guest
         self._poll.register(descriptor, select.EPOLLIN)
+        return True
 
     def leave(self, guest: Guest) -> None:
         """End a connection."""
@@ -97,6 +122,10 @@ class Room:
         said = []
         for descriptor, _ in self._poll.poll(0, _AT_ONCE):
             guest = self._guests[descriptor]
+            if guest.waits:
+                self._poll.unregister(descriptor)
+                guest.deaf = True
+                continue
             try:
                 data = guest.recv(MAX_UNREAD_OCTETS, _EITHER_WAY)
             except BlockingIOError:
@@ -110,16 +139,35 @@ class Room:
         if said:
             self.answer(said)
 
+    def answered(self, guest: Guest, response: bytes) -> None:
+        """Send an answer that was made for who waits for it."""
+        guest.waits = False
+        self._send(guest, response, close=guest.close_after or self._closed)
+        if guest.deaf and guest.room is not None:
+            guest.deaf = False
+            self._poll.register(guest.fileno(), select.EPOLLIN)
+
     def _answer(self, guest: Guest, data: bytes) -> None:
         listener = self._listener
         answer = listener.answer(data)
-        if answer is None:
-            listener.study(data)
-            answer = listener.answer(data)
-        if answer is None:
+        if answer is not None:
+            self._send(guest, answer[0], close=answer[1])
+            return
+        asked = listener.read(data)
+        if asked is None:
             self._give_away(guest, Begun(data))
             return
-        response, close = answer
+        head, body = asked
+        response: bytes | Pending | None = listener.plane.respond(head, body)
+        if isinstance(response, Pending):
+            if guest.room is None and not self.enter(guest):
+                return
+            response = listener.plane.respond_later(response, guest.answered)
+            guest.waits, guest.close_after = response is None, head.close
+        if response is not None:
+            self._send(guest, response, close=head.close)
+
+    def _send(self, guest: Guest, response: bytes, *, close: bool) -> None:
         try:
             sent = guest.send(response, _EITHER_WAY)
         except BlockingIOError:
@@ -127,14 +175,14 @@ class Room:
         except OSError:
             self.leave(guest)
             return
-        if sent < len(response):
+        if sent < len(response) and not self._closed:
             self._give_away(guest, Begun(unsent=response[sent:], close=close))
         elif close:
             self.leave(guest)
         elif guest.room is None:
             self.enter(guest)
         else:
-            guest.since = listener.tick
+            guest.since = self._listener.tick
 
     def _give_away(self, guest: Guest, begun: Begun) -> None:
         self._let_go(guest)
@@ -146,4 +194,5 @@ class Room:
             self._listener.dismiss(guest)
             descriptor = guest.fileno()
             del self._guests[descriptor]
-            self._poll.unregister(descriptor)
+            if not guest.deaf and not self._closed:
+                self._poll.unregister(descriptor)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from fastapi import APIRouter, Request, Response
 from starlette.datastructures import MutableHeaders
 
 from crl.ocsp.head import Head
-from crl.ocsp.plane import OCSPPlane, Pending
+from crl.ocsp.plane import OCSPPlane
 from crl.ocsp.request import MAX_REQUEST_OCTETS
+from crl.ocsp.waiting import Pending
 
 
 def make_ocsp_router(plane: OCSPPlane) -> APIRouter:
@@ -26,7 +29,7 @@ def make_ocsp_router(plane: OCSPPlane) -> APIRouter:
         plane.look()
         response = plane.respond(head, body)
         if isinstance(response, Pending):
-            response = await plane.respond_later(response)
+            response = await _made(plane, response)
         plane.publish()
         return _as_response(response)
 
@@ -52,6 +55,16 @@ def make_ocsp_router(plane: OCSPPlane) -> APIRouter:
         return await answer(request, raw.partition(b"/ocsp/")[2], b"")
 
     return router
+
+
+async def _made(plane: OCSPPlane, pending: Pending) -> bytes:
+    future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    def send(response: bytes) -> None:
+        if not future.done():  # who asked may have left
+            future.set_result(response)
+
+    return plane.respond_later(pending, send) or await future
 
 
 def _as_response(octets: bytes) -> Response:

@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from crl.ocsp.head import parse_head
 from crl.ocsp.listener import MAX_UNREAD_OCTETS, Begun, OCSPListener
-from crl.ocsp.plane import Pending
+from crl.ocsp.waiting import Pending
 
 MAX_HEAD_OCTETS: Final = 8192
 _NOTHING: Final = Begun()
@@ -59,7 +59,7 @@ class OCSPConnection(asyncio.Protocol):
         self._unread = begun.unread
         self.since = listener.tick
         """The tick of the last answer, or of the start."""
-        self._answering: asyncio.Task[None] | None = None
+        self._answering = False
         self._blocked = False
         self._stopping = False
 
@@ -84,7 +84,7 @@ class OCSPConnection(asyncio.Protocol):
 
     @override
     def data_received(self, data: bytes) -> None:
-        if not self._unread and self._answering is None and not self._blocked:
+        if not self._unread and not self._answering and not self._blocked:
             listener, transport = self._listener, self._transport
             answer = None if transport is None else listener.answer(data)
             if answer is not None and transport is not None:
@@ -94,7 +94,7 @@ class OCSPConnection(asyncio.Protocol):
                     transport.close()
                 return
         self._unread = self._unread + data if self._unread else data
-        if self._answering is None and not self._blocked:
+        if not self._answering and not self._blocked:
             self._serve()
         elif len(self._unread) > MAX_UNREAD_OCTETS and self._transport is not None:
             self._transport.pause_reading()
@@ -111,7 +111,7 @@ class OCSPConnection(asyncio.Protocol):
 
     def give_up(self) -> None:
         """End, because nothing was heard for too long; not while an answer is being made."""
-        if self._answering is None:
+        if not self._answering:
             self.abort()
 
     def abort(self) -> None:
@@ -122,7 +122,7 @@ class OCSPConnection(asyncio.Protocol):
     def shutdown(self) -> None:
         """End as soon as the answer that is being made is out."""
         self._stopping = True
-        if self._answering is None and self._transport is not None:
+        if not self._answering and self._transport is not None:
             self._transport.close()
 
     def _serve(self) -> None:
@@ -148,11 +148,13 @@ class OCSPConnection(asyncio.Protocol):
             if len(self._unread) < body_end:
                 break
             body, self._unread = self._unread[end:body_end], self._unread[body_end:]
-            response = self._listener.plane.respond(head, body)
+            response: bytes | Pending | None = self._listener.plane.respond(head, body)
             if isinstance(response, Pending):
+                later = _Later(self, close=head.close)
+                response = self._listener.plane.respond_later(response, later.send)
+            if response is None:
                 self._write(out)
-                loop = asyncio.get_running_loop()
-                self._answering = loop.create_task(self._answer_later(response))
+                self._answering = True
                 return
             out.append(response)
             if head.close:
@@ -167,19 +169,19 @@ class OCSPConnection(asyncio.Protocol):
             self._transport.write(out[0] if len(out) == 1 else b"".join(out))
             out.clear()
 
-    async def _answer_later(self, pending: Pending) -> None:
-        response = await self._listener.plane.respond_later(pending)
-        self._answering = None
+    def answered(self, response: bytes, *, close: bool) -> None:
+        """Send a response that had to be made, and go on."""
+        self._answering = False
         if self._transport is None or self._transport.is_closing():
             return
         self._write([response])
-        if pending.head.close or self._stopping:
+        if close or self._stopping:
             self._transport.close()
         else:
             self._go_on()
 
     def _go_on(self) -> None:
-        if self._transport is None or self._answering is not None or self._blocked:
+        if self._transport is None or self._answering or self._blocked:
             return
         self._transport.resume_reading()
         self._serve()
@@ -193,3 +195,16 @@ class OCSPConnection(asyncio.Protocol):
         self._transport = None
         self._connections.discard(self)
         self._listener.dismiss(self)
+
+
+class _Later:
+    """The response that a connection waits for."""
+
+    __slots__ = ("_close", "_connection")
+
+    def __init__(self, connection: OCSPConnection, *, close: bool) -> None:
+        self._connection = connection
+        self._close = close
+
+    def send(self, response: bytes) -> None:
+        self._connection.answered(response, close=self._close)

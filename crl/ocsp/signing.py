@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Protocol
@@ -17,7 +19,7 @@ from crl.ocsp.block import encode_block, read_header
 from crl.ocsp.issuers import Known
 from crl.ocsp.lanes import Lane
 from crl.ocsp.layout import answer_key, certificate_tail
-from crl.ocsp.localstatus import LocalStatus
+from crl.ocsp.localstatus import NOT_HEARD, LocalStatus
 from crl.ocsp.request import OCSPRequest, parse_request
 from crl.ocsp.responder import Responder
 from crl.ocsp.store import NewAnswer, StatusStore
@@ -41,11 +43,29 @@ class Made:
     """Where it is counted (`crl.ocsp.tally`)."""
 
 
+Done = Callable[[Made | Exception], None]
+"""Takes the answer, or what `Responder.answer` raises."""
+
+Peeked = Callable[[Collection[int] | Exception], None]
+"""Takes the serial numbers that the log has and the store may not have."""
+
+
 class Signing(Protocol):
     """Where answers are made that are not in the store. To be used from one event loop."""
 
-    async def make(self, octets: bytes) -> Made:
-        """Answer a request. Raises what `Responder.answer` raises."""
+    def make(self, octets: bytes, done: Done, *, request: OCSPRequest | None = None) -> None:
+        """Answer a request; `done` is called once, in the event loop, perhaps at once.
+
+        `request`: the same octets, if they were decoded before.
+        """
+        ...
+
+    def peek(self, done: Peeked) -> None:
+        """Read the status log to its end; `done` is called once, later than this returns.
+
+        With the serial numbers that the store may not have yet (`LogFollower.peek`), or with
+        `Unavailable` when the log cannot be read.
+        """
         ...
 
     def refresh(self, octets: bytes) -> None:
@@ -62,56 +82,74 @@ class LocalSigning:
         statuses: LocalStatus,
         store: StatusStore,
         *,
+        peek: Callable[[], Collection[int]],
         config: OCSPConfig,
         clock: Clock,
     ) -> None:
-        """`responder` signs what `statuses` says, which is what `store` has."""
+        """`responder` signs what `statuses` says, which is what `store` has.
+
+        `peek`: `LogFollower.peek`.
+        """
+        self._peek = peek
         self._responder = responder
         self._statuses = statuses
         self._store = store
         self._config = config
         self._clock = clock
         self._lanes: dict[str, Lane] = {}
+        self._log = Lane("status-log", threads=1)
 
-    async def make(self, octets: bytes) -> Made:
-        asked = parse_request(octets)
-        issuer = self._responder.issuer_of(asked)
-        request = self._responder.admit(asked)
-        left_out = asked.nonce is not None and request.nonce is None
-        return await self._lane(issuer).run(
-            lambda: (
-                (self._stored(issuer, request) if left_out else None) or self._make(issuer, request)
-            ),
-            spare=self._is_spare(issuer, request),
-        )
+    def make(self, octets: bytes, done: Done, *, request: OCSPRequest | None = None) -> None:
+        try:
+            made = self._begin(request or parse_request(octets), done)
+        except Exception as error:  # noqa: BLE001 - given to whoever asked
+            done(error)
+        else:
+            if made is not None:
+                done(made)
+
+    def peek(self, done: Peeked) -> None:
+        heard = self._statuses.is_heard()
+        if not (heard and self._log.start(self._peek, done)):
+            asyncio.get_running_loop().call_soon(done, Unavailable(NOT_HEARD))
 
     def refresh(self, octets: bytes) -> None:
         request = parse_request(octets)
         issuer = self._responder.issuer_of(request)
 
-        def act() -> None:
-            try:
-                self._make(issuer, request)
-            except Exception:  # recorded; the answer that is there serves until its end
-                log.exception("an OCSP answer cannot be made anew")
-
-        self._lane(issuer).start(act, spare=True)
+        making = _Making(self, issuer, request)
+        self._lane(issuer).start(making.run, _note_failure, spare=True)
 
     def close(self) -> None:
         """Drop what waits for a signature."""
-        for lane in self._lanes.values():
+        for lane in (self._log, *self._lanes.values()):
             lane.close()
 
     def waiting(self) -> dict[str, int]:
         """Return how many answers wait for a signature or are being signed, by issuer."""
         return {name: lane.waiting for name, lane in list(self._lanes.items())}
 
+    def _begin(self, asked: OCSPRequest, done: Done) -> Made | None:
+        """Return what the store has, if that is what is to be given; or begin to make it."""
+        issuer = self._responder.issuer_of(asked)
+        request = self._responder.admit(asked)
+        if asked.nonce is not None and request.nonce is None:
+            stored = self._stored(issuer, request)
+            if stored is not None:
+                return stored
+        making = _Making(self, issuer, request)
+        spare = self._is_spare(issuer, request)
+        if not self._lane(issuer).start(making.run, done, spare=spare):
+            raise Unavailable(f"{issuer.name}: too many answers wait for a signature")
+        return None
+
     def _is_spare(self, issuer: Known, request: OCSPRequest) -> bool:
         return request.nonce is not None or any(
             self._store.ticket(issuer.name, one.serial) == 0 for one in request.cert_ids
         )
 
-    def _make(self, issuer: Known, request: OCSPRequest) -> Made:
+    def sign(self, issuer: Known, request: OCSPRequest) -> Made:
+        """Make an answer, in any thread. Raises `Unavailable` and `NotFound`."""
         for _ in range(_ATTEMPTS):
             serial = request.cert_ids[0].serial
             # Before the status is read: a revocation between the two must not be overwritten.
@@ -178,6 +216,26 @@ class LocalSigning:
         if lane is None:
             lane = self._lanes[issuer.name] = Lane(issuer.name)
         return lane
+
+
+class _Making:
+    """One answer that is to be made, for a thread."""
+
+    __slots__ = ("_issuer", "_request", "_signing")
+
+    def __init__(self, signing: LocalSigning, issuer: Known, request: OCSPRequest) -> None:
+        self._signing = signing
+        self._issuer = issuer
+        self._request = request
+
+    def run(self) -> Made:
+        return self._signing.sign(self._issuer, self._request)
+
+
+def _note_failure(result: Made | Exception) -> None:
+    """Record that one was not made anew; the answer that is there serves until its end."""
+    if isinstance(result, Exception):
+        log.error("an OCSP answer cannot be made anew", exc_info=result)
 
 
 def new_answer(

@@ -121,6 +121,14 @@ class StatusStore:
         transaction.abort()
         return state, block
 
+    def has_status(self, key: bytes, held: lmdb.Transaction | None = None) -> bool:
+        """Whether there is a status under a key, now or as a transaction sees it."""
+        transaction = held or self._file.environment.begin()
+        found = transaction.get(key, db=self._file.statuses) is not None
+        if held is None:
+            transaction.abort()
+        return found
+
     def begin_reading(self) -> lmdb.Transaction:
         """Return a transaction that sees the answers as they are now; to be ended soon."""
         return self._file.environment.begin(self._file.answers)

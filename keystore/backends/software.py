@@ -246,6 +246,10 @@ class SoftwareSigner:
     algorithm: SignatureAlgorithm
     _backend: SoftwareKeyBackend
 
+    @property
+    def in_memory(self) -> bool:
+        return True
+
     def sign(self, message: bytes) -> bytes:
         return self._backend.private(self.key.ref).sign(self.algorithm, message)
 

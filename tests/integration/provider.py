@@ -51,7 +51,7 @@ CONFIG = AuthnConfig(
     outbound={"allowed_networks": ["127.0.0.0/8"]},
     secrets_key="memory:object=secrets",
     oidc={"signing_key": "memory:object={name}"},
-    password={"memory_kibibytes": 19456, "iterations": 2, "lanes": 1},
+    password={"memory_kibibytes": 19456, "iterations": 2},
 )
 
 

@@ -51,6 +51,8 @@ class MemoryClientStore:
     def find(self, client_id: str) -> Client | None:
         return self._clients.get(client_id)
 
+    recall = find
+
 
 CLIENT = Client(
     id="oa-1",

@@ -3,14 +3,15 @@ from __future__ import annotations
 import threading
 
 import pytest
+from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
 from authn import passwords
 from authn.config import PasswordConfig
 from authn.passwordpolicy import check_form
 from authn.passwords import PasswordHasher
-from core.errors import Refused
+from core.errors import Refused, Unavailable
 
-CHEAP = PasswordConfig(memory_kibibytes=19456, iterations=2, lanes=1, concurrent_hashes=1)
+CHEAP = PasswordConfig(memory_kibibytes=19456, iterations=2, concurrent_hashes=1)
 
 
 @pytest.fixture(scope="module")
@@ -42,15 +43,32 @@ def test_composed_and_decomposed_characters_are_the_same_password(hasher):
     assert hasher.matches("pa\u0301ss word long", hasher.hash("p\u00e1ss word long"))
 
 
+def of_libcrypto(password: str, *, lanes: int) -> str:
+    return Argon2id(
+        salt=b"sixteen octets..", length=32, iterations=2, lanes=lanes, memory_cost=19456
+    ).derive_phc_encoded(password.encode())
+
+
 def test_hashes_made_with_other_costs_still_verify(hasher):
-    dear = PasswordHasher(PasswordConfig(memory_kibibytes=20000, iterations=3, lanes=2))
+    dear = PasswordHasher(PasswordConfig(memory_kibibytes=20000, iterations=3))
     assert hasher.matches("correct horse battery", dear.hash("correct horse battery"))
+
+
+def test_libcrypto_verifies_what_we_hash(hasher):
+    Argon2id.verify_phc_encoded(b"correct horse battery", hasher.hash("correct horse battery"))
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 4])
+def test_hashes_of_libcrypto_verify(hasher, lanes):
+    stored = of_libcrypto("correct horse battery", lanes=lanes)
+    assert hasher.matches("correct horse battery", stored)
+    assert not hasher.matches("correct horse batterz", stored)
 
 
 def test_hashes_of_several_lanes_at_once_all_end():
     """Together, in libcrypto, they wait for each other for ever."""
-    hasher = PasswordHasher(PasswordConfig(memory_kibibytes=19456, iterations=2, lanes=4))
-    stored, found = hasher.hash("correct horse battery"), []
+    hasher = PasswordHasher(PasswordConfig(memory_kibibytes=19456, iterations=2))
+    stored, found = of_libcrypto("correct horse battery", lanes=4), []
     threads = [
         threading.Thread(
             target=lambda: found.append(hasher.matches("correct horse battery", stored)),
@@ -65,28 +83,32 @@ def test_hashes_of_several_lanes_at_once_all_end():
     assert found == [True] * 4
 
 
-@pytest.mark.parametrize(("phc", "lanes"), [("$argon2id$v=19$m=19456,t=2,p=1$", 1), ("", 2)])
-def test_a_hash_that_may_have_several_lanes_goes_alone(hasher, phc, lanes):
-    assert passwords._lanes_of(phc) == lanes
+def test_who_finds_no_memory_is_not_told_that_the_password_is_wrong(hasher, monkeypatch):
+    def derive(*_: object) -> bytes:
+        raise passwords.OutOfMemory("Unexpected failure in key derivation")
+
+    stored = hasher.hash("correct horse battery")
+    monkeypatch.setattr(passwords, "crypto_pwhash_alg", derive)
+    with pytest.raises(Unavailable):
+        hasher.matches("correct horse battery", stored)
 
 
 def test_no_more_hashes_run_at_once_than_configured(hasher, monkeypatch):
     running, most, lock = 0, 0, threading.Lock()
-    original = PasswordHasher.matches
 
-    class Counting:
-        @staticmethod
-        def verify_phc_encoded(octets: bytes, stored: str) -> None:
-            nonlocal running, most
-            with lock:
-                running += 1
-                most = max(most, running)
-            threading.Event().wait(0.01)
-            with lock:
-                running -= 1
+    def derive(*_: object) -> bytes:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        threading.Event().wait(0.01)
+        with lock:
+            running -= 1
+        return bytes(32)
 
-    monkeypatch.setattr(passwords, "Argon2id", Counting)
-    threads = [threading.Thread(target=original, args=(hasher, "x", ",p=1")) for _ in range(8)]
+    stored = hasher.hash("correct horse battery")
+    monkeypatch.setattr(passwords, "crypto_pwhash_alg", derive)
+    threads = [threading.Thread(target=hasher.matches, args=("x", stored)) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:

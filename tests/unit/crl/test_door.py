@@ -13,7 +13,10 @@ from typing_extensions import override
 
 from crl.ocsp import door as module
 from crl.ocsp.door import Door
+from crl.ocsp.head import Head
 from crl.ocsp.listener import Begun
+from crl.ocsp.waiting import Pending
+from tests.unit.crl.until import until
 
 _LONG = bytes(1 << 24)
 """More than a socket takes at once."""
@@ -29,6 +32,13 @@ class Listener:
         self.plane = self
         self.watched: set[Any] = set()
         self.one_moment = nullcontext
+        self.sends: list[Callable[[bytes], None]] = []
+        """Of those who wait for an answer that is made."""
+
+    async def asked(self) -> Callable[[bytes], None]:
+        """Wait until one more answer has to be made; give what sends it."""
+        await until(lambda: self.sends)
+        return self.sends.pop()
 
     def answer(self, data: bytes) -> tuple[bytes, bool] | None:
         if data == b"broken":
@@ -40,8 +50,22 @@ class Listener:
             b"long one, the last": (_LONG, True),
         }.get(data)
 
-    def study(self, data: bytes) -> None:
-        """Nothing is learnt."""
+    def read(self, data: bytes) -> tuple[Head, bytes] | None:
+        """What has to be made: the last octets say whether at once, and whether it ends then."""
+        if not data.startswith(b"make"):
+            return None
+        return Head(
+            None, 0, send_body=True, close=data.endswith(b"the last"), if_none_match=""
+        ), data
+
+    def respond(self, head: Head, body: bytes) -> bytes | Pending:
+        return b"refused" if b"refused" in body else Pending(head, body, None, None, missing=False)
+
+    def respond_later(self, pending: Pending, send: Callable[[bytes], None]) -> bytes | None:
+        if b"at once" in pending.octets:
+            return b"made"
+        self.sends.append(send)
+        return None
 
     def hear(self) -> None:
         """Nobody ticks."""
@@ -82,7 +106,8 @@ class Visit:
             door = Door(unused, self.listener, self._make)  # type: ignore[arg-type]
             door._family = socket.AF_UNIX
             yield door
-            door.close()
+            if not door._room._closed:
+                door.close()
             # Nothing is left open, nor watched over.
             assert self.listener.watched == set()
 
@@ -142,6 +167,81 @@ def test_who_stays_is_answered_without_a_transport(early):
         one.ours.send(b"question")
         assert [await one.heard() for _ in range(2)] == [b"answer", b""]
         assert one.listener.watched == set()
+
+    visit(act)
+
+
+@pytest.mark.parametrize("words", [b"make at once, the last", b"make what is refused, the last"])
+def test_what_is_made_at_once_needs_no_transport(words):
+    async def act(one: Visit, door: Door) -> None:
+        one.ours.send(words)
+        one.enter(door)
+        expected = b"refused" if b"refused" in words else b"made"
+        assert [await one.heard() for _ in range(2)] == [expected, b""]
+
+    visit(act)
+
+
+def test_who_waits_for_an_answer_is_heard_again_when_it_is_out():
+    async def act(one: Visit, door: Door) -> None:
+        one.ours.send(b"make")
+        one.enter(door)
+        send = await one.listener.asked()
+        # More octets, which wait as long, and are no reason to look again and again.
+        one.ours.send(b"stay")
+        (guest,) = one.listener.watched
+        await until(lambda: guest.deaf)
+        assert door._room._poll.poll(0) == []
+        # Nor does it end, however long nothing is heard.
+        guest.give_up()
+        send(b"made")
+        assert await one.heard() == b"made"
+        assert await one.heard() == b"answer"
+        one.ours.send(b"make the last")
+        (await one.listener.asked())(b"made")
+        assert [await one.heard() for _ in range(2)] == [b"made", b""]
+
+    visit(act)
+
+
+@pytest.mark.parametrize("more", [b"", b"stay"])
+def test_who_leaves_while_an_answer_is_made_is_forgotten(more):
+    async def act(one: Visit, door: Door) -> None:
+        one.ours.send(b"make")
+        one.enter(door)
+        send = await one.listener.asked()
+        if more:
+            one.ours.send(more)
+        one.ours.close()
+        send(b"made")
+        await until(lambda: not one.listener.watched)
+
+    visit(act)
+
+
+def test_a_door_that_closes_lets_out_the_answers_that_are_made():
+    async def act(one: Visit, door: Door) -> None:
+        one.ours.send(b"make")
+        one.enter(door)
+        send = await one.listener.asked()
+        assert not door.waiting
+        door.close()
+        assert door.waiting
+        send(b"made")
+        assert not door.waiting
+        assert [await one.heard() for _ in range(2)] == [b"made", b""]
+
+    visit(act)
+
+
+def test_of_a_long_answer_that_was_made_a_transport_sends_the_rest():
+    async def act(one: Visit, door: Door) -> None:
+        one.ours.send(b"make the last")
+        one.enter(door)
+        (await one.listener.asked())(_LONG)
+        begun = await one.adopted()
+        assert 0 < len(begun.unsent) < len(_LONG)
+        assert begun.close
 
     visit(act)
 

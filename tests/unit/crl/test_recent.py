@@ -23,6 +23,7 @@ from crl.ocsp.listener import OCSPListener
 from crl.ocsp.plane import OCSPPlane
 from crl.ocsp.pulse import Trust
 from crl.ocsp.recent import RecentAnswer, RecentAnswers
+from crl.ocsp.signing import Made
 from crl.ocsp.tally import answers_in
 from crl.status import Status
 from tests.fakes.audit import MemoryAuditLog
@@ -55,7 +56,12 @@ class Running:
         )
 
     def sign(self, octets: bytes) -> None:
-        asyncio.run(self.keeper.signing.make(octets))
+        async def make() -> None:
+            made: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+            self.keeper.signing.make(octets, made.set_result)
+            assert isinstance(await asyncio.wait_for(made, 60), Made)
+
+        asyncio.run(make())
 
 
 @pytest.fixture

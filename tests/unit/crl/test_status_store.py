@@ -309,6 +309,38 @@ def test_a_certificate_is_known_as_soon_as_it_is_asked_about(follower, status_lo
     assert status.find_status(CA, 7).state is CertificateState.ISSUED
 
 
+def test_a_peek_says_what_the_store_may_not_have_and_writes_nothing(follower, status_log, store):
+    # A store without a place is filled first.
+    status_log.add(7)
+    assert set(follower.peek()) == set()
+    assert store.find_status(CA, 7) is not None
+    status_log.add(8)
+    status_log.add(7, "revoked", "keyCompromise")
+    for _ in range(2):
+        assert set(follower.peek()) == {7, 8}
+        assert store.find_status(CA, 8) is None
+    follower.follow()
+    assert set(follower.peek()) == set()
+
+
+def test_a_peek_at_a_long_rest_of_the_log_follows_it(follower, status_log, store, monkeypatch):
+    status_log.add(1)
+    follower.follow()
+    monkeypatch.setattr(follow, "_PORTION", 3)
+    for serial in range(2, 9):
+        status_log.add(serial)
+    assert set(follower.peek()) == set()
+    assert store.find_status(CA, 8) is not None
+
+
+def test_a_peek_at_a_database_of_another_history_says_so(follower, status_log):
+    status_log.add(7)
+    follower.follow()
+    status_log.entries.clear()
+    with pytest.raises(OtherHistory):
+        follower.peek()
+
+
 def test_while_the_database_is_away_what_is_missing_is_not_said_to_be_unknown(
     follower, status_log, store, pulse
 ):

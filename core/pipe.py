@@ -1,0 +1,237 @@
+"""A pipe to PostgreSQL: what many ask at the same moment goes down one connection, in its order.
+
+libpq's pipeline mode, watched by the event loop: nobody waits for an answer before asking the next
+thing, and no thread is woken for one. What is asked together ends with a Sync of its own, so it is
+a transaction of its own, which is committed before its answer comes; an error undoes it and nothing
+else. Nothing is locked from one of them to the next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import psycopg
+from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus, Format
+from psycopg.pq.abc import PGresult
+
+from core.libpq import Done, Values, done, encoded, lost
+from core.lines import NOT_PREPARED, Line, Written
+
+_MOST_PIPES: Final = 4
+_DEEP: Final = 16
+"""So many may wait in a pipe, since each waits for the disk, before another one is opened."""
+_STUCK_SECONDS: Final = 0.05
+"""After so long without an answer nothing more is asked: the first one waits for a row."""
+
+_ALREADY_PREPARED: Final = b"42P05"
+
+Outcome = Sequence[Done] | Exception
+Give = Callable[[Outcome], None]
+
+
+@dataclass(slots=True)
+class _Asked:
+    """What was asked together."""
+
+    statements: Sequence[tuple[Written, Values]]
+    give: Give
+    names: list[bytes] = field(default_factory=list)
+    """For each answer that will come, what it says is prepared; empty: it is an answer to give."""
+    results: list[PGresult] = field(default_factory=list)
+    again: bool = False
+    """Without what is prepared."""
+
+
+class Pipe:
+    """One connection, in the event loop."""
+
+    def __init__(
+        self, line: Line, loop: asyncio.AbstractEventLoop, closed: Callable[[Pipe], None]
+    ) -> None:
+        self._connection = line.connection
+        self._loop = loop
+        self._closed = closed
+        self._pgconn = pgconn = line.connection.pgconn
+        self._prepared: set[bytes] = set()
+        self._waiting: deque[_Asked] = deque()
+        self._moved = 0.0
+        """When it began to wait for the answer that is the next one."""
+        self._blocked = False
+        self._gone = False
+        pgconn.nonblocking = 1
+        pgconn.enter_pipeline_mode()
+        self._socket = pgconn.socket
+        loop.add_reader(self._socket, self._receive)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether what is asked now will not wait long."""
+        depth = len(self._waiting)
+        return not depth or (depth < _DEEP and self._loop.time() < self._moved + _STUCK_SECONDS)
+
+    def ask(self, statements: Sequence[tuple[Written, Values]], give: Give) -> None:
+        """Run statements as one transaction; `give` what each gave, or what went wrong, later.
+
+        Raises `Malformed` for values that a database cannot hold; nothing is sent then.
+        """
+        self._send(_Asked(statements, give))
+
+    def close(self) -> None:
+        """Give up: whoever waits is told that the connection was lost."""
+        self._lost(psycopg.OperationalError("the connection was closed"))
+
+    def _send(self, asked: _Asked) -> None:
+        messages = [(one, *encoded(values)) for one, values in asked.statements]
+        if not self._waiting:
+            self._moved = self._loop.time()
+        self._waiting.append(asked)
+        try:
+            for (name, text), values, formats in messages:
+                if asked.again:
+                    self._pgconn.send_query_params(text, values, None, formats, Format.BINARY)
+                else:
+                    self._send_prepared(asked, name, text)
+                    self._pgconn.send_query_prepared(name, values, formats, Format.BINARY)
+                asked.names.append(b"")
+            self._pgconn.pipeline_sync()
+            self._flush()
+        except psycopg.Error as error:
+            # The connection is gone, with what waits in it and what was just asked.
+            self._loop.call_soon(self._lost, error)
+
+    def _send_prepared(self, asked: _Asked, name: bytes, text: bytes) -> None:
+        if name not in self._prepared:
+            self._pgconn.send_prepare(name, text)
+            self._prepared.add(name)
+            asked.names.append(name)
+
+    def _flush(self) -> None:
+        """Send what the socket did not take at once as soon as it does."""
+        blocked = bool(self._pgconn.flush())
+        if blocked and not self._blocked:
+            self._loop.add_writer(self._socket, self._sendable)
+        elif self._blocked and not blocked:
+            self._loop.remove_writer(self._socket)
+        self._blocked = blocked
+
+    def _sendable(self) -> None:
+        try:
+            self._flush()
+        except psycopg.Error as error:
+            self._lost(error)
+
+    def _receive(self) -> None:
+        pgconn, waiting = self._pgconn, self._waiting
+        try:
+            pgconn.consume_input()
+            while waiting and not pgconn.is_busy():
+                result = pgconn.get_result()
+                if result is None:
+                    continue  # between two answers
+                if result.status != ExecStatus.PIPELINE_SYNC:
+                    waiting[0].results.append(result)
+                    continue
+                self._moved = self._loop.time()
+                self._finish(waiting.popleft())
+            if pgconn.status != ConnStatus.OK:
+                raise psycopg.OperationalError("the connection is lost")
+        except psycopg.Error as error:
+            self._lost(error)
+
+    def _finish(self, asked: _Asked) -> None:
+        answers, refused = list[Done](), None
+        for name, result in zip(asked.names, asked.results, strict=True):
+            if result.status not in (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK):
+                refused = refused or result  # those behind it were not tried
+                self._prepared.discard(name)
+            elif not name and refused is None:
+                answers.append(done(self._pgconn, result))
+        if refused is None:
+            asked.give(answers)
+        else:
+            self._refused(asked, refused)
+
+    def _refused(self, asked: _Asked, result: PGresult) -> None:
+        """One statement was refused, and with it all that was asked together: nothing was done."""
+        state = result.error_field(DiagnosticField.SQLSTATE)
+        if state in (NOT_PREPARED, _ALREADY_PREPARED) and not asked.again:
+            # What was to prepare it was undone, or somebody said DEALLOCATE ALL; what is under way
+            # relies on it, or prepares it as well.
+            for one, _ in asked.statements:
+                self._prepared.discard(one.name)
+                if state == _ALREADY_PREPARED:
+                    self._prepared.add(one.name)
+            self._send(_Asked(asked.statements, asked.give, again=True))
+            return
+        try:
+            done(self._pgconn, result)
+        except Exception as error:  # noqa: BLE001 - given to whoever asked
+            asked.give(error)
+
+    def _lost(self, error: psycopg.Error) -> None:
+        if not self._gone:
+            self._gone = True
+            if not self._loop.is_closed():
+                self._loop.remove_reader(self._socket)
+                self._loop.remove_writer(self._socket)
+            self._connection.close()
+            self._closed(self)
+        waiting, self._waiting = self._waiting, deque()
+        for asked in waiting:
+            asked.give(lost(error))
+
+
+class Pipes:
+    """A few pipes of one event loop, opened as they are needed."""
+
+    def __init__(self, connect: Callable[[], Line]) -> None:
+        self._connect = connect
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._open: list[Pipe] = []
+        self._opening = False
+
+    def ask(self, statements: Sequence[tuple[Written, Values]], give: Give) -> bool:
+        """Ask in the first pipe with room; in the event loop. Raises as `Pipe.ask`.
+
+        False, and nothing is asked: there is none at the moment, and one is being opened.
+        """
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop and not self._move(loop):
+            return False
+        for pipe in self._open:
+            if pipe.has_room:
+                pipe.ask(statements, give)
+                return True
+        if not self._opening and len(self._open) < _MOST_PIPES:
+            self._opening = True
+            loop.run_in_executor(None, self._connect).add_done_callback(self._opened)
+        return False
+
+    def close(self) -> None:
+        """Close all of them."""
+        for pipe in tuple(self._open):
+            pipe.close()
+        self._loop = None
+
+    def _move(self, loop: asyncio.AbstractEventLoop) -> bool:
+        """Be of this event loop from now on, if there is no other one that runs."""
+        if self._loop is not None and not self._loop.is_closed():
+            return False
+        self.close()
+        self._loop, self._opening = loop, False
+        return True
+
+    def _opened(self, future: asyncio.Future[Line]) -> None:
+        self._opening = False
+        if future.cancelled() or future.exception() is not None:
+            return  # whoever asks in a thread meanwhile is told what is wrong
+        line = future.result()
+        line.connection.autocommit = True
+        if self._loop is None:  # closed meanwhile
+            line.connection.close()
+            return
+        self._open.append(Pipe(line, self._loop, self._open.remove))

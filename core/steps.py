@@ -1,0 +1,151 @@
+"""An act written step by step: what it asks of the database, and what may take its time.
+
+One text of the act, and two ways to carry it out. `run` does it in the thread that calls. A
+`Carrier` does it in the event loop, which goes on with other things while the database answers: no
+thread is woken, and what several acts ask at the same moment goes down one connection
+(`core.pipe`).
+
+Between two steps an act only computes: for less than a millisecond, and without waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from core.errors import Unavailable
+
+T = TypeVar("T")
+
+Statements = Sequence[tuple[Any, Mapping[str, Any]]]
+"""Each a `core.statements.Statement` with its values: all of them are done, or none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """What waits, or computes for long: a signature by a token, a transaction. For a thread."""
+
+    act: Callable[[], Any]
+
+
+Step = Statements | Apart
+Steps = Generator[Step, Any, T]
+"""An act that ends with a `T`. What a step raises is raised in it, where it asked."""
+
+
+def apart(act: Callable[[], T]) -> Steps[T]:
+    """Do one thing in a thread."""
+    result: T = yield Apart(act)
+    return result
+
+
+def asked(statements: Statements) -> Steps[Sequence[Any]]:
+    """Run statements as one transaction; durable then. Returns what each gave."""
+    given: Sequence[Any] = yield statements
+    return given
+
+
+Give = Callable[[Sequence[Any] | Exception], None]
+"""Takes what statements gave, or what went wrong."""
+
+
+class Runs(Protocol):
+    """What runs statements (`core.db.Database`)."""
+
+    def run_all(self, statements: Statements) -> Sequence[Any]:
+        """Run them in the calling thread."""
+        ...
+
+    def ask(self, statements: Statements, give: Give) -> bool:
+        """Run them without waiting (`core.db.Database.ask`). False: not at the moment."""
+        ...
+
+    @property
+    def asks(self) -> bool:
+        """Whether `ask` is ever of use."""
+        ...
+
+
+def run(steps: Steps[T], database: Runs) -> T:
+    """Carry an act out in this thread. Raises what it raises."""
+    try:
+        step = next(steps)
+        while True:
+            try:
+                result = step.act() if isinstance(step, Apart) else database.run_all(step)
+            except Exception as error:  # noqa: BLE001 - raised again, in the act
+                step = steps.throw(error)
+            else:
+                step = steps.send(result)
+    except StopIteration as end:
+        done: T = end.value
+        return done
+
+
+class Carrier:
+    """Carries acts out in the event loop, over one database."""
+
+    def __init__(self, database: Runs) -> None:
+        self._database = database
+
+    async def carry(self, steps: Steps[T]) -> T:
+        """Carry an act out. Raises what it raises.
+
+        It goes on to its end when whoever waits for it does not any more.
+        """
+        loop = asyncio.get_running_loop()
+        if not self._database.asks:
+            return await loop.run_in_executor(None, run, steps, self._database)
+        end: asyncio.Future[T] = loop.create_future()
+
+        def give(outcome: Any) -> None:
+            if end.done():
+                return  # whoever waited was cancelled
+            if isinstance(outcome, Exception):
+                end.set_exception(outcome)
+            else:
+                end.set_result(outcome)
+
+        self.begin(steps, give)
+        return await end
+
+    def begin(self, steps: Steps[T], give: Callable[[T | Exception], None]) -> None:
+        """Carry an act out, and give its end or what it raised; in the event loop."""
+        _Carried(steps, self._database, give).go_on(None)
+
+
+class _Carried:
+    __slots__ = ("_database", "_give", "_steps")
+
+    def __init__(self, steps: Steps[Any], database: Runs, give: Callable[[Any], None]) -> None:
+        self._steps = steps
+        self._database = database
+        self._give = give
+
+    def go_on(self, outcome: object) -> None:
+        """Go on with what the step before gave, as far as the next one."""
+        try:
+            if isinstance(outcome, BaseException):
+                step = self._steps.throw(outcome)
+            else:
+                step = self._steps.send(outcome)
+            if isinstance(step, Apart):
+                self._in_thread(step.act)
+            elif not self._database.ask(step, self.go_on):
+                self._in_thread(self._database.run_all, step)
+        except StopIteration as end:
+            self._give(end.value)
+        except Exception as error:  # noqa: BLE001 - given to whoever waits
+            self._give(error)
+
+    def _in_thread(self, act: Callable[..., Any], *arguments: object) -> None:
+        future = asyncio.get_running_loop().run_in_executor(None, act, *arguments)
+        future.add_done_callback(self._came)
+
+    def _came(self, future: asyncio.Future[Any]) -> None:
+        if future.cancelled():
+            self.go_on(Unavailable("the service is stopping; try again later"))
+            return
+        self.go_on(future.exception() or future.result())

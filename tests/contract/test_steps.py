@@ -1,0 +1,178 @@
+"""What is done step by step in the event loop: on every database as if threads had done it."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import closing
+
+import pytest
+import uvloop
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+
+from authn.oidc.sqlstore import SQLGrantStore
+from core.errors import Malformed, Unavailable
+from core.lines import Written
+from core.steps import Carrier, apart
+from tests import databases
+from tests.contract.test_authn_stores import new_family, new_token
+
+
+def in_loop(act):
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(act())
+
+
+async def warm(database, clock) -> None:
+    """On PostgreSQL, until a pipe is open: what is asked before goes to threads."""
+    store, carrier = SQLGrantStore(database), Carrier(database)
+    for number in range(3000):
+        await carrier.carry(store.finding_refresh_token(b"nobody" + bytes([number % 256]) * 26))
+        if not database.asks or database._pipes._open:
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError("no pipe was opened within a minute")
+
+
+def outcomes_of(*acts):
+    return asyncio.gather(*acts, return_exceptions=True)
+
+
+@pytest.fixture
+def postgres_database(postgres_url):
+    with closing(databases.on_postgres(postgres_url)) as opened:
+        yield opened
+
+
+def test_a_refresh_token_is_rotated_by_one_of_thirty(shared, clock):
+    store, carrier = SQLGrantStore(shared), Carrier(shared)
+    family = new_family(clock, digest=b"1" * 32)
+    store.add_refresh_token(family)
+
+    def rotate(number: int):
+        drawn = bytes([number]) * 32
+        given = new_token(clock, drawn)
+        return carrier.carry(
+            store.rotating(family, given, current=drawn, step=b"y" * 32, now=clock.now())
+        )
+
+    async def act():
+        await warm(shared, clock)
+        return await asyncio.gather(*(rotate(number) for number in range(100, 130)))
+
+    won = in_loop(act)
+    assert sum(won) == 1
+    winner = bytes([100 + won.index(True)]) * 32
+    rotated = store.find_refresh_token(family.digest)
+    assert (rotated.current, rotated.previous) == (winner, family.current)
+    # Its access token is there, and none of those who came too late.
+    there = [one for one in range(100, 130) if store.find_token(bytes([one]) * 32) is not None]
+    assert there == [winner[0]]
+
+
+def test_what_the_database_refuses_leaves_the_others_whole(shared, clock):
+    store, carrier = SQLGrantStore(shared), Carrier(shared)
+    store.add_token(new_token(clock, b"\x01" * 32))
+
+    async def act():
+        await warm(shared, clock)
+        acts = [store.adding_token(new_token(clock, bytes([n]) * 32)) for n in (2, 1, 3, 1, 4)]
+        first = await outcomes_of(*map(carrier.carry, acts))
+        acts = [store.adding_token(new_token(clock, bytes([n]) * 32)) for n in (5, 6)]
+        return first, await outcomes_of(*map(carrier.carry, acts))
+
+    first, then = in_loop(act)
+    assert [isinstance(one, IntegrityError) for one in first] == [False, True, False, True, False]
+    assert "\\x0101" not in str(first[1])
+    assert then == [None, None]
+    assert all(store.find_token(bytes([n]) * 32) is not None for n in range(1, 7))
+
+
+def test_a_value_that_no_database_holds_is_refused_before_it_is_sent(shared, clock):
+    store, carrier = SQLGrantStore(shared), Carrier(shared)
+    token = new_token(clock, b"\x11" * 32, sid="a\0b")
+    other = new_token(clock, b"\x12" * 32)
+
+    async def act():
+        await warm(shared, clock)
+        return await outcomes_of(
+            carrier.carry(store.adding_token(token)), carrier.carry(store.adding_token(other))
+        )
+
+    refused, done = in_loop(act)
+    assert isinstance(refused, Malformed)
+    assert done is None
+    assert store.find_token(other.digest) is not None
+
+
+def test_what_is_asked_apart_may_wait_and_raise(shared, clock):
+    carrier = Carrier(shared)
+
+    def refuse() -> None:
+        raise Unavailable("not now")
+
+    def steps():
+        try:
+            yield from apart(refuse)
+        except Unavailable:
+            return (yield from apart(lambda: "afterwards"))
+
+    async def act():
+        return await carrier.carry(steps())
+
+    assert in_loop(act) == "afterwards"
+
+
+@pytest.mark.postgres
+def test_a_lost_connection_is_said_to_all_who_wait_and_another_one_is_opened(
+    postgres_database, clock
+):
+    database = postgres_database
+    store, carrier = SQLGrantStore(database), Carrier(database)
+
+    def end(process: int) -> None:
+        with database.transaction() as connection:
+            connection.execute(text("SELECT pg_terminate_backend(:of)"), {"of": process})
+
+    async def act():
+        await warm(database, clock)
+        (pipe,) = database._pipes._open
+        # It holds up what is asked behind it, so that they wait when the connection goes.
+        slow = Written(b"slow", b"SELECT pg_sleep(60)")
+        pipe.ask([(slow, [])], lambda _: None)
+        waiting = [
+            asyncio.ensure_future(
+                carrier.carry(store.adding_token(new_token(clock, bytes([n]) * 32)))
+            )
+            for n in (1, 2)
+        ]
+        await asyncio.sleep(0)
+        await asyncio.get_running_loop().run_in_executor(None, end, pipe._pgconn.backend_pid)
+        lost = await outcomes_of(*waiting)
+        await warm(database, clock)
+        await carrier.carry(store.adding_token(new_token(clock, b"\x03" * 32)))
+        return lost
+
+    lost = in_loop(act)
+    assert [type(one) for one in lost] == [Unavailable, Unavailable]
+    assert store.find_token(b"\x03" * 32) is not None
+    assert store.find_token(b"\x01" * 32) is None
+
+
+@pytest.mark.postgres
+def test_what_somebody_forgot_is_prepared_again(postgres_database, clock):
+    database = postgres_database
+    store, carrier = SQLGrantStore(database), Carrier(database)
+
+    async def act():
+        await warm(database, clock)
+        await carrier.carry(store.adding_token(new_token(clock, b"\x01" * 32)))
+        (pipe,) = database._pipes._open
+        pipe.ask([(Written(b"forget", b"DEALLOCATE ALL"), [])], lambda _: None)
+        acts = [store.adding_token(new_token(clock, bytes([n]) * 32)) for n in range(2, 8)]
+        await asyncio.gather(*map(carrier.carry, acts))
+        acts = [store.adding_token(new_token(clock, bytes([n]) * 32)) for n in range(8, 11)]
+        await asyncio.gather(*map(carrier.carry, acts))
+
+    in_loop(act)
+    assert all(store.find_token(bytes([n]) * 32) is not None for n in range(1, 11))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 import click
+from typing_extensions import override
 
 from ca.reasons import RevocationReason
 from ca.store import CertificateState
@@ -155,6 +156,7 @@ def certificate_release(client: Client, issuer: str, serial: str) -> None:
 class _Listing(click.Group):
     """`yinxin issuer` alone is `yinxin issuer list`."""
 
+    @override
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if not args or (args[0].startswith("-") and args[0] != "--help"):
             args = ["list", *args]

@@ -60,7 +60,10 @@ class StatusService:
         """Return what holds now for a serial of the issuer with this name."""
         if not 0 < serial <= _LARGEST_SERIAL:
             return UNKNOWN
-        found = self._source.find_status(issuer, serial)
+        return self.standing_of(self._source.find_status(issuer, serial))
+
+    def standing_of(self, found: CertificateStatus | None) -> Standing:
+        """Return what a status means now; None: it was never issued."""
         if found is None:
             return UNKNOWN
         now, until = self._clock.now(), found.not_after + self._retention

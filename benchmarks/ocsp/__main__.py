@@ -239,6 +239,11 @@ class _Run:
             f"without it ({mix.quiet.p99_ms:.2f} ms at {mix.quiet.rate:.0f}/s); "
             f"{mix.revocations} revocations in {mix.revocations_seconds:.1f} s\n{mix.verdict}"
         )
+        for kind, waits in mix.waits.items():
+            print(
+                f"{kind}: {waits.count}, p50 {waits.p50_ms:.2f} ms, p99 {waits.p99_ms:.2f} ms, "
+                f"{waits.p99_ms / mix.quiet.p99_ms:.1f} x"
+            )
         self.service.stop()
 
     def serve(self) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
 
-from benchmarks.ocsp.load import Found, load
+from benchmarks.ocsp.load import Found, answers, load
 from benchmarks.ocsp.population import serial
 from benchmarks.ocsp.questions import Asker, Method, Question, write_requests
 from ca.serials import to_hex
@@ -20,6 +20,15 @@ from tests.judges import gmsm
 SAMPLE = 200_000
 REVOCATIONS_A_SECOND = 100
 _UNKNOWN, _POST, _NONCE, _REVOKED = 0.10, 0.10, 0.05, 0.10
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """How long the answers to one kind of question took."""
+
+    count: int
+    p50_ms: float
+    p99_ms: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +41,8 @@ class Mix:
     verdict: str
     revocations: int
     revocations_seconds: float
+    waits: dict[str, Waits]
+    """By kind of question."""
 
 
 def run_mix(
@@ -53,11 +64,12 @@ def run_mix(
         begin()
         found = load(port, played.requests, seconds=seconds + 2, record=played.record)
     verdict = played.verify(bound)
+    waits = played.waits()
     done = [
         [int(word) for word in line.split()[1:]] for line in played.log.read_text().splitlines()
     ]
     spent = (done[-1][1] - done[0][0]) / 1e9
-    return Mix(found, before, verdict, len(done), spent)
+    return Mix(found, before, verdict, len(done), spent, waits)
 
 
 class Played:
@@ -74,6 +86,11 @@ class Played:
         mixed = list(_questions(count, chosen, sample))
         self.requests = write_requests(directory / "mix", (asker.over_http(q) for q in mixed))
         known = {serial(n) for n in range(count)}
+        self._questions = mixed
+        self._kinds = [
+            "nonce" if one.nonce else "stored" if one.serial in known else "unknown"
+            for one in mixed
+        ]
         with (directory / "questions").open("w") as lines:
             for question in mixed:
                 word = "known" if question.serial in known else "unknown"
@@ -81,6 +98,25 @@ class Played:
                 lines.write(f"{word} {asker.cert_id(question.serial).hex()} {nonce}\n")
         self.victims.write_text("\n".join(map(to_hex, chosen)))
         (directory / "issuer").write_bytes(asker.issuer)
+
+    def waits(self) -> dict[str, Waits]:
+        """Return how long answers took, by kind of question.
+
+        *Revoked first*: the first question about a certificate after its revocation was done, which
+        has to be signed. With a nonce are all that ask so, whether it was repeated or left out.
+        """
+        ended: dict[int, int] = {}
+        for line in self.log.read_text().splitlines():
+            number, _, after = line.split()
+            ended[int(number, 16)] = int(after)
+        found: dict[str, list[int]] = {}
+        for answer in sorted(answers(self.record), key=lambda one: one.sent):
+            kind, asked = self._kinds[answer.number], self._questions[answer.number].serial
+            if kind == "stored" and ended.get(asked, answer.sent) < answer.sent:
+                del ended[asked]
+                kind = "revoked first"
+            found.setdefault(kind, []).append(answer.received - answer.sent)
+        return {kind: _waits(sorted(some)) for kind, some in sorted(found.items())}
 
     def verify(self, bound: int) -> str:
         """Return what the judge counted. Raises `CalledProcessError` for a wrong answer."""
@@ -125,6 +161,12 @@ def revoking(state: Path, played: Played, *, rate: int) -> Iterator[Callable[[],
         says.close()
     if code != 0:
         raise RuntimeError("the revoker failed")
+
+
+def _waits(nanoseconds: list[int]) -> Waits:
+    count = len(nanoseconds)
+    p50, p99 = (nanoseconds[count * part // 100] / 1e6 for part in (50, 99))
+    return Waits(count, p50, p99)
 
 
 def _some(count: int, many: int) -> list[int]:

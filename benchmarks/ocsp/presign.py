@@ -19,9 +19,9 @@ from crl.ocsp.delegate import Delegates
 from crl.ocsp.issuers import IssuerTable
 from crl.ocsp.keeper import Keeper
 from crl.ocsp.layout import answer_key, certificate_tail
+from crl.ocsp.newanswer import new_answer
 from crl.ocsp.request import parse_request
 from crl.ocsp.responder import Responder
-from crl.ocsp.signing import new_answer
 from crl.ocsp.store import StatusStore
 from crl.sqlstore import SQLCRLStore
 from crl.status import StatusService

@@ -56,6 +56,8 @@ class LogFollower:
         self._directory = directory
         self._version: int | None = None
         """`StatusLog.version` before the log was read to its end; None: read it."""
+        self._peeked: tuple[int | None, frozenset[int]] = None, frozenset()
+        """The version before a peek, and what it found."""
         self._looked = 0.0
         self._lock = threading.Lock()
         self._watching = threading.Lock()
@@ -100,11 +102,16 @@ class LogFollower:
         version = self._look_at_version()
         if version is not None and version == self._version:
             return ()
+        peeked, found = self._peeked
+        if version is not None and version == peeked:
+            return found
         place = self._store.place()
         if place is not None:
             entries = read_since(self._log, place, limit=_PORTION)
             if len(entries) < _PORTION - 1:
-                return {int(one.serial, 16) for one in entries}
+                found = frozenset(int(one.serial, 16) for one in entries)
+                self._peeked = version, found
+                return found
         self.follow()
         return ()
 

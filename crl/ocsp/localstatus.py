@@ -31,9 +31,13 @@ class LocalStatus:
 
         Raises `Unavailable` when a change is known that the store could not take in.
         """
-        if self._pulse.distrusted:
-            raise Unavailable("a status changed that the local store could not take in")
+        self._require_trust()
         return self._store.find_status(issuer, serial)
+
+    def look(self, issuer: str, serial: int) -> tuple[int, CertificateStatus | None]:
+        """Return `StatusStore.look`. Raises `Unavailable` like `find_status`."""
+        self._require_trust()
+        return self._store.look(issuer, serial)
 
     def ticket(self, issuer: str, serial: int) -> int:
         """Return what `StatusStore.put_answer` wants, to be drawn before the status is read.
@@ -54,6 +58,10 @@ class LocalStatus:
     def is_heard(self) -> bool:
         """Whether the log was read lately: otherwise the database seems to be away."""
         return self._pulse.age_seconds() <= _HEARD_SECONDS
+
+    def _require_trust(self) -> None:
+        if self._pulse.distrusted:
+            raise Unavailable("a status changed that the local store could not take in")
 
     def _catch_up_for(self, waiting: Sequence[None]) -> Sequence[None]:
         self._catch_up()

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from threading import Lock
 from typing import Final
 
+from ca.store import CertificateStatus
 from core.clock import Clock
 from core.errors import Malformed, NotFound, TooLarge, TrustError, Unavailable
 from crl.config import NoncePolicy, OCSPConfig
@@ -23,7 +24,7 @@ from crl.ocsp.response import (
     encode_response_data,
 )
 from crl.ocsp.tally import said_by
-from crl.status import Status, StatusService
+from crl.status import Standing, Status, StatusService
 
 _REFUSAL_OF_ERROR: tuple[tuple[type[TrustError], Refusal], ...] = (
     (Malformed, Refusal.MALFORMED_REQUEST),
@@ -99,11 +100,20 @@ class Responder:
         # RFC 9654, 2.1 leaves it to us: an answer without its nonce is better than none.
         return replace(request, nonce=None)
 
-    def answer_for(self, issuer: Known, request: OCSPRequest) -> Answer:
-        """Return the signed answer to a request whose issuer `issuer_of` found."""
+    def answer_for(
+        self, issuer: Known, request: OCSPRequest, *, found: CertificateStatus | None = None
+    ) -> Answer:
+        """Return the signed answer to a request whose issuer `issuer_of` found.
+
+        `found`: the status of its one certificate, if it was read a moment ago.
+        """
         now = self._clock.now()
         delegate = self._delegates.current(issuer, now)
-        singles = [self._single(issuer.name, cert_id) for cert_id in request.cert_ids]
+        if found is None:
+            singles = [self._single(issuer.name, cert_id) for cert_id in request.cert_ids]
+        else:
+            (cert_id,) = request.cert_ids
+            singles = [self._said(cert_id, self._statuses.standing_of(found))]
         return self._sign(delegate, singles, request.nonce, now)
 
     def issuer_of(self, request: OCSPRequest) -> Known:
@@ -117,7 +127,9 @@ class Responder:
         return issuer
 
     def _single(self, issuer: str, cert_id: CertID) -> Single:
-        standing = self._statuses.standing(issuer, cert_id.serial)
+        return self._said(cert_id, self._statuses.standing(issuer, cert_id.serial))
+
+    def _said(self, cert_id: CertID, standing: Standing) -> Single:
         if standing.status is Status.WITHHELD or (
             # docs/decisions/0010: few signatures for who guesses serial numbers.
             standing.status is Status.UNKNOWN and not self._unknowns.take()

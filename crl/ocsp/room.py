@@ -109,10 +109,17 @@ class Room:
         """Answer what was read; what needs more than the store becomes a transport."""
         plane = self._listener.plane
         self._listener.hear()
+        # All are answered, and then all are sent: what looks up and what sends would each time
+        # push the other out of the processor's caches.
+        answers = []
         try:
             with plane.one_moment():
                 for guest, data in said:
-                    self._answer(guest, data)
+                    answer = self._answer(guest, data)
+                    if answer is not None:
+                        answers.append((guest, answer))
+            for guest, (response, close) in answers:
+                self._send(guest, response, close=close)
         except Exception:  # recorded; a connection without its answer is of no use
             log.exception("unexpected error while OCSP was answered")
             for guest, _ in said:
@@ -147,25 +154,27 @@ class Room:
             guest.deaf = False
             self._poll.register(guest.fileno(), select.EPOLLIN)
 
-    def _answer(self, guest: Guest, data: bytes) -> None:
+    def _answer(self, guest: Guest, data: bytes) -> tuple[bytes, bool] | None:
+        """Return the response, and whether the connection ends with it.
+
+        None: it is given away, or waits.
+        """
         listener = self._listener
         answer = listener.answer(data)
         if answer is not None:
-            self._send(guest, answer[0], close=answer[1])
-            return
+            return answer
         asked = listener.read(data)
         if asked is None:
             self._give_away(guest, Begun(data))
-            return
+            return None
         head, body = asked
         response: bytes | Pending | None = listener.plane.respond(head, body)
         if isinstance(response, Pending):
             if guest.room is None and not self.enter(guest):
-                return
+                return None
             response = listener.plane.respond_later(response, guest.answered)
             guest.waits, guest.close_after = response is None, head.close
-        if response is not None:
-            self._send(guest, response, close=head.close)
+        return None if response is None else (response, head.close)
 
     def _send(self, guest: Guest, response: bytes, *, close: bool) -> None:
         try:

@@ -4,31 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Final, Protocol
 
-from ca.packedstatus import KEY_OCTETS
+from ca.store import CertificateStatus
 from core.clock import Clock
 from core.errors import TrustError, Unavailable
 from crl.config import OCSPConfig
 from crl.ocsp.answer import Answer
-from crl.ocsp.block import encode_block, read_header
+from crl.ocsp.block import read_header
 from crl.ocsp.issuers import Known
 from crl.ocsp.lanes import Lane
 from crl.ocsp.layout import answer_key, certificate_tail
 from crl.ocsp.localstatus import NOT_HEARD, LocalStatus
+from crl.ocsp.newanswer import new_answer
 from crl.ocsp.request import OCSPRequest, parse_request
 from crl.ocsp.responder import Responder
-from crl.ocsp.store import NewAnswer, StatusStore
+from crl.ocsp.store import StatusStore
 from crl.ocsp.tally import place_of
 
 log = logging.getLogger(__name__)
 
 _ATTEMPTS: Final = 3
-_JITTER: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +43,9 @@ class Made:
 
 Done = Callable[[Made | Exception], None]
 """Takes the answer, or what `Responder.answer` raises."""
+
+_Looked = tuple[int, CertificateStatus]
+"""Ticket and status of a certificate, of one moment."""
 
 Peeked = Callable[[Collection[int] | Exception], None]
 """Takes the serial numbers that the log has and the store may not have."""
@@ -117,7 +118,7 @@ class LocalSigning:
         request = parse_request(octets)
         issuer = self._responder.issuer_of(request)
 
-        making = _Making(self, issuer, request)
+        making = _Making(self, issuer, request, None)
         self._lane(issuer).start(making.run, _note_failure, spare=True)
 
     def close(self) -> None:
@@ -137,24 +138,41 @@ class LocalSigning:
             stored = self._stored(issuer, request)
             if stored is not None:
                 return stored
-        making = _Making(self, issuer, request)
-        spare = self._is_spare(issuer, request)
+        spare, looked = self._look(issuer, request)
+        making = _Making(self, issuer, request, looked)
         if not self._lane(issuer).start(making.run, done, spare=spare):
             raise Unavailable(f"{issuer.name}: too many answers wait for a signature")
         return None
 
-    def _is_spare(self, issuer: Known, request: OCSPRequest) -> bool:
-        return request.nonce is not None or any(
-            self._store.ticket(issuer.name, one.serial) == 0 for one in request.cert_ids
-        )
+    def _look(self, issuer: Known, request: OCSPRequest) -> tuple[bool, _Looked | None]:
+        """Return whether its signature can be done without, and its status if it is one's.
 
-    def sign(self, issuer: Known, request: OCSPRequest) -> Made:
-        """Make an answer, in any thread. Raises `Unavailable` and `NotFound`."""
+        The thread need not look then: each look there costs it and the loop a turn of Python's
+        lock. It is no older for that: who can be done without is begun at once, and what is kept
+        is compared once more (`_keep`).
+        """
+        if len(request.cert_ids) != 1:
+            tickets = [self._store.ticket(issuer.name, one.serial) for one in request.cert_ids]
+            return request.nonce is not None or 0 in tickets, None
+        ticket, found = self._statuses.look(issuer.name, request.cert_ids[0].serial)
+        looked = None if found is None else (ticket, found)
+        return request.nonce is not None or looked is None, looked
+
+    def sign(self, issuer: Known, request: OCSPRequest, looked: _Looked | None) -> Made:
+        """Make an answer, in any thread. Raises `Unavailable` and `NotFound`.
+
+        `looked`: ticket and status of its one certificate, if they were read a moment ago.
+        """
         for _ in range(_ATTEMPTS):
-            serial = request.cert_ids[0].serial
-            # Before the status is read: a revocation between the two must not be overwritten.
-            ticket = self._statuses.ticket(issuer.name, serial)
-            answer = self._responder.answer_for(issuer, request)
+            found: CertificateStatus | None = None
+            if looked is not None:
+                ticket, found = looked
+                looked = None
+            else:
+                serial = request.cert_ids[0].serial
+                # Before the status is read: a revocation between the two must not be overwritten.
+                ticket = self._statuses.ticket(issuer.name, serial)
+            answer = self._responder.answer_for(issuer, request, found=found)
             if not answer.cacheable:
                 return Made(None, answer.der, self._signed(issuer, answer))
             made = self._keep(issuer, request, answer, ticket)
@@ -221,56 +239,25 @@ class LocalSigning:
 class _Making:
     """One answer that is to be made, for a thread."""
 
-    __slots__ = ("_issuer", "_request", "_signing")
+    __slots__ = ("_issuer", "_looked", "_request", "_signing")
 
-    def __init__(self, signing: LocalSigning, issuer: Known, request: OCSPRequest) -> None:
+    def __init__(
+        self,
+        signing: LocalSigning,
+        issuer: Known,
+        request: OCSPRequest,
+        looked: _Looked | None,
+    ) -> None:
         self._signing = signing
         self._issuer = issuer
         self._request = request
+        self._looked = looked
 
     def run(self) -> Made:
-        return self._signing.sign(self._issuer, self._request)
+        return self._signing.sign(self._issuer, self._request, self._looked)
 
 
 def _note_failure(result: Made | Exception) -> None:
     """Record that one was not made anew; the answer that is there serves until its end."""
     if isinstance(result, Exception):
         log.error("an OCSP answer cannot be made anew", exc_info=result)
-
-
-def new_answer(
-    answer: Answer,
-    key: bytes,
-    *,
-    tail: bytes,
-    responder: int,
-    ticket: int,
-    config: OCSPConfig,
-    now: datetime,
-) -> NewAnswer:
-    """Return an answer as the store takes it, under `key`.
-
-    `tail` is what its octets end with (`certificate_tail`), `responder` the number of its own.
-    """
-    block = encode_block(
-        answer,
-        responder=responder,
-        tail=tail,
-        refresh_at=_refresh_at(answer),
-        config=config,
-        now=now,
-    )
-    return NewAnswer(
-        status_key=key[:KEY_OCTETS],
-        key=key,
-        octets=block,
-        produced_at=int(answer.produced_at.timestamp()),
-        ticket=ticket,
-    )
-
-
-def _refresh_at(answer: Answer) -> datetime:
-    """Return half of its life, give or take: what was signed at once is not renewed at once."""
-    life = (answer.next_update - answer.produced_at).total_seconds()
-    share = 0.5 + _JITTER * (secrets.randbelow(2001) - 1000) / 1000
-    return answer.produced_at + timedelta(seconds=life * share)

@@ -77,6 +77,11 @@ class StatusStore:
         octets = self._find(issuer, serial)
         return None if octets is None else decode_status(octets)
 
+    def look(self, issuer: str, serial: int) -> tuple[int, CertificateStatus | None]:
+        """Return `ticket` and `find_status`, of one moment."""
+        octets = self._find(issuer, serial)
+        return (0, None) if octets is None else (position_in(octets), decode_status(octets))
+
     def ticket(self, issuer: str, serial: int) -> int:
         """Return what `put_answer` wants, to be drawn before the status is read; 0: no status."""
         octets = self._find(issuer, serial)

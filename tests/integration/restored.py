@@ -1,7 +1,7 @@
 """An older copy of the database is put back under a real `yinxin serve`: refused, then completed.
 
 Not in the suite, which has no half minute for it: ``pytest tests/integration/restored.py``. Its
-parts are in tests/unit/crl/test_reconcile.py.
+parts are in tests/unit/crl/test_reconcile.py and tests/integration/test_older_database.py.
 """
 
 from __future__ import annotations

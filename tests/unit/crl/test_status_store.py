@@ -323,6 +323,23 @@ def test_a_peek_says_what_the_store_may_not_have_and_writes_nothing(follower, st
     assert set(follower.peek()) == set()
 
 
+def test_a_peek_reads_the_log_again_only_after_a_commit(follower, status_log, monkeypatch):
+    commits = 1
+    monkeypatch.setattr(status_log, "version", lambda: commits)
+    status_log.add(7)
+    follower.follow()
+    monkeypatch.setattr(status_log, "away", True)
+    assert set(follower.peek()) == set()
+    commits, status_log.away = 2, False
+    status_log.add(8)
+    assert set(follower.peek()) == {8}
+    status_log.away = True
+    assert set(follower.peek()) == {8}
+    commits = 3
+    with pytest.raises(Unavailable):
+        follower.peek()
+
+
 def test_a_peek_at_a_long_rest_of_the_log_follows_it(follower, status_log, store, monkeypatch):
     status_log.add(1)
     follower.follow()

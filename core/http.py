@@ -45,6 +45,14 @@ CLIENT_CERTIFICATE = "yinxin.client_certificate"
 """In the scope: DER of the certificate with which TLS authenticated the client; only the server
 sets it."""
 
+_FORMS: Mapping[str, str] = MappingProxyType(
+    {
+        "^[0-9a-f]{32}$": "should be an id: 32 hexadecimal digits, lowercase",
+        "^[0-9a-f]{64}$": "should be a SHA-256: 64 hexadecimal digits, lowercase",
+    }
+)
+"""What patterns mean that people meet."""
+
 _STATUS: tuple[tuple[type[TrustError], HTTPStatus], ...] = (
     (Malformed, HTTPStatus.BAD_REQUEST),
     (Unauthenticated, HTTPStatus.UNAUTHORIZED),
@@ -92,7 +100,7 @@ def install_problem_handlers(app: FastAPI) -> None:
     async def validation_error(request: Request, error: RequestValidationError) -> JSONResponse:
         # Say where and what, and never echo the input: it may hold a secret.
         parts = [
-            f"{'.'.join(str(step) for step in item['loc'])}: {item['msg']}"
+            f"{'.'.join(str(step) for step in item['loc'])}: {_said(item)}"
             for item in error.errors()[:5]
         ]
         return problem(
@@ -141,6 +149,12 @@ def problem_of(error: Exception, request_id: str | None) -> JSONResponse:
     if isinstance(error, Unauthenticated):
         answer.headers["WWW-Authenticate"] = 'Bearer realm="yinxin"'
     return answer
+
+
+def _said(item: Mapping[str, Any]) -> str:
+    """Return what is wrong with a value, for people where the pattern would be said."""
+    pattern = str(item.get("ctx", {}).get("pattern", ""))
+    return _FORMS.get(pattern) or str(item["msg"])
 
 
 def _kind(name: str) -> str:

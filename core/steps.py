@@ -15,7 +15,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from core.errors import Unavailable
+from core.errors import Malformed, Unavailable
 
 T = TypeVar("T")
 
@@ -133,12 +133,21 @@ class _Carried:
                 step = self._steps.send(outcome)
             if isinstance(step, Apart):
                 _in_thread(self.go_on, step.act)
-            elif not self._database.ask(step, self.go_on):
-                _in_thread(self.go_on, self._database.run_all, step)
+            else:
+                self._ask(step)
         except StopIteration as end:
             self._give(end.value)
         except Exception as error:  # noqa: BLE001 - given to whoever waits
             self._give(error)
+
+    def _ask(self, statements: Statements) -> None:
+        try:
+            asked = self._database.ask(statements, self.go_on)
+        except Malformed as refusal:
+            self.go_on(refusal)
+            return
+        if not asked:
+            _in_thread(self.go_on, self._database.run_all, statements)
 
 
 def _in_thread(give: Callable[[Any], None], act: Callable[..., Any], *arguments: object) -> None:

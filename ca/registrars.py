@@ -100,8 +100,8 @@ class Registrars:
         named = frozenset(profile.name for profile in profiles)
         grant = Grant(named, _OPERATIONS, frozenset({Step.ENTRY, Step.REVIEW}))
         with self._transactions.transaction():
-            self._store.add_registrar(registrar)
             self._rights.give_registrar(registrar.operator, organisation, grant, actor=actor)
+            self._store.add_registrar(registrar)
             self._audit.record(
                 "registrar.added",
                 actor=actor,

@@ -36,10 +36,7 @@ class SQLRegistrarStore:
                     )
                 )
         except IntegrityError as error:
-            raise Conflict(
-                "a registration authority has this name or this key already, "
-                "or there is no such organisation"
-            ) from error
+            raise Conflict("a registration authority has this name or this key already") from error
 
     def remove_registrar(self, name: str) -> bool:
         with self._database.transaction() as connection:

@@ -205,8 +205,13 @@ class Database:
                     self._writes.update(written)
             if isinstance(outcome, Exception):
                 give(translate(outcome))
+                return
+            try:
+                ran = [one.read(it) for (one, _), it in zip(statements, outcome, strict=True)]
+            except Exception as error:  # noqa: BLE001 - whoever asked is told, as `run_all` would
+                give(error)
             else:
-                give([one.read(it) for (one, _), it in zip(statements, outcome, strict=True)])
+                give(ran)
 
         return self._pipes.ask([one.asked(values) for one, values in statements], given)
 

@@ -85,7 +85,7 @@ def make_backup(
 
     Raises `Refused` for a number that makes no sense or a passphrase that is short or used twice.
     """
-    _check_numbers(threshold, passphrases)
+    _check_passphrases(threshold, passphrases)
     identity, secret = secrets.token_hex(16), secrets.token_bytes(_KEY_OCTETS)
     key = KeyEncryptionKey(secret)
     backup = Backup(
@@ -199,12 +199,17 @@ def _key_of(
     return key
 
 
-def _check_numbers(threshold: int, passphrases: Sequence[bytes]) -> None:
-    if not 2 <= threshold <= len(passphrases) <= MAX_SHARES:
+def check_numbers(threshold: int, shares: int) -> None:
+    """Raises `Refused` for what no backup can have."""
+    if not 2 <= threshold <= shares <= MAX_SHARES:
         raise Refused(
             f"a backup has 2 to {MAX_SHARES} shares, and 2 or more of them open it: "
-            f"{threshold} of {len(passphrases)} is not possible"
+            f"{threshold} of {shares} is not possible"
         )
+
+
+def _check_passphrases(threshold: int, passphrases: Sequence[bytes]) -> None:
+    check_numbers(threshold, len(passphrases))
     if any(len(passphrase) < MIN_PASSPHRASE_OCTETS for passphrase in passphrases):
         raise Refused(f"a share's passphrase has {MIN_PASSPHRASE_OCTETS} octets or more")
     if len(set(passphrases)) != len(passphrases):

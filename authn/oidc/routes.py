@@ -94,8 +94,9 @@ def _add_documents(router: APIRouter, issuer: Issuer, document: dict[str, Any]) 
     prefix = urlsplit(issuer.identifier).path
 
     @router.get(f"{prefix}/.well-known/openid-configuration")
+    @router.get(f"/.well-known/oauth-authorization-server{prefix}")
     async def discovery() -> JSONResponse:
-        """Describe the provider (OIDC Discovery 1.0, 4)."""
+        """Describe the provider (OIDC Discovery 1.0, 4; RFC 8414, 3, for clients of OAuth)."""
         return JSONResponse(document, headers=_PUBLIC)
 
     @router.get(f"{prefix}/oidc/jwks")

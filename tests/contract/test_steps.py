@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from authn.oidc.sqlstore import SQLGrantStore
 from core.errors import Malformed, Unavailable
 from core.lines import Written
-from core.steps import Carrier, apart
+from core.steps import Carrier, apart, asked
 from tests import databases
 from tests.contract.test_authn_stores import new_family, new_token
 
@@ -103,6 +103,68 @@ def test_a_value_that_no_database_holds_is_refused_before_it_is_sent(shared, clo
     assert isinstance(refused, Malformed)
     assert done is None
     assert store.find_token(other.digest) is not None
+
+
+def test_an_act_hears_what_was_wrong_with_what_it_asked(shared, clock):
+    store, carrier = SQLGrantStore(shared), Carrier(shared)
+
+    def steps():
+        try:
+            yield from store.adding_token(new_token(clock, b"\x21" * 32, sid="a\0b"))
+        except Malformed:
+            yield from store.adding_token(new_token(clock, b"\x22" * 32))
+            return "another"
+
+    async def act():
+        await warm(shared, clock)
+        return await carrier.carry(steps())
+
+    assert in_loop(act) == "another"
+    assert store.find_token(b"\x22" * 32) is not None
+
+
+@pytest.mark.postgres
+def test_an_answer_that_cannot_be_read_harms_nobody_else(postgres_database, clock):
+    database = postgres_database
+    store, carrier = SQLGrantStore(database), Carrier(database)
+
+    class Unreadable:
+        table = None
+
+        def asked(self, values):
+            return Written(b"unreadable", b"SELECT 1"), []
+
+        def read(self, done):
+            raise ValueError(done)
+
+    async def act():
+        await warm(database, clock)
+        return await outcomes_of(
+            carrier.carry(asked([(Unreadable(), {})])),
+            carrier.carry(store.adding_token(new_token(clock, b"\x01" * 32))),
+        )
+
+    unreadable, done = in_loop(act)
+    assert isinstance(unreadable, ValueError)
+    assert done is None
+
+
+@pytest.mark.postgres
+def test_who_does_not_take_an_answer_holds_up_nobody(postgres_database, clock, caplog):
+    database = postgres_database
+    store, carrier = SQLGrantStore(database), Carrier(database)
+
+    def fail(_: object) -> None:
+        raise RuntimeError("not taken")
+
+    async def act():
+        await warm(database, clock)
+        carrier.begin(store.adding_token(new_token(clock, b"\x01" * 32)), fail)
+        await carrier.carry(store.adding_token(new_token(clock, b"\x02" * 32)))
+
+    in_loop(act)
+    assert store.find_token(b"\x02" * 32) is not None
+    assert "what a statement gave was not taken" in caplog.text
 
 
 def test_what_is_asked_apart_may_wait_and_raise(shared, clock):

@@ -53,6 +53,8 @@ def test_the_second_issuer_describes_itself(house):
     browser = house.browser()
     document = browser.get("/gm/.well-known/openid-configuration").json()
     assert document["issuer"] == GM
+    # RFC 8414, 3: there the path of the issuer comes last.
+    assert browser.get("/.well-known/oauth-authorization-server/gm").json() == document
     assert document["jwks_uri"] == f"{GM}/oidc/jwks"
     assert document["id_token_signing_alg_values_supported"] == ["SGD_SM3_SM2"]
     assert document["id_token_encryption_alg_values_supported"] == ["SGD_SM2_3"]

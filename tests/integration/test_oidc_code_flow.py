@@ -57,6 +57,7 @@ def test_a_person_logs_in_and_the_client_learns_who_it_is(house):
     browser, request = house.browser(), flow(client.id)
     discovery = browser.get("/.well-known/openid-configuration").json()
     assert discovery["issuer"] == ISSUER
+    assert browser.get("/.well-known/oauth-authorization-server").json() == discovery
 
     first = browser.get(request.path)
     assert first.status_code == 303

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import click
 
-from core.errors import Malformed, Refused, Unavailable
+from core.errors import Malformed, NotFound, Refused, Unavailable
 from keystore.algorithms import KeyAlgorithm
 from keystore.files import write_new
 from keystore.package import open_package
@@ -83,7 +83,14 @@ def unasked(client: Client, batch_id: str) -> None:
 
     At a registration authority. The authority is heard when they are issued, one by one.
     """
-    client.post(f"/bulk/{batch_id}/unasked", {})
+    try:
+        client.post(f"/bulk/{batch_id}/unasked", {})
+    except NotFound as error:
+        client.get_json(f"/bulk/{batch_id}")  # there is no such batch; or else:
+        raise Refused(
+            "the certificate authority checks its own tables itself: this is for a registration "
+            "authority that runs apart (--server)"
+        ) from error
     _show(_watch(client, batch_id))
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 import click
+from typing_extensions import override
 
 from ca.reasons import RevocationReason
 from ca.store import CertificateState
@@ -152,9 +153,24 @@ def certificate_release(client: Client, issuer: str, serial: str) -> None:
     show(client.post(f"{where(issuer, serial)}/release", {}))
 
 
-@click.command()
+class _Listing(click.Group):
+    """`yinxin issuer` alone is `yinxin issuer list`."""
+
+    @override
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args or (args[0].startswith("-") and args[0] != "--help"):
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_Listing)
+def issuer() -> None:
+    """List the issuers."""
+
+
+@issuer.command("list")
 @remote
-def issuer(client: Client) -> None:
+def issuer_list(client: Client) -> None:
     """List the issuers."""
     show(client.get_json("/issuers"))
 

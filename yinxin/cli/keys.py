@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 import click
 from pydantic import BaseModel
 
-from core.errors import Refused
+from core.errors import Refused, TrustError
 from keystore import files, keyref, pin
 from keystore.backup import (
     MAX_BACKUP_OCTETS,
     MAX_SHARE_OCTETS,
     Share,
+    check_numbers,
     make_backup,
     parse_backup,
     parse_share,
@@ -73,12 +75,13 @@ def key_backup(
     """Seal every software key in OUT, and split the key that opens it among holders."""
     if passphrase_files and len(passphrase_files) != shares:
         raise Refused(f"{shares} shares need {shares} passphrases, not {len(passphrase_files)}")
-    with invocation.ground() as ground, invocation.keystore() as keystore:
+    check_numbers(threshold, shares)
+    passphrases = [pin.from_file(path)() for path in passphrase_files]
+    with _new_directory(out), invocation.ground() as ground, invocation.keystore() as keystore:
         parts = make_backup(
             keystore,
             threshold=threshold,
-            passphrases=[pin.from_file(path)() for path in passphrase_files]
-            or [_chosen(number) for number in range(1, shares + 1)],
+            passphrases=passphrases or [_chosen(number) for number in range(1, shares + 1)],
             now=ground.clock.now(),
             actor=actor(),
             transactions=ground.database,
@@ -87,13 +90,9 @@ def key_backup(
         left_out = [
             one.ref for one in keystore.list_keys() if keyref.scheme_of(one.ref) != "software"
         ]
-    try:
-        out.mkdir(mode=0o700, parents=True)
         for share in parts.shares:
             files.write_new(out / f"share-{share.number}.json", _json(share))
         files.write_new(out / "backup.json", _json(parts.backup))
-    except OSError as error:
-        raise Refused(f"cannot write {out}: {error.strerror}") from error
     click.echo(f"{len(parts.backup.keys)} keys in {out}; {threshold} of {shares} shares open them")
     for ref in left_out:
         click.echo(f"not in it, back up its token: {ref}")
@@ -167,6 +166,20 @@ def key_reseal(invocation: Invocation) -> None:
             while done := resealing.go_on(actor=actor()):
                 bar.update(done)
     click.echo(f"{left} keys resealed; every escrowed key is under {storage_key}")
+
+
+@contextmanager
+def _new_directory(path: Path) -> Iterator[None]:
+    """Make it before anything else: no backup is told of, or audited, that has nowhere to go."""
+    try:
+        path.mkdir(mode=0o700, parents=True)
+        try:
+            yield
+        except (TrustError, KeyboardInterrupt):
+            path.rmdir()
+            raise
+    except OSError as error:
+        raise Refused(f"cannot write {path}: {error.strerror}") from error
 
 
 def _chosen(number: int) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import time
 from pathlib import Path
 from typing import Any, Final
@@ -43,6 +44,7 @@ _WATCH_SECONDS: Final = 2
 @click.option("--reason", type=click.Choice(_REASONS), help="Required without --dry-run.")
 @click.option("--dry-run", is_flag=True, help="Count, and show the first ones; change nothing.")
 @click.option("--wait", is_flag=True, help="Show how far it is until it is done.")
+@click.option("--yes", is_flag=True, help="Do not ask on the terminal, with the number of them.")
 @remote
 def revoke_many(
     client: Client,
@@ -52,6 +54,7 @@ def revoke_many(
     reason: str | None,
     dry_run: bool,
     wait: bool,
+    yes: bool,
     **chosen: Any,
 ) -> None:
     """Revoke every certificate of a selection; all options given must hold. Times are UTC."""
@@ -68,6 +71,10 @@ def revoke_many(
         return
     if reason is None:
         raise Refused("say why: --reason, or look first with --dry-run")
+    if sys.stdin.isatty() and not yes:
+        found = client.post("/mass-revocations/preview", body)
+        # What is revoked stays revoked.
+        click.confirm(f"Revoke {found['total']} certificates for good?", abort=True, err=True)
     made = client.post("/mass-revocations", body | {"reason": reason})
     show(made)
     if wait and made["state"] == "executed":

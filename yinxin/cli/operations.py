@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import secrets
+import sys
 import time
 from pathlib import Path
 from typing import Any, Final
@@ -124,7 +125,7 @@ def pickup(
     """
     # Never an argument: everybody on the host can read those.
     code = (
-        click.prompt("Authorisation code", hide_input=True)
+        click.prompt("Authorisation code", hide_input=sys.stdin.isatty())
         if code_file is None
         else read_ascii(code_file).strip()
     )

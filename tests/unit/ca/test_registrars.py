@@ -355,6 +355,8 @@ def test_a_registrar_needs_a_name_a_key_of_its_own_profiles_and_a_place(world: W
     for name, key in (("branch", "cd" * 32), ("other", KEY)):
         with pytest.raises(Conflict):
             world.add(name, key)
+    with pytest.raises(NotFound, match="no organisation"):
+        world.add("other", "cd" * 32, "0" * 32)
     with pytest.raises(Malformed, match="profiles"):
         world.registrars.add(
             "none", key="ef" * 32, organisation=world.registration.root.id, profiles=[],

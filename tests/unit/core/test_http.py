@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Annotated
 
 import pytest
 from fastapi import Depends, FastAPI
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.testclient import TestClient
 
 from core import errors
@@ -25,6 +26,11 @@ class Secret(BaseModel):
     password: int
 
 
+class Named(BaseModel):
+    organisation: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+    level: Annotated[str, Field(pattern=r"^[a-z]+$")] = "city"
+
+
 def make_app(asking: Principal | None = None) -> TestClient:
     app = FastAPI()
     install_problem_handlers(app)
@@ -41,6 +47,10 @@ def make_app(asking: Principal | None = None) -> TestClient:
     @app.post("/echo")
     def echo(secret: Secret) -> int:
         return secret.password
+
+    @app.post("/named")
+    def named(one: Named) -> str:
+        return one.organisation
 
     @app.get("/who")
     def who(asking: Principal = Depends(principal)) -> str:  # noqa: B008, FAST002
@@ -104,6 +114,12 @@ def test_a_refused_input_is_not_echoed() -> None:
     assert answer.status_code == 400
     assert "password" in answer.json()["detail"]
     assert "hunter2" not in answer.text
+
+
+def test_a_pattern_that_people_meet_is_said_in_words() -> None:
+    said = make_app().post("/named", json={"organisation": "杭州", "level": "1"}).json()["detail"]
+    assert said.startswith("body.organisation: should be an id: 32 hexadecimal digits, lowercase; ")
+    assert "body.level: String should match pattern" in said
 
 
 def test_a_body_is_counted_as_announced_and_as_it_arrives() -> None:

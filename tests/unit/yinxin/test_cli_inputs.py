@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import urllib.parse
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -87,3 +88,45 @@ def test_an_identifier_never_becomes_another_path(monkeypatch: pytest.MonkeyPatc
     for odd in ("../../x", "a?b#c", "中 文"):
         assert CliRunner().invoke(main, ["request", "show", odd]).exit_code == 0
         assert asked[-1] == f"/requests/{urllib.parse.quote(odd, safe='')}"
+
+
+def test_lists_have_the_same_word_everywhere(tmp_path: Path) -> None:
+    assert "cannot reach" in said(tmp_path, "issuer", "list", "--server", "https://localhost:1")
+
+
+def test_a_backup_that_cannot_be_is_refused_before_anybody_is_asked(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    words = ["--state", str(tmp_path / "var"), "key", "backup", "--out", str(out)]
+    impossible = CliRunner().invoke(main, [*words, "--shares", "2", "--threshold", "3"])
+    assert "3 of 2 is not possible" in impossible.output
+    assert not out.exists()
+    out.mkdir()
+    assert CliRunner().invoke(main, words).output == f"yinxin: cannot write {out}: File exists\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "more", "posted"),
+    [
+        ("n", [], ["/mass-revocations/preview"]),
+        ("y", [], ["/mass-revocations/preview", "/mass-revocations"]),
+        ("", ["--yes"], ["/mass-revocations"]),
+    ],
+)
+def test_who_revokes_many_on_a_terminal_reads_how_many_first(
+    monkeypatch: pytest.MonkeyPatch, answer: str, more: list[str], posted: list[str]
+) -> None:
+    asked: list[str] = []
+
+    def post(_: Client, path: str, body: object) -> object:
+        asked.append(path)
+        return {"total": 7}
+
+    client = Client(server="https://localhost", token=None, trust=None)
+    monkeypatch.setattr(commands, "_client", lambda *_: client)
+    monkeypatch.setattr(Client, "post", post)
+    terminal = SimpleNamespace(stdin=SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setattr("yinxin.cli.massrevocation.sys", terminal)
+    words = ["revoke-many", "--profile", "device", "--reason", "superseded", *more]
+    result = CliRunner().invoke(main, words, input=answer)
+    assert asked == posted
+    assert ("Revoke 7 certificates for good?" in result.output) == (not more)

@@ -14,6 +14,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.routing import APIRoute
 
 from core.http import Message, Receive, Scope, Send
+from core.plain import MOST_OCTETS, Plain, PlainRoutes
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -26,6 +27,8 @@ class DirectRoute(APIRoute):
     """A route without parameters in its path that may have a direct handler."""
 
     direct: Direct | None = None
+    plain: Plain | None = None
+    """Only below paths where the middlewares do nothing: it is called before them."""
 
 
 async def in_thread(function: Callable[P, R], *arguments: P.args, **named: P.kwargs) -> R:
@@ -72,6 +75,19 @@ class DirectRoutes:
                 translated = translate(request, error)
                 return translated if isinstance(translated, Response) else await translated
         return None
+
+
+def plain_routes(app: FastAPI, *, octets: int) -> PlainRoutes:
+    """Return the plain handlers of an application whose routes are complete."""
+    return PlainRoutes(
+        {
+            (method.encode(), route.path.encode()): route.plain
+            for route in app.routes
+            if isinstance(route, DirectRoute) and route.plain is not None
+            for method in route.methods or ()
+        },
+        min(octets, MOST_OCTETS),
+    )
 
 
 def _again(body: bytes, receive: Receive) -> Receive:

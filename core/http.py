@@ -30,6 +30,7 @@ from core.errors import (
     Unavailable,
 )
 from core.identity import Principal, Role
+from core.plain import PlainRoutes
 
 log = logging.getLogger(__name__)
 
@@ -93,20 +94,7 @@ def install_problem_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(TrustError)
     async def trust_error(request: Request, error: TrustError) -> JSONResponse:
-        status = status_of(error)
-        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            log.error("request failed", exc_info=error)
-        detail = str(error) if status != HTTPStatus.INTERNAL_SERVER_ERROR else "internal error"
-        answer = problem(
-            status, detail, kind=_kind(type(error).__name__), request_id=request_id_of(request)
-        )
-        if isinstance(error, Throttled):
-            answer.headers["Retry-After"] = str(error.retry_after)
-        if isinstance(error, Unavailable):
-            answer.headers["Retry-After"] = "5"
-        if isinstance(error, Unauthenticated):
-            answer.headers["WWW-Authenticate"] = 'Bearer realm="yinxin"'
-        return answer
+        return problem_of(error, request_id_of(request))
 
     @app.exception_handler(RequestValidationError)
     async def validation_error(request: Request, error: RequestValidationError) -> JSONResponse:
@@ -136,13 +124,31 @@ def install_problem_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> JSONResponse:
+        return problem_of(error, request_id_of(request))
+
+
+def problem_of(error: Exception, request_id: str | None) -> JSONResponse:
+    """Say an error of ours, or that there was one, in problem+json."""
+    if not isinstance(error, TrustError):
         log.error("unexpected error", exc_info=error)
         return problem(
             HTTPStatus.INTERNAL_SERVER_ERROR,
             "internal error; the log holds the reason under this request id",
             kind="internal",
-            request_id=request_id_of(request),
+            request_id=request_id,
         )
+    status = status_of(error)
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        log.error("request failed", exc_info=error)
+    detail = str(error) if status != HTTPStatus.INTERNAL_SERVER_ERROR else "internal error"
+    answer = problem(status, detail, kind=_kind(type(error).__name__), request_id=request_id)
+    if isinstance(error, Throttled):
+        answer.headers["Retry-After"] = str(error.retry_after)
+    if isinstance(error, Unavailable):
+        answer.headers["Retry-After"] = "5"
+    if isinstance(error, Unauthenticated):
+        answer.headers["WWW-Authenticate"] = 'Bearer realm="yinxin"'
+    return answer
 
 
 def _said(item: Mapping[str, Any]) -> str:
@@ -155,6 +161,11 @@ def _kind(name: str) -> str:
     return "".join(f"-{c.lower()}" if c.isupper() and i else c.lower() for i, c in enumerate(name))
 
 
+def new_request_id() -> str:
+    """Draw an id by which a request is found in the log."""
+    return secrets.token_hex(8)
+
+
 def request_id_of(request: Request) -> str | None:
     """Return the id that the log and the answer share."""
     value = request.scope.get("yinxin.request_id")
@@ -162,16 +173,20 @@ def request_id_of(request: Request) -> str | None:
 
 
 class RequestId:
-    """Gives every request a random id and sends it back as ``X-Request-Id``."""
+    """Gives every request a random id and sends it back as ``X-Request-Id``.
 
-    def __init__(self, app: App) -> None:
+    `plain`: what the connection may answer without coming here (`core.plain`).
+    """
+
+    def __init__(self, app: App, plain: PlainRoutes | None = None) -> None:
         self._app = app
+        self.plain = plain
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = secrets.token_hex(8)
+        request_id = new_request_id()
         scope["yinxin.request_id"] = request_id
 
         async def send_with_id(message: Message) -> None:

@@ -9,6 +9,7 @@ else. Nothing is locked from one of them to the next.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ from psycopg.pq.abc import PGresult
 
 from core.libpq import Done, Values, done, encoded, lost
 from core.lines import NOT_PREPARED, Line, Written
+
+log = logging.getLogger(__name__)
 
 _MOST_PIPES: Final = 4
 _DEEP: Final = 16
@@ -152,10 +155,10 @@ class Pipe:
                 elif not name and refused is None:
                     answers.append(done(self._pgconn, result))
         except Exception as error:  # noqa: BLE001 - who asked is told, and those behind it go on
-            asked.give(error)
+            _tell(asked, error)
             return
         if refused is None:
-            asked.give(answers)
+            _tell(asked, answers)
         else:
             self._refused(asked, refused)
 
@@ -174,7 +177,7 @@ class Pipe:
         try:
             done(self._pgconn, result)
         except Exception as error:  # noqa: BLE001 - given to whoever asked
-            asked.give(error)
+            _tell(asked, error)
 
     def _lost(self, error: psycopg.Error) -> None:
         if not self._gone:
@@ -186,7 +189,15 @@ class Pipe:
             self._closed(self)
         waiting, self._waiting = self._waiting, deque()
         for asked in waiting:
-            asked.give(lost(error))
+            _tell(asked, lost(error))
+
+
+def _tell(asked: _Asked, outcome: Outcome) -> None:
+    """Give it; a fault of who asked must not hold up those behind it."""
+    try:
+        asked.give(outcome)
+    except Exception:
+        log.exception("what a statement gave was not taken")
 
 
 class Pipes:

@@ -95,10 +95,7 @@ class Carrier:
 
         It goes on to its end when whoever waits for it does not any more.
         """
-        loop = asyncio.get_running_loop()
-        if not self._database.asks:
-            return await loop.run_in_executor(None, run, steps, self._database)
-        end: asyncio.Future[T] = loop.create_future()
+        end: asyncio.Future[T] = asyncio.get_running_loop().create_future()
 
         def give(outcome: Any) -> None:
             if end.done():
@@ -113,7 +110,10 @@ class Carrier:
 
     def begin(self, steps: Steps[T], give: Callable[[T | Exception], None]) -> None:
         """Carry an act out, and give its end or what it raised; in the event loop."""
-        _Carried(steps, self._database, give).go_on(None)
+        if self._database.asks:
+            _Carried(steps, self._database, give).go_on(None)
+        else:
+            _in_thread(give, run, steps, self._database)
 
 
 class _Carried:
@@ -132,7 +132,7 @@ class _Carried:
             else:
                 step = self._steps.send(outcome)
             if isinstance(step, Apart):
-                self._in_thread(step.act)
+                _in_thread(self.go_on, step.act)
             else:
                 self._ask(step)
         except StopIteration as end:
@@ -147,14 +147,14 @@ class _Carried:
             self.go_on(refusal)
             return
         if not asked:
-            self._in_thread(self._database.run_all, statements)
+            _in_thread(self.go_on, self._database.run_all, statements)
 
-    def _in_thread(self, act: Callable[..., Any], *arguments: object) -> None:
-        future = asyncio.get_running_loop().run_in_executor(None, act, *arguments)
-        future.add_done_callback(self._came)
 
-    def _came(self, future: asyncio.Future[Any]) -> None:
+def _in_thread(give: Callable[[Any], None], act: Callable[..., Any], *arguments: object) -> None:
+    def came(future: asyncio.Future[Any]) -> None:
         if future.cancelled():
-            self.go_on(Unavailable("the service is stopping; try again later"))
-            return
-        self.go_on(future.exception() or future.result())
+            give(Unavailable("the service is stopping; try again later"))
+        else:
+            give(future.exception() or future.result())
+
+    asyncio.get_running_loop().run_in_executor(None, act, *arguments).add_done_callback(came)

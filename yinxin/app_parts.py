@@ -19,7 +19,7 @@ from authn.assembly import Provider
 from authn.legacy.routes_cas import make_cas_router
 from authn.legacy.routes_gate import make_gate_router
 from authn.middleware import Authentication
-from core.direct import DirectRoutes
+from core.direct import DirectRoutes, plain_routes
 from core.http import BodyLimit, RequestId, install_problem_handlers
 from yinxin import audit_routes, control_routes
 from yinxin.audit_key import AuditKey
@@ -146,7 +146,9 @@ def surround(app: FastAPI, ground: Ground, provider: Provider) -> Any:
         access_tokens=administration.access_tokens,
         certificates=provider.certificates,
     )
-    return RequestId(authenticated)
+    return RequestId(
+        authenticated, plain_routes(app, octets=ground.settings.server.max_request_octets)
+    )
 
 
 def limited(app: Any, ground: Ground) -> Any:

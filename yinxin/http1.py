@@ -5,15 +5,67 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final
 
+from starlette.responses import Response
 from typing_extensions import override
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from core.errors import Malformed
-from core.http import CLIENT_CERTIFICATE, App, Receive, Scope, Send
+from core.http import (
+    CLIENT_CERTIFICATE,
+    App,
+    Receive,
+    RequestId,
+    Scope,
+    Send,
+    new_request_id,
+    problem_of,
+)
+from core.plain import Plain, PlainRequest
 
 HEAD_SECONDS = 30
 """How long a caller may take for the head of a request, and be silent between two."""
 _MAX_HEAD_OCTETS: Final = 16_384
+_BODY_SECONDS: Final = 1
+"""A body of a plain request that is not there by then is waited for as any other one."""
+_MOST_DIGITS: Final = 6
+
+
+class _NoEvent:
+    """What uvicorn wakes, where nobody waits."""
+
+    def set(self) -> None:
+        pass
+
+
+class _Answering:
+    """A plain request under way, with what uvicorn's protocol asks of one."""
+
+    __slots__ = (
+        "begun",
+        "body",
+        "disconnected",
+        "handler",
+        "headers",
+        "keep_alive",
+        "message_event",
+        "more_body",
+        "response_complete",
+        "timer",
+    )
+    _event: Final = _NoEvent()
+
+    def __init__(self, handler: Plain, headers: list[tuple[bytes, bytes]]) -> None:
+        self.handler = handler
+        self.headers = headers
+        self.body = bytearray()
+        self.more_body = True
+        self.begun = False
+        self.timer: asyncio.TimerHandle | None = None
+        """Until the body has to be there. Armed once, so that octet after octet does not help."""
+        self.keep_alive = True
+        self.disconnected = False
+        self.response_complete = False
+        self.message_event = _Answering._event
 
 
 class HTTPConnection(HttpToolsProtocol):
@@ -28,6 +80,7 @@ class HTTPConnection(HttpToolsProtocol):
     _deadline: asyncio.TimerHandle | None = None
     _in_head = True
     _head_octets = 0
+    _certificate: bytes | None = None
 
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -36,6 +89,7 @@ class HTTPConnection(HttpToolsProtocol):
         tls = transport.get_extra_info("ssl_object")
         certificate = tls.getpeercert(binary_form=True) if tls is not None else None
         if certificate:
+            self._certificate = certificate
             self.app = _with_certificate(self.app, certificate)
 
     @override
@@ -62,12 +116,93 @@ class HTTPConnection(HttpToolsProtocol):
         hosts = sum(name == b"host" for name, _ in self.headers)
         if hosts > 1 or (hosts == 0 and self.parser.get_http_version() == "1.1"):
             raise Malformed("a request has one Host (RFC 9112, 3.2)")  # answered with 400
-        super().on_headers_complete()
+        handler = self._plain_handler()
+        if handler is None:
+            super().on_headers_complete()
+        else:
+            self.cycle = _Answering(handler, self.headers)  # type: ignore[assignment]  # it does for one
 
     @override
     def on_message_complete(self) -> None:
         self._in_head = True
         super().on_message_complete()
+        answering: object = self.cycle
+        if isinstance(answering, _Answering) and not answering.response_complete:
+            self._answer(answering)
+
+    def _plain_handler(self) -> Plain | None:
+        """Return what answers the request whose head was read, if nothing is unusual about it."""
+        app = self.config.loaded_app
+        routes = app.plain if isinstance(app, RequestId) else None
+        if routes is None:
+            return None
+        parser = self.parser
+        handler = routes.handlers.get((parser.get_method(), self.url))
+        if (
+            handler is None
+            or parser.get_http_version() != "1.1"
+            or not parser.should_keep_alive()
+            or parser.should_upgrade()
+            or self.expect_100_continue
+            or self.flow.write_paused
+            or not getattr(self.cycle, "response_complete", True)  # pipelined
+            or len(self.connections) >= (self.limit_concurrency or len(self.connections) + 1)
+        ):
+            return None
+        lengths = [value for name, value in self.headers if name == b"content-length"]
+        encoded = any(name == b"transfer-encoding" for name, _ in self.headers)
+        if len(lengths) != 1 or encoded or len(lengths[0]) > _MOST_DIGITS:
+            return None
+        return handler if lengths[0].isdigit() and int(lengths[0]) <= routes.octets else None
+
+    def _answer(self, answering: _Answering) -> None:
+        answering.begun = True
+        if answering.timer is not None:
+            answering.timer.cancel()
+        request = PlainRequest(
+            answering.headers, bytes(answering.body), self._certificate, new_request_id()
+        )
+
+        def give(response: Response) -> None:
+            self._write(answering, response, request.request_id)
+
+        try:
+            if not answering.handler(request, give):
+                self._go_the_long_way(answering)
+        except Exception as error:
+            if answering.response_complete:
+                raise
+            give(problem_of(error, request.request_id))
+
+    def _go_the_long_way(self, answering: _Answering) -> None:
+        """Have the application answer, with as much of the body as is there."""
+        self.cycle = None  # type: ignore[assignment]  # as at the beginning
+        HttpToolsProtocol.on_headers_complete(self)
+        cycle: Any = self.cycle
+        cycle.body += answering.body
+        cycle.more_body = answering.more_body
+        cycle.message_event.set()
+
+    def _write(self, answering: _Answering, response: Response, request_id: str) -> None:
+        if answering.response_complete:
+            raise RuntimeError("a request is answered once")
+        answering.response_complete = True
+        if answering.disconnected or self.transport.is_closing():
+            return
+        if any(b"\n" in value or b"\r" in value for _, value in response.raw_headers):
+            response = problem_of(RuntimeError("a header with a line break"), request_id)
+        headers = [*self.server_state.default_headers, *response.raw_headers]
+        headers.append((b"x-request-id", request_id.encode()))
+        if not answering.keep_alive:
+            headers.append((b"connection", b"close"))
+        content = [STATUS_LINE[response.status_code]]
+        for name, value in headers:
+            content += (name, b": ", value, b"\r\n")
+        content += (b"\r\n", bytes(response.body))
+        self.transport.write(b"".join(content))
+        if not answering.keep_alive:
+            self.transport.close()
+        self.on_response_complete()
 
     @override
     def on_response_complete(self) -> None:
@@ -81,11 +216,25 @@ class HTTPConnection(HttpToolsProtocol):
 
     def _watch(self) -> None:
         # Nothing is under way, or the answer is out and the rest of a refused body is thrown away.
-        waiting = getattr(self.cycle, "response_complete", True)
+        answering: object = self.cycle
+        waiting = getattr(answering, "response_complete", True)
         if not waiting or self.transport.is_closing():
             self._forget()
+            if isinstance(answering, _Answering):
+                self._wait_for_body(answering)
         elif self._deadline is None:
             self._deadline = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
+
+    def _wait_for_body(self, answering: _Answering) -> None:
+        if answering.begun or answering.timer is not None or self.transport.is_closing():
+            return
+
+        def late() -> None:
+            if not answering.begun and not self.transport.is_closing():
+                answering.begun = True
+                self._go_the_long_way(answering)
+
+        answering.timer = self.loop.call_later(_BODY_SECONDS, late)
 
     def _forget(self) -> None:
         if self._deadline is not None:

@@ -68,16 +68,21 @@ def _translated(
     async def translated(request: Request) -> Response:
         try:
             return await handler(request)
-        except OAuthError as error:
-            return oauth_answer(error)
-        except Malformed as error:
-            return oauth_answer(InvalidRequest(str(error)))
-        except Unavailable as error:
-            # The word of the authorization endpoint (RFC 6749, 4.1.2.1); 5.2 has none for it.
-            log.exception("an OAuth request failed")
-            return oauth_answer(OAuthError("temporarily_unavailable", str(error)))
+        except (OAuthError, Malformed, Unavailable) as error:
+            return error_answer(error)
 
     return translated
+
+
+def error_answer(error: OAuthError | Malformed | Unavailable) -> JSONResponse:
+    """Return the answer that says `error` in OAuth's words."""
+    if isinstance(error, OAuthError):
+        return oauth_answer(error)
+    if isinstance(error, Malformed):
+        return oauth_answer(InvalidRequest(str(error)))
+    # The word of the authorization endpoint (RFC 6749, 4.1.2.1); 5.2 has none for it.
+    log.error("an OAuth request failed", exc_info=error)
+    return oauth_answer(OAuthError("temporarily_unavailable", str(error)))
 
 
 def oauth_answer(error: OAuthError) -> JSONResponse:

@@ -122,12 +122,19 @@ class Granting:
         self.audit.record("token.issued", actor=user.name, detail=detail)
 
     def making_id_token(
-        self, grant: Grant, user: User, made: MadeToken, request: TokenRequest
+        self,
+        grant: Grant,
+        user: User,
+        made: MadeToken,
+        request: TokenRequest,
+        *,
+        nonce: str | None = None,
     ) -> Steps[str | None]:
         """Make it as `id_token` does, in steps."""
+        make = partial(self.id_token, grant, user, made, request, nonce=nonce)
         if scopes.OPENID in grant.scopes and not self.maker.signs_at_once(request.client):
-            return (yield from apart(partial(self.id_token, grant, user, made, request)))
-        return self.id_token(grant, user, made, request)
+            return (yield from apart(make))
+        return make()
 
     def id_token(
         self,

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
-from authn.forms import Fields, form_fields
-from authn.oidc.answers import NO_STORE, FormRoute, OAuthRoute
+from authn.forms import Fields, form_fields, parse_fields
+from authn.oidc.answers import NO_STORE, FormRoute, OAuthRoute, error_answer
 from authn.oidc.caller import Caller
 from authn.oidc.endpoints import Endpoints
-from core.http import client_certificate
+from authn.oidc.errors import OAuthError
+from authn.oidc.tokenrequest import TokenResponse
+from core.errors import Malformed, Unavailable
+from core.http import client_certificate, problem_of
+from core.plain import Give, Plain, PlainRequest
+
+_FORM: Final = b"application/x-www-form-urlencoded"
 
 FormFields = Annotated[Fields, Depends(form_fields)]
 
@@ -38,6 +44,8 @@ def make_client_router(endpoints: Endpoints, *, origin: str) -> APIRouter:
         """Exchange what was granted for tokens (RFC 6749, 3.2)."""
         answer = await endpoints.carrier.carry(endpoints.tokens.exchange(caller(request, fields)))
         return JSONResponse(answer, headers=NO_STORE)
+
+    _last_form(router).plain = _plain_token(endpoints, f"{origin}/oidc/token")
 
     @router.post("/introspect")
     def introspect(request: Request, fields: FormFields) -> JSONResponse:
@@ -78,3 +86,42 @@ def make_client_router(endpoints: Endpoints, *, origin: str) -> APIRouter:
             "/userinfo", endpoint, methods=[method], route_class_override=OAuthRoute
         )
     return router
+
+
+def _last_form(router: APIRouter) -> FormRoute:
+    route = router.routes[-1]
+    assert isinstance(route, FormRoute)  # noqa: S101 - the class of the router's routes
+    return route
+
+
+def _plain_token(endpoints: Endpoints, url: str) -> Plain:
+    """Make the plain handler of the token endpoint, for requests without a DPoP proof."""
+
+    def plain(request: PlainRequest, give: Give) -> bool:
+        try:
+            kind, authorization = request.one(b"content-type"), request.one(b"authorization")
+            form = kind is not None and kind.partition(b";")[0].strip().lower() == _FORM
+            if not form or request.one(b"dpop") is not None:
+                return False
+            fields = parse_fields(request.body)
+        except (LookupError, Malformed):
+            return False  # the route says what is wrong
+        caller = Caller(
+            fields=fields,
+            authorization=None if authorization is None else authorization.decode("latin-1"),
+            url=url,
+            certificate=request.certificate,
+        )
+
+        def given(outcome: TokenResponse | Exception) -> None:
+            if not isinstance(outcome, Exception):
+                give(JSONResponse(outcome, headers=NO_STORE))
+            elif isinstance(outcome, OAuthError | Malformed | Unavailable):
+                give(error_answer(outcome))
+            else:
+                give(problem_of(outcome, request.request_id))
+
+        endpoints.carrier.begin(endpoints.tokens.exchange(caller), given)
+        return True
+
+    return plain

@@ -82,8 +82,8 @@ class SQLGrantStore:
         row = self._find(codes, digest)
         return None if row is None else AuthorizationCode(**_with_grant(row))
 
-    def find_code_with_owner(self, digest: bytes) -> tuple[AuthorizationCode, User | None] | None:
-        row, owner = self._find_with_owner(codes, digest)
+    def finding_code(self, digest: bytes) -> Steps[tuple[AuthorizationCode, User | None] | None]:
+        row, owner = yield from _finding(codes, digest)
         return None if row is None else (AuthorizationCode(**_with_grant(row)), owner)
 
     def use_code(self, digest: bytes, now: datetime) -> bool:
@@ -112,14 +112,8 @@ class SQLGrantStore:
     def finding_refresh_token(
         self, digest: bytes
     ) -> Steps[tuple[RefreshToken, User | None] | None]:
-        of = {"of": digest}
-        found, owners = yield from asked(
-            [(_FIND[refresh_tokens], of), (_OWNER[refresh_tokens], of)]
-        )
-        row = found.first()
-        if row is None:
-            return None
-        return RefreshToken(**_with_grant(row._asdict())), user_of(owners)
+        row, owner = yield from _finding(refresh_tokens, digest)
+        return None if row is None else (RefreshToken(**_with_grant(row)), owner)
 
     def rotating(
         self,
@@ -169,15 +163,17 @@ class SQLGrantStore:
         row = self._database.run(_FIND[table], {"of": digest}).first()
         return None if row is None else row._asdict()
 
-    def _find_with_owner(self, table: Table, digest: bytes) -> tuple[Any, User | None]:
-        of = {"of": digest}
-        found, owners = self._database.run_all([(_FIND[table], of), (_OWNER[table], of)])
-        row = found.first()
-        return (None if row is None else row._asdict()), user_of(owners)
-
     def _remove(self, table: Table, condition: ColumnElement[bool]) -> int:
         with self._database.single() as connection:
             return connection.execute(delete(table).where(condition)).rowcount
+
+
+def _finding(table: Table, digest: bytes) -> Steps[tuple[Any, User | None]]:
+    """Find a row and the person of its grant in one round trip."""
+    of = {"of": digest}
+    found, owners = yield from asked([(_FIND[table], of), (_OWNER[table], of)])
+    row = found.first()
+    return (None if row is None else row._asdict()), user_of(owners)
 
 
 def _row(value: AuthorizationCode | AccessToken | RefreshToken) -> dict[str, Any]:

@@ -151,8 +151,8 @@ class CodeStore(Protocol):
 
     def find_code(self, digest: bytes) -> AuthorizationCode | None: ...
 
-    def find_code_with_owner(self, digest: bytes) -> tuple[AuthorizationCode, User | None] | None:
-        """Return also who logged in, if there still is such a user."""
+    def finding_code(self, digest: bytes) -> Steps[tuple[AuthorizationCode, User | None] | None]:
+        """Find it, in steps. Returns also who logged in, if there still is such a user."""
         ...
 
     def use_code(self, digest: bytes, now: datetime) -> bool:

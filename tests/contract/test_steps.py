@@ -149,6 +149,24 @@ def test_an_answer_that_cannot_be_read_harms_nobody_else(postgres_database, cloc
     assert done is None
 
 
+@pytest.mark.postgres
+def test_who_does_not_take_an_answer_holds_up_nobody(postgres_database, clock, caplog):
+    database = postgres_database
+    store, carrier = SQLGrantStore(database), Carrier(database)
+
+    def fail(_: object) -> None:
+        raise RuntimeError("not taken")
+
+    async def act():
+        await warm(database, clock)
+        carrier.begin(store.adding_token(new_token(clock, b"\x01" * 32)), fail)
+        await carrier.carry(store.adding_token(new_token(clock, b"\x02" * 32)))
+
+    in_loop(act)
+    assert store.find_token(b"\x02" * 32) is not None
+    assert "what a statement gave was not taken" in caplog.text
+
+
 def test_what_is_asked_apart_may_wait_and_raise(shared, clock):
     carrier = Carrier(shared)
 

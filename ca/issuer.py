@@ -216,7 +216,7 @@ class Issuer:
         except InvalidSignature as error:
             raise BackendUnavailable(f"the key of {self.name} signs wrongly") from error
         octets = der.signed_object(reserved.tbs, reserved.signature_algorithm, signature)
-        if der.split_signed(octets, what="the certificate")[0] != reserved.tbs:
+        if der.children(octets, what="the certificate")[0] != reserved.tbs:
             raise BackendUnavailable("the signed certificate does not hold what was reserved")
         return Issued(self.name, reserved.serial, octets)
 

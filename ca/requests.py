@@ -221,7 +221,7 @@ def partner_request_id(request_id: str) -> str:
 
 def content_of(request: IssuanceRequest) -> str:
     """Return the JSON that `request_of` reads back."""
-    return json.dumps(
+    return _encode(
         {
             "spki": request.spki.hex(),
             "subject": [list(pair) for pair in request.subject],
@@ -229,9 +229,12 @@ def content_of(request: IssuanceRequest) -> str:
             "identity": [list(pair) for pair in request.identity],
             "validity_days": request.validity_days,
             **_optional(temporary_key=request.temporary_key),
-        },
-        ensure_ascii=False,
+        }
     )
+
+
+# `json.dumps` makes a new encoder each time.
+_encode: Final = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def _optional(**fields: bytes | None) -> dict[str, str]:

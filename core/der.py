@@ -73,7 +73,7 @@ def children(element: bytes, *, what: str) -> tuple[bytes, ...]:
     """
     begin, end = _contents(element, 0, what=what)
     if end != len(element) or not element[0] & 0x20:
-        raise Malformed(f"{what} is not one constructed DER element")
+        raise Malformed(f"{what} is not valid DER: it is not one constructed element")
     found, position = [], begin
     while position < end:
         _, after = _contents(element, position, what=what)
@@ -88,7 +88,7 @@ def contents(element: bytes, *, what: str) -> bytes:
     """Return the contents octets of one element. Raises `Malformed`."""
     begin, end = _contents(element, 0, what=what)
     if end != len(element):
-        raise Malformed(f"{what} is not one DER element")
+        raise Malformed(f"{what} is not valid DER: it is not one element")
     return element[begin:]
 
 
@@ -143,29 +143,33 @@ class SubjectPublicKeyInfo:
     subject_public_key: asn1.BitString
 
 
-@asn1.sequence
-class SignedObject:
-    """What certificates, CSRs, CRLs and OCSP answers share: SEQUENCE {tbs, algorithm, signature}.
-
-    RFC 5280, 4.1.1 and 5.1.1; RFC 2986, 4.2.
-    """
-
-    tbs: asn1.TLV
-    algorithm: asn1.TLV
-    signature: asn1.BitString
-
-
 def signed_object(tbs: bytes, algorithm: bytes, signature: bytes) -> bytes:
-    """Join to-be-signed octets, AlgorithmIdentifier and signatureValue octets."""
+    """Join to-be-signed octets, AlgorithmIdentifier and signatureValue octets.
+
+    What certificates, CSRs, CRLs and OCSP answers share (RFC 5280, 4.1.1 and 5.1.1; RFC 2986, 4.2).
+    """
     return sequence(tbs, algorithm, wrap(BIT_STRING, b"\x00", signature))
 
 
 def split_signed(octets: bytes, *, what: str) -> tuple[bytes, bytes, bytes]:
-    """Return (tbs, AlgorithmIdentifier, signature) octets of a signed object, the way back."""
-    signed = decode(SignedObject, octets, what=what)
-    if signed.signature.padding_bits():
-        raise Malformed(f"{what}: the signature is not whole octets")
-    return octets_of(signed.tbs), octets_of(signed.algorithm), signed.signature.as_bytes()
+    """Return (tbs, AlgorithmIdentifier, signature) octets of a signed object, the way back.
+
+    What is in the first two is for whoever reads them. Raises `Malformed`.
+    """
+    elements = children(octets, what=what)
+    if len(elements) != 3 or octets[0] != SEQUENCE:
+        raise Malformed(f"{what} is not valid DER: it is not a signed object")
+    return elements[0], elements[1], _whole_octets(elements[2], f"{what}: the signature")
+
+
+def _whole_octets(bit_string: bytes, what: str) -> bytes:
+    """Return the octets of a BIT STRING. Raises `Malformed`."""
+    octets = contents(bit_string, what=what)
+    if bit_string[0] != BIT_STRING or not octets:
+        raise Malformed(f"{what} is not valid DER: it is not a BIT STRING")
+    if octets[0]:
+        raise Malformed(f"{what} is not whole octets")
+    return octets[1:]
 
 
 def public_key_bits(spki: bytes) -> bytes:

@@ -16,6 +16,7 @@ from typing import Any, Final
 from sqlalchemy import Column, Connection, Table
 from sqlalchemy.dialects import postgresql, sqlite
 
+from core.db import UTCDateTime
 from core.libpq import Done, check_text
 from core.lines import Written, line_of
 from core.statements import Processor
@@ -117,8 +118,15 @@ def _on_sqlite(table: Table, columns: tuple[str, ...], rows: int) -> str:
 
 @lru_cache(maxsize=256)
 def _writers(table: Table, columns: tuple[str, ...]) -> tuple[tuple[str, Processor], ...]:
-    kinds = ((name, table.c[name].type.dialect_impl(_SQLITE)) for name in columns)
-    return tuple((name, kind.bind_processor(_SQLITE)) for name, kind in kinds)
+    return tuple((name, _writer(table.c[name])) for name in columns)
+
+
+def _writer(column: Column[Any]) -> Processor:
+    writer = column.type.dialect_impl(_SQLITE).bind_processor(_SQLITE)
+    if writer is None or not isinstance(column.type, UTCDateTime):
+        return writer
+    # Rows that are written together have few times.
+    return lru_cache(maxsize=64)(writer)
 
 
 def _values(row: Mapping[str, Any], writers: tuple[tuple[str, Processor], ...]) -> tuple[Any, ...]:

@@ -67,3 +67,22 @@ def test_a_bad_oid_is_malformed() -> None:
 
 def test_bit_strings_are_whole_octets() -> None:
     assert der.bit_string(b"ab") == asn1.BitString(b"ab", 0)
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        "3000",
+        "30063000300003",  # too long
+        "3107300030000301" + "00",  # a SET
+        "3009300030000302000100",  # one element more than it says
+        "30083000300003020101",  # seven bits
+        "3006300030000300",  # no octet of unused bits
+        "30073000300004" + "0100",  # an OCTET STRING
+        "300930003000030100" + "0500",  # four elements
+        "30810730003000030100",  # a length that is not the shortest
+    ],
+)
+def test_what_is_no_signed_object_is_refused(octets: str) -> None:
+    with pytest.raises(Malformed):
+        der.split_signed(bytes.fromhex(octets), what="the thing")

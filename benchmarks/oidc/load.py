@@ -178,9 +178,11 @@ class Found:
 
 def measure(provider: Provider, act: str, times: int, callers: int) -> Found:
     """Do `act` so often, from `callers` at once."""
-    barrier = multiprocessing.Barrier(callers + 1)
+    barrier, entering = multiprocessing.Barrier(callers + 1), multiprocessing.Lock()
     made = [
-        multiprocessing.Process(target=_call, args=(provider, act, times // callers, barrier))
+        multiprocessing.Process(
+            target=_call, args=(provider, act, times // callers, barrier, entering)
+        )
         for _ in range(callers)
     ]
     for one in made:
@@ -203,10 +205,11 @@ def measure(provider: Provider, act: str, times: int, callers: int) -> Found:
     return Found(done / wall, server, database)
 
 
-def _call(provider: Provider, act: str, times: int, barrier: Any) -> None:
+def _call(provider: Provider, act: str, times: int, barrier: Any, entering: Any) -> None:
     do = ACTS[act]
     try:
-        caller = Caller(provider)
+        with entering:  # ours locks an account at which many try a password at the same moment
+            caller = Caller(provider)
         for _ in range(5):
             do(caller)
     except BaseException:

@@ -19,6 +19,8 @@ from core.audit import AuditLog
 from core.errors import Conflict, Forbidden, NotFound, Unavailable
 from core.transaction import Transactions
 
+PARTS: Final = 30
+"""Of one exchange, so that a service which is to stop is not kept; the next one goes on."""
 _MOST_OCTETS: Final = 100_000
 """Of the requests in one body, unless the first is longer."""
 

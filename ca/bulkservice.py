@@ -265,7 +265,12 @@ class BulkService:
         found = self._store.list_expired(now=now, limit=_ERASED_AT_ONCE)
         for batch in found:
             with self._transactions.transaction():
-                unused = batch.state in (_S.CHECKED, _S.REJECTED)
+                if batch.state is _S.CHECKING:
+                    # Such as one that waits for a certificate authority that does not come back.
+                    self._store.change_batch(
+                        batch.id, (_S.CHECKING,), state=_S.CANCELLED, finished_at=now
+                    )
+                unused = batch.state in (_S.CHECKING, _S.CHECKED, _S.REJECTED)
                 self._store.erase(batch.id, rows=unused, at=now)
                 self._audit.record("bulk.erased", actor=batch.requester, detail=_detail(batch))
         return len(found)

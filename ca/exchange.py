@@ -18,7 +18,7 @@ from ca.operations import ISSUING
 from core.errors import Unavailable
 
 _T = TypeVar("_T", bound=BaseModel)
-ROUNDS = 1_000
+_ROUNDS = 1_000
 """Of one exchange; the next one goes on."""
 
 
@@ -90,7 +90,7 @@ def collect(perform: Callable[[Act], Outcome], branch: Branch, registrar: Calls)
 
 def _rounds(fetch: Callable[[], Sequence[Act]], perform: Callable[[Act], Outcome]) -> int:
     ended = 0
-    for _ in range(ROUNDS):
+    for _ in range(_ROUNDS):
         waiting = fetch()
         moved = 0
         stuck = False

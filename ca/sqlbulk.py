@@ -11,7 +11,7 @@ from typing import Any, Final
 from sqlalchemy import Integer, and_, bindparam, delete, func, insert, or_, select
 from sqlalchemy import update as sql_update
 
-from ca.bulk import WORKING, Batch, BatchState, Item, ItemState, Live
+from ca.bulk import ENDED, WORKING, Batch, BatchState, Item, ItemState, Live
 from ca.serials import from_hex
 from ca.sqlorganisations import in_scope
 from ca.store import CertificateState
@@ -116,7 +116,7 @@ class SQLBulkStore:
             return [_batch(row) for row in connection.execute(statement)]
 
     def list_expired(self, *, now: datetime, limit: int) -> Sequence[Batch]:
-        ended = (BatchState.CHECKED, BatchState.DONE, BatchState.CANCELLED, BatchState.REJECTED)
+        ended = (BatchState.CHECKING, BatchState.CHECKED, *ENDED)
         statement = (
             select(bulk_batches)
             .where(_B.expires_at < now, _B.erased_at.is_(None), _B.state.in_(ended))

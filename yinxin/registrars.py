@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from authn.certlogin import CertificateVerifier
-from ca.asking import answer
+from ca.asking import PARTS, answer
 from ca.counter import Counter
 from ca.countercheck import CounterCheck
-from ca.exchange import ROUNDS, collect
+from ca.exchange import collect
 from ca.outcomes import Outcomes
 from ca.registrars import Registrar, Registrars
 from ca.sqlregistrars import SQLRegistrarStore
@@ -113,7 +113,7 @@ class RegistrarDesk:
             )
         try:
             # Acts have their turn between the parts of a long table.
-            for _ in range(ROUNDS):
+            for _ in range(PARTS):
                 self._collect_acts(registrar)
                 checked = answer(
                     lambda rows: self.check.check(registrar, rows), self.peers[registrar]

@@ -34,7 +34,6 @@ log = logging.getLogger(__name__)
 _LOG_EVERY: Final = timedelta(seconds=1)
 _REFRESH_AGAIN_SECONDS: Final = 5
 _REFRESHING: Final = 4096
-_NEVER_ISSUED: Final = "the serial number was not issued by this issuer"
 
 
 class OCSPPlane:
@@ -207,7 +206,9 @@ class OCSPPlane:
             key = pending.key or b""
             if number_in(key) in found or self.reader.knows(key) or self._unknowns.take():
                 return None
-            return self.refuse(pending.head, NotFound(_NEVER_ISSUED))
+            self._writer.now()
+            self._counts[Count.UNAUTHORIZED] += 1
+            return self._writer.refusal(pending.head, Refusal.UNAUTHORIZED)
         except Exception as unexpected:  # noqa: BLE001 - translated into OCSP and recorded there
             return self.refuse(pending.head, unexpected)
 

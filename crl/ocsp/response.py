@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import IntEnum
+from functools import cache, lru_cache
+from math import floor
 from typing import Final
 
 from cryptography.hazmat import asn1
@@ -21,6 +23,8 @@ _REVOKED: Final = 0xA1
 _BY_NAME: Final = 1
 _BY_KEY: Final = 2
 _ENUMERATED: Final = 0x0A
+_SECONDS: Final = 1024
+"""So many moments are remembered as they are written: answers of one second share theirs."""
 _SUCCESSFUL: Final = bytes.fromhex("0a0100")
 
 
@@ -58,6 +62,7 @@ class ResponseContent:
     """The extension value that was asked, or None."""
 
 
+@cache
 def encode_refusal(refusal: Refusal) -> bytes:
     """Return the five octets that say no."""
     return der.sequence(der.wrap(_ENUMERATED, bytes((refusal,))))
@@ -131,8 +136,13 @@ def _extensions(name: bytes, value: bytes) -> bytes:
 
 
 def _time(moment: datetime) -> bytes:
+    return _time_of(floor(moment.timestamp()))
+
+
+@lru_cache(maxsize=_SECONDS)
+def _time_of(second: int) -> bytes:
     # RFC 6960, 4.2.2.1: GeneralizedTime, here as in RFC 5280: Z, no fractions.
-    return der.encode(asn1.GeneralizedTime(moment.astimezone(UTC).replace(microsecond=0)))
+    return der.encode(asn1.GeneralizedTime(datetime.fromtimestamp(second, UTC)))
 
 
 # Joined here: declared structures, which take what is embedded apart once more, took three

@@ -22,8 +22,8 @@ log = logging.getLogger(__name__)
 # Numbers, and by names of this module: they are read for each request.
 _EITHER_WAY: Final = int(socket.MSG_DONTWAIT)
 
-_AT_ONCE: Final = 64
-"""So many are heard before others get their turn."""
+_AT_ONCE: Final = 24
+"""So many are heard before others get their turn: answers that were signed meanwhile, say."""
 
 
 class Guest(socket.SocketType):

@@ -142,7 +142,10 @@ def _asked(
     first, *rest = parse_file(read_octets(certificate))
     found = find_issuer(first, (*given, *rest))
     if found is None:
-        raise Refused("the issuer of the certificate is not in the file: name it with --issuer")
+        raise Refused(
+            "the issuer of the certificate is not in the file: name it with --issuer, or give a "
+            "file with the chain (`yinxin certificate fetch … --format chain`)"
+        )
     question = Question(found, tbs_of(first).serial, Digest(digest), nonce)
     return _Asked(url or _responder_of(first), question)
 

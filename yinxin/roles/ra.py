@@ -14,9 +14,9 @@ from fastapi import APIRouter
 
 import ca.routes_bulk
 import yinxin.health.routes
-from ca.asking import ask
+from ca.asking import PARTS, ask
 from ca.desk_pickup import DeskPickup
-from ca.exchange import ROUNDS, bring
+from ca.exchange import bring
 from ca.pickup import PickupDesk
 from ca.routes_desk import make_desk_router
 from ca.routes_desk_pickup import make_desk_pickup_router
@@ -188,7 +188,7 @@ def _rounds(service: DeskService, identity: HostIdentity, keystore: KeyStore) ->
     def carry() -> None:
         try:
             # Acts have their turn between the parts of a long table.
-            for _ in range(ROUNDS):
+            for _ in range(PARTS):
                 bring(service.desk, authority, service)
                 if not ask(service.asking, authority):
                     break

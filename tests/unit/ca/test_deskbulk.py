@@ -322,6 +322,14 @@ def test_while_the_authority_is_away_the_batch_says_so_and_nothing_is_lost(
     assert (checked.state, checked.comment) == (_B.CHECKED, None)
 
 
+def test_what_the_authority_never_saw_is_erased_when_its_time_is_over(bulk: DeskBulk) -> None:
+    batch = bulk.upload(TABLE, asked=False)
+    bulk.world.authority.clock.advance(seconds=CONFIG.keep_hours * 3600 + 1)
+    assert bulk.service.erase_expired() == 1
+    assert (bulk.state(batch), bulk.counts(batch)) == (_B.CANCELLED, {})
+    assert (bulk.ask(), bulk.service.erase_expired()) == (0, 0)
+
+
 def test_a_branch_can_go_on_without_the_authority_and_the_reviewer_reads_that(
     bulk: DeskBulk,
 ) -> None:

@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import Select, bindparam, delete, insert, or_, select, update
 
 from authn.levels import SessionCertificate
-from authn.sqlstore import owner_of, user_of
+from authn.sqlstore import split_owner, with_owner
 from authn.store import EndedSession, Session, User
 from authn.tables import sessions, users
 from authn.tables_sessions import session_certificates
@@ -18,7 +18,7 @@ from core.sqllisting import Sorting
 from core.statements import Statement
 
 _FIND = Statement(select(sessions).where(sessions.c.digest == bindparam("of")))
-_OWNER = owner_of(sessions)
+_WITH_OWNER = with_owner(sessions)
 _CHUNK = 500
 """Values in one statement, below the limit of either database."""
 
@@ -46,10 +46,11 @@ class SQLSessionStore:
         return None if row is None else Session(**row._asdict())
 
     def find_with_owner(self, digest: bytes) -> tuple[Session, User | None] | None:
-        of = {"of": digest}
-        found, owners = self._database.run_all([(_FIND, of), (_OWNER, of)])
-        row = found.first()
-        return None if row is None else (Session(**row._asdict()), user_of(owners))
+        row = self._database.run(_WITH_OWNER, {"of": digest}).first()
+        if row is None:
+            return None
+        fields, owner = split_owner(row)
+        return Session(**fields), owner
 
     def touch(self, digest: bytes, now: datetime) -> None:
         with self._database.transaction() as connection:

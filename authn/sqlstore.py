@@ -17,9 +17,10 @@ from core.errors import Conflict
 from core.identity import Role
 from core.remembered import Remembered
 from core.sqllisting import Sorting
-from core.statements import Ran, Statement
+from core.statements import Statement
 
 _FIND = Statement(select(tables.users).where(tables.users.c.id == bindparam("of")))
+_USER = tuple(column.name for column in tables.users.c)
 _FIND_TOKEN = Statement(
     select(tables.api_tokens).where(tables.api_tokens.c.digest == bindparam("of"))
 )
@@ -33,19 +34,20 @@ _SORTING = Sorting(
 )
 
 
-def owner_of(table: Table) -> Statement:
-    """Make the statement that finds the user of the row with the digest `of`.
+def with_owner(table: Table) -> Statement:
+    """Make the statement that finds the row with the digest `of`, and whose it is."""
+    users = tables.users
+    owner = (column.label(f"owner_{column.name}") for column in users.c)
+    joined = table.outerjoin(users, users.c.id == table.c.user_id)
+    found = select(table, *owner).select_from(joined).where(table.c.digest == bindparam("of"))
+    return Statement(found)
 
-    Together with the row's own (`Database.run_all`) it is one round trip.
-    """
-    owner = select(table.c.user_id).where(table.c.digest == bindparam("of")).scalar_subquery()
-    return Statement(select(tables.users).where(tables.users.c.id == owner))
 
-
-def user_of(ran: Ran) -> User | None:
-    """Return the user that a statement found."""
-    row = ran.first()
-    return None if row is None else _user(row._asdict())
+def split_owner(row: Any) -> tuple[dict[str, Any], User | None]:
+    """Return the fields of a row that `with_owner` found, and whose it is, if anybody's."""
+    fields: dict[str, Any] = row._asdict()
+    owner = {name: fields.pop(f"owner_{name}") for name in _USER}
+    return fields, None if owner["id"] is None else _user(owner)
 
 
 class SQLUserStore:
@@ -63,7 +65,8 @@ class SQLUserStore:
         )
 
     def find(self, user_id: str) -> User | None:
-        return user_of(self._database.run(_FIND, {"of": user_id}))
+        row = self._database.run(_FIND, {"of": user_id}).first()
+        return None if row is None else _user(row._asdict())
 
     def find_by_name(self, name: str) -> User | None:
         return self._one(tables.users.c.name == name)

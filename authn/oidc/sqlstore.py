@@ -31,7 +31,7 @@ from authn.oidc.tables import (
     device_codes,
     refresh_tokens,
 )
-from authn.sqlstore import owner_of, user_of
+from authn.sqlstore import split_owner, with_owner
 from authn.store import User
 from core.db import Database
 from core.statements import Statement
@@ -42,7 +42,7 @@ _FIND = {
     table: Statement(select(table).where(table.c.digest == _T))
     for table in (codes, access_tokens, refresh_tokens)
 }
-_OWNER = {table: owner_of(table) for table in (codes, refresh_tokens)}
+_WITH_OWNER = {table: with_owner(table) for table in (codes, refresh_tokens)}
 _ADD = {table: Statement(insert(table)) for table in _FIND}
 _USE_CODE = Statement(
     update(codes)
@@ -169,11 +169,9 @@ class SQLGrantStore:
 
 
 def _finding(table: Table, digest: bytes) -> Steps[tuple[Any, User | None]]:
-    """Find a row and the person of its grant in one round trip."""
-    of = {"of": digest}
-    found, owners = yield from asked([(_FIND[table], of), (_OWNER[table], of)])
+    (found,) = yield from asked([(_WITH_OWNER[table], {"of": digest})])
     row = found.first()
-    return (None if row is None else row._asdict()), user_of(owners)
+    return (None, None) if row is None else split_owner(row)
 
 
 def _row(value: AuthorizationCode | AccessToken | RefreshToken) -> dict[str, Any]:

@@ -381,6 +381,24 @@ def test_a_code_is_used_by_one_of_twenty(database, clock):
     assert used.used_at == clock.now()
 
 
+def test_codes_refresh_tokens_and_sessions_come_with_their_person(database, clock, user):
+    store, sessions = SQLGrantStore(database), SQLSessionStore(database)
+    nobodys, session = new_code(clock, b"d" * 32), new_session(user, clock)
+    code = replace(new_code(clock), grant=replace(nobodys.grant, user_id=user.id))
+    family = replace(new_family(clock), grant=code.grant)
+    for one in (code, nobodys):
+        store.add_code(one)
+    store.add_refresh_token(family)
+    sessions.add(session)
+    assert run(store.finding_code(code.digest), database) == (code, user)
+    assert run(store.finding_code(nobodys.digest), database) == (nobodys, None)
+    assert run(store.finding_code(b"x" * 32), database) is None
+    assert run(store.finding_refresh_token(family.digest), database) == (family, user)
+    assert run(store.finding_refresh_token(b"x" * 32), database) is None
+    assert sessions.find_with_owner(session.digest) == (session, user)
+    assert sessions.find_with_owner(b"x" * 32) is None
+
+
 def test_a_refresh_token_is_rotated_by_one_of_twenty(database, clock):
     store, family = SQLGrantStore(database), new_family(clock)
     store.add_refresh_token(family)

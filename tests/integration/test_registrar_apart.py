@@ -277,7 +277,15 @@ def test_nobody_else_comes_to_the_counter_or_to_the_outbox(world: World) -> None
     pulled = world.branches["pull"].host
     for port, path, body, words in (
         (world.authority.mutual_tls_port, "/ra/v1/acts", act, "no registration authority's"),
+        (
+            world.authority.mutual_tls_port,
+            "/ra/v1/checks",
+            {"rows": []},
+            "no registration authorit",
+        ),
         (pulled.mutual_tls_port, "/ra/v1/outbox", {}, "authority of this registration authority"),
+        (pulled.mutual_tls_port, "/ra/v1/questions", {}, "authority of this registration"),
+        (pulled.mutual_tls_port, "/ra/v1/verdicts", {"rows": []}, "authority of this registration"),
     ):
         status, said = call(port, world.authority.root, stranger, path, body)
         assert status == 403, said

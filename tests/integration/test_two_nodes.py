@@ -6,13 +6,18 @@ and clock are all that they share.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+import httpx2
 import jwt
 import pytest
 from fastapi.testclient import TestClient
 
+from authn.oidc.clientmetadata import ClientMetadata
 from authn.oidc.store import IDTokenAlgorithm
 from core.db import Database, open_database
 from tests import databases
@@ -32,6 +37,8 @@ from tests.integration.provider import (
 )
 
 pytestmark = pytest.mark.postgres
+
+REFRESHING = ClientMetadata(grant_types=("authorization_code", "refresh_token"))
 
 
 @dataclass
@@ -75,6 +82,34 @@ def nodes(postgres_url: str, audit: MemoryAuditLog, clock: FakeClock) -> Iterato
     one.close()
 
 
+def refresh(node: TestClient, client_id: str, token: str) -> httpx2.Response:
+    fields = {"grant_type": "refresh_token", "client_id": client_id, "refresh_token": token}
+    return node.post("/oidc/token", data=fields)
+
+
+def open_pipes(nodes: Pair, request: Flow) -> None:
+    """Ask until each node has a pipe to the database: what is asked before goes to threads."""
+    for house, node in ((nodes.a, nodes.at_a), (nodes.b, nodes.at_b)):
+        pipes, ends = house.provider.endpoints.carrier._database._pipes, time.monotonic() + 60
+        while not pipes._open:
+            assert time.monotonic() < ends
+            assert redeem(node, request, "of nobody").status_code == 400
+
+
+def all_at_once(
+    nodes: Pair, times: int, ask: Callable[[TestClient], httpx2.Response]
+) -> list[httpx2.Response]:
+    """Ask both nodes by turns, so often and at the same moment."""
+    together = threading.Barrier(times)
+
+    def attempt(number: int) -> httpx2.Response:
+        together.wait(60)
+        return ask((nodes.at_a, nodes.at_b)[number % 2])
+
+    with ThreadPoolExecutor(times) as threads:
+        return list(threads.map(attempt, range(times)))
+
+
 def userinfo(node: TestClient, access_token: str) -> int:
     answer = node.get("/oidc/userinfo", headers={"Authorization": f"Bearer {access_token}"})
     return answer.status_code
@@ -88,6 +123,30 @@ def test_a_code_of_one_node_is_redeemed_once_at_the_other(nodes: Pair) -> None:
     assert userinfo(nodes.at_a, tokens["access_token"]) == 200
     assert redeem(nodes.at_a, request, code).json()["error"] == "invalid_grant"
     assert userinfo(nodes.at_b, tokens["access_token"]) == 401, "a replay costs the tokens"
+
+
+def test_of_twenty_redemptions_at_once_at_two_nodes_one_succeeds(nodes: Pair) -> None:
+    nodes.log_in()
+    request = flow(nodes.a.public_client().id)
+    open_pipes(nodes, request)
+    code = nodes.code(request)
+    answers = all_at_once(nodes, 20, lambda node: redeem(node, request, code))
+    assert sorted(one.status_code for one in answers) == [200] + [400] * 19
+
+
+def test_fifty_refreshes_at_once_at_two_nodes_raise_no_alarm(nodes: Pair) -> None:
+    nodes.log_in()
+    client = nodes.a.public_client(metadata=REFRESHING)
+    request = flow(client.id)
+    open_pipes(nodes, request)
+    first = redeem(nodes.at_b, request, nodes.code(request)).json()["refresh_token"]
+    answers = all_at_once(nodes, 50, lambda node: refresh(node, client.id, first))
+    assert {one.status_code for one in answers} == {200}
+    (second,) = {one.json()["refresh_token"] for one in answers}
+    assert len({one.json()["access_token"] for one in answers}) == 50
+    nodes.a.clock.advance(seconds=31)
+    assert refresh(nodes.at_b, client.id, first).status_code == 400, "it comes too late"
+    assert refresh(nodes.at_a, client.id, second).status_code == 400, "the family has ended"
 
 
 def test_a_logout_at_one_node_ends_the_session_at_the_other(nodes: Pair) -> None:

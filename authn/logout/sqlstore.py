@@ -14,8 +14,8 @@ from authn.logout.tables import deliveries, participations
 from core.db import Database
 from core.statements import Statement
 
-# Both databases write it like this: known already, or by another login at the same moment.
 _DUE = Statement(select(deliveries.c.id).where(deliveries.c.due_at <= bindparam("now")).limit(1))
+# Both databases write it like this: known already, or by another login at the same moment.
 _TAKE_PART = Statement(postgresql.insert(participations).on_conflict_do_nothing())
 
 

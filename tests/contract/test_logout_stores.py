@@ -25,7 +25,7 @@ def queue(database):
 
 
 def due(queue, clock, *, limit=99, busy=()):
-    return queue.list_due(clock.now(), limit=limit, busy=busy)
+    return list(queue.list_due(clock.now(), limit=limit, busy=busy))
 
 
 def test_an_application_takes_part_once(store, run_together):

@@ -242,7 +242,7 @@ def test_a_flow_cookie_cannot_be_moved_or_changed(rp, served, browser):
     value = browser.session.cookies.get(name)
     thief = Browser(served)
     other = path[:-1] + ("A" if path[-1] != "A" else "B")
-    for target, cookie in ((other, value), (path, value[:-2] + "AA"), (path, "")):
+    for target, cookie in ((other, value), (path, value[:-8] + "AAAAAAAA"), (path, "")):
         headers = {"Cookie": f"__Host-yinxin-flow-{target.rpartition('/')[2]}={cookie}"}
         assert is_error_page(thief.open(served.issuer + target, headers=headers))
 

@@ -206,6 +206,7 @@ class _Run:
         with peers.nginx(self.directory / "nginx", keep_open=False) as (files_port, files_pid):
             # Once over all of it: what was not read for minutes is given back to the disk here.
             load(files_port, asked[False], seconds=0)
+            load(port, asked[False], seconds=0)
             for _ in range(2):
                 for who, its_port, its_pid in (
                     ("yinxin", port, pid),

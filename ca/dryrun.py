@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
 from functools import cache
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
-from ca.bulk import Live
+from ca.bulk import BulkStore, Live
 from ca.bulkupload import requestable
 from ca.contents import IssuanceRequest
 from ca.dual import PairService
@@ -34,33 +33,19 @@ class Checked:
     """None: there is no key yet."""
 
 
-class FindsLive(Protocol):
-    """Looks for certificates that are valid today (`ca.bulk.BulkStore`)."""
-
-    def list_live(
-        self,
-        *,
-        issuer: str,
-        profile: str,
-        subjects: Sequence[str],
-        fingerprints: Sequence[str],
-        now: datetime,
-    ) -> Sequence[Live]: ...
-
-
 class DryRun:
     """Checks as `EnrollmentService` does before it issues."""
 
     def __init__(
         self,
-        live: FindsLive,
+        store: BulkStore,
         *,
         profiles: Mapping[str, CertificateProfile],
         issuers: Mapping[str, Issuer],
         pairs: PairService,
         clock: Clock,
     ) -> None:
-        self._live = live
+        self._store = store
         self._profiles = profiles
         self._issuers = issuers
         self._pairs = pairs
@@ -109,7 +94,7 @@ class DryRun:
         backwards = list(checked.items())[::-1]
         prints = {hashlib.sha256(one.spki).hexdigest(): name for name, one in backwards if one.spki}
         names = {one.subject: name for name, one in backwards}
-        found = self._live.list_live(
+        found = self._store.list_live(
             issuer=issuer,
             profile=profile,
             subjects=list(names),

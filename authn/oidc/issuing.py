@@ -47,8 +47,10 @@ class TokenMaker:
         return int(self._access_lifetime.total_seconds())
 
     def signs_at_once(self, client: Client) -> bool:
-        """Whether `id_token` waits for nobody: neither for a token device nor for encryption."""
+        """Whether `id_token` waits for nobody: no token device, no encryption, no key to open."""
         if client.metadata.id_token_encrypted_response_alg is not None:
+            return False
+        if not self._subjects.at_once(client):
             return False
         return self._issuers.of(client).keys.signs_at_once(client.id_token_algorithm)
 

@@ -24,6 +24,11 @@ class SubjectIdentifiers:
 
     def __init__(self, keys: PurposeKeys) -> None:
         self._keys = keys
+        self._opened = False
+
+    def at_once(self, client: Client) -> bool:
+        """Whether `of` waits for nobody: the key is in memory, or none is needed."""
+        return self._opened or client.metadata.subject_type is SubjectType.PUBLIC
 
     def of(self, user_id: str, client: Client) -> str:
         """Return the `sub` of a user at a client. Raises `BackendUnavailable`."""
@@ -31,7 +36,9 @@ class SubjectIdentifiers:
         if metadata.subject_type is SubjectType.PUBLIC:
             return user_id
         sector = metadata.sector_identifier or client.id
-        octets = hmac.digest(self._keys(_PURPOSE), f"{sector}\n{user_id}".encode(), "sha256")
+        key = self._keys(_PURPOSE)
+        self._opened = True
+        octets = hmac.digest(key, f"{sector}\n{user_id}".encode(), "sha256")
         return base64.urlsafe_b64encode(octets).rstrip(b"=").decode()
 
     def of_grant(self, grant: Grant, client: Client) -> str | None:

@@ -102,6 +102,10 @@ class MemorySigner:
     private: SoftKey
     backend: MemoryKeyBackend
 
+    @property
+    def in_memory(self) -> bool:
+        return True
+
     def sign(self, message: bytes) -> bytes:
         self.backend.require_open()
         if self.backend.find(self.key.ref) is None:

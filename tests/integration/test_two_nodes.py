@@ -6,6 +6,7 @@ and clock are all that they share.
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -147,6 +148,27 @@ def test_fifty_refreshes_at_once_at_two_nodes_raise_no_alarm(nodes: Pair) -> Non
     nodes.a.clock.advance(seconds=31)
     assert refresh(nodes.at_b, client.id, first).status_code == 400, "it comes too late"
     assert refresh(nodes.at_a, client.id, second).status_code == 400, "the family has ended"
+
+
+def test_the_key_of_subjects_is_not_opened_in_the_event_loop(nodes: Pair) -> None:
+    """A token device that does not answer would hold up everybody."""
+    nodes.log_in()
+    client = nodes.a.public_client(metadata=REFRESHING, id_token_algorithm=IDTokenAlgorithm.ES256)
+    request = flow(client.id)
+    open_pipes(nodes, request)
+    first = redeem(nodes.at_a, request, nodes.code(request)).json()["refresh_token"]
+    subjects = nodes.b.provider.endpoints.tokens._grants["refresh_token"]._granting.subjects
+    real, in_loop = subjects._keys, []
+
+    def keys(purpose: str) -> bytes:
+        in_loop.append(asyncio._get_running_loop() is not None)
+        return real(purpose)
+
+    subjects._keys = keys
+    second = refresh(nodes.at_b, client.id, first).json()["refresh_token"]
+    assert in_loop == [False], "the first use opens it, apart"
+    assert refresh(nodes.at_b, client.id, second).status_code == 200
+    assert in_loop == [False, True], "it is in memory since"
 
 
 def test_a_logout_at_one_node_ends_the_session_at_the_other(nodes: Pair) -> None:

@@ -61,7 +61,7 @@ class Pipe:
         self._loop = loop
         self._closed = closed
         self._pgconn = pgconn = line.connection.pgconn
-        self._prepared: set[bytes] = set()
+        self._prepared = set(line.prepared)
         self._waiting: deque[_Asked] = deque()
         self._moved = 0.0
         """When it began to wait for the answer that is the next one."""
@@ -109,7 +109,7 @@ class Pipe:
         self._waiting.append(asked)
         try:
             for (name, text), values, formats in messages:
-                if asked.again:
+                if asked.again or not name:
                     self._pgconn.send_query_params(text, values, None, formats, Format.BINARY)
                 else:
                     self._send_prepared(asked, name, text)

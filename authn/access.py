@@ -45,8 +45,9 @@ class AccessPolicy:
 
     @property
     def admits_anybody(self) -> bool:
-        """Whether, the level left aside, it matters nothing who comes for themselves."""
-        return self.account is None and not self.least_real_name and not self.rules
+        """Whether anybody may enter for themselves, the level left aside."""
+        legal = self.account is AccountKind.LEGAL
+        return not legal and not self.least_real_name and not self.rules
 
     def encode(self) -> str:
         """Return it as JSON."""

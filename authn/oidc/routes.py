@@ -85,7 +85,7 @@ def _translated(handler: Handler, pages: Pages) -> Handler:
         try:
             return await handler(request)
         except (OAuthError, Malformed) as error:
-            return _shown(request, error, pages)
+            return await in_thread(_shown, request, error, pages)
 
     return translated
 

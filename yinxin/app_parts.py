@@ -109,7 +109,7 @@ def add_provider(
         authn.oidc.routes_clients.make_client_router(provider.endpoints, origin=issuer),
         authn.oidc.routes_registration.make_registration_router(provider.endpoints.registration),
         authn.oidc.routes.make_authorization_router(
-            provider.endpoints.authorization, sessions, pages
+            provider.endpoints.authorization, sessions, pages, provider.endpoints.carrier
         ),
         authn.oidc.routes.make_logout_router(provider.logout, sessions, pages),
         authn.routes.make_certificate_login_api(provider.certificates, sessions),

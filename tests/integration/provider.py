@@ -191,7 +191,10 @@ def build(
     )
     app.include_router(
         oidc_routes.make_authorization_router(
-            provider.endpoints.authorization, administration.sessions, pages
+            provider.endpoints.authorization,
+            administration.sessions,
+            pages,
+            provider.endpoints.carrier,
         )
     )
     app.include_router(

@@ -18,8 +18,8 @@ from crl.ldap import LDAPDirectory
 from crl.publication_config import PublicationConfig
 from tests.fakes.audit import MemoryAuditLog
 from tests.fakes.clock import FakeClock
+from tests.ports import free_ports
 from tests.servers import localhost_certificate
-from tests.service import free_ports
 from tests.unit.crl.world import World
 
 USER = "userCertificate;binary"

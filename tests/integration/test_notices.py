@@ -28,8 +28,8 @@ from ca.serials import SerialNumber
 from ca.store import CertificateRecord, CertificateState
 from core.errors import Unavailable
 from tests.fakes.clock import FakeClock
+from tests.ports import free_ports
 from tests.servers import localhost_certificate, server_context
-from tests.service import free_ports
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

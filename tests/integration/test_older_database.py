@@ -21,7 +21,8 @@ from crl.ocsp.keeper import PULSE_FILE, STORE_FILE
 from crl.ocsp.pulse import Pulse
 from crl.ocsp.store import StatusStore
 from tests import databases
-from tests.service import free_ports, yinxin
+from tests.ports import free_ports
+from tests.service import yinxin
 
 CERTIFICATES = metadata.tables["certificates"]
 NOW = datetime.now(UTC).replace(microsecond=0)

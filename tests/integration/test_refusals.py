@@ -31,7 +31,7 @@ from keystore.escrow.remote import RemoteCentre
 from tests import databases
 from tests.fakes.clock import FakeClock
 from tests.fakes.keys import memory_key
-from tests.service import free_ports
+from tests.ports import free_ports
 from tests.unit.ca.csrs import make_csr, pem
 from yinxin.app import make_api
 from yinxin.app_parts import add_routes, new_app

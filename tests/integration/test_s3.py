@@ -18,7 +18,7 @@ from crl.shelf_s3 import S3Shelf
 from tests.fakes.audit import MemoryAuditLog
 from tests.fakes.clock import FakeClock
 from tests.judges import moto
-from tests.service import free_ports
+from tests.ports import free_ports
 from tests.unit.crl.world import World
 
 SECRET = "a-secret-access-key"

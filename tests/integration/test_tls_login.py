@@ -24,7 +24,7 @@ from authn import cookies
 from authn.levels import Level
 from tests.integration.browsing import make_certificate
 from tests.integration.provider import ISSUER, House, build
-from tests.service import free_ports
+from tests.ports import free_ports
 from yinxin import server
 from yinxin.portal.pages import PortalPages
 from yinxin.portal.routes_tls import make_tls_router

@@ -27,8 +27,8 @@ from keystore.seal import Seal
 from tests import databases
 from tests.fakes.keys import MemoryKeyBackend
 from tests.integration.provider import ISSUER, House, build, csrf_of, log_in
+from tests.ports import free_ports
 from tests.servers import localhost_certificate
-from tests.service import free_ports
 from tests.unit.keystore.test_digests import MemorySealedKey
 
 PROVINCE = "https://province.example.cn"

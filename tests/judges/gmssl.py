@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
-import socket
 import subprocess
 import time
 from base64 import b64decode
@@ -22,6 +21,7 @@ from keystore import sm2_forms
 from tests.judges import JudgeSaysNo
 from tests.judges.command import ask
 from tests.judges.octets import CERTIFICATE, REQUEST, files, pem
+from tests.ports import free_ports
 
 _HOME = Path.home() / ".gmssl_3.1.1_install"
 _LIBRARY = {"LD_LIBRARY_PATH": str(_HOME / "lib")}
@@ -98,7 +98,7 @@ def shake_hands(server: TLCPServer, *, trust: str) -> None:
 
     The client takes no authority that is valid for more than ten years.
     """
-    port = _free_port()
+    (port,) = free_ports(1)
     keys = {
         "signing": _encrypted(server.signing_key),
         "encryption": _encrypted(server.encryption_key),
@@ -146,13 +146,6 @@ def _encrypted(pkcs8: bytes) -> str:
 
 def _oid(dotted: str) -> bytes:
     return der.encode(der.oid(dotted))
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _await(port: int, server: subprocess.Popen[bytes]) -> None:

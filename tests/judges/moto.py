@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from tests.service import free_ports
+from tests.ports import free_ports
 
 _LOCK = Path(__file__).with_name("moto.lock")
 _TOOLS = Path(__file__).parents[1] / ".tools"

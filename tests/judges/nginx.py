@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tests.judges import JudgeSaysNo
 from tests.judges.octets import CERTIFICATE, files, pem
+from tests.ports import free_ports
 
 _CONFIGURATION = """
 daemon off; master_process off; pid {directory}/pid; error_log {directory}/log info;
@@ -86,9 +87,7 @@ def _admitted(peer: tuple[str, ...]) -> str:
 
 @contextmanager
 def _running(directory: Path) -> Iterator[int]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    (port,) = free_ports(1)
     configuration = directory / "nginx.conf"
     configuration.write_text(_CONFIGURATION.format(directory=directory, port=port))
     command = [

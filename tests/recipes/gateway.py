@@ -15,8 +15,8 @@ from pathlib import Path
 
 from tests.conformance.relying import Certified
 from tests.judges.octets import CERTIFICATE, pem
+from tests.ports import free_ports
 from tests.recipes.place import Place, RecipeFailed
-from tests.service import free_ports
 
 _PEER = """connections {{ peer {{
   version = 2

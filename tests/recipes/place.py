@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.conformance.relying import HOST, Asked, Certified
 from tests.judges.octets import CERTIFICATE, pem
-from tests.service import free_ports
+from tests.ports import free_ports
 
 _PAGES = Path(__file__).parents[2] / "docs/recipes"
 _BLOCK = re.compile(r"<!-- file: (\S+) -->\n```\w*\n(.*?)```", re.DOTALL)

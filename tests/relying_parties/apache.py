@@ -7,8 +7,8 @@ from typing import Any
 
 from tests.judges.apache import protecting
 from tests.judges.chromium import Chromium
+from tests.ports import free_ports
 from tests.relying_parties.scene import PASSWORD, PERSON, Holder, Scene
-from tests.service import free_ports
 
 
 def run(scene: Scene) -> dict[str, Any]:

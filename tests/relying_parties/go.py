@@ -8,8 +8,8 @@ from typing import Any
 
 from tests.judges.chromium import Chromium
 from tests.judges.gmsm import build
+from tests.ports import free_ports
 from tests.relying_parties.scene import PASSWORD, PERSON, Scene
-from tests.service import free_ports
 
 SETTINGS = {"YINXIN_AUTHN__GM__ENABLED": "true"}
 

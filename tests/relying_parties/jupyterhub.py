@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.judges.chromium import Chromium
+from tests.ports import free_ports
 from tests.relying_parties.scene import PASSWORD, PERSON, Scene, recipe
-from tests.service import free_ports
 
 _VENV = Path(__file__).parents[2] / ".venv/jupyterhub"
 _PACKAGES = ("jupyterhub>=5,<6", "oauthenticator>=17,<18")

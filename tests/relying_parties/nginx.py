@@ -8,8 +8,8 @@ from typing import Any
 
 from tests.judges.apache import application
 from tests.judges.chromium import Chromium
+from tests.ports import free_ports
 from tests.relying_parties.scene import PASSWORD, PERSON, Scene, recipe
-from tests.service import free_ports
 
 _AROUND = """
 daemon off; user www-data; pid {directory}/pid; error_log {directory}/log warn;

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.judges.chromium import Chromium
+from tests.ports import free_ports
 from tests.relying_parties.scene import PASSWORD, PERSON, Scene, recipe
-from tests.service import free_ports
 
 _PROJECT = Path(__file__).parents[1] / "judges/java/spring"
 _JAR = _PROJECT / "target/rp-1.jar"

@@ -31,7 +31,7 @@ from tests import databases
 from tests.fakes.audit import MemoryAuditLog
 from tests.fakes.clock import FakeClock
 from tests.integration.provider import House, build
-from tests.service import free_ports
+from tests.ports import free_ports
 from yinxin.http1 import HTTPConnection
 
 

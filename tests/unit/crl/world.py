@@ -70,7 +70,7 @@ class World:
         self.segments = SQLSegmentStore(database)
         self.issuers: dict[str, Issuer] = {}
         for family in families:
-            self._bootstrap(family)
+            self.begin(family)
         self.revocation = RevocationService(
             store=self.store, transactions=database, audit=audit, clock=clock
         )
@@ -192,7 +192,7 @@ class World:
         self.segments.add_partitioning(issuer, partitions, made.revocation_url)
         self.issuers[issuer] = made
 
-    def _bootstrap(self, family: str) -> None:
+    def begin(self, family: str) -> None:
         algorithm = ALGORITHMS[family]
         seams = {
             "keystore": self.keystore,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
+from tests.conformance.people import make_recipient
 from tests.integration import deskconsole, offers
 from tests.integration import test_every_page as every
 from tests.integration.browsing import make_certificate
@@ -146,7 +148,7 @@ def test_a_certificate_is_named_as_people_copy_its_number(business: Browser) -> 
 
 
 def test_a_table_waits_for_the_authority_or_goes_on_without_it(
-    apart: Apart, business: Browser
+    apart: Apart, business: Browser, tmp_path: Path
 ) -> None:
     fields = {"profile": "device", "issuer": "sm2-issuing", "label": "窗口终端"}
     table = b"CN,dns\nt1.example.gov.cn,t1.example.gov.cn\nt2.example.gov.cn,t2.example.gov.cn\n"
@@ -165,6 +167,35 @@ def test_a_table_waits_for_the_authority_or_goes_on_without_it(
     assert "2 / 2" in page
     assert "提交签发" in page
     assert business.post(f"{batch}/submit", {"recipient": "x"}).status_code == 400
+
+    business.done(f"{batch}/submit", {"recipient": make_recipient(tmp_path)})
+    business.done(f"{batch}/approve")
+    apart.service.bulk.worker.run()
+    page = business.page(batch)
+    assert "已完成" in page
+    assert "待领取" in page
+    package = business.post(f"{batch}/package")
+    name = package.headers["content-disposition"].partition('"')[2].rstrip('"')
+    assert name.endswith(f"-{hashlib.sha256(package.content).hexdigest()}.p7m")
+    for wrong, status in (("", 400), (name[:-10], 400), (f"{'0' * 64}.p7m", 422)):
+        answer = business.post(f"{batch}/confirm", {"package": wrong})
+        assert answer.status_code == status, (wrong, answer.text[-900:])
+    business.done(f"{batch}/confirm", {"package": name})
+    assert business.post(f"{batch}/package").status_code == 409
+
+
+def test_a_form_takes_a_table_as_long_as_the_api_does(business: Browser) -> None:
+    fields = {"profile": "device", "issuer": "sm2-issuing"}
+    table = b"CN,dns\n" + b"".join(b"%032d.example.gov.cn,\n" % n for n in range(9_000))
+    files = {"file": ("a.csv", table)}
+    assert len(table) > 400_000
+    batch = business.post("/console/bulk", fields, files=files).headers["location"]
+    assert "0 / 9000" in business.page(batch)
+    business.done(f"{batch}/cancel")
+    for path in ("/console/requests/new", f"{batch}/submit"):
+        assert business.post(path, fields, files=files).status_code == 413, path
+    stranger = TestClient(business.http.app, base_url=ORIGIN, follow_redirects=False)
+    assert stranger.post("/console/bulk", files=files).status_code == 413
 
 
 def test_before_the_first_exchange_the_pages_say_what_is_missing(business: Browser) -> None:

@@ -171,6 +171,7 @@ ENUMS: Final[Mapping[str, tuple[str, str]]] = {
     "item_valid": ("合格", "Valid"),
     "item_bad": ("不合格", "Bad"),
     "item_started": ("签发中", "Started"),
+    "item_awaiting-pickup": ("待领取", "To be picked up"),
     "item_issued": ("已签发", "Issued"),
     "item_failed": ("失败", "Failed"),
     "item_cancelled": ("已取消", "Cancelled"),

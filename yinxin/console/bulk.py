@@ -121,6 +121,8 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
         "页面会自动刷新，也可以离开后再回来。",
         "The page refreshes by itself; you may leave and come back.",
     ),
+    "stop_refreshing": ("停止自动刷新", "Stop refreshing"),
+    "refresh": ("自动刷新", "Refresh by itself"),
 }
 
 
@@ -176,7 +178,9 @@ def _add_one(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> None:
         path = path_of("bulk", batch_id)
         batch = await api.get(asking, path)
         items = await api.get(asking, f"{path}/items", state=state, after=after, limit=101)
-        return pages.page(
+        working = batch["state"] in _WORKING
+        refreshes = working and request.query_params.get("refresh") != "no"
+        answer = pages.page(
             "batch.html",
             request,
             section=_SECTION,
@@ -185,14 +189,19 @@ def _add_one(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> None:
             items=items[:100],
             after=str(items[99]["row"]) if len(items) > 100 else None,
             states=_STATES,
-            working=batch["state"] in _WORKING,
-            seconds=_REFRESH_SECONDS,
+            working=working,
+            refreshes=refreshes,
             settled=_settled(batch),
             acts=asking.role is Role.BUSINESS,
             own=batch["requester"] == asking.name,
             address=address_maker(request),
             here_path=f"{HERE}/{batch_id}",
         )
+        if (
+            refreshes
+        ):  # by the header: it keeps the address, and whoever wants stops it (WCAG 2.2.1)
+            answer.headers["Refresh"] = str(_REFRESH_SECONDS)
+        return answer
 
     @router.get("/bulk/{batch_id}/rows.csv")
     async def rows(asking: Asking, request: Request, batch_id: str) -> Response:

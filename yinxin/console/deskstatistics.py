@@ -27,8 +27,10 @@ def add_desk_statistics(router: APIRouter, pages: ConsolePages, api: ConsoleAPI)
         found = await api.get(asking, path_of("statistics"), **query)
         places = await api.get(asking, path_of("organisations"), limit=1000)
         names = {one["id"]: one["name"] for one in places["items"]}
+        # What was entered for no organisation is the whole branch's.
+        names[None] = next((one["name"] for one in places["items"] if not one["parent"]), "—")
         lines = [
-            {**one, "name": names.get(one["organisation"], one["organisation"] or "—")}
+            {**one, "name": names.get(one["organisation"], one["organisation"])}
             for one in found["counts"]
         ]
         if request.query_params.get("format") == "csv":

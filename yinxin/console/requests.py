@@ -247,7 +247,10 @@ class _Shown:
 
     async def draw(self, request: Request, asking: Principal, record: dict[str, Any]) -> Response:
         """Show it."""
-        replaced, target = record["target"], None
+        replaced, target, place = record["target"], None, None
+        if record["organisation_id"] is not None:
+            path = path_of("organisations", record["organisation_id"])
+            place = (await self.api.get(asking, path))["organisation"]["name"]
         if replaced is not None and not self.queue.apart:
             path = path_of("certificates", replaced["issuer"], replaced["serial"])
             target = await self.api.get(asking, path)
@@ -260,6 +263,7 @@ class _Shown:
             asked=self.queue.asked(record),
             subject=self.queue.line(record)["subject"],
             target=target,
+            place=place,
             changes=[] if target is None else _changes(record, target),
             acts=asking.role is Role.BUSINESS,
             own=record["requester"] == asking.name,

@@ -111,7 +111,7 @@ def add_console(
 ) -> None:
     """Add the console to an application that serves the API of the authority, or of a desk."""
     api = ConsoleAPI(app)
-    pages = ConsolePages(api, clock=clock, texts=_TEXTS)
+    pages = ConsolePages(api, clock=clock, texts=_TEXTS, frame="desk" if queue.apart else "console")
     app.router.routes.extend(make_router(api, pages, status_now, queue).routes)
     style = files("yinxin.console").joinpath("static/console.css")
     app.add_api_route("/static/console.css", constant(style, "text/css"), include_in_schema=False)

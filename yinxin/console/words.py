@@ -10,6 +10,7 @@ from yinxin.portal.words import LANGUAGES
 FRAME: Final[Mapping[str, tuple[str, str]]] = {
     "product": ("印信", "Yinxin"),
     "console": ("管理控制台", "Console"),
+    "desk": ("受理点", "Registration desk"),
     "colon": ("：", ": "),
     "comma": ("，", ", "),
     "language": ("English", "中文"),

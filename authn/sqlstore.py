@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Table, bindparam, delete, exists, func, insert, or_, select, update
+from sqlalchemy import Select, Table, bindparam, delete, exists, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from authn import tables
@@ -36,11 +36,15 @@ _SORTING = Sorting(
 
 def with_owner(table: Table) -> Statement:
     """Make the statement that finds the row with the digest `of`, and whose it is."""
+    return Statement(select_with_owner(table).where(table.c.digest == bindparam("of")))
+
+
+def select_with_owner(table: Table) -> Select[Any]:
+    """Select rows, and whose each is."""
     users = tables.users
     owner = (column.label(f"owner_{column.name}") for column in users.c)
     joined = table.outerjoin(users, users.c.id == table.c.user_id)
-    found = select(table, *owner).select_from(joined).where(table.c.digest == bindparam("of"))
-    return Statement(found)
+    return select(table, *owner).select_from(joined)
 
 
 def split_owner(row: Any) -> tuple[dict[str, Any], User | None]:

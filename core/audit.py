@@ -45,3 +45,14 @@ class AuditLog(Protocol):
         a database that is lost while it commits.
         """
         ...
+
+    def following(
+        self, first: Statements, then: Callable[[Sequence[Any]], tuple[Event, Statements] | None]
+    ) -> Steps[bool]:
+        """Run `first`, then what `then` makes of it, with its event, as one transaction, in steps.
+
+        The last of `first` locks the log (`core.audit_sql.locking`), if something else holds, so
+        that nobody holds it up for nothing. False: `then` said None, and all is undone. What it
+        raises undoes all, too. Raises `AuditUnavailable` as `recording` does.
+        """
+        ...

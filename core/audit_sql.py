@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, func, insert, select
+from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, select
 from sqlalchemy import update as sql_update
 from sqlalchemy.exc import DBAPIError
 
@@ -52,6 +52,11 @@ _MOVE_HEAD = Statement(
 _ADD_EVENT = Statement(insert(audit_events))
 
 
+def locking(condition: ColumnElement[bool]) -> Statement:
+    """Return what locks the log, for `SQLAuditLog.following`, if a condition holds."""
+    return Statement(_READ_HEAD.where(condition).with_for_update(of=audit_head))
+
+
 _SORTING = Sorting(audit_events.c.sequence, sequence=audit_events.c.sequence)
 
 
@@ -83,18 +88,31 @@ class SQLAuditLog:
     def recording(
         self, event: Event, first: Statements, stands: Callable[[Sequence[Any]], bool]
     ) -> Steps[bool]:
-        def then(given: Sequence[Any]) -> Statements | None:
-            if not stands(given[:-1]):
-                return None
-            (row,), moved = self._rows(given[-1].first(), (event,))
-            return [(_ADD_EVENT, row), (_MOVE_HEAD, moved)]
+        def then(given: Sequence[Any]) -> tuple[Event, Statements] | None:
+            return (event, ()) if stands(given) else None
 
         # The head comes last, so that it is locked for as short as can be.
+        return (yield from self.following([*first, (_LOCK_HEAD, {})], then))
+
+    def following(
+        self, first: Statements, then: Callable[[Sequence[Any]], tuple[Event, Statements] | None]
+    ) -> Steps[bool]:
+        done = False
+
+        def go_on(given: Sequence[Any]) -> Statements | None:
+            nonlocal done
+            follows = then(given[:-1])
+            if follows is None:
+                return None
+            done, (event, statements) = True, follows
+            (row,), moved = self._rows(given[-1].first(), (event,))
+            return [*statements, (_ADD_EVENT, row), (_MOVE_HEAD, moved)]
+
         try:
-            given = yield from together([*first, (_LOCK_HEAD, {})], then)
+            yield from together(first, go_on)
         except (DBAPIError, Unavailable) as error:
             raise _unavailable() from error
-        return stands(given[:-1])
+        return done
 
     def _append(self, connection: Connection, events: Sequence[Event]) -> None:
         rows, moved = self._rows(_LOCK_HEAD.run(connection, {}).first(), events)

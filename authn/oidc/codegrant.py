@@ -6,20 +6,22 @@ import base64
 import hashlib
 import hmac
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from authn import opaque
 from authn.oidc.clientmetadata import GrantType
 from authn.oidc.errors import InvalidGrant
-from authn.oidc.granting import Granting, check_person
+from authn.oidc.granting import Given, Granting, check_person
 from authn.oidc.store import AuthorizationCode
 from authn.oidc.tokenrequest import TokenRequest, TokenResponse
-from core.audit import Detail
-from core.steps import Steps, apart
+from authn.store import User
+from core.audit import Detail, Event
+from core.steps import Statements, Steps, apart
 
+_Found = tuple[AuthorizationCode, User | None]
 _VERIFIER: Final = re.compile(r"[A-Za-z0-9._~-]{43,128}")
 
 
@@ -33,25 +35,50 @@ class CodeGrant:
 
     def exchange(self, request: TokenRequest) -> Steps[TokenResponse]:
         """Return the tokens of a code, in steps. Raises `OAuthError`."""
-        parts, client = self._granting, request.client
+        parts = self._granting
         digest = opaque.digest(request.parameters.get("code", ""))
-        found = yield from parts.grants.finding_code(digest)
-        if found is None or found[0].grant.client_id != client.id:
-            # A code of another client is not touched: its own client can still use it.
-            raise InvalidGrant("unknown code")
-        code, owner = found
+        if parts.gives_at_once(request):
+            code, owner, answer = yield from self._at_once(digest, request)
+            if answer is not None:
+                return answer
+        else:
+            code, owner = _known((yield from parts.grants.finding_code(digest)), request)
         if code.used_at is not None:
             yield from apart(partial(self._revoke, code))
-        check_bindings(code, request.parameters, request.now)
-        if code.confirmation is not None and code.confirmation != request.confirmation:
-            raise InvalidGrant("another key than the request announced (RFC 9449, 10)")
-        user = check_person(owner)
+        user = _checked(code, owner, request)
         made = yield from parts.making_token(code.grant, request)
         used = parts.grants.to_use_code(code.digest, request.now)
         answer = yield from parts.giving(used, code.grant, user, made, request, nonce=code.nonce)
         if answer is None:  # another call was quicker
             answer = yield from apart(partial(self._revoke, code))
         return answer
+
+    def _at_once(
+        self, digest: bytes, request: TokenRequest
+    ) -> Steps[tuple[AuthorizationCode, User | None, TokenResponse | None]]:
+        """Find, check and redeem a code in one transaction, if nothing about it is unusual.
+
+        Without a response it was not redeemed: it was used before, or is for resource servers.
+        """
+        parts, found, given = self._granting, list[_Found](), list[Given]()
+
+        def redeem(ran: Sequence[Any]) -> tuple[Event, Statements] | None:
+            code, owner = _known(parts.grants.claimed(ran[0]), request)
+            found.append((code, owner))
+            if code.used_at is not None or code.grant.resources:
+                return None
+            user = _checked(code, owner, request)
+            made = parts.access_token(code.grant, request)
+            given.append(parts.given(code.grant, user, made, request))
+            used = parts.grants.to_use_code(code.digest, request.now)
+            return given[0].event, [*used, *given[0].rows]
+
+        claim = parts.grants.to_claim_code(digest, request.client.id)
+        yield from parts.audit.following(claim, redeem)
+        ((code, owner),) = found
+        if not given:
+            return code, owner, None
+        return code, owner, (yield from parts.answering(given[0], nonce=code.nonce))
 
     def _revoke(self, code: AuthorizationCode) -> NoReturn:
         """RFC 6749, 4.1.2: a code used twice was stolen; what it gave is worth nothing now."""
@@ -66,6 +93,21 @@ class CodeGrant:
             }
             parts.audit.record("grant.revoked", actor=grant.client_id, detail=detail)
         raise InvalidGrant("used a second time")
+
+
+def _known(found: tuple[AuthorizationCode, User | None] | None, request: TokenRequest) -> _Found:
+    if found is None or found[0].grant.client_id != request.client.id:
+        # A code of another client is not touched: its own client can still use it.
+        raise InvalidGrant("unknown code")
+    return found
+
+
+def _checked(code: AuthorizationCode, owner: User | None, request: TokenRequest) -> User:
+    """Return whose code it is, if the request may have what it gives. Raises `InvalidGrant`."""
+    check_bindings(code, request.parameters, request.now)
+    if code.confirmation is not None and code.confirmation != request.confirmation:
+        raise InvalidGrant("another key than the request announced (RFC 9449, 10)")
+    return check_person(owner)
 
 
 def check_bindings(code: AuthorizationCode, parameters: Mapping[str, str], now: datetime) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from authn.config import AuthnConfig
 from authn.logout.channels import LogoutChannels
@@ -22,6 +22,18 @@ from authn.store import User, UserStore
 from core.audit import AuditLog, Event
 from core.steps import Statements, Steps, apart
 from core.transaction import Transactions
+
+
+class Given(NamedTuple):
+    """What a grant gives, before it is stored."""
+
+    grant: Grant
+    user: User
+    made: MadeToken
+    request: TokenRequest
+    refresh_token: str | None
+    rows: Statements
+    event: Event
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,28 +83,37 @@ class Granting:
         was done.
         """
         if self.subjects.at_once(request.client):
-            refresh_token, rows = self._stored(grant, made, request)
+            given = self.given(grant, user, made, request)
         else:
-            refresh_token, rows = yield from apart(partial(self._stored, grant, made, request))
+            given = yield from apart(partial(self.given, grant, user, made, request))
         stands = yield from self.audit.recording(
-            _issued(grant, user), [*used, *rows], lambda given: bool(given[0].changed == 1)
+            given.event, [*used, *given.rows], lambda ran: bool(ran[0].changed == 1)
         )
-        if not stands:
-            return None
-        # The ID token is signed last and outside the transaction, so that a slow token device does
-        # not hold the database. If it fails what was used is spent, and the client starts again.
-        id_token = yield from self.making_id_token(grant, user, made, request, nonce=nonce)
-        return self.answer(made, id_token=id_token, refresh_token=refresh_token)
+        return (yield from self.answering(given, nonce=nonce)) if stands else None
 
-    def _stored(
-        self, grant: Grant, made: MadeToken, request: TokenRequest
-    ) -> tuple[str | None, Statements]:
-        """Return the first refresh token, if the client may refresh, and all that is stored."""
+    def answering(self, given: Given, *, nonce: str | None = None) -> Steps[TokenResponse]:
+        """Return the token response, in steps, when what is given is stored.
+
+        The ID token is signed last and outside the transaction, so that a slow token device does
+        not hold the database. If it fails what was used is spent, and the client starts again.
+        """
+        id_token = yield from self.making_id_token(
+            given.grant, given.user, given.made, given.request, nonce=nonce
+        )
+        return self.answer(given.made, id_token=id_token, refresh_token=given.refresh_token)
+
+    def gives_at_once(self, request: TokenRequest) -> bool:
+        """Whether what a grant gives can be made without waiting, but for one with resources."""
+        return not request.resources and self.subjects.at_once(request.client)
+
+    def given(self, grant: Grant, user: User, made: MadeToken, request: TokenRequest) -> Given:
+        """Return what a grant gives, with a refresh token if the client may refresh."""
         token, rows = None, [*self.grants.to_add_token(made.row)]
         if GrantType.REFRESH_TOKEN in request.client.metadata.grant_types:
             token, family = self._family(grant, request)
             rows += self.grants.to_add_refresh_token(family)
-        return token, [*rows, *self._participation(grant, request.client)]
+        rows += self._participation(grant, request.client)
+        return Given(grant, user, made, request, token, rows, _issued(grant, user))
 
     def _family(self, grant: Grant, request: TokenRequest) -> tuple[str, RefreshToken]:
         ends = self._refresh_until(grant, request)

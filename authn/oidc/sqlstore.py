@@ -31,8 +31,9 @@ from authn.oidc.tables import (
     device_codes,
     refresh_tokens,
 )
-from authn.sqlstore import split_owner, with_owner
+from authn.sqlstore import select_with_owner, split_owner, with_owner
 from authn.store import User
+from core.audit_sql import locking
 from core.db import Database
 from core.statements import Statement
 from core.steps import Statements, Steps, asked
@@ -44,6 +45,9 @@ _FIND = {
 }
 _WITH_OWNER = {table: with_owner(table) for table in (codes, refresh_tokens)}
 _ADD = {table: Statement(insert(table)) for table in _FIND}
+_OF_CLIENT = and_(codes.c.digest == _T, codes.c.client_id == bindparam("by"))
+_CLAIM_CODE = Statement(select_with_owner(codes).where(_OF_CLIENT).with_for_update(of=codes))
+_LOCK_LOG = locking(exists().where(_OF_CLIENT, codes.c.used_at.is_(None)))
 _USE_CODE = Statement(
     update(codes)
     .where(codes.c.digest == _T, codes.c.used_at.is_(None))
@@ -87,6 +91,14 @@ class SQLGrantStore:
 
     def finding_code(self, digest: bytes) -> Steps[tuple[AuthorizationCode, User | None] | None]:
         row, owner = yield from _finding(codes, digest)
+        return None if row is None else (AuthorizationCode(**_with_grant(row)), owner)
+
+    def to_claim_code(self, digest: bytes, client_id: str) -> Statements:
+        values = {"of": digest, "by": client_id}
+        return [(_CLAIM_CODE, values), (_LOCK_LOG, values)]
+
+    def claimed(self, ran: Any) -> tuple[AuthorizationCode, User | None] | None:
+        row, owner = _found(ran)
         return None if row is None else (AuthorizationCode(**_with_grant(row)), owner)
 
     def to_use_code(self, digest: bytes, now: datetime) -> Statements:
@@ -176,7 +188,11 @@ class SQLGrantStore:
 
 def _finding(table: Table, digest: bytes) -> Steps[tuple[Any, User | None]]:
     (found,) = yield from asked([(_WITH_OWNER[table], {"of": digest})])
-    row = found.first()
+    return _found(found)
+
+
+def _found(ran: Any) -> tuple[Any, User | None]:
+    row = ran.first()
     return (None, None) if row is None else split_owner(row)
 
 

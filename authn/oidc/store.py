@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 from authn.oidc.clientmetadata import ClientMetadata
 from authn.oidc.grant import Confirmation, Grant
@@ -157,6 +157,17 @@ class CodeStore(Protocol):
 
     def finding_code(self, digest: bytes) -> Steps[tuple[AuthorizationCode, User | None] | None]:
         """Find it, in steps. Returns also who logged in, if there still is such a user."""
+        ...
+
+    def to_claim_code(self, digest: bytes, client_id: str) -> Statements:
+        """Return what finds and locks a code of a client, with its person.
+
+        Then it locks the audit log (`core.audit.AuditLog.following`), if the code was not used.
+        """
+        ...
+
+    def claimed(self, ran: Any) -> tuple[AuthorizationCode, User | None] | None:
+        """Read what the first of `to_claim_code` gave."""
         ...
 
     def to_use_code(self, digest: bytes, now: datetime) -> Statements:

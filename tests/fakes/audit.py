@@ -27,14 +27,31 @@ class MemoryAuditLog:
     def recording(
         self, event: Event, first: Statements, stands: Callable[[Sequence[Any]], bool]
     ) -> Steps[bool]:
-        def then(given: Sequence[Any]) -> Statements | None:
-            if not stands(given):
-                return None
-            self.record_all([event])
-            return ()
+        def then(given: Sequence[Any]) -> tuple[Event, Statements] | None:
+            return (event, ()) if stands(given) else None
 
-        given = yield from together(first, then)
-        return stands(given)
+        return (yield from self._following(first, then))
+
+    def following(
+        self, first: Statements, then: Callable[[Sequence[Any]], tuple[Event, Statements] | None]
+    ) -> Steps[bool]:
+        return self._following(first[:-1], then)  # the last one locks what is not there
+
+    def _following(
+        self, first: Statements, then: Callable[[Sequence[Any]], tuple[Event, Statements] | None]
+    ) -> Steps[bool]:
+        done = []
+
+        def go_on(given: Sequence[Any]) -> Statements | None:
+            follows = then(given)
+            if follows is None:
+                return None
+            self.record_all([follows[0]])
+            done.append(True)
+            return follows[1]
+
+        yield from together(first, go_on)
+        return bool(done)
 
     @property
     def actions(self) -> list[str]:

@@ -48,6 +48,27 @@ class Desk:
         event = Event("token.issued", "zhang", {"number": number})
         return self.carrier.carry(self.log.recording(event, first, stands))
 
+    def claim(self, number: int, token, *, client: str = "oa-1"):
+        """Find a code, look at it and use it up, as one transaction; gives what was found."""
+        digest, seen = bytes([number]) * 32, []
+
+        def then(ran):
+            seen.append(self.store.claimed(ran[0]))
+            if seen[0] is None or seen[0][0].used_at is not None:
+                return None
+            rows = [
+                *self.store.to_use_code(digest, self.clock.now()),
+                *self.store.to_add_token(token),
+            ]
+            return Event("token.issued", "zhang", {"number": number}), rows
+
+        def steps():
+            claim = self.store.to_claim_code(digest, client)
+            done = yield from self.log.following(claim, then)
+            return done, seen[0]
+
+        return self.carrier.carry(steps())
+
     def run(self, act):
         async def warmed():
             await warm(self.database, self.clock)
@@ -77,6 +98,38 @@ def test_a_code_is_used_by_one_of_thirty_and_written_down_once(desk):
     won = desk.run(lambda: asyncio.gather(*(desk.use(1, token) for token in tokens)))
     assert sum(won) == 1
     assert [one for one in range(100, 130) if desk.gave(one)] == [100 + won.index(True)]
+    desk.require_chain(1)
+
+
+def test_a_code_is_claimed_by_one_of_thirty_and_the_others_see_it_used(desk):
+    desk.offer(1)
+    tokens = [new_token(desk.clock, bytes([number]) * 32) for number in range(100, 130)]
+    outcomes = desk.run(lambda: asyncio.gather(*(desk.claim(1, token) for token in tokens)))
+    won = [done for done, _ in outcomes]
+    assert sum(won) == 1
+    assert [one for one in range(100, 130) if desk.gave(one)] == [100 + won.index(True)]
+    for done, (code, owner) in outcomes:
+        assert (code.used_at is None) == done
+        assert owner is None
+    desk.require_chain(1)
+
+
+def test_who_claims_what_is_not_theirs_does_not_lock_the_audit_log(desk):
+    desk.offer(1)
+    desk.offer(2)
+    token = new_token(desk.clock, b"\x77" * 32)
+    locked = []
+
+    def look(number: int, client: str):
+        *_, head = desk.database.run_all(desk.store.to_claim_code(bytes([number]) * 32, client))
+        locked.append(head.first() is not None)
+
+    assert desk.run(lambda: desk.claim(2, token))[0]
+    for number, client in ((1, "oa-1"), (1, "another"), (2, "oa-1"), (3, "oa-1")):
+        look(number, client)
+    assert locked == [True, False, False, False]
+    assert desk.run(lambda: desk.claim(1, token, client="another")) == (False, None)
+    assert not desk.used(1)
     desk.require_chain(1)
 
 

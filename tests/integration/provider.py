@@ -38,6 +38,7 @@ from tests.fakes.audit import MemoryAuditLog
 from tests.fakes.clock import FakeClock
 from tests.fakes.control import make_control
 from tests.fakes.keys import MemoryKeyBackend
+from yinxin.app_parts import add_routes
 from yinxin.control_routes import make_router as make_control_router
 from yinxin.portal.page_route import make_page_route
 from yinxin.portal.pages import PortalPages
@@ -175,64 +176,63 @@ def build(
     pages = _pages()
     app = FastAPI()
     install_problem_handlers(app)
-    app.include_router(
+    add_routes(
+        app,
         oidc_routes.make_document_router(
             provider.issuers, provider.endpoints.tokens.grant_types, mutual_tls=mutual_tls
-        )
+        ),
     )
-    app.include_router(
-        oidc_client_routes.make_client_router(provider.endpoints, origin=config.issuer)
-    )
-    app.include_router(
-        routes_registration.make_registration_router(provider.endpoints.registration)
-    )
-    app.include_router(
-        routes_registration.make_initial_token_api(provider.endpoints.initial_tokens)
-    )
-    app.include_router(
+    add_routes(app, oidc_client_routes.make_client_router(provider.endpoints, origin=config.issuer))
+    add_routes(app, routes_registration.make_registration_router(provider.endpoints.registration))
+    add_routes(app, routes_registration.make_initial_token_api(provider.endpoints.initial_tokens))
+    add_routes(
+        app,
         oidc_routes.make_authorization_router(
             provider.endpoints.authorization, administration.sessions, pages
-        )
+        ),
     )
-    app.include_router(
-        oidc_routes.make_logout_router(provider.logout, administration.sessions, pages)
-    )
-    app.include_router(authn_routes.make_client_api(administration.clients))
-    app.include_router(make_signing_key_api(provider.ring))
-    app.include_router(
+    add_routes(app, oidc_routes.make_logout_router(provider.logout, administration.sessions, pages))
+    add_routes(app, authn_routes.make_client_api(administration.clients))
+    add_routes(app, make_signing_key_api(provider.ring))
+    add_routes(
+        app,
         authn_routes.make_user_api(
             administration.users,
             administration.roles,
             administration.factor_reset,
             issuer=config.issuer,
-        )
+        ),
     )
-    app.include_router(
+    add_routes(
+        app,
         make_account_api(
             provider.admission, administration.users, administration.clients, provider.trials
-        )
+        ),
     )
-    app.include_router(
+    add_routes(
+        app,
         authn_routes.make_binding_api(
             provider.certificates, administration.users, administration.roles
-        )
+        ),
     )
-    app.include_router(make_control_router(control))
-    app.include_router(
-        authn_routes.make_certificate_login_api(provider.certificates, administration.sessions)
+    add_routes(app, make_control_router(control))
+    add_routes(
+        app, authn_routes.make_certificate_login_api(provider.certificates, administration.sessions)
     )
     page_route, sessions = make_page_route(pages), administration.sessions
-    app.include_router(
+    add_routes(
+        app,
         make_cas_router(
             provider.entry, sessions, provider.logout, pages, page_route=page_route, clock=clock
-        )
+        ),
     )
-    app.include_router(
+    add_routes(
+        app,
         make_gate_router(
             provider.gate, provider.entry, sessions, issuer=config.issuer, page_route=page_route
-        )
+        ),
     )
-    app.include_router(make_router(provider, pages))
+    add_routes(app, make_router(provider, pages))
     app.add_middleware(
         Authentication,
         api_tokens=administration.api_tokens,

@@ -138,7 +138,7 @@ def make_app(authority: Authority, registration: Registration) -> FastAPI:
     app = FastAPI()
     install_problem_handlers(app)
     made = operations(authority)
-    app.include_router(
+    app.router.routes.extend(
         make_router(
             made.enrollment,
             authority.store,
@@ -150,9 +150,9 @@ def make_app(authority: Authority, registration: Registration) -> FastAPI:
             rights=registration.rights,
             config=CAConfig(revocation_url=URL),
             clock=authority.clock,
-        )
+        ).routes
     )
-    app.include_router(
+    app.router.routes.extend(
         make_registration_router(
             registration.organisations,
             registration.subjects(),
@@ -162,7 +162,7 @@ def make_app(authority: Authority, registration: Registration) -> FastAPI:
             statistics=SQLStatistics(authority.database),
             overviews=Overviews(SQLOverviews(authority.database), clock=authority.clock),
             clock=authority.clock,
-        )
+        ).routes
     )
     return app
 

@@ -15,6 +15,7 @@ every route read.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from functools import cache, partial
 from itertools import count
@@ -36,6 +37,7 @@ _PRIMES = Path(__file__).with_name("rsa-primes.txt")
 _generate = softkey.generate
 _read = APIRoute.__init__
 _compile = cache(compile_path)
+_reading = threading.RLock()
 _of_this_process = count()
 
 
@@ -90,8 +92,10 @@ def _note(route: APIRoute, path: str, endpoint: Callable[..., Any], **how: Any) 
 
 
 def _read_now(route: APIRoute, name: str) -> Any:
-    how = route.__dict__.pop("_how", None)
-    if how is None:
-        raise AttributeError(name)
-    _read(route, route.path, route.endpoint, **how)
-    return getattr(route, name)
+    with _reading:  # who comes meanwhile waits, and finds what was read
+        how = route.__dict__.pop("_how", None)
+        if how is not None:
+            _read(route, route.path, route.endpoint, **how)
+        if name not in route.__dict__:
+            raise AttributeError(name)
+        return route.__dict__[name]

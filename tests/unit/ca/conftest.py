@@ -31,6 +31,7 @@ from tests.fakes.audit import MemoryAuditLog
 from tests.fakes.clock import FakeClock
 from tests.fakes.keys import MemoryKeyBackend, memory_key
 from tests.unit.ca.door import Asker
+from tests.unit.ca.linted import linted_once
 from tests.unit.ca.registration import Registration
 
 URL = "http://pki.example.test"
@@ -51,6 +52,7 @@ class Authority:
         for family, algorithm in (("sm2", KeyAlgorithm.SM2), ("rsa", KeyAlgorithm.RSA_3072)):
             self.add_hierarchy(family, algorithm)
 
+    @linted_once()
     def add_hierarchy(
         self, family: str, algorithm: KeyAlgorithm, signature: SignatureAlgorithm | None = None
     ) -> None:

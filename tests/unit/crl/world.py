@@ -37,6 +37,7 @@ from keystore.algorithms import KeyAlgorithm
 from tests.fakes.audit import MemoryAuditLog
 from tests.fakes.clock import FakeClock
 from tests.fakes.keys import MemoryKeyBackend, memory_key
+from tests.unit.ca.linted import linted_once
 
 PROFILES = load_profiles()
 ALGORITHMS = {
@@ -121,6 +122,7 @@ class World:
         keeper.keep_issuers(self.issuers.values())
         return keeper
 
+    @linted_once()
     def ensure_delegate(self, issuer: str) -> DelegateRecord:
         def issue(request: IssuanceRequest, issuer: Issuer) -> Issued:
             return issue_certificate(
@@ -145,6 +147,7 @@ class World:
             clock=self.clock,
         )
 
+    @linted_once()
     def issue(
         self,
         issuer: str,
@@ -192,6 +195,7 @@ class World:
         self.segments.add_partitioning(issuer, partitions, made.revocation_url)
         self.issuers[issuer] = made
 
+    @linted_once()
     def _bootstrap(self, family: str) -> None:
         algorithm = ALGORITHMS[family]
         seams = {

@@ -43,6 +43,12 @@ class AccessPolicy:
     consent: bool = False
     """Whether people are asked before the application learns about them."""
 
+    @property
+    def admits_anybody(self) -> bool:
+        """Whether anybody may enter for themselves, the level left aside."""
+        legal = self.account is AccountKind.LEGAL
+        return not legal and not self.least_real_name and not self.rules
+
     def encode(self) -> str:
         """Return it as JSON."""
         return json.dumps(
@@ -90,7 +96,13 @@ class Refusal(StrEnum):
 class AccessStore(Protocol):
     """Remembers policies."""
 
-    def find(self, client_id: str) -> AccessPolicy | None: ...
+    def find(self, client_id: str) -> AccessPolicy:
+        """Return the policy of an application; `OPEN` if nobody made one."""
+        ...
+
+    def recall(self, client_id: str) -> AccessPolicy | None:
+        """Return what `find` would, if that is at hand: never waits."""
+        ...
 
     def put(self, client_id: str, policy: AccessPolicy) -> None: ...
 
@@ -115,7 +127,11 @@ class ApplicationAccess:
 
     def policy(self, client_id: str) -> AccessPolicy:
         """Return the policy of an application."""
-        return self._store.find(client_id) or OPEN
+        return self._store.find(client_id)
+
+    def recall_policy(self, client_id: str) -> AccessPolicy | None:
+        """Return what `policy` would, if that is at hand: never waits."""
+        return self._store.recall(client_id)
 
     def change(self, client_id: str, policy: AccessPolicy, *, actor: str) -> None:
         """Replace a policy. Raises `Malformed` for an organisation that there is not.
@@ -135,7 +151,7 @@ class ApplicationAccess:
 
         `account`: an affiliation; None: for themselves.
         """
-        if account is None and policy == OPEN:
+        if account is None and policy.admits_anybody:
             return None
         try:
             acting = self._accounts.acting(user, account)

@@ -200,6 +200,7 @@ class Provider:
             throttle=throttle,
             registered=administration.clients,
             policy=make_policy(reach, admission.access, admission.consents),
+            remembered=admission.access,
             accounts=AccountClaims(admission.accounts, admission.people),
             verifier=verifier,
             fetcher=outbound if outbound.allows_any else None,

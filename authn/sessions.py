@@ -15,6 +15,7 @@ from authn.store import Session, SessionStore, User, UserStore
 from core.audit import AuditLog, Event
 from core.clock import Clock
 from core.errors import NotFound, Refused, Unauthenticated
+from core.steps import Steps
 from core.transaction import Transactions
 
 _TOUCH_EVERY: Final = timedelta(minutes=1)
@@ -183,6 +184,16 @@ class Sessions:
         found = self.find_begun(cookie)
         return found if found is not None and found[0].is_complete else None
 
+    def finding(self, cookie: str | None) -> Steps[tuple[Session, User] | None]:
+        """Return what `find` does, in steps."""
+        if not cookie:
+            return None
+        known = yield from self._store.finding_with_owner(opaque.digest(cookie))
+        found, now = self._live(known), self._clock.now()
+        if found is not None and now >= found[0].seen_at + _TOUCH_EVERY:
+            yield from self._store.touching(found[0].digest, now)
+        return found if found is not None and found[0].is_complete else None
+
     def find_begun(self, cookie: str | None) -> tuple[Session, User] | None:
         """Return the live session of a cookie even if its second factor is still missing.
 
@@ -197,7 +208,9 @@ class Sessions:
         return found
 
     def _find(self, cookie: str) -> tuple[Session, User] | None:
-        found = self._store.find_with_owner(opaque.digest(cookie))
+        return self._live(self._store.find_with_owner(opaque.digest(cookie)))
+
+    def _live(self, found: tuple[Session, User | None] | None) -> tuple[Session, User] | None:
         if found is None:
             return None
         session, user = found

@@ -10,7 +10,7 @@ from typing import Any, Final
 from sqlalchemy import Table, bindparam, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from authn.access import AccessPolicy
+from authn.access import OPEN, AccessPolicy
 from authn.accounts import Affiliation, Capacity
 from authn.consents import Consent
 from authn.oidc.tables import access_tokens, codes, refresh_tokens
@@ -97,12 +97,15 @@ class SQLAccessStore:
             most=_MOST_KNOWN,
         )
 
-    def find(self, client_id: str) -> AccessPolicy | None:
+    def find(self, client_id: str) -> AccessPolicy:
         return self._known.get(client_id)
 
-    def _read(self, client_id: str) -> AccessPolicy | None:
+    def recall(self, client_id: str) -> AccessPolicy | None:
+        return self._known.recall(client_id)
+
+    def _read(self, client_id: str) -> AccessPolicy:
         row = self._database.run(_POLICY, {"of": client_id}).first()
-        return None if row is None else AccessPolicy.decode(row.policy)
+        return OPEN if row is None else AccessPolicy.decode(row.policy)
 
     def put(self, client_id: str, policy: AccessPolicy) -> None:
         values = {"client_id": client_id, "policy": policy.encode()}

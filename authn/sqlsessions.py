@@ -15,10 +15,14 @@ from authn.tables import sessions, users
 from authn.tables_sessions import session_certificates
 from core.db import Database
 from core.sqllisting import Sorting
-from core.statements import Statement
+from core.statements import Ran, Statement
+from core.steps import Steps, asked
 
 _FIND = Statement(select(sessions).where(sessions.c.digest == bindparam("of")))
 _WITH_OWNER = with_owner(sessions)
+_TOUCH = Statement(
+    update(sessions).where(sessions.c.digest == bindparam("of")).values(seen_at=bindparam("now"))
+)
 _CHUNK = 500
 """Values in one statement, below the limit of either database."""
 
@@ -46,17 +50,17 @@ class SQLSessionStore:
         return None if row is None else Session(**row._asdict())
 
     def find_with_owner(self, digest: bytes) -> tuple[Session, User | None] | None:
-        row = self._database.run(_WITH_OWNER, {"of": digest}).first()
-        if row is None:
-            return None
-        fields, owner = split_owner(row)
-        return Session(**fields), owner
+        return _with_owner(self._database.run(_WITH_OWNER, {"of": digest}))
+
+    def finding_with_owner(self, digest: bytes) -> Steps[tuple[Session, User | None] | None]:
+        (found,) = yield from asked([(_WITH_OWNER, {"of": digest})])
+        return _with_owner(found)
 
     def touch(self, digest: bytes, now: datetime) -> None:
-        with self._database.transaction() as connection:
-            connection.execute(
-                update(sessions).where(sessions.c.digest == digest).values(seen_at=now)
-            )
+        self._database.run(_TOUCH, {"of": digest, "now": now})
+
+    def touching(self, digest: bytes, now: datetime) -> Steps[None]:
+        yield from asked([(_TOUCH, {"of": digest, "now": now})])
 
     def replace(self, digest: bytes, session: Session) -> bool:
         with self._database.transaction() as connection:
@@ -166,3 +170,11 @@ class SQLSessionStore:
     def _sids(self, query: Select[tuple[str]]) -> Sequence[str]:
         with self._database.reading() as connection:
             return [str(row[0]) for row in connection.execute(query)]
+
+
+def _with_owner(found: Ran) -> tuple[Session, User | None] | None:
+    row = found.first()
+    if row is None:
+        return None
+    fields, owner = split_owner(row)
+    return Session(**fields), owner

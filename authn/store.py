@@ -13,6 +13,7 @@ from typing import Protocol
 
 from authn.levels import Level, SessionCertificate, level_of
 from core.identity import Role
+from core.steps import Steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +201,15 @@ class SessionStore(Protocol):
         """Return also whose it is, if there still is such a user."""
         ...
 
+    def finding_with_owner(self, digest: bytes) -> Steps[tuple[Session, User | None] | None]:
+        """Find it so, in steps."""
+        ...
+
     def touch(self, digest: bytes, now: datetime) -> None: ...
+
+    def touching(self, digest: bytes, now: datetime) -> Steps[None]:
+        """Touch it, in steps."""
+        ...
 
     def add_certificate(self, sid: str, certificate: SessionCertificate) -> None:
         """Let the session stand on this certificate too."""

@@ -8,9 +8,9 @@ the handler does not take, goes through the application as it always does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from starlette.responses import Response
 
@@ -29,6 +29,8 @@ class PlainRequest:
     body: bytes
     certificate: bytes | None
     """DER of the certificate with which TLS authenticated the caller."""
+    scope: MutableMapping[str, Any]
+    """As the application would have it (ASGI), for what is written for Starlette's requests."""
     request_id: str
 
     def one(self, name: bytes) -> bytes | None:
@@ -47,7 +49,10 @@ done, and the application is to answer."""
 
 @dataclass(frozen=True, slots=True)
 class PlainRoutes:
-    """Plain handlers by method and target of the request line, which is taken as it is."""
+    """Plain handlers by method and path of the request line, which is taken as it is.
+
+    A GET may have a query, and has no body; any other method has a body, and no query.
+    """
 
     handlers: Mapping[tuple[bytes, bytes], Plain]
     octets: int = MOST_OCTETS

@@ -136,10 +136,11 @@ class HTTPConnection(HttpToolsProtocol):
         routes = app.plain if isinstance(app, RequestId) else None
         if routes is None:
             return None
-        parser = self.parser
-        handler = routes.handlers.get((parser.get_method(), self.url))
+        parser, (path, mark, _) = self.parser, self.url.partition(b"?")
+        handler = routes.handlers.get((parser.get_method(), path))
         if (
             handler is None
+            or b"#" in self.url  # not part of a target (RFC 9112, 3.2.1)
             or parser.get_http_version() != "1.1"
             or not parser.should_keep_alive()
             or parser.should_upgrade()
@@ -149,19 +150,19 @@ class HTTPConnection(HttpToolsProtocol):
             or len(self.connections) >= (self.limit_concurrency or len(self.connections) + 1)
         ):
             return None
-        lengths = [value for name, value in self.headers if name == b"content-length"]
         encoded = any(name == b"transfer-encoding" for name, _ in self.headers)
-        if len(lengths) != 1 or encoded or len(lengths[0]) > _MOST_DIGITS:
-            return None
-        return handler if lengths[0].isdigit() and int(lengths[0]) <= routes.octets else None
+        lengths = [value for name, value in self.headers if name == b"content-length"]
+        if parser.get_method() == b"GET":
+            plain = not lengths
+        else:
+            plain = not mark and len(lengths) == 1 and _within(lengths[0], routes.octets)
+        return handler if plain and not encoded else None
 
     def _answer(self, answering: _Answering) -> None:
         answering.begun = True
         if answering.timer is not None:
             answering.timer.cancel()
-        request = PlainRequest(
-            answering.headers, bytes(answering.body), self._certificate, new_request_id()
-        )
+        request = self._plain_request(answering)
 
         def give(response: Response) -> None:
             self._write(answering, response, request.request_id)
@@ -173,6 +174,18 @@ class HTTPConnection(HttpToolsProtocol):
             if answering.response_complete:
                 raise
             give(problem_of(error, request.request_id))
+
+    def _plain_request(self, answering: _Answering) -> PlainRequest:
+        path, _, query = self.url.partition(b"?")
+        scope, request_id = dict[str, Any](self.scope), new_request_id()
+        scope["method"] = self.parser.get_method().decode("ascii")
+        scope["path"], scope["raw_path"], scope["query_string"] = path.decode("ascii"), path, query
+        scope["yinxin.request_id"] = request_id
+        if self._certificate is not None:
+            scope[CLIENT_CERTIFICATE] = self._certificate
+        return PlainRequest(
+            answering.headers, bytes(answering.body), self._certificate, scope, request_id
+        )
 
     def _go_the_long_way(self, answering: _Answering) -> None:
         """Have the application answer, with as much of the body as is there."""
@@ -240,6 +253,10 @@ class HTTPConnection(HttpToolsProtocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+
+
+def _within(length: bytes, octets: int) -> bool:
+    return len(length) <= _MOST_DIGITS and length.isdigit() and int(length) <= octets
 
 
 def _with_certificate(app: Any, certificate: bytes) -> App:

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from typing import Final
 from urllib.parse import urlencode
 
@@ -13,6 +14,7 @@ from authn import opaque
 from authn.config import AuthnConfig
 from authn.forms import Fields
 from authn.oidc import scopes
+from authn.oidc.athand import NotAtHand
 from authn.oidc.checks import CHECKS
 from authn.oidc.draft import Draft, Sources, draft, resumed
 from authn.oidc.errors import AccessDenied, InvalidRequest, LoginRequired, OAuthError
@@ -25,12 +27,15 @@ from authn.oidc.subjects import SubjectIdentifiers
 from authn.store import Session, User
 from core.clock import Clock
 from core.errors import Malformed
+from core.steps import Steps, apart
 
 PATH: Final = "/oidc/authorize"
 CONTINUE: Final = "/oidc/continue"
 REFUSE: Final = "/refuse"
 _FOR_PAGES: Final = ("login_hint", "ui_locales")
 """What the login page is told (OIDC Core, 3.1.2.1)."""
+_LOOKED_UP: Final = frozenset({"request", "request_uri", "resource", "id_token_hint", "claims"})
+"""What is read from a table, or verified by a key, before the request can be judged."""
 _MOST_OF_FAPI2: Final = timedelta(seconds=60)
 
 
@@ -66,33 +71,74 @@ class Interact:
         return f"{CONTINUE}/{self.flow_id}"
 
 
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a request is judged by."""
+
+    sources: Sources
+    """What the checks ask."""
+    policy: tuple[Check, ...]
+    """The prompts."""
+
+
 class AuthorizationEndpoint:
     """Decides what happens with an authorization request."""
 
     def __init__(
         self,
-        sources: Sources,
+        judgement: Judgement,
         grants: GrantStore,
         issuers: Issuers,
         subjects: SubjectIdentifiers,
         flows: Flows,
         *,
-        policy: tuple[Check, ...],
+        at_hand: Judgement,
         config: AuthnConfig,
         clock: Clock,
     ) -> None:
-        self._sources = sources
+        """`at_hand`: the same, raising `NotAtHand` in place of waiting."""
+        self._sources, self._policy = judgement.sources, judgement.policy
+        self._at_hand = at_hand
         self._grants = grants
         self._issuers = issuers
         self._subjects = subjects
         self._flows = flows
-        self._policy = policy
         self._lifetime = timedelta(seconds=config.oidc.code_seconds)
         self._clock = clock
 
     def decide(self, fields: Fields, session: tuple[Session, User] | None) -> SendBack | Interact:
         """Answer a request. Raises `OAuthError` only for what must be shown to the person."""
         return self._decide(draft(fields, self._sources), session)
+
+    def deciding(
+        self, fields: Fields, session: tuple[Session, User] | None
+    ) -> Steps[SendBack | Interact]:
+        """Answer a request as `decide` does, in steps.
+
+        A code is given without waiting if all that the request is judged by is at hand. Anything
+        else is for `decide`, apart.
+        """
+        given = self._code_at_once(fields, session)
+        if given is None:
+            return (yield from apart(partial(self.decide, fields, session)))
+        code, answer = given
+        yield from self._grants.adding_code(code)
+        return answer
+
+    def _code_at_once(
+        self, fields: Fields, session: tuple[Session, User] | None
+    ) -> tuple[AuthorizationCode, SendBack] | None:
+        request = draft(fields, self._at_hand.sources)
+        if session is None or not _LOOKED_UP.isdisjoint(request.parameters):
+            return None
+        try:
+            for check in CHECKS:
+                check(request)
+            if first_missing(self._at_hand.policy, self._situation(request, session)) is not None:
+                return None
+        except (NotAtHand, OAuthError):
+            return None
+        return self._code(request, *session)
 
     def resume(
         self, flow_id: str, cookie: str, session: tuple[Session, User] | None
@@ -202,37 +248,43 @@ class AuthorizationEndpoint:
         return Interact(missing.page, {**passed_on, **missing.parameters}, *kept)
 
     def _give_code(self, request: Draft, session: Session, user: User) -> SendBack:
+        code, answer = self._code(request, session, user)
+        if request.pushed is not None:
+            self._sources.pushed.use(bytes.fromhex(request.pushed))
+        self._grants.add_code(code)
+        return answer
+
+    def _code(
+        self, request: Draft, session: Session, user: User
+    ) -> tuple[AuthorizationCode, SendBack]:
+        """Draw a code; return it as it is to be stored, and the answer that tells it."""
         if request.client is None or request.redirect_uri is None:
             raise InvalidRequest("the request was not checked")
         client, given = request.client, request.parameters
-        if request.pushed is not None:
-            self._sources.pushed.use(bytes.fromhex(request.pushed))
         jkt = given.get("dpop_jkt")
         drawn = opaque.draw()
-        self._grants.add_code(
-            AuthorizationCode(
-                digest=drawn.digest,
-                grant=Grant(
-                    id=str(uuid.uuid4()),
-                    client_id=client.id,
-                    user_id=user.id,
-                    sid=session.sid,
-                    scope=scopes.granted(request.scope, user),
-                    auth_time=session.auth_time,
-                    amr=session.amr,
-                    acr=request.demand.answered_by(session.level),
-                    account=session.account,
-                    claims=given.get("claims", ""),
-                    resources=request.resources,
-                ),
-                redirect_uri=request.redirect_uri,
-                nonce=given.get("nonce"),
-                code_challenge=given["code_challenge"],
-                confirmation=None if jkt is None else Confirmation("jkt", jkt),
-                expires_at=self._clock.now() + self._lifetime_of(client),
-            )
+        code = AuthorizationCode(
+            digest=drawn.digest,
+            grant=Grant(
+                id=str(uuid.uuid4()),
+                client_id=client.id,
+                user_id=user.id,
+                sid=session.sid,
+                scope=scopes.granted(request.scope, user),
+                auth_time=session.auth_time,
+                amr=session.amr,
+                acr=request.demand.answered_by(session.level),
+                account=session.account,
+                claims=given.get("claims", ""),
+                resources=request.resources,
+            ),
+            redirect_uri=request.redirect_uri,
+            nonce=given.get("nonce"),
+            code_challenge=given["code_challenge"],
+            confirmation=None if jkt is None else Confirmation("jkt", jkt),
+            expires_at=self._clock.now() + self._lifetime_of(client),
         )
-        return self._send_back(request, {"code": drawn.secret})
+        return code, self._send_back(request, {"code": drawn.secret})
 
     def _lifetime_of(self, client: Client) -> timedelta:
         # FAPI 2.0 Security Profile, 5.3.2.2: at most 60 seconds, whatever the setting says.

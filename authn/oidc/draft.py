@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from authn.forms import Fields
 from authn.oidc.acr import NO_DEMAND, Demand
@@ -13,14 +14,22 @@ from authn.oidc.clientauth import MAY_REPEAT, every
 from authn.oidc.flow import Flow
 from authn.oidc.pushed import PushedRequests
 from authn.oidc.requestobject import RequestObjects
-from authn.oidc.store import Client, ClientStore
+from authn.oidc.store import Client
+
+
+class RegisteredClients(Protocol):
+    """Knows the clients (`authn.oidc.store.ClientStore`)."""
+
+    def find(self, client_id: str) -> Client | None: ...
+
+    def find_resource(self, resource: str) -> Client | None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
     """Where the parts of a request are looked up."""
 
-    clients: ClientStore
+    clients: RegisteredClients
     pushed: PushedRequests
     objects: RequestObjects
 

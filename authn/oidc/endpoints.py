@@ -12,7 +12,8 @@ from authn.logout.channels import LogoutChannels
 from authn.oidc.accesstokens import AccessTokens, UserinfoEndpoint
 from authn.oidc.accountclaims import AccountClaims
 from authn.oidc.assertion import ClientAssertions
-from authn.oidc.authorize import AuthorizationEndpoint
+from authn.oidc.athand import ClientsAtHand, PeopleAtHand, RememberedPolicies
+from authn.oidc.authorize import AuthorizationEndpoint, Judgement
 from authn.oidc.binding import SenderBinding
 from authn.oidc.clientauth import ClientAuthentication
 from authn.oidc.clientgrant import ClientCredentialsGrant
@@ -35,7 +36,7 @@ from authn.oidc.dynamicregistration import (
 from authn.oidc.exchangegrant import ExchangeGrant
 from authn.oidc.flow import Flows
 from authn.oidc.granting import Granting
-from authn.oidc.interaction import Check
+from authn.oidc.interaction import Check, make_policy
 from authn.oidc.introspection import IntrospectionEndpoint, RevocationEndpoint
 from authn.oidc.issuers import Issuers
 from authn.oidc.issuing import TokenMaker
@@ -96,6 +97,7 @@ class Endpoints:
         issuers: Issuers,
         purpose_keys: PurposeKeys,
         policy: tuple[Check, ...],
+        remembered: RememberedPolicies,
         throttle: Throttle,
         registered: Clients,
         accounts: AccountClaims,
@@ -120,17 +122,19 @@ class Endpoints:
         binding = SenderBinding(
             Proofs(replays, purpose_keys, nonce_required=oidc.dpop_nonce_required, clock=clock)
         )
+        pushed = PushedRequests(stores.pushed, clock=clock)
+        objects = RequestObjects(client_keys, issuer=issuers.name_of, clock=clock)
+        people = PeopleAtHand(remembered)
         authorization = AuthorizationEndpoint(
-            Sources(
-                stores.clients,
-                PushedRequests(stores.pushed, clock=clock),
-                RequestObjects(client_keys, issuer=issuers.name_of, clock=clock),
-            ),
+            Judgement(Sources(stores.clients, pushed, objects), policy),
             stores.grants,
             issuers,
             subjects,
             Flows(purpose_keys, clock=clock),
-            policy=policy,
+            at_hand=Judgement(
+                Sources(ClientsAtHand(stores.clients), pushed, objects),
+                make_policy(people, people, people),
+            ),
             config=config,
             clock=clock,
         )

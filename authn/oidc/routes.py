@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Any
 from urllib.parse import urlencode, urlsplit
@@ -26,6 +28,9 @@ from authn.oidc.pages import Pages
 from authn.sessions import Sessions
 from core.direct import DirectRoute, in_thread
 from core.errors import Malformed
+from core.http import problem_of
+from core.plain import Give, Plain, PlainRequest
+from core.steps import Carrier, Steps, apart
 
 _PUBLIC = {"Cache-Control": "public, max-age=300", "Access-Control-Allow-Origin": "*"}
 
@@ -47,20 +52,29 @@ def _page_route(pages: Pages) -> type[APIRoute]:
     return PageRoute
 
 
-def _query_route(pages: Pages) -> type[APIRoute]:
+def _query_route(pages: Pages, plain: Plain | None = None) -> type[APIRoute]:
     class QueryRoute(DirectRoute):
-        """Reads the query and calls ``endpoint(request, fields)`` in a thread, without more ado.
+        """Reads the query and calls ``endpoint(request, fields)`` without more ado.
 
-        Otherwise a page route; the documentation comes from the endpoint's signature.
+        In a thread, unless the endpoint is asynchronous. Otherwise a page route; the documentation
+        comes from the endpoint's signature.
         """
 
         @override
         def get_route_handler(self) -> Handler:  # type: ignore[override]  # FastAPI says Coroutine
+            asynchronous = inspect.iscoroutinefunction(self.endpoint)
+
             async def handler(request: Request) -> Response:
-                answer: Response = await in_thread(self.endpoint, request, query_fields(request))
+                fields = query_fields(request)
+                answer: Response
+                if asynchronous:
+                    answer = await self.endpoint(request, fields)
+                else:
+                    answer = await in_thread(self.endpoint, request, fields)
                 return answer
 
             self.direct = translated = _translated(handler, pages)
+            self.plain = plain
             return translated
 
     return QueryRoute
@@ -70,12 +84,23 @@ def _translated(handler: Handler, pages: Pages) -> Handler:
     async def translated(request: Request) -> Response:
         try:
             return await handler(request)
-        except OAuthError as error:
-            return pages.oauth_error(request, error)
-        except Malformed as error:
-            return pages.oauth_error(request, InvalidRequest(str(error)))
+        except (OAuthError, Malformed) as error:
+            return await in_thread(_shown, request, error, pages)
 
     return translated
+
+
+def _showing(request: Request, steps: Steps[Response], pages: Pages) -> Steps[Response]:
+    """Translate errors as the route does, in steps."""
+    try:
+        return (yield from steps)
+    except (OAuthError, Malformed) as error:
+        return (yield from apart(partial(_shown, request, error, pages)))
+
+
+def _shown(request: Request, error: OAuthError | Malformed, pages: Pages) -> Response:
+    shown = error if isinstance(error, OAuthError) else InvalidRequest(str(error))
+    return pages.oauth_error(request, shown)
 
 
 def make_document_router(
@@ -107,17 +132,24 @@ def _add_documents(router: APIRouter, issuer: Issuer, document: dict[str, Any]) 
 
 
 def make_authorization_router(
-    authorization: AuthorizationEndpoint, sessions: Sessions, pages: Pages
+    authorization: AuthorizationEndpoint, sessions: Sessions, pages: Pages, carrier: Carrier
 ) -> APIRouter:
     """Serve where browsers are sent to log in."""
     router = APIRouter(tags=["oidc"], route_class=_page_route(pages))
 
-    def authorize(request: Request, fields: QueryFields) -> Response:
+    async def authorize(request: Request, fields: QueryFields) -> Response:
         """Answer an authorization request (OIDC Core, 3.1.2)."""
-        session = sessions.find(request.cookies.get(cookies.SESSION))
-        return answer(request, authorization.decide(fields, session))
+        return await carrier.carry(authorizing(request, fields))
 
-    router.add_api_route(PATH, authorize, methods=["GET"], route_class_override=_query_route(pages))
+    def authorizing(request: Request, fields: Fields) -> Steps[Response]:
+        session = yield from sessions.finding(request.cookies.get(cookies.SESSION))
+        outcome = yield from authorization.deciding(fields, session)
+        if isinstance(outcome, SendBack) and not outcome.form_post:
+            return _see_other(outcome.location)
+        return (yield from apart(partial(_answer, request, outcome, pages)))
+
+    route = _query_route(pages, _plain(authorizing, pages, carrier))
+    router.add_api_route(PATH, authorize, methods=["GET"], route_class_override=route)
 
     @router.get(CONTINUE + "/{flow_id}")
     def go_on(request: Request, flow_id: str) -> Response:
@@ -125,7 +157,7 @@ def make_authorization_router(
         session = sessions.find(request.cookies.get(cookies.SESSION))
         cookie = request.cookies.get(flow.COOKIE + flow_id, "")
         outcome = authorization.resume(flow_id, cookie, session)
-        response = answer(request, outcome)
+        response = _answer(request, outcome, pages)
         if isinstance(outcome, SendBack):
             cookies.clear_cookie(response, flow.COOKIE + flow_id)
         return response
@@ -134,7 +166,7 @@ def make_authorization_router(
     def refuse(request: Request, flow_id: str) -> Response:
         """Tell the client that the person does not come."""
         cookie = request.cookies.get(flow.COOKIE + flow_id, "")
-        response = answer(request, authorization.refuse(flow_id, cookie))
+        response = _answer(request, authorization.refuse(flow_id, cookie), pages)
         cookies.clear_cookie(response, flow.COOKIE + flow_id)
         return response
 
@@ -143,19 +175,43 @@ def make_authorization_router(
         """Turn a POST into a GET: only then does the browser send our SameSite=Lax cookie."""
         return _see_other(f"{PATH}?{urlencode(fields)}")
 
-    def answer(request: Request, outcome: SendBack | Interact) -> Response:
-        if isinstance(outcome, SendBack):
-            if outcome.form_post:
-                return pages.form_post(request, outcome.redirect_uri, outcome.answer)
-            return _see_other(outcome.location)
-        query = urlencode({**outcome.parameters, "next": outcome.next_path})
-        response = _see_other(f"{outcome.page}?{query}")
-        cookies.set_cookie(response, flow.COOKIE + outcome.flow_id, outcome.cookie)
-        for name in flow.superfluous(request.cookies):
-            cookies.clear_cookie(response, name)
-        return response
-
     return router
+
+
+def _plain(
+    authorizing: Callable[[Request, Fields], Steps[Response]], pages: Pages, carrier: Carrier
+) -> Plain:
+    """Make the plain handler of the authorization endpoint."""
+
+    def plain(asked: PlainRequest, give: Give) -> bool:
+        request = Request(asked.scope)
+        try:
+            fields = query_fields(request)
+        except Malformed:
+            return False  # the route says what is wrong
+
+        def given(outcome: Response | Exception) -> None:
+            if isinstance(outcome, Exception):
+                outcome = problem_of(outcome, asked.request_id)
+            give(outcome)
+
+        carrier.begin(_showing(request, authorizing(request, fields), pages), given)
+        return True
+
+    return plain
+
+
+def _answer(request: Request, outcome: SendBack | Interact, pages: Pages) -> Response:
+    if isinstance(outcome, SendBack):
+        if outcome.form_post:
+            return pages.form_post(request, outcome.redirect_uri, outcome.answer)
+        return _see_other(outcome.location)
+    query = urlencode({**outcome.parameters, "next": outcome.next_path})
+    response = _see_other(f"{outcome.page}?{query}")
+    cookies.set_cookie(response, flow.COOKIE + outcome.flow_id, outcome.cookie)
+    for name in flow.superfluous(request.cookies):
+        cookies.clear_cookie(response, name)
+    return response
 
 
 def make_logout_router(logout: LogoutEndpoint, sessions: Sessions, pages: Pages) -> APIRouter:

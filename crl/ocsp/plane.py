@@ -9,13 +9,12 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from core.clock import Clock
-from core.errors import NotFound, TrustError, Unavailable
+from core.errors import TrustError, Unavailable
 from crl.config import NoncePolicy, OCSPConfig
 from crl.ocsp.block import HEADER_OCTETS, Header, read_header, unpack_header
 from crl.ocsp.budget import Budget
 from crl.ocsp.head import Head
-from crl.ocsp.issuers import IssuerTable
-from crl.ocsp.layout import KnownIssuer, answer_key, is_certificates, number_in
+from crl.ocsp.layout import is_certificates, number_in
 from crl.ocsp.missing import Missing
 from crl.ocsp.path import decode_path
 from crl.ocsp.pulse import Pulse
@@ -61,7 +60,6 @@ class OCSPPlane:
         self._second = 0
         self._slot = slot
         self._counts = pulse.counts_of(slot)
-        self._issuers: IssuerTable[KnownIssuer] = IssuerTable(())
         self._reloads = 0
         self.recent = RecentAnswers()
         """What came before: to be asked before `look_up`."""
@@ -83,7 +81,6 @@ class OCSPPlane:
             # It also does so by itself, for an answer of a new responder.
             if self._reloads != self.reader.reloads:
                 self._reloads = self.reader.reloads
-                self._issuers.replace(self.reader.issuers)
                 self.recent.clear()
         except TrustError:
             log.exception("the tables of the local store cannot be read")
@@ -151,7 +148,7 @@ class OCSPPlane:
             key = fallback = self.reader.forms.key_of(octets)
             if key is None:
                 request = parse_request(octets)
-                fallback = self._key_of(request)
+                fallback = self.reader.key_of_request(request)
                 # Extensions that change nothing: still the same answer.
                 key = None if self._repeats_nonce(request) else fallback
             given = self._give(head, octets, key)
@@ -251,15 +248,6 @@ class OCSPPlane:
             self.look()
         if not self.reader.complete:
             raise Unavailable("the status log has not been read to its end yet")
-
-    def _key_of(self, request: OCSPRequest) -> bytes | None:
-        """Return the key of the answer to one CertID. Raises `NotFound` for no issuer of ours."""
-        found = [self._issuers.find(cert_id) for cert_id in request.cert_ids]
-        issuer = found[0]
-        if issuer is None or any(other is not issuer for other in found):
-            raise NotFound("the request is not for one issuer of this service")
-        cert_id = request.cert_ids[0]
-        return answer_key(cert_id.der, issuer.number, cert_id.serial) if len(found) == 1 else None
 
     def _give(self, head: Head, octets: bytes, key: bytes | None) -> bytes | None:
         now = self._writer.second()

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ca.packedstatus import KEY_OCTETS
+from core.errors import NotFound
 from crl.ocsp.block import Header, read_header
 from crl.ocsp.forms import RequestForms
-from crl.ocsp.layout import KnownIssuer, certificate_tail
+from crl.ocsp.issuers import IssuerTable
+from crl.ocsp.layout import KnownIssuer, answer_key, certificate_tail
+from crl.ocsp.request import OCSPRequest
 from crl.ocsp.store import StatusStore
 
 if TYPE_CHECKING:
@@ -21,6 +24,7 @@ class AnswerReader:
         self._store = store
         self._tables: bytes | None = None
         self.issuers: list[KnownIssuer] = []
+        self._table: IssuerTable[KnownIssuer] = IssuerTable(())
         self.forms = RequestForms(())
         self.tails: dict[int, bytes] = {}
         self.complete = False
@@ -45,12 +49,16 @@ class AnswerReader:
         return self._store.state() if self._held is None else self._held_state
 
     def reload(self) -> None:
-        """Look whether there are other issuers or responders than before, and take them."""
+        """Look whether there are other issuers or responders than before, and take them.
+
+        Raises `Conflict` for two issuers that are one.
+        """
         self.complete = self._store.is_complete()
         tables = self._store.parties.changes()
         if tables == self._tables:
             return
         self.issuers = self._store.parties.issuers()
+        self._table.replace(self.issuers)
         self.forms = RequestForms(self.issuers)
         responders = self._store.parties.responders()
         self.tails = {
@@ -58,6 +66,27 @@ class AnswerReader:
         }
         self._tables = tables
         self.reloads += 1
+
+    def key_of_request(self, request: OCSPRequest) -> bytes | None:
+        """Return the key of the answer to one CertID of an issuer of ours; None: it has none.
+
+        Raises `NotFound` for an issuer that is not ours, or for two.
+        """
+        issuer = self._issuer_of(request)
+        if issuer is None:
+            # Tables are taken once a second, and certificates are asked for in the second in which
+            # their issuer began.
+            self.reload()
+            issuer = self._issuer_of(request)
+        if issuer is None:
+            raise NotFound("the request is not for one issuer of this service")
+        cert_id = request.cert_ids[0]
+        one = len(request.cert_ids) == 1
+        return answer_key(cert_id.der, issuer.number, cert_id.serial) if one else None
+
+    def _issuer_of(self, request: OCSPRequest) -> KnownIssuer | None:
+        issuer, *others = map(self._table.find, request.cert_ids)
+        return issuer if all(other is issuer for other in others) else None
 
     def find(self, key: bytes) -> tuple[int, bytes | None]:
         """Return the state that is seen, and the block under `key` in it."""

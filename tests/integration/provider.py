@@ -188,7 +188,10 @@ def build(
     add_routes(
         app,
         oidc_routes.make_authorization_router(
-            provider.endpoints.authorization, administration.sessions, pages
+            provider.endpoints.authorization,
+            administration.sessions,
+            pages,
+            provider.endpoints.carrier,
         ),
     )
     add_routes(app, oidc_routes.make_logout_router(provider.logout, administration.sessions, pages))

@@ -9,6 +9,7 @@ from base64 import b64encode
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from urllib.parse import quote
 
 import httpx2
@@ -19,7 +20,7 @@ from cryptography.x509 import ocsp
 from ca.reasons import RevocationReason
 from ca.revocation import RevocationService
 from core.db import Database
-from crl.ocsp import lanes
+from crl.ocsp import lanes, listener
 from crl.ocsp.budget import Budget
 from tests.fakes.audit import MemoryAuditLog
 from tests.fakes.clock import FakeClock
@@ -128,6 +129,19 @@ def test_the_very_next_answer_after_a_revocation_says_revoked(world, client, dig
     assert heard(client, asked) is GOOD
     world.revoke(issued)
     assert heard(client, asked) is REVOKED
+
+
+def test_an_issuer_is_known_in_the_second_in_which_it_begins(world, plane, client, monkeypatch):
+    monkeypatch.setattr(listener, "_TICK_SECONDS", 3600)
+    assert heard(client, question(world, world.issue("ec-issuing"))) is GOOD
+    # Each way to ask finds it by itself.
+    for family, more in (("ed25519", ()), ("rsa", (nonce(bytes(16)),))):
+        world.begin(family)
+        plane.keeper.keep_issuers(world.issuers.values())
+        asked = question(world, world.issue(f"{family}-issuing"), extensions=more)
+        assert heard(client, asked) is GOOD
+    stranger = replace(world.issuers["rsa-root"], subject=world.issuers["ec-root"].subject)
+    assert post(client, request(cert_id(stranger, 1))).hex() == UNAUTHORIZED
 
 
 def test_under_load_no_question_asked_after_a_revocation_hears_good(world, plane):
@@ -448,8 +462,6 @@ def test_who_does_not_read_gets_no_more(world):
 
 
 def test_too_many_connections_are_not_taken_and_the_others_go_on(world, plane, monkeypatch):
-    from crl.ocsp import listener
-
     asked = question(world, world.issue("ec-issuing"))
     with socket.create_connection(plane.address, timeout=60) as first:
         first.sendall(wire_get(asked))

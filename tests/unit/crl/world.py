@@ -71,7 +71,7 @@ class World:
         self.segments = SQLSegmentStore(database)
         self.issuers: dict[str, Issuer] = {}
         for family in families:
-            self._bootstrap(family)
+            self.begin(family)
         self.revocation = RevocationService(
             store=self.store, transactions=database, audit=audit, clock=clock
         )
@@ -196,7 +196,7 @@ class World:
         self.issuers[issuer] = made
 
     @linted_once()
-    def _bootstrap(self, family: str) -> None:
+    def begin(self, family: str) -> None:
         algorithm = ALGORITHMS[family]
         seams = {
             "keystore": self.keystore,

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 import uvloop
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from uvicorn.server import ServerState
 
@@ -26,7 +27,7 @@ async def application(scope, receive, send):
 @asynccontextmanager
 async def served(plain):
     """A connection to a server with one plain handler, and the server's side of it."""
-    routes = PlainRoutes({(b"POST", b"/t"): plain}, 100)
+    routes = PlainRoutes({(b"POST", b"/t"): plain, (b"GET", b"/t"): plain}, 100)
     app = RequestId(BodyLimit(application, octets=1000), routes)
     config = server._config(server.Listener(None, app))
     config.load()
@@ -84,6 +85,27 @@ def test_a_request_is_answered_in_one_write_however_it_comes(cut):
     in_loop(act)
 
 
+@pytest.mark.parametrize("query", [b"", b"?", b"?x=1&x=%32?"])
+def test_a_get_is_answered_with_its_query_and_its_cookies(query):
+    def said(request, give) -> bool:
+        asked = Request(request.scope)
+        octets = b"%s %s" % (asked.url.query.encode(), asked.cookies.get("a", "").encode())
+        give(Response(b"plain:" + octets + asked.method.encode() + asked.url.path.encode()))
+        return True
+
+    async def act():
+        async with served(said) as (reader, writer, _):
+            head = b"GET /t%s HTTP/1.1\r\nHost: x\r\nCookie: b=c; a=d\r\n\r\n" % query
+            writer.write(head)
+            first = (await answer(reader))[2]
+            writer.write(head[:9])
+            await asyncio.sleep(0.01)
+            writer.write(head[9:])
+            return first, (await answer(reader))[2]
+
+    assert in_loop(act) == (b"plain:%s dGET/t" % query[1:],) * 2
+
+
 @pytest.mark.parametrize(
     "request_",
     [
@@ -94,6 +116,11 @@ def test_a_request_is_answered_in_one_write_however_it_comes(cut):
         HEAD + b"Connection: Upgrade\r\nUpgrade: x\r\nContent-Length: 3\r\n\r\na=b",
         b"POST /t HTTP/1.0\r\nHost: x\r\nContent-Length: 3\r\n\r\na=b",
         b"PUT /t HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\na=b",
+        b"GET /t?x=1 HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\na=b",
+        b"GET /t?x=1 HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n",
+        b"GET /t?x=1#y HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /%74?x=1 HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET http://x/t?x=1 HTTP/1.1\r\nHost: x\r\n\r\n",
     ],
 )
 def test_what_is_out_of_the_ordinary_goes_through_the_application(request_):

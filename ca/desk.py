@@ -6,7 +6,6 @@ answered; the id of an act is drawn at entry, so that asking twice is asking onc
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -17,8 +16,9 @@ from ca.acts import Act, Outcome, OutcomeState
 from ca.contents import check_choices
 from ca.csr import parse_csr
 from ca.desk_answers import first_answer, given_key
-from ca.desk_bodies import ReplacementBody, act_of, revocation_of
+from ca.desk_bodies import ReplacementBody, act_of, id_for, revocation_of
 from ca.desk_store import DeskCount, DeskPage, DeskQuery, DeskRecord, DeskState, DeskStore
+from ca.names import check_attributes, text_of
 from ca.operations import REPLACING, Operation
 from ca.pickup import PickupOffers
 from ca.profiles import CertificateProfile
@@ -88,6 +88,7 @@ class Desk:
             profile=body.profile,
             organisation_id=organisation,
             keyless=body.csr is None,
+            subject=text_of(check_attributes(request.subject)) or None,
         )
         return self._enter_once(record, key)
 
@@ -98,6 +99,7 @@ class Desk:
         *,
         profile: str | None,
         organisation: str | None,
+        subject: str | None = None,
         actor: str,
         key: str | None,
     ) -> DeskRecord:
@@ -115,6 +117,7 @@ class Desk:
             profile=profile,
             organisation_id=organisation,
             keyless=keyless,
+            subject=subject,
         )
         return self._enter_once(record, key)
 
@@ -127,6 +130,7 @@ class Desk:
         reason: RevocationReason | None = None,
         profile: str | None = None,
         organisation: str | None,
+        subject: str | None = None,
         actor: str,
     ) -> DeskRecord:
         """Enter a change of status; it is sent at once unless changes are reviewed, too."""
@@ -145,6 +149,7 @@ class Desk:
                 decided_at=now if direct else None,
                 issuer=issuer,
                 serial=serial,
+                subject=subject,
             )
         )
 
@@ -240,7 +245,7 @@ class Desk:
         self, operation: Operation, body: str, *, actor: str, key: str | None
     ) -> DeskRecord:
         return DeskRecord(
-            id=_drawn(actor, key),
+            id=id_for(actor, key),
             state=DeskState.PENDING,
             operation=operation,
             profile=None,
@@ -295,9 +300,3 @@ class Desk:
             self._audit.record(
                 "desk.reviewed", actor=actor, detail={"request": record.id, "state": state}
             )
-
-
-def _drawn(actor: str, key: str | None) -> str:
-    if key is None:
-        return secrets.token_hex(16)
-    return hashlib.sha256(f"{actor}\n{key}".encode()).hexdigest()[:32]

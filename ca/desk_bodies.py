@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import hashlib
+import secrets
+from dataclasses import dataclass, replace
 
 from pydantic import BaseModel, ConfigDict
 
 from ca.acts import Act
 from ca.desk_store import DeskRecord
+from ca.names import Attributes
 from ca.operations import ISSUING, Operation
 from ca.reasons import RevocationReason
 from ca.schemas import SubmitRequest
+from ca.submitting import request_in
 from core.errors import Refused
 from keystore.dialects import Dialect
 
@@ -48,6 +52,45 @@ class GivenKey(BaseModel):
     envelope: str | None = None
     """Base64."""
     detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What an act asks for, as its reviewer has to see it."""
+
+    issuer: str | None
+    subject: Attributes = ()
+    alternative_names: tuple[str, ...] = ()
+    """Of the CSR where none were entered."""
+    validity_days: int | None = None
+    """None: as the profile says."""
+    reason: RevocationReason | None = None
+
+
+def asked_of(record: DeskRecord) -> Asked:
+    """Return it; the names of a CSR were checked with its signature when the act was entered."""
+    if record.operation is Operation.APPLY:
+        body = SubmitRequest.model_validate_json(record.body)
+        request = request_in(
+            body,
+            requester=record.requester,
+            organisation=record.organisation_id,
+            accept_empty_sm2_id=True,
+        )
+        names = tuple(str(name) for name in request.alternative_names)
+        return Asked(body.issuer, request.subject, names, body.validity_days)
+    if record.operation in ISSUING:
+        wanted = ReplacementBody.model_validate_json(record.body)
+        return Asked(wanted.issuer, validity_days=wanted.validity_days, reason=wanted.reason)
+    reason = RevocationReason(record.body) if record.operation is Operation.REVOKE else None
+    return Asked(record.issuer, reason=reason)
+
+
+def id_for(actor: str, key: str | None) -> str:
+    """Return the id of a new act: the same one for the same `key` of the same operator."""
+    if key is None:
+        return secrets.token_hex(16)
+    return hashlib.sha256(f"{actor}\n{key}".encode()).hexdigest()[:32]
 
 
 def csr_of(record: DeskRecord) -> str | None:

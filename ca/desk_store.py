@@ -54,7 +54,7 @@ class DeskRecord:
     keyless: bool = False
     """The key comes with a pick-up."""
     subject: str | None = None
-    """Of what was given, RFC 4514."""
+    """Of what is asked for or acted upon, then of what was given; RFC 4514. None: not known."""
     not_after: datetime | None = None
     wanted: str | None = None
     """JSON of the format in which a subscriber wants the key of a pair, until it is answered."""

@@ -90,6 +90,7 @@ class DeskRows:
             decided_by=batch.decided_by,
             decided_at=batch.decided_at,
             keyless=keyless,
+            subject=item.subject,
         )
         self._acts.add(record)
         detail: Detail = {

@@ -5,6 +5,7 @@ The paths are those of the authority's own API, so that the same commands work a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Annotated
 
@@ -14,15 +15,15 @@ from ca.desk import Desk
 from ca.desk_store import DeskQuery, DeskState
 from ca.operations import Operation
 from ca.organisations import Organisations
-from ca.organisations_store import OrganisationQuery
 from ca.rightchanges import RightChanges
 from ca.rights import Rights
 from ca.rights_store import Step
 from ca.routes_desk_changes import add_change_routes
 from ca.routes_desk_statistics import add_desk_statistics
+from ca.routes_organisations import add_organisation_reading
 from ca.routes_rights import add_right_routes
-from ca.schemas import RejectRequest, SubmitRequest
-from ca.schemas_desk import BranchList, BranchPlace, DeskList, DeskView
+from ca.schemas import ProfileView, RejectRequest, SubmitRequest
+from ca.schemas_desk import DeskIssuer, DeskList, DeskView
 from ca.serials import from_hex, to_hex
 from ca.wire import Cursor, Limit, Reader, Sort, Viewer, Writer, problems, require_sight, scope_of
 from core.clock import Clock
@@ -37,27 +38,28 @@ def make_desk_router(
     rights: Rights,
     changes: RightChanges,
     *,
+    issuers: Sequence[str],
     clock: Clock,
 ) -> APIRouter:
-    """Serve acts, the branch and the rights in it."""
+    """Serve acts, the branch and the rights in it.
+
+    `issuers`: names of the authority's issuers that operators are offered; others can be asked for.
+    """
     router = APIRouter(prefix="/api/v1")
     _add_requests(router, desk, rights)
     _add_decisions(router, desk, rights)
     add_change_routes(router, desk, rights)
     add_desk_statistics(router, desk, rights, clock=clock)
     add_right_routes(router, rights, changes)
+    add_organisation_reading(router, organisations, rights)
 
-    @router.get(
-        "/organisations",
-        tags=["organisations"],
-        summary="List the organisations of the branch",
-        responses=problems(),
-    )
-    def list_organisations(asking: Viewer, cursor: Cursor = None, limit: Limit = 100) -> BranchList:
-        query = OrganisationQuery(scope=scope_of(asking, rights))
-        page = organisations.list_organisations(query, cursor=cursor, limit=limit)
-        items = tuple(BranchPlace.of(item) for item in page.items)
-        return BranchList(items=items, next_cursor=page.next_cursor)
+    @router.get("/issuers", tags=["issuers"], summary="List the issuers that operators are offered")
+    def list_issuers(_: Viewer) -> list[DeskIssuer]:
+        return [DeskIssuer(name=name) for name in issuers]
+
+    @router.get("/profiles", tags=["issuers"], summary="List the profiles that can be asked for")
+    def list_profiles(_: Viewer) -> list[ProfileView]:
+        return [ProfileView.of(one) for one in desk.profiles.values() if one.requestable]
 
     return router
 
@@ -105,7 +107,7 @@ def _add_requests(router: APIRouter, desk: Desk, rights: Rights) -> None:
         page = desk.list_acts(
             query, scope=scope_of(asking, rights), cursor=cursor, limit=limit, sort=sort
         )
-        items = tuple(DeskView.of(record) for record in page.items)
+        items = tuple(DeskView.of(record, listed=True) for record in page.items)
         return DeskList(items=items, next_cursor=page.next_cursor)
 
     @router.get(

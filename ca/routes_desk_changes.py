@@ -40,7 +40,7 @@ def _add_status(router: APIRouter, desk: Desk, rights: Rights) -> None:
         reason: RevocationReason | None = None,
     ) -> DeskView:
         name = to_hex(from_hex(serial))
-        organisation, profile = _place(desk, rights, operation, asking, (issuer, name))
+        organisation, profile, subject = _place(desk, rights, operation, asking, (issuer, name))
         record = desk.act(
             operation,
             issuer,
@@ -48,6 +48,7 @@ def _add_status(router: APIRouter, desk: Desk, rights: Rights) -> None:
             reason=reason,
             profile=profile,
             organisation=organisation,
+            subject=subject,
             actor=asking.name,
         )
         return DeskView.of(record)
@@ -88,12 +89,13 @@ def _add_replacements(router: APIRouter, desk: Desk, rights: Rights) -> None:
         operation: Operation, wanted: ReplacementBody, asking: Principal, key: str | None
     ) -> DeskView:
         named = (wanted.issuer, wanted.serial)
-        organisation, profile = _place(desk, rights, operation, asking, named)
+        organisation, profile, subject = _place(desk, rights, operation, asking, named)
         record = desk.replace(
             operation,
             wanted,
             profile=profile,
             organisation=organisation,
+            subject=subject,
             actor=asking.name,
             key=key,
         )
@@ -152,11 +154,14 @@ def _place(
     operation: Operation,
     asking: Principal,
     named: tuple[str, str],
-) -> tuple[str | None, str | None]:
-    """Return organisation and profile of a certificate. Raises `Forbidden` without the right."""
+) -> tuple[str | None, str | None, str | None]:
+    """Return organisation, profile and subject, as far as they are known here.
+
+    Raises `Forbidden` without the right.
+    """
     known = desk.find_given(*named)
     # What was not given here needs a right over the whole branch.
     organisation = None if known is None else known.organisation_id
     profile = None if known is None else known.profile
     rights.require(asking.name, operation, Step.ENTRY, organisation=organisation, profile=profile)
-    return organisation, profile
+    return organisation, profile, None if known is None else known.subject

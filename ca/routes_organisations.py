@@ -30,6 +30,14 @@ def add_organisation_routes(
     router: APIRouter, organisations: Organisations, rights: Rights
 ) -> None:
     """Add ``/organisations`` to `router`."""
+    add_organisation_reading(router, organisations, rights)
+    _add_changes(router, organisations, rights)
+
+
+def add_organisation_reading(
+    router: APIRouter, organisations: Organisations, rights: Rights
+) -> None:
+    """Add what shows the tree, and changes nothing."""
 
     @router.get(
         "/organisations",
@@ -68,8 +76,6 @@ def add_organisation_routes(
             path=tuple(OrganisationView.of(above) for above in organisations.path(found.id)),
             history=tuple(ChangeView.of(change) for change in organisations.history(found.id)),
         )
-
-    _add_changes(router, organisations, rights)
 
 
 def _add_changes(router: APIRouter, organisations: Organisations, rights: Rights) -> None:

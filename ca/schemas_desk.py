@@ -8,15 +8,42 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict
 
 from ca.acts import Outcome
-from ca.desk_bodies import csr_of, target_of
+from ca.desk_bodies import Asked, asked_of, csr_of, target_of
 from ca.desk_store import DeskRecord, DeskState
 from ca.operations import Operation
-from ca.organisations_store import Level, Organisation
-from ca.schemas import CertificateReference, CodesView
+from ca.reasons import RevocationReason
+from ca.schemas import CertificateReference, CodesView, NameAttribute
 
 
 class _Wire(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DeskIssuer(_Wire):
+    """An issuer that operators may name."""
+
+    name: str
+
+
+class AskedView(_Wire):
+    """What an act asks for: entered, or of the CSR where nothing was."""
+
+    issuer: str | None
+    subject: tuple[NameAttribute, ...]
+    alternative_names: tuple[str, ...]
+    validity_days: int | None
+    reason: RevocationReason | None
+
+    @classmethod
+    def of(cls, asked: Asked) -> Self:
+        """Show it."""
+        return cls(
+            issuer=asked.issuer,
+            subject=tuple(NameAttribute(type=name, value=value) for name, value in asked.subject),
+            alternative_names=asked.alternative_names,
+            validity_days=asked.validity_days,
+            reason=asked.reason,
+        )
 
 
 class DeskView(_Wire):
@@ -42,16 +69,18 @@ class DeskView(_Wire):
     """Of a pair: SM2EnvelopedKey, base64."""
     csr: str | None
     subject: str | None
-    """Of the certificate that was given."""
+    """Of what is asked for or acted upon, then of the certificate that was given."""
     not_after: datetime | None
     target: CertificateReference | None
     """The certificate that is replaced."""
+    asked: AskedView | None
+    """Where one act is looked at."""
     codes: CodesView | None
     """In the answer to the step that made them, and nowhere else."""
 
     @classmethod
-    def of(cls, record: DeskRecord) -> Self:
-        """Show a record."""
+    def of(cls, record: DeskRecord, *, listed: bool = False) -> Self:
+        """Show a record; `listed`: in a list, without what has to be read out of it."""
         outcome = None if record.outcome is None else Outcome.model_validate_json(record.outcome)
         reference = None
         if record.issuer is not None and record.serial is not None:
@@ -79,6 +108,7 @@ class DeskView(_Wire):
             target=None
             if replaced is None
             else CertificateReference(issuer=replaced[0], serial=replaced[1]),
+            asked=None if listed else AskedView.of(asked_of(record)),
             codes=None
             if codes is None
             else CodesView(reference=codes.reference, code=codes.code, expires_at=codes.expires_at),
@@ -89,34 +119,4 @@ class DeskList(_Wire):
     """One page of acts, newest first."""
 
     items: tuple[DeskView, ...]
-    next_cursor: str | None
-
-
-class BranchPlace(_Wire):
-    """One organisation of the branch."""
-
-    id: str
-    parent: str | None
-    level: Level
-    name: str
-    code: str | None
-    closed_at: datetime | None
-
-    @classmethod
-    def of(cls, organisation: Organisation) -> Self:
-        """Show an organisation."""
-        return cls(
-            id=organisation.id,
-            parent=organisation.parent,
-            level=organisation.level,
-            name=organisation.name,
-            code=organisation.code,
-            closed_at=organisation.closed_at,
-        )
-
-
-class BranchList(_Wire):
-    """One page of organisations, oldest first."""
-
-    items: tuple[BranchPlace, ...]
     next_cursor: str | None

@@ -15,6 +15,7 @@ import authn.routes
 import authn.routes_accounts
 import authn.routes_sessions
 import ca.routes_bulk
+import yinxin.console.bulk
 from authn.assembly import Provider
 from authn.legacy.routes_cas import make_cas_router
 from authn.legacy.routes_gate import make_gate_router
@@ -138,7 +139,12 @@ def surround(app: FastAPI, ground: Ground, provider: Provider) -> Any:
     body_limited = BodyLimit(
         DirectRoutes(app),
         octets=settings.server.max_request_octets,
-        larger={ca.routes_bulk.PATH: settings.bulk.max_file_octets},
+        larger={
+            ca.routes_bulk.PATH: settings.bulk.max_file_octets,
+            # The same file in a form, among its other fields.
+            yinxin.console.bulk.HERE: settings.bulk.max_file_octets
+            + settings.server.max_request_octets,
+        },
     )
     authenticated = Authentication(
         ConsoleSession(body_limited, administration.sessions),

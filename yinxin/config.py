@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from core.peer import check_fingerprints, check_peer_url
 
 Port = Annotated[int, Field(ge=1, le=65535)]
+_ISSUER_NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,62}")
 
 
 class ServerConfig(BaseModel):
@@ -122,6 +124,9 @@ class RegistrationConfig(BaseModel):
     review_changes: bool = False
     """At a registration authority: revocation, freezing and unfreezing wait for a reviewer, too.
     Needed where a review rule of the authority asks for a second person."""
+    issuers: tuple[str, ...] = ("sm2-issuing", "rsa-issuing")
+    """At a registration authority: the authority's issuers that its pages offer, the usual one
+    first."""
     exchange_seconds: int = Field(default=5, ge=1, le=3_600)
     """How often acts are brought or fetched."""
     timeout_seconds: float = Field(default=10, ge=0.1, le=60)
@@ -136,6 +141,13 @@ class RegistrationConfig(BaseModel):
     @classmethod
     def _are_fingerprints(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return check_fingerprints(value)
+
+    @field_validator("issuers")
+    @classmethod
+    def _are_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value or any(_ISSUER_NAME.fullmatch(one) is None for one in value):
+            raise ValueError("one or more names: lowercase letters, digits and hyphens")
+        return value
 
 
 class OCSPNodeConfig(BaseModel):

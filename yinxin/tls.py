@@ -53,6 +53,19 @@ class ServerTLS:
             self._authority.keystore.load_into(context, ref, chain.encode())
         self._loaded = certificate
 
+    def replace_revoked(self) -> None:
+        """Renew now if the certificate in force was revoked: many may be, and this one among them.
+
+        Cheaper than `renew`, which lists all keys.
+        """
+        if self._loaded is None:
+            return
+        serial = x509.load_der_x509_certificate(self._loaded).serial_number
+        issuer = self._issued_by(self._loaded).name
+        status = self._authority.store.find_status(issuer, serial)
+        if status is None or status.state is not CertificateState.ISSUED:
+            self.renew()
+
     def _ours(self) -> Iterator[tuple[KeyRef, bytes]]:
         """Pair each of our TLS keys with the certificate that holds for it and for our name."""
         for info in self._authority.keystore.list_keys():

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 from base64 import b32decode
+from collections.abc import Iterable
 from typing import Any, Final
 from urllib.parse import urlencode
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
+from starlette.routing import BaseRoute
 
 from authn import cookies
 from authn.levels import PASSWORD, Method
@@ -24,7 +26,9 @@ from tests.judges.octets import REQUEST, pem
 from tests.unit.ca.csrs import make_csr
 from yinxin.console.api import ConsoleAPI
 from yinxin.console.pages import ConsolePages
+from yinxin.console.queues import DESK
 from yinxin.console.routes import make_router
+from yinxin.deskservice import DeskService
 from yinxin.portal.pages import PortalPages
 from yinxin.portal.routes import make_router as make_portal_router
 from yinxin.portal.routes_certificates import OwnDesk
@@ -34,21 +38,32 @@ SCRIPT: Final = '<script>alert("x")</script>'
 ROLES: Final = ("system", "business", "audit", "key", "judicial")
 
 
-def routes(service: Service) -> list[tuple[str, str]]:
-    """Return method and path of every page and form, of the console and the portal."""
+def routes(service: Service | DeskService) -> list[tuple[str, str]]:
+    """Return method and path of every page and form, of the console and the portal.
+
+    At a registration authority: of the console; the portal is the same one.
+    """
     api = ConsoleAPI(FastAPI())
-    console = make_router(api, ConsolePages(api, clock=service.ground.clock), None)
+    pages = ConsolePages(api, clock=service.ground.clock)
+    if isinstance(service, DeskService):
+        desk = make_router(api, pages, queue=DESK)
+        return _methods(desk.routes)
+    console = make_router(api, pages)
     desks = service.operations.desks
     own = OwnDesk(desks.own, desks.pickup, desks.deliveries, service.enrollment.take_key)
     portal = make_portal_router(service.provider, PortalPages(), own)
-    found = [one for one in (*console.routes, *portal.routes) if isinstance(one, APIRoute)]
+    return _methods((*console.routes, *portal.routes))
+
+
+def _methods(served: Iterable[BaseRoute]) -> list[tuple[str, str]]:
+    found = [one for one in served if isinstance(one, APIRoute)]
     return [(method, one.path) for one in found for method in sorted(one.methods)]
 
 
 class Everything:
     """Who is signed in, and where each page is: `pages` has (who, address) of each route."""
 
-    def __init__(self, service: Service, app: Any) -> None:
+    def __init__(self, service: Any, app: Any) -> None:
         self.service, self._app = service, app
         users = service.ground.administration.users
         for role in ("key", "judicial"):

@@ -140,6 +140,13 @@ PAGES: Final = {
 }
 """Below ``/api/v1``; the page as method and route."""
 
+AT_A_DESK: Final = {
+    "GET /issuers": "GET /console/requests/new",
+    "GET /profiles": "GET /console/requests/new",
+    "POST /bulk/{batch_id}/unasked": _BATCH_ACT,
+}
+"""At a registration authority: what only it has, or has elsewhere."""
+
 REASONS: Final = {
     "GET /requests/{request_id}/pair": "the medium's own software takes in the enveloped key",
     "POST /requests/{request_id}/pair/pkcs12": "the password is sealed before it is sent",

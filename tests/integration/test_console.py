@@ -183,7 +183,8 @@ def test_a_bulk_file_shows_its_bad_rows(business: Browser, service: Service) -> 
     )
     assert answer.status_code == 303, answer.text
     batch = answer.headers["location"]
-    assert 'http-equiv="refresh"' in business.page(batch)
+    assert business.http.get(batch).headers["refresh"] == "3"
+    assert "refresh" not in business.http.get(f"{batch}?refresh=no").headers
     service.bulk.worker.run()
     page = business.page(f"{batch}?state=bad")
     assert "不合格" in page

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -11,15 +13,26 @@ from core.errors import Malformed
 from core.identity import Role
 from yinxin.console.api import ConsoleAPI, path_of
 from yinxin.console.forms import Form
-from yinxin.console.lists import address_maker, all_items, as_csv, criteria, some_items
+from yinxin.console.lists import (
+    address_maker,
+    all_items,
+    as_csv,
+    criteria,
+    issuer_choices,
+    some_items,
+)
 from yinxin.console.pages import ConsolePages, see_other
 from yinxin.console.session import Asking
 
 _SECTION: Final = "bulk"
 _PATH: Final = "/api/v1/bulk"
-_HERE: Final = "/console/bulk"
+HERE: Final = "/console/bulk"
+"""Files go here, too: the one page that takes long bodies, from who is known."""
 _WORKING: Final = frozenset({"checking", "issuing", "cancelling"})
+_BEFORE: Final = frozenset({"checking", "checked", "pending", "rejected"})
+"""Nothing is issued yet: what progresses is the dry run."""
 _REFRESH_SECONDS: Final = 3
+_DIGEST: Final = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 _ALGORITHMS: Final = ("sm2", "rsa-2048", "rsa-3072")
 _LISTED: Final = ("id", "label", "profile", "issuer", "rows", "requester", "created_at", "state")
 _BATCH_STATES: Final = (
@@ -37,6 +50,7 @@ _COLUMNS: Final = ("row", "state", "subject", "reason", "request_id")
 _STATES: Final = (
     "bad",
     "failed",
+    "asking",
     "valid",
     "started",
     "awaiting-pickup",
@@ -87,17 +101,35 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
         "确认后，此处保存的私钥被清除，结果包不能再次下载。",
         "The private keys kept here are erased, and the result cannot be fetched again.",
     ),
+    "package_name": (
+        "结果包的文件名，或其 SHA-256 摘要",
+        "The file name of the result, or its SHA-256",
+    ),
+    "package_note": (
+        "文件名末尾的 64 位字符是其摘要，以此确认收到的是最新的结果包。",
+        "The 64 characters at its end are its hash: they say that the newest result arrived.",
+    ),
+    "unasked": ("不再等待认证机构", "Go on without the authority"),
+    "ask_unasked": (
+        "认证机构尚未检查的行按合格处理；签发时仍会逐行检查，不合格的行届时失败。",
+        "Rows that the authority has not seen count as valid; those it refuses fail when issued.",
+    ),
+    "comment": ("说明", "Says"),
     "subject": ("主体", "Subject"),
     "request": ("申请", "Request"),
     "refreshes": (
         "页面会自动刷新，也可以离开后再回来。",
         "The page refreshes by itself; you may leave and come back.",
     ),
+    "stop_refreshing": ("停止自动刷新", "Stop refreshing"),
+    "refresh": ("自动刷新", "Refresh by itself"),
 }
 
 
-def add_bulk(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> None:
-    """Add batches."""
+def add_bulk(
+    router: APIRouter, pages: ConsolePages, api: ConsoleAPI, *, makes_keys: bool = True
+) -> None:
+    """Add batches. `makes_keys`: for rows without a CSR; else their subscribers bring them."""
 
     @router.get("/bulk")
     async def listed(asking: Asking, request: Request) -> Response:
@@ -108,7 +140,6 @@ def add_bulk(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> None:
         items, cursor = await some_items(api, request, _PATH, query)
         acts = asking.role is Role.BUSINESS
         profiles = await api.get(asking, path_of("profiles"))
-        issuers = await api.get(asking, path_of("issuers"))
         places = await api.get(asking, path_of("organisations"), limit=1000)
         return pages.page(
             "bulk.html",
@@ -121,13 +152,9 @@ def add_bulk(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> None:
             given=query,
             address=address_maker(request),
             profiles=[(one["name"], f"{one['title']} ({one['name']})") for one in profiles],
-            issuers=[
-                (one["name"], one["name"])
-                for one in issuers
-                if one["kind"] == "issuing" and not one["succeeds"]
-            ],
+            issuers=await issuer_choices(api, asking),
             organisations=[(one["id"], one["name"]) for one in places["items"]],
-            algorithms=[(one, one) for one in _ALGORITHMS],
+            algorithms=[(one, one) for one in _ALGORITHMS if makes_keys],
             acts=acts,
         )
 
@@ -138,7 +165,7 @@ def add_bulk(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> None:
             raise Malformed("choose a file")
         query = form.given("profile", "issuer", "label", "key_algorithm", "organisation")
         answer = await api.ask(asking, "POST", _PATH, query=query, octets=octets)
-        return see_other(f"{_HERE}/{answer.json['id']}")
+        return see_other(f"{HERE}/{answer.json['id']}")
 
     _add_one(router, pages, api)
 
@@ -151,7 +178,9 @@ def _add_one(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> None:
         path = path_of("bulk", batch_id)
         batch = await api.get(asking, path)
         items = await api.get(asking, f"{path}/items", state=state, after=after, limit=101)
-        return pages.page(
+        working = batch["state"] in _WORKING
+        refreshes = working and request.query_params.get("refresh") != "no"
+        answer = pages.page(
             "batch.html",
             request,
             section=_SECTION,
@@ -160,14 +189,19 @@ def _add_one(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> None:
             items=items[:100],
             after=str(items[99]["row"]) if len(items) > 100 else None,
             states=_STATES,
-            working=batch["state"] in _WORKING,
-            seconds=_REFRESH_SECONDS,
+            working=working,
+            refreshes=refreshes,
             settled=_settled(batch),
             acts=asking.role is Role.BUSINESS,
             own=batch["requester"] == asking.name,
             address=address_maker(request),
-            here_path=f"{_HERE}/{batch_id}",
+            here_path=f"{HERE}/{batch_id}",
         )
+        if (
+            refreshes
+        ):  # by the header: it keeps the address, and whoever wants stops it (WCAG 2.2.1)
+            answer.headers["Refresh"] = str(_REFRESH_SECONDS)
+        return answer
 
     @router.get("/bulk/{batch_id}/rows.csv")
     async def rows(asking: Asking, request: Request, batch_id: str) -> Response:
@@ -186,7 +220,8 @@ def _add_one(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> None:
     @router.post("/bulk/{batch_id}/package")
     async def package(asking: Asking, batch_id: str, _: Form) -> Response:
         answer = await api.ask(asking, "POST", path_of("bulk", batch_id, "package"))
-        name = f"batch-{batch_id[:8]}.p7m"
+        digest = hashlib.sha256(answer.body).hexdigest()
+        name = f"batch-{batch_id[:8]}-{digest}.p7m"
         return Response(
             answer.body,
             media_type="application/octet-stream",
@@ -201,13 +236,22 @@ def _add_one(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> None:
         bodies: dict[str, Any] = {
             "submit": {"recipient": form["recipient"]},
             "reject": {"reason": form["reason"]},
+            "confirm": {"sha256": _digest_in(form["package"]) if act == "confirm" else ""},
         }
         await api.post(asking, path_of("bulk", batch_id, act), bodies.get(act))
-        return see_other(f"{_HERE}/{batch_id}")
+        return see_other(f"{HERE}/{batch_id}")
+
+
+def _digest_in(text: str) -> str:
+    """Return the digest at the end of a package's file name. Raises `Malformed`."""
+    found = _DIGEST.search(text.lower())
+    if found is None:
+        raise Malformed("package: neither the file name of a result nor a SHA-256 of 64 digits")
+    return found[0]
 
 
 def _settled(batch: Mapping[str, Any]) -> int:
     """Return how many rows are through with what the batch is doing now."""
-    waiting = ("new",) if batch["state"] == "checking" else ("new", "valid", "started")
+    waiting = ("new", "asking") if batch["state"] in _BEFORE else ("new", "valid", "started")
     left: int = sum(batch["counts"].get(state, 0) for state in waiting)
     return int(batch["rows"]) - left

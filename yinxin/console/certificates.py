@@ -13,7 +13,7 @@ from fastapi import APIRouter, Request, Response
 from core.identity import Principal, Role
 from yinxin.console.api import Answer, ConsoleAPI, Problem, path_of
 from yinxin.console.decoded import decode
-from yinxin.console.forms import Form
+from yinxin.console.forms import Form, Posted
 from yinxin.console.lists import a_page, address_maker, criteria
 from yinxin.console.pages import ConsolePages, see_other
 from yinxin.console.session import Asking
@@ -118,6 +118,13 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "validity_days": ("有效天数", "Days of validity"),
     "choose": ("请选择", "Choose"),
+    "act_on": ("对已有证书办理业务", "Act on a certificate"),
+    "act_on_note": (
+        "证书序列号可在申请记录中查到；认证机构核对后答复。",
+        "The serial number is in the record of its request; the authority checks and answers.",
+    ),
+    "act": ("业务", "What is to be done"),
+    "go_on": ("下一步", "Go on"),
 }
 
 ACTS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -211,23 +218,30 @@ def _add_acts(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> None:
             act=act,
             reasons=REASONS,
             here_path=f"/console/certificates/{issuer}/{serial}",
+            back=f"/console/certificates/{issuer}/{serial}",
         )
 
     @router.post("/certificates/{issuer}/{serial}/{act}")
     async def do(asking: Asking, issuer: str, serial: str, act: str, form: Form) -> Response:
         if act not in {one for acts in ACTS.values() for one in acts}:
             raise Problem(HTTPStatus.NOT_FOUND, "not-found", "there is no such act")
-        body: dict[str, Any] | None = None
-        if act == "revoke":
-            body = {"reason": form["reason"]}
-        elif act in ("renew", "rekey", "reissue"):
-            body = dict(form.given("csr")) if act != "renew" else {}
-            if (days := form.number("validity_days")) is not None:
-                body["validity_days"] = days
-        done = await api.post(asking, path_of("certificates", issuer, serial, act), body)
+        path = path_of("certificates", issuer, serial, act)
+        done = await api.post(asking, path, act_body(act, form))
         if "operation" in done:  # a request: it waits for somebody, or it gave a new certificate
             return see_other(f"/console/requests/{done['id']}?done=1")
         return see_other(f"/console/certificates/{issuer}/{serial}?done=1")
+
+
+def act_body(act: str, form: Posted) -> dict[str, Any] | None:
+    """Return what the API is told of an act. Raises `Malformed`."""
+    if act == "revoke":
+        return {"reason": form["reason"]}
+    if act not in ("renew", "rekey", "reissue"):
+        return None
+    body: dict[str, Any] = dict(form.given("csr")) if act != "renew" else {}
+    if (days := form.number("validity_days")) is not None:
+        body["validity_days"] = days
+    return body
 
 
 def _acts(asking: Principal, found: Mapping[str, Any]) -> tuple[str, ...]:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Request, Response
 
 from core.identity import Principal, Role
-from yinxin.console.api import ConsoleAPI, path_of
+from yinxin.console.api import ConsoleAPI, Problem, path_of
 from yinxin.console.chart import HEIGHT, WIDTH, Chart, bars
 from yinxin.console.pages import ConsolePages
+from yinxin.console.queues import AUTHORITY, Queue
 from yinxin.console.session import Asking
 from yinxin.portal.zone import zone_of
 
@@ -20,6 +22,10 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "start": ("开始使用", "First steps"),
     "hello": ("您好", "Hello"),
     "waiting": ("待处理", "Waiting"),
+    "no_rights": (
+        "您还没有任何机构的权限：请由业务管理员授权。独立的受理点与认证机构首次连通后自动授权。",
+        "No right in any organisation yet: somebody gives one, or the first exchange does.",
+    ),
     "certificates": ("证书", "Certificates"),
     "valid": ("有效", "Valid"),
     "held": ("已冻结", "Held"),
@@ -40,12 +46,13 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "check": ("检查项", "Check"),
     "says": ("结果", "Result"),
 }
-_WAITING: Final = ("pending", "reviewed", "awaiting-pickup")
 _COUNTED: Final = 100
 _DRAWN: Final = ("ocsp", "logins", "issued")
 
 
-def add_dashboard(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> None:
+def add_dashboard(
+    router: APIRouter, pages: ConsolePages, api: ConsoleAPI, queue: Queue = AUTHORITY
+) -> None:
     """Add the first page."""
 
     @router.get("")
@@ -67,7 +74,7 @@ def add_dashboard(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> No
             request,
             section="dashboard",
             texts=TEXTS,
-            waiting=await _waiting(api, asking) if of_certificates else [],
+            waiting=await _waiting(api, asking, queue) if of_certificates else [],
             counts=counts,
             traffic=traffic,
             size=(WIDTH, HEIGHT),
@@ -75,13 +82,23 @@ def add_dashboard(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> No
         )
 
 
-async def _waiting(api: ConsoleAPI, asking: Principal) -> list[tuple[str, str]]:
-    """Return how many requests wait for what; more than a hundred are not counted."""
+async def _waiting(
+    api: ConsoleAPI, asking: Principal, queue: Queue
+) -> list[tuple[str, str]] | None:
+    """Return how many requests wait for what; more than a hundred are not counted.
+
+    None: who is asking has no right to see any yet, as before the first exchange of a desk.
+    """
     if not api.serves("/api/v1/requests"):
         return []
     found = []
-    for state in _WAITING:
-        page = await api.get(asking, path_of("requests"), state=state, limit=_COUNTED)
+    for state in queue.waiting:
+        try:
+            page = await api.get(asking, path_of("requests"), state=state, limit=_COUNTED)
+        except Problem as problem:
+            if problem.status is not HTTPStatus.FORBIDDEN:
+                raise
+            return None
         found.append((state, f"{len(page['items'])}{'+' if page['next_cursor'] else ''}"))
     return found
 

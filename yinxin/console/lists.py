@@ -11,7 +11,7 @@ from fastapi import Request, Response
 from ca.exports import cell, csv_line
 from core.identity import Principal
 from core.listing import page_of
-from yinxin.console.api import ConsoleAPI
+from yinxin.console.api import ConsoleAPI, path_of
 from yinxin.console.session import signed_in
 
 MOST_ROWS: Final = 10_000
@@ -103,6 +103,16 @@ async def all_items(
         if len(page) < PAGE:
             break
     return items
+
+
+async def issuer_choices(api: ConsoleAPI, asking: Principal) -> list[tuple[str, str]]:
+    """Return the issuers that a requester names, with how they sign as far as that is known."""
+    found = []
+    for one in await api.get(asking, path_of("issuers")):
+        if one.get("kind", "issuing") == "issuing" and not one.get("succeeds"):
+            signs = one.get("signature_algorithm")
+            found.append((one["name"], f"{one['name']} ({signs})" if signs else one["name"]))
+    return found
 
 
 def as_csv(name: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Response:

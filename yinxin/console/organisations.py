@@ -50,7 +50,15 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
 
 
 def add_organisations(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> None:
-    """Add the tree."""
+    """Add the tree, and what changes it."""
+    add_branch(router, pages, api, changes=True)
+    _add_changes(router, api)
+
+
+def add_branch(
+    router: APIRouter, pages: ConsolePages, api: ConsoleAPI, *, changes: bool = False
+) -> None:
+    """Add the tree as it is. `changes`: show the forms that change it, and what hangs on it."""
 
     @router.get("/organisations")
     async def tree(asking: Asking, request: Request) -> Response:
@@ -89,10 +97,13 @@ def add_organisations(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -
             address=address_maker(request),
             levels=LEVELS[LEVELS.index(found["organisation"]["level"]) :],
             others=[(one["id"], one["name"]) for one in others["items"]],
-            acts=asking.role is Role.BUSINESS,
+            acts=changes and asking.role is Role.BUSINESS,
+            linked=changes,
             here_path=f"{_HERE}/{organisation_id}",
         )
 
+
+def _add_changes(router: APIRouter, api: ConsoleAPI) -> None:
     @router.post("/organisations/{organisation_id}/add")
     async def add(asking: Asking, organisation_id: str, form: Form) -> Response:
         body = form.given("level", "name", "code") | {"parent": organisation_id}

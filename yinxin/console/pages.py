@@ -39,10 +39,19 @@ class ConsolePages:
     """Draws every page of the console."""
 
     def __init__(
-        self, api: ConsoleAPI, *, clock: Clock, texts: Mapping[str, Texts] = _NO_SECTIONS
+        self,
+        api: ConsoleAPI,
+        *,
+        clock: Clock,
+        texts: Mapping[str, Texts] = _NO_SECTIONS,
+        frame: str = "console",
     ) -> None:
-        """`texts`: the words of each section, to say what a refused form held."""
+        """`texts`: the words of each section, to say what a refused form held.
+
+        `frame`: the word for what these pages are of.
+        """
         self.clock = clock
+        self._frame = frame
         self._texts = texts
         self._api = api
         self._templates = Environment(
@@ -83,6 +92,7 @@ class ConsolePages:
             person=person(request),
             sections=sections_for(asking, self._api),
             section=section,
+            frame=self._frame,
             here=_address(request) if request.method == "GET" else PREFIX,
             query=request.query_params,
             **values,

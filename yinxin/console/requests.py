@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
@@ -10,14 +11,20 @@ from fastapi import APIRouter, Request, Response
 from core.identity import Principal, Role
 from yinxin.console.api import ConsoleAPI, path_of
 from yinxin.console.forms import Form, Posted
-from yinxin.console.lists import a_page, address_maker, as_csv, criteria, every_item
+from yinxin.console.lists import (
+    a_page,
+    address_maker,
+    as_csv,
+    criteria,
+    every_item,
+    issuer_choices,
+)
 from yinxin.console.pages import ConsolePages, see_other
+from yinxin.console.queues import AUTHORITY, DESK_ACTS, FILES, Queue
 from yinxin.console.session import Asking, require
 
 _SECTION: Final = "requests"
 _PATH: Final = "/api/v1/requests"
-TABS: Final = ("pending", "reviewed", "awaiting-pickup", "approved", "issued", "done", "rejected")
-_COLUMNS: Final = ("id", "state", "operation", "profile", "subject", "requester", "created_at")
 
 TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "new_request": ("录入申请", "Enter a request"),
@@ -55,6 +62,10 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
         "可不填：订户凭两码自行领取，或在制证时提供。",
         "May be left out: the subscriber picks up with two codes, or the make step brings it.",
     ),
+    "csr_note_apart": (
+        "可不填：审核通过后，订户凭两码自行领取。",
+        "May be left out: after the review the subscriber picks up with two codes.",
+    ),
     "names_note": (
         "每行一个，如 dns:vpn.example.gov.cn 或 ip:192.0.2.1",
         "One a line, such as dns:vpn.example.gov.cn or ip:192.0.2.1",
@@ -79,6 +90,24 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
         "已先行冻结，等待审核确认。",
         "The certificate is held already; the review says whether it stays so.",
     ),
+    "subject_find": ("主体", "Subject"),
+    "serial": ("序列号", "Serial number"),
+    "given": ("签发结果", "What was issued"),
+    "answered_at": ("认证机构答复时间", "Answered by the authority"),
+    "sent_note": (
+        "已审核，等待认证机构处理；页面可以离开后再回来。",
+        "Reviewed; the certificate authority is to answer. You may leave and come back.",
+    ),
+    "chain": ("证书链 PEM", "Certificate chain, PEM"),
+    "encryption_chain": ("加密证书链 PEM", "Encryption certificate chain, PEM"),
+    "enveloped_key": ("加密私钥信封", "Enveloped encryption key"),
+    "act_on": ("对已有证书办理业务", "Act on a certificate"),
+    "hold": ("冻结", "Hold"),
+    "release": ("解冻", "Release"),
+    "revoke": ("吊销", "Revoke"),
+    "renew": ("延期", "Renew"),
+    "rekey": ("换发", "Re-key"),
+    "reissue": ("补发", "Re-issue"),
     "own": (
         "您录入的申请可能需要由他人审核。",
         "You entered this: another operator may have to review it.",
@@ -86,43 +115,53 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
 }
 
 
-def add_requests(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> None:
+def add_requests(
+    router: APIRouter, pages: ConsolePages, api: ConsoleAPI, queue: Queue = AUTHORITY
+) -> None:
     """Add the work queue."""
-    _add_list(router, pages, api)
-    _add_entry(router, pages, api)
-    _add_steps(router, pages, api)
+    shown = _Shown(pages, api, queue)
+    _add_list(router, pages, api, queue)
+    _add_entry(router, shown)
+    _add_steps(router, shown)
+    if not queue.apart:
+        _add_make(router, shown)
 
 
-def _add_list(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> None:
+def _add_list(router: APIRouter, pages: ConsolePages, api: ConsoleAPI, queue: Queue) -> None:
+    searched = ("operation", "subject", "serial") if queue.operations else ()
+
     @router.get("/requests")
-    async def queue(asking: Asking, request: Request) -> Response:
-        query = criteria(request, "state", "sort")
+    async def listed(asking: Asking, request: Request) -> Response:
+        query = criteria(request, "state", "sort", *searched)
         if request.query_params.get("format") == "csv":
             items = await every_item(api, asking, _PATH, query)
-            rows = ([_line(item)[column] for column in _COLUMNS] for item in items)
-            return as_csv("requests", _COLUMNS, rows)
+            rows = ([queue.line(item)[column] for column in queue.columns] for item in items)
+            return as_csv("requests", queue.columns, rows)
         items, cursor = await a_page(api, request, _PATH, query)
         return pages.page(
             "requests.html",
             request,
             section=_SECTION,
             texts=TEXTS,
-            tabs=TABS,
-            items=[_line(item) for item in items],
+            tabs=queue.states,
+            operations=queue.operations,
+            given=query,
+            items=[queue.line(item) for item in items],
             cursor=cursor,
             address=address_maker(request),
             enters=asking.role is Role.BUSINESS,
         )
 
 
-def _add_entry(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> None:
+def _add_entry(router: APIRouter, shown: _Shown) -> None:
+    pages, api = shown.pages, shown.api
+
     @router.get("/requests/new")
     async def form(asking: Asking, request: Request) -> Response:
         require(asking, Role.BUSINESS)
         profiles = await api.get(asking, path_of("profiles"))
         chosen = request.query_params.get("profile")
         profile = next((one for one in profiles if one["name"] == chosen), None)
-        issuers = await api.get(asking, path_of("issuers"))
         places = await api.get(asking, path_of("organisations"), limit=1000)
         return pages.page(
             "request_new.html",
@@ -131,18 +170,15 @@ def _add_entry(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> None:
             texts=TEXTS,
             profiles=profiles,
             profile=profile,
-            issuers=[
-                (one["name"], f"{one['name']} ({one['signature_algorithm']})")
-                for one in issuers
-                if one["kind"] == "issuing" and not one["succeeds"]
-            ],
+            issuers=await issuer_choices(api, asking),
             organisations=[(one["id"], one["name"]) for one in places["items"]],
+            csr_note="csr_note_apart" if shown.queue.apart else "csr_note",
         )
 
     @router.post("/requests/new")
     async def submit(asking: Asking, request: Request, form: Form) -> Response:
         record = await api.post(asking, _PATH, _submitted(form))
-        return await _after(request, pages, api, asking, record)
+        return await shown.after(request, asking, record)
 
 
 def _submitted(form: Posted) -> dict[str, Any]:
@@ -162,73 +198,81 @@ def _submitted(form: Posted) -> dict[str, Any]:
     return body
 
 
-def _add_steps(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> None:
+def _add_steps(router: APIRouter, shown: _Shown) -> None:
+    api = shown.api
+
     @router.get("/requests/{request_id}")
     async def show(asking: Asking, request: Request, request_id: str) -> Response:
         record = await api.get(asking, path_of("requests", request_id))
-        return await _draw(request, pages, api, asking, record)
+        return await shown.draw(request, asking, record)
 
     @router.post("/requests/{request_id}/approve")
     async def approve(asking: Asking, request: Request, request_id: str, _: Form) -> Response:
         record = await api.post(asking, path_of("requests", request_id, "approve"))
-        return await _after(request, pages, api, asking, record)
+        return await shown.after(request, asking, record)
 
     @router.post("/requests/{request_id}/reject")
     async def reject(asking: Asking, request: Request, request_id: str, form: Form) -> Response:
         path = path_of("requests", request_id, "reject")
         record = await api.post(asking, path, {"reason": form["reason"]})
-        return await _after(request, pages, api, asking, record)
-
-    @router.post("/requests/{request_id}/make")
-    async def make(asking: Asking, request: Request, request_id: str, form: Form) -> Response:
-        path = path_of("requests", request_id, "make")
-        record = await api.post(asking, path, form.given("csr"))
-        return await _after(request, pages, api, asking, record)
+        return await shown.after(request, asking, record)
 
     @router.post("/requests/{request_id}/resend")
     async def resend(asking: Asking, request: Request, request_id: str, _: Form) -> Response:
         record = await api.post(asking, path_of("requests", request_id, "pickup-resend"))
-        return await _after(request, pages, api, asking, record)
+        return await shown.after(request, asking, record)
 
 
-async def _after(
-    request: Request,
-    pages: ConsolePages,
-    api: ConsoleAPI,
-    asking: Principal,
-    record: dict[str, Any],
-) -> Response:
-    """Show what a step did. Codes are in this answer and nowhere else, so it is drawn at once."""
-    if record.get("codes") is None:
-        return see_other(f"/console/requests/{record['id']}?done=1")
-    return await _draw(request, pages, api, asking, record)
+def _add_make(router: APIRouter, shown: _Shown) -> None:
+    @router.post("/requests/{request_id}/make")
+    async def make(asking: Asking, request: Request, request_id: str, form: Form) -> Response:
+        path = path_of("requests", request_id, "make")
+        record = await shown.api.post(asking, path, form.given("csr"))
+        return await shown.after(request, asking, record)
 
 
-async def _draw(
-    request: Request,
-    pages: ConsolePages,
-    api: ConsoleAPI,
-    asking: Principal,
-    record: dict[str, Any],
-) -> Response:
-    target = None
-    if record["target"] is not None:
-        target = await api.get(
-            asking, path_of("certificates", record["target"]["issuer"], record["target"]["serial"])
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """Shows one request, and what a step did to it."""
+
+    pages: ConsolePages
+    api: ConsoleAPI
+    queue: Queue
+
+    async def after(self, request: Request, asking: Principal, record: dict[str, Any]) -> Response:
+        """Show what a step did. Codes are in this answer and nowhere else: drawn at once."""
+        if record.get("codes") is None:
+            return see_other(f"/console/requests/{record['id']}?done=1")
+        return await self.draw(request, asking, record)
+
+    async def draw(self, request: Request, asking: Principal, record: dict[str, Any]) -> Response:
+        """Show it."""
+        replaced, target, place = record["target"], None, None
+        if record["organisation_id"] is not None:
+            path = path_of("organisations", record["organisation_id"])
+            place = (await self.api.get(asking, path))["organisation"]["name"]
+        if replaced is not None and not self.queue.apart:
+            path = path_of("certificates", replaced["issuer"], replaced["serial"])
+            target = await self.api.get(asking, path)
+        return self.pages.page(
+            "request.html",
+            request,
+            section=_SECTION,
+            texts=TEXTS,
+            record=record,
+            asked=self.queue.asked(record),
+            subject=self.queue.line(record)["subject"],
+            target=target,
+            place=place,
+            changes=[] if target is None else _changes(record, target),
+            acts=asking.role is Role.BUSINESS,
+            own=record["requester"] == asking.name,
+            rejectable=self.queue.rejectable,
+            apart=self.queue.apart,
+            files=[one for one in FILES if record.get(one)],
+            certificate_acts=DESK_ACTS,
+            back=f"/console/requests/{record['id']}",
         )
-    return pages.page(
-        "request.html",
-        request,
-        section=_SECTION,
-        texts=TEXTS,
-        record=record,
-        subject=subject_text(record["subject"]),
-        target=target,
-        changes=[] if target is None else _changes(record, target),
-        acts=asking.role is Role.BUSINESS,
-        own=record["requester"] == asking.name,
-        back=f"/console/requests/{record['id']}",
-    )
 
 
 def _changes(record: Mapping[str, Any], target: Mapping[str, Any]) -> list[tuple[str, str, str]]:
@@ -241,14 +285,3 @@ def _changes(record: Mapping[str, Any], target: Mapping[str, Any]) -> list[tuple
     if operation != "renew":
         lines.append(("state", target["state"], "revoked"))
     return lines
-
-
-def _line(item: Mapping[str, Any]) -> dict[str, Any]:
-    return {**item, "subject": subject_text(item["subject"])}
-
-
-def subject_text(attributes: Sequence[Mapping[str, str]]) -> str:
-    """Return a distinguished name as people read it: the common name first."""
-    common = [one["value"] for one in attributes if one["type"] == "CN"]
-    rest = [f"{one['type']}={one['value']}" for one in attributes if one["type"] != "CN"]
-    return ", ".join([*common, *rest]) or "—"

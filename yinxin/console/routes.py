@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from importlib.resources import files
 from typing import Final
 
@@ -17,6 +18,8 @@ from yinxin.console import (
     certificates,
     clients,
     dashboard,
+    deskcertificates,
+    deskstatistics,
     identities,
     massrevocations,
     notices,
@@ -39,6 +42,7 @@ from yinxin.console import (
 from yinxin.console.api import ConsoleAPI
 from yinxin.console.forms import Form
 from yinxin.console.pages import ConsolePages, route_class, see_other
+from yinxin.console.queues import AUTHORITY, Queue
 from yinxin.console.session import PREFIX, Asking
 from yinxin.console.statusnow import StatusNow
 from yinxin.portal.next_path import own_path
@@ -64,48 +68,68 @@ _TEXTS: Final = {
     "subjects": subjects.TEXTS,
     "users": {**identities.TEXTS, **users.TEXTS},
 }
-_SECTIONS: Final = (
+_EVERYWHERE: Final = (
     audit.add_audit,
-    bulk.add_bulk,
-    ceremonies.add_ceremonies,
     access.add_access,
     trial.add_trial,
     clients.add_clients,
+    proposals.add_proposals,
+    rights.add_rights,
+    sessions.add_sessions,
+    signingkeys.add_signingkeys,
+    identities.add_identities,
+    users.add_users,
+)
+_AT_THE_AUTHORITY: Final = (
+    bulk.add_bulk,
+    ceremonies.add_ceremonies,
     massrevocations.add_massrevocations,
     notices.add_notices,
     organisations.add_organisations,
     profiles.add_profiles,
-    proposals.add_proposals,
     recoveries.add_recoveries,
     revocation.add_revocation,
-    rights.add_rights,
-    sessions.add_sessions,
-    signingkeys.add_signingkeys,
-    start.add_start,
+    rights.add_rules,
     statistics.add_statistics,
     subjects.add_subjects,
     system.add_system,
-    identities.add_identities,
-    users.add_users,
+)
+_AT_A_DESK: Final = (
+    partial(bulk.add_bulk, makes_keys=False),
+    deskcertificates.add_desk_certificates,
+    deskstatistics.add_desk_statistics,
+    organisations.add_branch,
 )
 
 
-def add_console(app: FastAPI, *, clock: Clock, status_now: StatusNow | None = None) -> None:
-    """Add the console to an application that serves the API; its sections follow the routes."""
+def add_console(
+    app: FastAPI,
+    *,
+    clock: Clock,
+    queue: Queue = AUTHORITY,
+    status_now: StatusNow | None = None,
+) -> None:
+    """Add the console to an application that serves the API of the authority, or of a desk."""
     api = ConsoleAPI(app)
-    pages = ConsolePages(api, clock=clock, texts=_TEXTS)
-    app.router.routes.extend(make_router(api, pages, status_now).routes)
+    pages = ConsolePages(api, clock=clock, texts=_TEXTS, frame="desk" if queue.apart else "console")
+    app.router.routes.extend(make_router(api, pages, status_now, queue).routes)
     style = files("yinxin.console").joinpath("static/console.css")
     app.add_api_route("/static/console.css", constant(style, "text/css"), include_in_schema=False)
 
 
-def make_router(api: ConsoleAPI, pages: ConsolePages, status_now: StatusNow | None) -> APIRouter:
-    """Make the routes of every section."""
+def make_router(
+    api: ConsoleAPI,
+    pages: ConsolePages,
+    status_now: StatusNow | None = None,
+    queue: Queue = AUTHORITY,
+) -> APIRouter:
+    """Make the routes of every section that a process of this kind has."""
     router = APIRouter(prefix=PREFIX, include_in_schema=False, route_class=route_class(pages))
-    dashboard.add_dashboard(router, pages, api)
-    requests.add_requests(router, pages, api)
-    certificates.add_certificates(router, pages, api, status_now)
-    for add in _SECTIONS:
+    for with_queue in (dashboard.add_dashboard, start.add_start, requests.add_requests):
+        with_queue(router, pages, api, queue)
+    if not queue.apart:
+        certificates.add_certificates(router, pages, api, status_now)
+    for add in (*_EVERYWHERE, *(_AT_A_DESK if queue.apart else _AT_THE_AUTHORITY)):
         add(router, pages, api)
 
     @router.post("/zone")

@@ -22,7 +22,7 @@ class Section:
     name: str
     roles: frozenset[Role]
     api: str | None
-    """The route that it needs; a process without it has no such section."""
+    """The route that it needs; a process without it, or without its page, has no such section."""
 
     @property
     def href(self) -> str:
@@ -60,5 +60,6 @@ def sections_for(asking: Principal, api: ConsoleAPI) -> list[Section]:
     return [
         section
         for section in SECTIONS
-        if asking.role in section.roles and (section.api is None or api.serves(section.api))
+        if asking.role in section.roles
+        and (section.api is None or (api.serves(section.api) and api.serves(section.href)))
     ]

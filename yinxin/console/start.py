@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
@@ -11,8 +12,9 @@ from fastapi import APIRouter, Request, Response
 from authn.levels import Level, level_of
 from authn.oidc.clients import CONSOLE
 from core.identity import Principal, Role
-from yinxin.console.api import ConsoleAPI, path_of
+from yinxin.console.api import ConsoleAPI, Problem, path_of
 from yinxin.console.pages import ConsolePages
+from yinxin.console.queues import AUTHORITY, DESK, Queue
 from yinxin.console.session import Asking, session_of
 
 TEXTS: Final[Mapping[str, tuple[str, str]]] = {
@@ -36,6 +38,11 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "first_organisation_note": (
         "给根机构改名，再增设第一个下级机构。",
         "Rename the root, then add the first organisation below it.",
+    ),
+    "first_branch": ("收到本分支的机构树", "The branch of the tree has arrived"),
+    "first_branch_note": (
+        "首次与认证机构连通后自动收到，操作员同时获得授权；之前不能录入。",
+        "It comes with the first exchange, and rights with it; nothing can be entered before.",
     ),
     "first_profile": ("查看证书模板", "Look at the profiles"),
     "first_profile_note": (
@@ -84,8 +91,11 @@ class Step:
     done: bool
 
 
-def add_start(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> None:
+def add_start(
+    router: APIRouter, pages: ConsolePages, api: ConsoleAPI, queue: Queue = AUTHORITY
+) -> None:
     """Add the first steps."""
+    of_role = _STEPS_APART if queue.apart else _STEPS
 
     @router.get("/start")
     async def start(asking: Asking, request: Request) -> Response:
@@ -94,7 +104,7 @@ def add_start(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> None:
             Step("first_password", "/account/security", done=True),
             Step("first_factor", "/account/security", done=level > Level.PASSWORD),
         ]
-        more = _STEPS.get(asking.role) if asking.role is not None else None
+        more = of_role.get(asking.role) if asking.role is not None else None
         if more is not None:
             steps += await more(api, asking)
         return pages.page("start.html", request, section="dashboard", texts=TEXTS, steps=steps)
@@ -110,6 +120,25 @@ async def _of_business(api: ConsoleAPI, asking: Principal) -> list[Step]:
         Step("first_request", "/console/requests/new", bool(requests["items"])),
         Step("first_certificate", "/console/requests?state=pending", bool(issued["items"])),
     ]
+
+
+async def _of_desk(api: ConsoleAPI, asking: Principal) -> list[Step]:
+    try:
+        entered = await api.get(asking, path_of("requests"), limit=1)
+        done = await api.get(asking, path_of("requests"), state=DESK.gave, limit=1)
+    except Problem as problem:
+        if problem.status is not HTTPStatus.FORBIDDEN:
+            raise
+        return [Step("first_branch", "/console/start", done=False)]
+    return [
+        Step("first_branch", "/console/organisations", done=True),
+        Step("first_request", "/console/requests/new", bool(entered["items"])),
+        Step("first_certificate", "/console/requests?state=pending", bool(done["items"])),
+    ]
+
+
+async def _of_system_apart(api: ConsoleAPI, asking: Principal) -> list[Step]:
+    return [one for one in await _of_system(api, asking) if one.name != "first_application"]
 
 
 async def _of_system(api: ConsoleAPI, asking: Principal) -> list[Step]:
@@ -130,8 +159,14 @@ async def _of_audit(api: ConsoleAPI, asking: Principal) -> list[Step]:
     return [Step("first_verification", "/console/audit/verification", verdict["whole"])]
 
 
-_STEPS: Final[Mapping[Role, Callable[[ConsoleAPI, Principal], Awaitable[list[Step]]]]] = {
+_Steps = Mapping[Role, Callable[[ConsoleAPI, Principal], Awaitable[list[Step]]]]
+_STEPS: Final[_Steps] = {
     Role.BUSINESS: _of_business,
     Role.SYSTEM: _of_system,
+    Role.AUDIT: _of_audit,
+}
+_STEPS_APART: Final[_Steps] = {
+    Role.BUSINESS: _of_desk,
+    Role.SYSTEM: _of_system_apart,
     Role.AUDIT: _of_audit,
 }

@@ -30,6 +30,11 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "expiring": ("每月到期", "Ending by month"),
     "total": ("合计", "in all"),
     "most": ("最多", "at most"),
+    "operation": ("业务", "Operation"),
+    "entered_note": (
+        "按录入时间统计本受理点的业务及其结果。",
+        "What was entered at this desk in these months, and what became of it.",
+    ),
     "months_note": ("按 UTC 月份统计。", "Months are UTC."),
 }
 

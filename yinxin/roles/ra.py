@@ -38,6 +38,8 @@ from yinxin.app_parts import (
     surround,
 )
 from yinxin.auditing import export_while_open
+from yinxin.console.queues import DESK
+from yinxin.console.routes import add_console
 from yinxin.deskservice import DeskService
 from yinxin.first_start import ensure_administrators
 from yinxin.health.beside import DESK_CHECKS, Beside
@@ -129,6 +131,7 @@ def make_operators_app(service: DeskService) -> Any:
             registration.organisations,
             registration.rights,
             registration.changes,
+            issuers=service.ground.settings.registration.issuers,
             clock=service.ground.clock,
         ),
         _pickups(service),
@@ -136,6 +139,7 @@ def make_operators_app(service: DeskService) -> Any:
         *administration_routers(service.ground, service.provider, service.audit_key),
     )
     add_provider(app, service.ground, service.provider)
+    add_console(app, clock=service.ground.clock, queue=DESK)
     return surround(app, service.ground, service.provider)
 
 

@@ -164,6 +164,7 @@ class Branch:
                 registration.organisations,
                 registration.rights,
                 registration.changes,
+                issuers=("sm2-issuing",),
                 clock=authority.clock,
             )
         )
@@ -422,13 +423,14 @@ def test_an_idempotency_key_enters_one_replacement(branch: Branch) -> None:
 def test_acts_are_found_and_counted(branch: Branch) -> None:
     given = branch.given()
     serial = given["certificate"]["serial"]
-    branch.post(f"/certificates/sm2-issuing/{serial}/hold")
+    held = branch.post(f"/certificates/sm2-issuing/{serial}/hold")["id"]
     request_id = branch.enter()
 
     def found(query: str) -> list[str]:
         return [item["id"] for item in branch.client.get(f"/requests?{query}").json()["items"]]
 
-    assert found("subject=gateway") == [given["id"]]
+    # What waits is found by what it asks for, and what is acted upon by what it is.
+    assert found("subject=gateway") == [request_id, held, given["id"]]
     assert found("subject=%25") == []
     assert found(f"serial={serial.lstrip('0')}&operation=apply") == [given["id"]]
     assert found("state=pending") == [request_id]

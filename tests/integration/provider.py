@@ -7,12 +7,15 @@ import hashlib
 import re
 import secrets
 import ssl
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from threading import Lock
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.testclient import TestClient
+from starlette.routing import BaseRoute, Match
 
 from authn import routes as authn_routes
 from authn.accounts import OrganisationEntry
@@ -30,6 +33,7 @@ from authn.oidc.routes_keys import make_signing_key_api
 from authn.oidc.store import AuthMethod
 from authn.routes_accounts import make_account_api
 from core.config import ControlConfig
+from core.control import DualControl
 from core.db import Database
 from core.errors import Malformed, Refused
 from core.http import install_problem_handlers
@@ -38,7 +42,6 @@ from tests.fakes.audit import MemoryAuditLog
 from tests.fakes.clock import FakeClock
 from tests.fakes.control import make_control
 from tests.fakes.keys import MemoryKeyBackend
-from yinxin.app_parts import add_routes
 from yinxin.control_routes import make_router as make_control_router
 from yinxin.portal.page_route import make_page_route
 from yinxin.portal.pages import PortalPages
@@ -144,6 +147,45 @@ class House:
         return self.client(auth_method=AuthMethod.NONE, **changes)[0]
 
 
+class _API(BaseRoute):
+    """Stands behind all other routes, and adds those of the API when one is first asked for.
+
+    FastAPI takes a millisecond to read a route, and most houses are only logged in to.
+    """
+
+    def __init__(self, app: FastAPI, make: Callable[[], Iterable[APIRouter]]) -> None:
+        self._app = app
+        self._make: Callable[[], Iterable[APIRouter]] = make
+        self._made, self._making = False, Lock()
+
+    def matches(self, scope):
+        if scope.get("path", "").startswith("/api/"):
+            with self._making:
+                if not self._made:
+                    for router in self._make():
+                        self._app.router.routes.extend(router.routes)
+                    self._made = True
+        return Match.NONE, {}  # whoever looks for one comes to them next
+
+
+def _api(provider: Provider, control: DualControl, issuer: str) -> Iterator[APIRouter]:
+    administration = provider.administration
+    yield routes_registration.make_initial_token_api(provider.endpoints.initial_tokens)
+    yield authn_routes.make_client_api(administration.clients)
+    yield make_signing_key_api(provider.ring)
+    yield authn_routes.make_user_api(
+        administration.users, administration.roles, administration.factor_reset, issuer=issuer
+    )
+    yield make_account_api(
+        provider.admission, administration.users, administration.clients, provider.trials
+    )
+    yield authn_routes.make_binding_api(
+        provider.certificates, administration.users, administration.roles
+    )
+    yield make_control_router(control)
+    yield authn_routes.make_certificate_login_api(provider.certificates, administration.sessions)
+
+
 def build(
     database: Database,
     *,
@@ -176,66 +218,33 @@ def build(
     pages = _pages()
     app = FastAPI()
     install_problem_handlers(app)
-    add_routes(
-        app,
+
+    def add(router: APIRouter) -> None:  # as the service does (`yinxin.app_parts.add_routes`)
+        app.router.routes.extend(router.routes)
+
+    add(
         oidc_routes.make_document_router(
             provider.issuers, provider.endpoints.tokens.grant_types, mutual_tls=mutual_tls
-        ),
-    )
-    add_routes(app, oidc_client_routes.make_client_router(provider.endpoints, origin=config.issuer))
-    add_routes(app, routes_registration.make_registration_router(provider.endpoints.registration))
-    add_routes(app, routes_registration.make_initial_token_api(provider.endpoints.initial_tokens))
-    add_routes(
-        app,
-        oidc_routes.make_authorization_router(
-            provider.endpoints.authorization,
-            administration.sessions,
-            pages,
-            provider.endpoints.carrier,
-        ),
-    )
-    add_routes(app, oidc_routes.make_logout_router(provider.logout, administration.sessions, pages))
-    add_routes(app, authn_routes.make_client_api(administration.clients))
-    add_routes(app, make_signing_key_api(provider.ring))
-    add_routes(
-        app,
-        authn_routes.make_user_api(
-            administration.users,
-            administration.roles,
-            administration.factor_reset,
-            issuer=config.issuer,
-        ),
-    )
-    add_routes(
-        app,
-        make_account_api(
-            provider.admission, administration.users, administration.clients, provider.trials
-        ),
-    )
-    add_routes(
-        app,
-        authn_routes.make_binding_api(
-            provider.certificates, administration.users, administration.roles
-        ),
-    )
-    add_routes(app, make_control_router(control))
-    add_routes(
-        app, authn_routes.make_certificate_login_api(provider.certificates, administration.sessions)
+        )
     )
     page_route, sessions = make_page_route(pages), administration.sessions
-    add_routes(
-        app,
+    for router in (
+        oidc_client_routes.make_client_router(provider.endpoints, origin=config.issuer),
+        routes_registration.make_registration_router(provider.endpoints.registration),
+        oidc_routes.make_authorization_router(
+            provider.endpoints.authorization, sessions, pages, provider.endpoints.carrier
+        ),
+        oidc_routes.make_logout_router(provider.logout, sessions, pages),
         make_cas_router(
             provider.entry, sessions, provider.logout, pages, page_route=page_route, clock=clock
         ),
-    )
-    add_routes(
-        app,
         make_gate_router(
             provider.gate, provider.entry, sessions, issuer=config.issuer, page_route=page_route
         ),
-    )
-    add_routes(app, make_router(provider, pages))
+        make_router(provider, pages),
+    ):
+        add(router)
+    app.router.routes.append(_API(app, lambda: _api(provider, control, config.issuer)))
     app.add_middleware(
         Authentication,
         api_tokens=administration.api_tokens,

@@ -46,10 +46,12 @@ _CHANCE = (
 @asynccontextmanager
 async def served(house: House):
     """The house behind connections of ours; gives what asks it and returns the whole answer."""
-    inner = BodyLimit(DirectRoutes(house.app), octets=10_000)
-    config = server._config(
-        server.Listener(None, RequestId(inner, plain_routes(house.app, octets=10_000)))
+    inner, plain = (
+        BodyLimit(DirectRoutes(house.app), octets=10_000),
+        plain_routes(house.app, octets=10_000),
     )
+    assert (b"GET", b"/oidc/authorize") in plain.handlers
+    config = server._config(server.Listener(None, RequestId(inner, plain)))
     config.load()
     listening = await asyncio.get_running_loop().create_server(
         lambda: http1.HTTPConnection(config, ServerState(), app_state={}), "127.0.0.1", 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import pytest
@@ -31,6 +32,7 @@ from tests.fakes.audit import MemoryAuditLog
 from tests.fakes.clock import FakeClock
 from tests.fakes.keys import MemoryKeyBackend, memory_key
 from tests.unit.ca.door import Asker
+from tests.unit.ca.hierarchies import made_once
 from tests.unit.ca.linted import linted_once
 from tests.unit.ca.registration import Registration
 
@@ -49,8 +51,11 @@ class Authority:
 
     def __post_init__(self) -> None:
         self.store = SQLCertificateStore(self.database)
-        for family, algorithm in (("sm2", KeyAlgorithm.SM2), ("rsa", KeyAlgorithm.RSA_3072)):
-            self.add_hierarchy(family, algorithm)
+        seams = {"audit": self.audit, "clock": self.clock}
+        once = made_once("ca", database=self.database, keystore=self.keystore, **seams)
+        with once if self.profiles == PROFILES else nullcontext():
+            for family, algorithm in (("sm2", KeyAlgorithm.SM2), ("rsa", KeyAlgorithm.RSA_3072)):
+                self.add_hierarchy(family, algorithm)
 
     @linted_once()
     def add_hierarchy(

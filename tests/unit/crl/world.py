@@ -37,6 +37,7 @@ from keystore.algorithms import KeyAlgorithm
 from tests.fakes.audit import MemoryAuditLog
 from tests.fakes.clock import FakeClock
 from tests.fakes.keys import MemoryKeyBackend, memory_key
+from tests.unit.ca.hierarchies import made_once
 from tests.unit.ca.linted import linted_once
 
 PROFILES = load_profiles()
@@ -70,8 +71,10 @@ class World:
         self.crl_store = SQLCRLStore(database)
         self.segments = SQLSegmentStore(database)
         self.issuers: dict[str, Issuer] = {}
-        for family in families:
-            self.begin(family)
+        seams = {"database": database, "keystore": self.keystore, "audit": audit, "clock": clock}
+        with made_once("crl", families, revocation_url, repr(self.config), **seams):
+            for family in families:
+                self.begin(family)
         self.revocation = RevocationService(
             store=self.store, transactions=database, audit=audit, clock=clock
         )

@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from fastapi.routing import APIRoute
 from starlette.routing import compile_path, get_name
 
+from core.direct import DirectRoute
 from keystore import backup, softkey, wrap
 from keystore.algorithms import KeyAlgorithm
 from keystore.backends import software
@@ -84,6 +85,9 @@ def routes() -> None:
 
 
 def _note(route: APIRoute, path: str, endpoint: Callable[..., Any], **how: Any) -> None:
+    if isinstance(route, DirectRoute):  # it has its direct and plain handlers once it is read
+        _read(route, path, endpoint, **how)
+        return
     route.path, route.endpoint = path, endpoint
     route.name = how.get("name") or get_name(endpoint)
     route.methods = {one.upper() for one in how.get("methods") or ["GET"]}

@@ -7,15 +7,12 @@ import hashlib
 import re
 import secrets
 import ssl
-from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from threading import Lock
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from fastapi import APIRouter, FastAPI
 from fastapi.testclient import TestClient
-from starlette.routing import BaseRoute, Match
 
 from authn import routes as authn_routes
 from authn.accounts import OrganisationEntry
@@ -33,7 +30,6 @@ from authn.oidc.routes_keys import make_signing_key_api
 from authn.oidc.store import AuthMethod
 from authn.routes_accounts import make_account_api
 from core.config import ControlConfig
-from core.control import DualControl
 from core.db import Database
 from core.errors import Malformed, Refused
 from core.http import install_problem_handlers
@@ -147,45 +143,6 @@ class House:
         return self.client(auth_method=AuthMethod.NONE, **changes)[0]
 
 
-class _API(BaseRoute):
-    """Stands behind all other routes, and adds those of the API when one is first asked for.
-
-    FastAPI takes a millisecond to read a route, and most houses are only logged in to.
-    """
-
-    def __init__(self, app: FastAPI, make: Callable[[], Iterable[APIRouter]]) -> None:
-        self._app = app
-        self._make: Callable[[], Iterable[APIRouter]] = make
-        self._made, self._making = False, Lock()
-
-    def matches(self, scope):
-        if scope.get("path", "").startswith("/api/"):
-            with self._making:
-                if not self._made:
-                    for router in self._make():
-                        self._app.router.routes.extend(router.routes)
-                    self._made = True
-        return Match.NONE, {}  # whoever looks for one comes to them next
-
-
-def _api(provider: Provider, control: DualControl, issuer: str) -> Iterator[APIRouter]:
-    administration = provider.administration
-    yield routes_registration.make_initial_token_api(provider.endpoints.initial_tokens)
-    yield authn_routes.make_client_api(administration.clients)
-    yield make_signing_key_api(provider.ring)
-    yield authn_routes.make_user_api(
-        administration.users, administration.roles, administration.factor_reset, issuer=issuer
-    )
-    yield make_account_api(
-        provider.admission, administration.users, administration.clients, provider.trials
-    )
-    yield authn_routes.make_binding_api(
-        provider.certificates, administration.users, administration.roles
-    )
-    yield make_control_router(control)
-    yield authn_routes.make_certificate_login_api(provider.certificates, administration.sessions)
-
-
 def build(
     database: Database,
     *,
@@ -242,9 +199,25 @@ def build(
             provider.gate, provider.entry, sessions, issuer=config.issuer, page_route=page_route
         ),
         make_router(provider, pages),
+        routes_registration.make_initial_token_api(provider.endpoints.initial_tokens),
+        authn_routes.make_client_api(administration.clients),
+        make_signing_key_api(provider.ring),
+        authn_routes.make_user_api(
+            administration.users,
+            administration.roles,
+            administration.factor_reset,
+            issuer=config.issuer,
+        ),
+        make_account_api(
+            provider.admission, administration.users, administration.clients, provider.trials
+        ),
+        authn_routes.make_binding_api(
+            provider.certificates, administration.users, administration.roles
+        ),
+        make_control_router(control),
+        authn_routes.make_certificate_login_api(provider.certificates, sessions),
     ):
         add(router)
-    app.router.routes.append(_API(app, lambda: _api(provider, control, config.issuer)))
     app.add_middleware(
         Authentication,
         api_tokens=administration.api_tokens,

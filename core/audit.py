@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from core.steps import Statements, Steps
 
 Detail = Mapping[str, str | int | bool | None]
 """What an event says besides its action. Never a secret; octets as lowercase hex."""
@@ -31,4 +33,15 @@ class AuditLog(Protocol):
 
     def record_all(self, events: Sequence[Event]) -> None:
         """Write several events, in this order, all or none; as `record` for each of them."""
+        ...
+
+    def recording(
+        self, event: Event, first: Statements, stands: Callable[[Sequence[Any]], bool]
+    ) -> Steps[bool]:
+        """Run `first` and write one event, as one transaction of its own, in steps.
+
+        `stands` is told what `first` gave (`core.statements.Ran`). False: it does not stand, and
+        all is undone. Raises `AuditUnavailable` as `record` does; then all is undone, too, but for
+        a database that is lost while it commits.
+        """
         ...

@@ -6,7 +6,7 @@ The head row names the last sequence and hash, so that a removed last row is fou
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final
 
@@ -33,6 +33,7 @@ from core.errors import AuditUnavailable, Unavailable
 from core.rows import insert_rows
 from core.sqllisting import Sorting
 from core.statements import Statement
+from core.steps import Statements, Steps, together
 
 _HEAD: Final = 1
 _PAGE: Final = 1000
@@ -77,13 +78,39 @@ class SQLAuditLog:
             with self._database.transaction() as connection:
                 self._append(connection, events)
         except (DBAPIError, Unavailable) as error:
-            raise AuditUnavailable(
-                "the audit log cannot be written, so nothing was done; try again later"
-            ) from error
+            raise _unavailable() from error
+
+    def recording(
+        self, event: Event, first: Statements, stands: Callable[[Sequence[Any]], bool]
+    ) -> Steps[bool]:
+        def then(given: Sequence[Any]) -> Statements | None:
+            if not stands(given[:-1]):
+                return None
+            (row,), moved = self._rows(given[-1].first(), (event,))
+            return [(_ADD_EVENT, row), (_MOVE_HEAD, moved)]
+
+        # The head comes last, so that it is locked for as short as can be.
+        try:
+            given = yield from together([*first, (_LOCK_HEAD, {})], then)
+        except (DBAPIError, Unavailable) as error:
+            raise _unavailable() from error
+        return stands(given[:-1])
 
     def _append(self, connection: Connection, events: Sequence[Event]) -> None:
-        # The head row is the lock: events queue here, and their order is the order of commits.
-        head = _LOCK_HEAD.run(connection, {}).first()
+        rows, moved = self._rows(_LOCK_HEAD.run(connection, {}).first(), events)
+        if len(rows) == 1:
+            _ADD_EVENT.send(connection, rows[0])
+        else:
+            insert_rows(connection, audit_events, rows, wait=False)
+        _MOVE_HEAD.run(connection, moved)
+
+    def _rows(
+        self, head: Any | None, events: Sequence[Event]
+    ) -> tuple[list[dict[str, Any]], Mapping[str, Any]]:
+        """Return the rows of events behind a head, and where it moves.
+
+        The head row is the lock: events queue for it, and their order is the order of commits.
+        """
         if head is None:
             raise AuditUnavailable("the head of the audit chain is missing; see audit verify")
         at, sequence, previous = self._clock.now(), int(head.sequence), bytes(head.hash)
@@ -102,11 +129,7 @@ class SQLAuditLog:
             }
             row["hash"] = previous = event_hash(StoredEvent(**row))
             rows.append(row)
-        if len(rows) == 1:
-            _ADD_EVENT.send(connection, rows[0])
-        else:
-            insert_rows(connection, audit_events, rows, wait=False)
-        _MOVE_HEAD.run(connection, {"to_sequence": sequence, "to_hash": previous})
+        return rows, {"to_sequence": sequence, "to_hash": previous}
 
     def list_events(
         self,
@@ -236,6 +259,10 @@ class SQLAuditLog:
     def _newest(self) -> int:
         with self._database.reading() as connection:
             return int(connection.execute(select(func.max(audit_events.c.sequence))).scalar() or 0)
+
+
+def _unavailable() -> AuditUnavailable:
+    return AuditUnavailable("the audit log cannot be written, so nothing was done; try again later")
 
 
 _canonical: Final = json.JSONEncoder(

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -35,15 +35,16 @@ from sqlalchemy import (
 from sqlalchemy.exc import ArgumentError
 from typing_extensions import override
 
-from core.db_errors import translate, translated
+from core.asking import Asking, written
+from core.db_errors import translated
 from core.errors import Misconfigured
-from core.libpq import Done, check_integer, check_text
+from core.libpq import check_integer, check_text
 from core.lines import Direct, Line, line_of
-from core.pipe import Pipes
 from core.postgresql import open_postgresql
 from core.spoilt import require_whole, watch
 from core.sqlite import open_sqlite
 from core.statements import Ran, Statement, run_directly
+from core.steps import Together
 
 metadata = MetaData(
     naming_convention={
@@ -101,14 +102,14 @@ class Database:
         self._for_reading: dict[str, Any] = {"yinxin_reading": True}
         self._for_one: dict[str, Any] = {}
         self._direct: Direct | None = None
-        self._pipes: Pipes | None = None
+        self._asking: Asking | None = None
         if engine.dialect.name == "postgresql":
             # Read committed: each statement sees what is committed when it begins, in a
             # transaction or not. Without one, a look costs one round trip and not three.
             self._for_reading["isolation_level"] = "AUTOCOMMIT"
             self._for_one["isolation_level"] = "AUTOCOMMIT"
             self._direct = Direct(self._detached)
-            self._pipes = Pipes(self._detached)
+            self._asking = Asking(self._detached, self._count)
         self._writes, self._counting = Counter[str](), threading.Lock()
         event.listen(engine, "before_execute", self._note)
         watch(engine)
@@ -164,17 +165,15 @@ class Database:
 
         On PostgreSQL, and outside of a transaction, that is one round trip.
         """
-        written = [one.table.name for one, _ in statements if one.table is not None]
+        tables = written(statements)
         if self._local.connection is None and self._direct is not None:
             try:
                 with translated():
                     return run_directly(self._direct, statements)
             finally:
                 # An error, too: what was lost on the way back may have been written.
-                if written:
-                    with self._counting:
-                        self._writes.update(written)
-        with self.transaction() if written else self.reading() as connection:
+                self._count(tables)
+        with self.transaction() if tables else self.reading() as connection:
             for statement, _ in statements:
                 self._note(connection, statement)
             return [statement.run(connection, values) for statement, values in statements]
@@ -182,7 +181,7 @@ class Database:
     @property
     def asks(self) -> bool:
         """Whether `ask` is ever of use: on PostgreSQL."""
-        return self._pipes is not None
+        return self._asking is not None
 
     def ask(
         self,
@@ -195,25 +194,35 @@ class Database:
         raised. False, and nothing is done: not at the moment, so `run_all` has to do it, in a
         thread. Raises `Malformed` at once.
         """
-        if self._pipes is None:
-            return False
-        written = [one.table.name for one, _ in statements if one.table is not None]
+        return self._asking is not None and self._asking.ask(statements, give)
 
-        def given(outcome: Sequence[Done] | Exception) -> None:
-            if written:  # after an error, too, as in `run_all`
-                with self._counting:
-                    self._writes.update(written)
-            if isinstance(outcome, Exception):
-                give(translate(outcome))
-                return
-            try:
-                ran = [one.read(it) for (one, _), it in zip(statements, outcome, strict=True)]
-            except Exception as error:  # noqa: BLE001 - whoever asked is told, as `run_all` would
-                give(error)
-            else:
-                give(ran)
+    def run_together(self, together: Together) -> Sequence[Ran]:
+        """Run a transaction in this thread (`core.steps.Together`). Raises as `transaction` does.
 
-        return self._pipes.ask([one.asked(values) for one, values in statements], given)
+        On PostgreSQL that is two round trips.
+        """
+        if self._local.connection is not None:
+            raise RuntimeError("a transaction of its own was to begin within another one")
+        ran: Sequence[Ran] = ()
+        with suppress(_Undone), self.transaction():
+            ran = self.run_all(together.first)
+            more = together.then(ran)
+            if more is None:
+                raise _Undone
+            for statement, values in more:
+                self.send(statement, values)
+        return ran
+
+    def ask_together(
+        self, together: Together, give: Callable[[Sequence[Ran] | Exception], None]
+    ) -> bool:
+        """Run a transaction as `run_together` does, without waiting for it, as `ask` does."""
+        return self._asking is not None and self._asking.ask_together(together, give)
+
+    def _count(self, tables: Collection[str]) -> None:
+        if tables:
+            with self._counting:
+                self._writes.update(tables)
 
     def run_lightly(self, statement: Statement, values: Mapping[str, Any]) -> Ran:
         """Run a statement as `run` does, but alone a crash may take it back.
@@ -254,8 +263,7 @@ class Database:
             yield
         finally:
             self._local.written = None
-            with self._counting:
-                self._writes.update(written)
+            self._count(written)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -287,11 +295,15 @@ class Database:
 
     def close(self) -> None:
         """Close the pool."""
-        if self._pipes is not None:
-            self._pipes.close()
+        if self._asking is not None:
+            self._asking.close()
         if self._direct is not None:
             self._direct.close()
         self.engine.dispose()
+
+
+class _Undone(Exception):
+    """A transaction is undone because it was to be."""
 
 
 def _check_values(

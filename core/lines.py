@@ -53,8 +53,9 @@ class Line:
         self.connection = connection
         self.since = time.monotonic()
         """When it was given back."""
+        self.prepared: set[bytes] = set()
+        """The names of what is prepared on it."""
         self._pgconn = connection.pgconn
-        self._prepared: set[bytes] = set()
         self._waiting: list[_Message] = []
 
     @property
@@ -167,7 +168,7 @@ class Line:
             alone = len(messages) == 1
             results = [self._ask(messages[0])] if alone else self._ask_together(messages)
             if results[-1].error_field(DiagnosticField.SQLSTATE) == NOT_PREPARED:
-                self._prepared.clear()  # somebody said DEALLOCATE ALL: the next try prepares anew
+                self.prepared.clear()  # somebody said DEALLOCATE ALL: the next try prepares anew
             return [done(self._pgconn, result) for result in results]
         except psycopg.Error as error:
             raise lost(error) from error
@@ -177,11 +178,11 @@ class Line:
         pgconn = self._pgconn
         if not name:
             return pgconn.exec_params(text, values, None, formats, Format.BINARY)
-        if name not in self._prepared:
+        if name not in self.prepared:
             prepared = pgconn.prepare(name, text)
             if prepared.status != ExecStatus.COMMAND_OK:
                 return prepared
-            self._prepared.add(name)
+            self.prepared.add(name)
         return pgconn.exec_prepared(name, values, formats, Format.BINARY)  # type: ignore[arg-type]  # None is NULL
 
     def _ask_together(self, messages: Sequence[_Message]) -> list[PGresult]:
@@ -207,7 +208,7 @@ class Line:
             if result.status not in (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK):
                 return [*answers, result]
             if name:
-                self._prepared.add(name)
+                self.prepared.add(name)
             else:
                 answers.append(result)
         return answers
@@ -218,7 +219,7 @@ class Line:
         if not name:
             self._pgconn.send_query_params(text, values, None, formats, Format.BINARY)
         else:
-            if name not in self._prepared and name not in names:
+            if name not in self.prepared and name not in names:
                 self._pgconn.send_prepare(name, text)
                 names.append(name)
             self._pgconn.send_query_prepared(name, values, formats, Format.BINARY)

@@ -24,7 +24,7 @@ from core.lines import NOT_PREPARED, Line, Written
 
 log = logging.getLogger(__name__)
 
-_MOST_PIPES: Final = 4
+_MOST_PIPES: Final = 6
 _DEEP: Final = 16
 """So many may wait in a pipe, since each waits for the disk, before another one is opened."""
 _STUCK_SECONDS: Final = 0.05
@@ -47,6 +47,8 @@ class _Asked:
     results: list[PGresult] = field(default_factory=list)
     again: bool = False
     """Without what is prepared."""
+    alone: bool = True
+    """Whether it is a transaction of its own, which may be tried again."""
 
 
 class Pipe:
@@ -59,7 +61,7 @@ class Pipe:
         self._loop = loop
         self._closed = closed
         self._pgconn = pgconn = line.connection.pgconn
-        self._prepared: set[bytes] = set()
+        self._prepared = set(line.prepared)
         self._waiting: deque[_Asked] = deque()
         self._moved = 0.0
         """When it began to wait for the answer that is the next one."""
@@ -71,17 +73,30 @@ class Pipe:
         loop.add_reader(self._socket, self._receive)
 
     @property
+    def idle(self) -> bool:
+        """Whether nobody waits for an answer."""
+        return not self._waiting
+
+    @property
     def has_room(self) -> bool:
         """Whether what is asked now will not wait long."""
         depth = len(self._waiting)
         return not depth or (depth < _DEEP and self._loop.time() < self._moved + _STUCK_SECONDS)
 
-    def ask(self, statements: Sequence[tuple[Written, Values]], give: Give) -> None:
+    @property
+    def gone(self) -> bool:
+        """Whether the connection was lost or closed."""
+        return self._gone
+
+    def ask(
+        self, statements: Sequence[tuple[Written, Values]], give: Give, *, alone: bool = True
+    ) -> None:
         """Run statements as one transaction; `give` what each gave, or what went wrong, later.
 
-        Raises `Malformed` for values that a database cannot hold; nothing is sent then.
+        Not `alone`: they begin a transaction, or are in it (`core.turns`). Raises `Malformed` for
+        values that a database cannot hold; nothing is sent then.
         """
-        self._send(_Asked(statements, give))
+        self._send(_Asked(statements, give, alone=alone))
 
     def close(self) -> None:
         """Give up: whoever waits is told that the connection was lost."""
@@ -94,7 +109,7 @@ class Pipe:
         self._waiting.append(asked)
         try:
             for (name, text), values, formats in messages:
-                if asked.again:
+                if asked.again or not name:
                     self._pgconn.send_query_params(text, values, None, formats, Format.BINARY)
                 else:
                     self._send_prepared(asked, name, text)
@@ -172,8 +187,9 @@ class Pipe:
                 self._prepared.discard(one.name)
                 if state == _ALREADY_PREPARED:
                     self._prepared.add(one.name)
-            self._send(_Asked(asked.statements, asked.give, again=True))
-            return
+            if asked.alone:
+                self._send(_Asked(asked.statements, asked.give, again=True))
+                return
         try:
             done(self._pgconn, result)
         except Exception as error:  # noqa: BLE001 - given to whoever asked
@@ -207,6 +223,7 @@ class Pipes:
         self._connect = connect
         self._loop: asyncio.AbstractEventLoop | None = None
         self._open: list[Pipe] = []
+        self._taken: list[Pipe] = []
         self._opening = False
 
     def ask(self, statements: Sequence[tuple[Written, Values]], give: Give) -> bool:
@@ -214,23 +231,52 @@ class Pipes:
 
         False, and nothing is asked: there is none at the moment, and one is being opened.
         """
-        loop = asyncio.get_running_loop()
-        if loop is not self._loop and not self._move(loop):
+        if not self._present():
             return False
         for pipe in self._open:
             if pipe.has_room:
                 pipe.ask(statements, give)
                 return True
-        if not self._opening and len(self._open) < _MOST_PIPES:
-            self._opening = True
-            loop.run_in_executor(None, self._connect).add_done_callback(self._opened)
+        self._open_another()
         return False
+
+    def take(self) -> Pipe | None:
+        """Take one in which nothing waits, for one use alone; in the event loop.
+
+        None: there is none at the moment, and one is being opened.
+        """
+        if not self._present():
+            return None
+        for pipe in reversed(self._open):  # the first ones are asked first
+            if pipe.idle:
+                self._open.remove(pipe)
+                self._taken.append(pipe)
+                return pipe
+        self._open_another()
+        return None
+
+    def give_back(self, pipe: Pipe) -> None:
+        """Have one that was taken asked by everybody again."""
+        if pipe in self._taken:  # it was not lost
+            self._taken.remove(pipe)
+            self._open.append(pipe)
 
     def close(self) -> None:
         """Close all of them."""
-        for pipe in tuple(self._open):
-            pipe.close()
         self._loop = None
+        for pipe in (*self._open, *self._taken):
+            pipe.close()
+
+    def _present(self) -> bool:
+        loop = asyncio.get_running_loop()
+        return loop is self._loop or self._move(loop)
+
+    def _open_another(self) -> None:
+        if self._opening or len(self._open) + len(self._taken) >= _MOST_PIPES:
+            return
+        self._opening = True
+        loop = asyncio.get_running_loop()
+        loop.run_in_executor(None, self._connect).add_done_callback(self._opened)
 
     def _move(self, loop: asyncio.AbstractEventLoop) -> bool:
         """Be of this event loop from now on, if there is no other one that runs."""
@@ -249,4 +295,7 @@ class Pipes:
         if self._loop is None:  # closed meanwhile
             line.connection.close()
             return
-        self._open.append(Pipe(line, self._loop, self._open.remove))
+        self._open.append(Pipe(line, self._loop, self._forget))
+
+    def _forget(self, pipe: Pipe) -> None:
+        (self._open if pipe in self._open else self._taken).remove(pipe)

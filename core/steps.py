@@ -30,7 +30,19 @@ class Apart:
     act: Callable[[], Any]
 
 
-Step = Statements | Apart
+@dataclass(frozen=True, slots=True)
+class Together:
+    """A transaction in which one thing follows from another; it gives what `first` gave.
+
+    `then` is told what `first` gave and says what else is run; None: all is undone. It only
+    computes, since what was locked stays locked meanwhile.
+    """
+
+    first: Statements
+    then: Callable[[Sequence[Any]], Statements | None]
+
+
+Step = Statements | Apart | Together
 Steps = Generator[Step, Any, T]
 """An act that ends with a `T`. What a step raises is raised in it, where it asked."""
 
@@ -44,6 +56,14 @@ def apart(act: Callable[[], T]) -> Steps[T]:
 def asked(statements: Statements) -> Steps[Sequence[Any]]:
     """Run statements as one transaction; durable then. Returns what each gave."""
     given: Sequence[Any] = yield statements
+    return given
+
+
+def together(
+    first: Statements, then: Callable[[Sequence[Any]], Statements | None]
+) -> Steps[Sequence[Any]]:
+    """Run a transaction (`Together`). Returns what `first` gave, if it was undone, too."""
+    given: Sequence[Any] = yield Together(first, then)
     return given
 
 
@@ -62,6 +82,14 @@ class Runs(Protocol):
         """Run them without waiting (`core.db.Database.ask`). False: not at the moment."""
         ...
 
+    def run_together(self, together: Together) -> Sequence[Any]:
+        """Run a transaction in the calling thread."""
+        ...
+
+    def ask_together(self, together: Together, give: Give) -> bool:
+        """Run a transaction without waiting. False: not at the moment."""
+        ...
+
     @property
     def asks(self) -> bool:
         """Whether `ask` is ever of use."""
@@ -74,7 +102,7 @@ def run(steps: Steps[T], database: Runs) -> T:
         step = next(steps)
         while True:
             try:
-                result = step.act() if isinstance(step, Apart) else database.run_all(step)
+                result = step.act() if isinstance(step, Apart) else _ran(step, database)
             except Exception as error:  # noqa: BLE001 - raised again, in the act
                 step = steps.throw(error)
             else:
@@ -82,6 +110,12 @@ def run(steps: Steps[T], database: Runs) -> T:
     except StopIteration as end:
         done: T = end.value
         return done
+
+
+def _ran(step: Statements | Together, database: Runs) -> Sequence[Any]:
+    if isinstance(step, Together):
+        return database.run_together(step)
+    return database.run_all(step)
 
 
 class Carrier:
@@ -140,14 +174,18 @@ class _Carried:
         except Exception as error:  # noqa: BLE001 - given to whoever waits
             self._give(error)
 
-    def _ask(self, statements: Statements) -> None:
+    def _ask(self, step: Statements | Together) -> None:
+        database = self._database
         try:
-            asked = self._database.ask(statements, self.go_on)
+            if isinstance(step, Together):
+                asked = database.ask_together(step, self.go_on)
+            else:
+                asked = database.ask(step, self.go_on)
         except Malformed as refusal:
             self.go_on(refusal)
             return
         if not asked:
-            _in_thread(self.go_on, self._database.run_all, statements)
+            _in_thread(self.go_on, _ran, step, database)
 
 
 def _in_thread(give: Callable[[Any], None], act: Callable[..., Any], *arguments: object) -> None:

@@ -149,5 +149,20 @@ class Service:
         done = yinxin("--state", self.state, *words, environment=self.environment, **how)
         return done.stdout.strip()
 
+    def beside(self, state: Path, **how) -> Service:
+        """Another node of the same authority, as behind one address: its URLs are ours.
+
+        Database and keystore are shared; ports and local files are its own.
+        """
+        shared = {
+            "YINXIN_AUTHN__ISSUER": self.url,
+            "YINXIN_AUTHN__TLS_LOGIN_URL": f"https://localhost:{self.mutual_tls_port}",
+            "YINXIN_CA__REVOCATION_URL": self.revocation_url,
+            "YINXIN_KEYSTORE__DIRECTORY": str(self.state / "keystore"),
+            "YINXIN_KEYSTORE__PASSPHRASE_FILE": str(self.state / "passphrase"),
+        }
+        ours = {name: value for name, value in self.environment.items() if "_PORT" not in name}
+        return Service(state, ours | shared, **how)
+
     def token(self, user: str = "business") -> str:
         return self.yinxin("token", "create", user, "--name", "tests", "--days", "1")

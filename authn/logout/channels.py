@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 from authn.logout.store import Channel, Participation, ParticipationStore
 from core.clock import Clock
+from core.steps import Statements
 
 
 class LogoutChannels:
@@ -26,6 +27,12 @@ class LogoutChannels:
         """Remember an application, in the open transaction, if it wants to hear of the end."""
         if participation.backchannel_uri or participation.frontchannel_uri:
             self._store.take_part(participation)
+
+    def to_take_part(self, participation: Participation) -> Statements:
+        """Return what does the same."""
+        if participation.backchannel_uri or participation.frontchannel_uri:
+            return self._store.to_take_part(participation)
+        return ()
 
     def sessions_ended(self, sids: Sequence[str]) -> None:
         """Queue the back channel of every application, in the transaction that ends the session."""

@@ -13,6 +13,7 @@ from authn.logout.store import Channel, Delivery, Participation
 from authn.logout.tables import deliveries, participations
 from core.db import Database
 from core.statements import Statement
+from core.steps import Statements
 
 _DUE = Statement(select(deliveries.c.id).where(deliveries.c.due_at <= bindparam("now")).limit(1))
 # Both databases write it like this: known already, or by another login at the same moment.
@@ -26,8 +27,13 @@ class SQLParticipationStore:
         self._database = database
 
     def take_part(self, participation: Participation) -> None:
-        values = {name: getattr(participation, name) for name in Participation.__slots__}
-        self._database.send(_TAKE_PART, values)
+        for statement, values in self.to_take_part(participation):
+            self._database.send(statement, values)
+
+    def to_take_part(self, participation: Participation) -> Statements:
+        return [
+            (_TAKE_PART, {name: getattr(participation, name) for name in Participation.__slots__})
+        ]
 
     def list_of_session(self, sid: str) -> Sequence[Participation]:
         rows = participations

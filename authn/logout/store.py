@@ -11,6 +11,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from core.steps import Statements
+
 
 class Channel(StrEnum):
     """How an application is told."""
@@ -56,6 +58,10 @@ class ParticipationStore(Protocol):
 
     def take_part(self, participation: Participation) -> None:
         """Remember it; nothing changes when it is known already."""
+        ...
+
+    def to_take_part(self, participation: Participation) -> Statements:
+        """Return what remembers it."""
         ...
 
     def list_of_session(self, sid: str) -> Sequence[Participation]: ...

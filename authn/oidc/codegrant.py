@@ -15,10 +15,8 @@ from authn import opaque
 from authn.oidc.clientmetadata import GrantType
 from authn.oidc.errors import InvalidGrant
 from authn.oidc.granting import Granting, check_person
-from authn.oidc.issuing import MadeToken
 from authn.oidc.store import AuthorizationCode
 from authn.oidc.tokenrequest import TokenRequest, TokenResponse
-from authn.store import User
 from core.audit import Detail
 from core.steps import Steps, apart
 
@@ -49,29 +47,11 @@ class CodeGrant:
             raise InvalidGrant("another key than the request announced (RFC 9449, 10)")
         user = check_person(owner)
         made = yield from parts.making_token(code.grant, request)
-        used, refresh_token = yield from apart(partial(self._redeem, code, user, made, request))
-        if not used:
-            yield from apart(partial(self._revoke, code))
-        # The ID token is signed last and outside the transaction, so that a slow token device does
-        # not hold the database. If it fails the code is spent, and the client starts again.
-        id_token = yield from parts.making_id_token(
-            code.grant, user, made, request, nonce=code.nonce
-        )
-        return parts.answer(made, id_token=id_token, refresh_token=refresh_token)
-
-    def _redeem(
-        self, code: AuthorizationCode, user: User, made: MadeToken, request: TokenRequest
-    ) -> tuple[bool, str | None]:
-        """Use the code up and store what it gives, or nothing; return its refresh token."""
-        parts, refresh_token = self._granting, None
-        with parts.transactions.transaction():
-            used = parts.grants.use_code(code.digest, request.now)
-            if used:
-                parts.grants.add_token(made.row)
-                refresh_token = parts.add_refresh_token(code.grant, request)
-                parts.take_part(code.grant, request.client)
-                parts.record_issued(code.grant, user)
-        return used, refresh_token
+        used = parts.grants.to_use_code(code.digest, request.now)
+        answer = yield from parts.giving(used, code.grant, user, made, request, nonce=code.nonce)
+        if answer is None:  # another call was quicker
+            answer = yield from apart(partial(self._revoke, code))
+        return answer
 
     def _revoke(self, code: AuthorizationCode) -> NoReturn:
         """RFC 6749, 4.1.2: a code used twice was stolen; what it gave is worth nothing now."""

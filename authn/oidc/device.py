@@ -24,6 +24,7 @@ from authn.store import Session, User
 from core.audit import AuditLog
 from core.clock import Clock
 from core.errors import NotFound
+from core.steps import Statements
 from core.transaction import Transactions
 
 PAGE: Final = "/device"
@@ -72,8 +73,8 @@ class DeviceCodeStore(Protocol):
 
     def poll_device(self, digest: bytes, now: datetime) -> None: ...
 
-    def remove_device(self, digest: bytes) -> bool:
-        """Compare and set: True for exactly one caller."""
+    def to_remove_device(self, digest: bytes) -> Statements:
+        """Return what removes it. Compare and set: changes a row for exactly one caller."""
         ...
 
 

@@ -10,7 +10,9 @@ from authn.oidc.clientmetadata import GrantType
 from authn.oidc.device import INTERVAL, DeviceCode, DeviceCodeStore, DeviceState
 from authn.oidc.errors import InvalidGrant, OAuthError
 from authn.oidc.granting import Granting
+from authn.oidc.issuing import MadeToken
 from authn.oidc.tokenrequest import TokenRequest, TokenResponse
+from authn.store import User
 from core.steps import Steps, apart
 
 
@@ -25,25 +27,22 @@ class DeviceGrant:
 
     def exchange(self, request: TokenRequest) -> Steps[TokenResponse]:
         """Return the tokens. Raises `OAuthError`, also while the person has not answered (3.5)."""
-        return apart(partial(self._exchange, request))
+        parts = self._granting
+        code, user, made = yield from apart(partial(self._allowed, request))
+        used = self._store.to_remove_device(code.digest)
+        answer = yield from parts.giving(used, code.grant, user, made, request)
+        if answer is None:
+            raise InvalidGrant("another call took the tokens")
+        return answer
 
-    def _exchange(self, request: TokenRequest) -> TokenResponse:
+    def _allowed(self, request: TokenRequest) -> tuple[DeviceCode, User, MadeToken]:
         parts = self._granting
         code = self._store.find_device(opaque.digest(request.required("device_code")))
         if code is None or code.grant.client_id != request.client.id:
             raise InvalidGrant("unknown device code")
         self._require_allowed(code, request)
         user = parts.person(code.grant)
-        made = parts.access_token(code.grant, request)
-        with parts.transactions.transaction():
-            if not self._store.remove_device(code.digest):
-                raise InvalidGrant("another call took the tokens")
-            parts.grants.add_token(made.row)
-            refresh_token = parts.add_refresh_token(code.grant, request)
-            parts.take_part(code.grant, request.client)
-            parts.record_issued(code.grant, user)
-        id_token = parts.id_token(code.grant, user, made, request)
-        return parts.answer(made, id_token=id_token, refresh_token=refresh_token)
+        return code, user, parts.access_token(code.grant, request)
 
     def _require_allowed(self, code: DeviceCode, request: TokenRequest) -> None:
         if request.now >= code.expires_at:

@@ -15,12 +15,12 @@ from authn.oidc.clientmetadata import GrantType
 from authn.oidc.errors import InvalidGrant
 from authn.oidc.grant import Grant
 from authn.oidc.issuing import MadeToken, TokenMaker
-from authn.oidc.store import Client, ClientStore, GrantStore
+from authn.oidc.store import Client, ClientStore, GrantStore, RefreshToken
 from authn.oidc.subjects import SubjectIdentifiers
 from authn.oidc.tokenrequest import TokenRequest, TokenResponse, target
 from authn.store import User, UserStore
-from core.audit import AuditLog
-from core.steps import Steps, apart
+from core.audit import AuditLog, Event
+from core.steps import Statements, Steps, apart
 from core.transaction import Transactions
 
 
@@ -55,26 +55,60 @@ class Granting:
             return (yield from apart(partial(self.access_token, grant, request)))
         return self.access_token(grant, request)
 
-    def add_refresh_token(self, grant: Grant, request: TokenRequest) -> str | None:
-        """Store a new family if the client may refresh; return its first token."""
-        if GrantType.REFRESH_TOKEN not in request.client.metadata.grant_types:
+    def giving(
+        self,
+        used: Statements,
+        grant: Grant,
+        user: User,
+        made: MadeToken,
+        request: TokenRequest,
+        *,
+        nonce: str | None = None,
+    ) -> Steps[TokenResponse | None]:
+        """Store what a grant gives and return the token response, in steps.
+
+        It is stored, with an event, exactly if `used` changes a row; None: it did not, and nothing
+        was done.
+        """
+        if self.subjects.at_once(request.client):
+            refresh_token, rows = self._stored(grant, made, request)
+        else:
+            refresh_token, rows = yield from apart(partial(self._stored, grant, made, request))
+        stands = yield from self.audit.recording(
+            _issued(grant, user), [*used, *rows], lambda given: bool(given[0].changed == 1)
+        )
+        if not stands:
             return None
+        # The ID token is signed last and outside the transaction, so that a slow token device does
+        # not hold the database. If it fails what was used is spent, and the client starts again.
+        id_token = yield from self.making_id_token(grant, user, made, request, nonce=nonce)
+        return self.answer(made, id_token=id_token, refresh_token=refresh_token)
+
+    def _stored(
+        self, grant: Grant, made: MadeToken, request: TokenRequest
+    ) -> tuple[str | None, Statements]:
+        """Return the first refresh token, if the client may refresh, and all that is stored."""
+        token, rows = None, [*self.grants.to_add_token(made.row)]
+        if GrantType.REFRESH_TOKEN in request.client.metadata.grant_types:
+            token, family = self._family(grant, request)
+            rows += self.grants.to_add_refresh_token(family)
+        return token, [*rows, *self._participation(grant, request.client)]
+
+    def _family(self, grant: Grant, request: TokenRequest) -> tuple[str, RefreshToken]:
         ends = self._refresh_until(grant, request)
         if scopes.OFFLINE_ACCESS in grant.scopes:
             grant = replace(grant, sid=None)
         # Only a public client's refresh token is bound to its key: others have to authenticate,
         # and may change the key (RFC 9449, 5).
         bound = request.confirmation if request.client.public else None
-        token, row = refresh.begin(grant, bound, now=request.now, expires_at=ends)
-        self.grants.add_refresh_token(row)
-        return token
+        return refresh.begin(grant, bound, now=request.now, expires_at=ends)
 
-    def take_part(self, grant: Grant, client: Client) -> None:
+    def _participation(self, grant: Grant, client: Client) -> Statements:
         """Let the client hear of the end of the session that the grant came from."""
         subject = self.subjects.of_grant(grant, client)
         if grant.sid is None or subject is None:
-            return
-        self.channels.take_part(
+            return ()
+        return self.channels.to_take_part(
             Participation(
                 sid=grant.sid,
                 client_id=client.id,
@@ -109,17 +143,6 @@ class Granting:
         if id_token is not None:
             answer["id_token"] = id_token
         return answer
-
-    def record_issued(self, grant: Grant, user: User) -> None:
-        """Audit that a client got tokens for a person. Refreshes are not events of their own."""
-        detail = {
-            "grant": grant.id,
-            "client": grant.client_id,
-            "user": user.name,
-            "sid": grant.sid,
-            "scope": grant.scope,
-        }
-        self.audit.record("token.issued", actor=user.name, detail=detail)
 
     def making_id_token(
         self,
@@ -157,6 +180,18 @@ class Granting:
             extra=scopes.in_id_token(grant, user, client.scopes),
             now=request.now,
         )
+
+
+def _issued(grant: Grant, user: User) -> Event:
+    """That a client got tokens for a person. Refreshes are not events of their own."""
+    detail = {
+        "grant": grant.id,
+        "client": grant.client_id,
+        "user": user.name,
+        "sid": grant.sid,
+        "scope": grant.scope,
+    }
+    return Event("token.issued", actor=user.name, detail=detail)
 
 
 def check_person(user: User | None) -> User:

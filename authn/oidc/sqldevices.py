@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, delete, insert, select, update
+from sqlalchemy import ColumnElement, bindparam, delete, insert, select, update
 
 from authn.oidc.device import DeviceCode, DeviceState
 from authn.oidc.sqlstore import grant_columns, take_grant
 from authn.oidc.tables import device_codes
 from core.db import Database
+from core.statements import Statement
+from core.steps import Statements
 
 _D = device_codes.c
+_REMOVE = Statement(delete(device_codes).where(_D.digest == bindparam("of")))
 
 
 class SQLDeviceCodeStore:
@@ -62,7 +65,5 @@ class SQLDeviceCodeStore:
                 update(device_codes).where(_D.digest == digest).values(polled_at=now)
             )
 
-    def remove_device(self, digest: bytes) -> bool:
-        with self._database.transaction() as connection:
-            gone = connection.execute(delete(device_codes).where(_D.digest == digest))
-        return gone.rowcount == 1
+    def to_remove_device(self, digest: bytes) -> Statements:
+        return [(_REMOVE, {"of": digest})]

@@ -35,7 +35,7 @@ from authn.sqlstore import split_owner, with_owner
 from authn.store import User
 from core.db import Database
 from core.statements import Statement
-from core.steps import Steps, asked
+from core.steps import Statements, Steps, asked
 
 _T: BindParameter[bytes] = bindparam("of")
 _FIND = {
@@ -89,14 +89,17 @@ class SQLGrantStore:
         row, owner = yield from _finding(codes, digest)
         return None if row is None else (AuthorizationCode(**_with_grant(row)), owner)
 
-    def use_code(self, digest: bytes, now: datetime) -> bool:
-        return self._database.run(_USE_CODE, {"of": digest, "now": now}).changed == 1
+    def to_use_code(self, digest: bytes, now: datetime) -> Statements:
+        return [(_USE_CODE, {"of": digest, "now": now})]
 
     def add_token(self, token: AccessToken) -> None:
         self._database.send(_ADD[access_tokens], _row(token))
 
     def adding_token(self, token: AccessToken) -> Steps[None]:
-        yield from asked([(_ADD[access_tokens], _row(token))])
+        yield from asked(self.to_add_token(token))
+
+    def to_add_token(self, token: AccessToken) -> Statements:
+        return [(_ADD[access_tokens], _row(token))]
 
     def find_token(self, digest: bytes) -> AccessToken | None:
         row = self._find(access_tokens, digest)
@@ -105,8 +108,8 @@ class SQLGrantStore:
     def remove_token(self, digest: bytes) -> bool:
         return self._remove(access_tokens, access_tokens.c.digest == digest) == 1
 
-    def add_refresh_token(self, token: RefreshToken) -> None:
-        self._database.send(_ADD[refresh_tokens], _row(token))
+    def to_add_refresh_token(self, token: RefreshToken) -> Statements:
+        return [(_ADD[refresh_tokens], _row(token))]
 
     def find_refresh_token(self, digest: bytes) -> RefreshToken | None:
         row = self._find(refresh_tokens, digest)

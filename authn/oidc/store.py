@@ -11,7 +11,7 @@ from typing import Protocol
 from authn.oidc.clientmetadata import ClientMetadata
 from authn.oidc.grant import Confirmation, Grant
 from authn.store import User
-from core.steps import Steps
+from core.steps import Statements, Steps
 
 
 class AuthMethod(StrEnum):
@@ -159,8 +159,8 @@ class CodeStore(Protocol):
         """Find it, in steps. Returns also who logged in, if there still is such a user."""
         ...
 
-    def use_code(self, digest: bytes, now: datetime) -> bool:
-        """Compare and set: True for exactly one caller."""
+    def to_use_code(self, digest: bytes, now: datetime) -> Statements:
+        """Return what uses it up. Compare and set: changes a row for exactly one caller."""
         ...
 
 
@@ -173,6 +173,8 @@ class AccessTokenStore(Protocol):
         """Add it, in steps."""
         ...
 
+    def to_add_token(self, token: AccessToken) -> Statements: ...
+
     def find_token(self, digest: bytes) -> AccessToken | None: ...
 
     def remove_token(self, digest: bytes) -> bool: ...
@@ -181,7 +183,7 @@ class AccessTokenStore(Protocol):
 class RefreshTokenStore(Protocol):
     """Families of refresh tokens."""
 
-    def add_refresh_token(self, token: RefreshToken) -> None: ...
+    def to_add_refresh_token(self, token: RefreshToken) -> Statements: ...
 
     def find_refresh_token(self, digest: bytes) -> RefreshToken | None: ...
 

@@ -1,11 +1,13 @@
 """The OpenID provider beside npm `oidc-provider`, in one run and under the same load.
 
     PYTHONPATH=. .venv/bin/python -m benchmarks.oidc [--times 2000] [--callers 8] [--rounds 3]
+        [--nodes 1]
 
-Ours runs as it is installed, with PostgreSQL (whose disk is not waited for); the peer in one
-Node.js process with its memory adapter. Both over TLS, with ES256, client_secret_basic, opaque
-access tokens, and refresh tokens that every use rotates. The rounds alternate between the two, and
-the best of each is taken: other work on the machine disturbs both. Prints Markdown.
+Ours runs as it is installed, with PostgreSQL (whose disk is not waited for), from one process or,
+with ``--nodes``, several; the peer in one Node.js process with its memory adapter. Both over TLS,
+with ES256, client_secret_basic, opaque access tokens, and refresh tokens that every use rotates.
+The rounds alternate between the two, and the best of each is taken: other work on the machine
+disturbs both. Prints Markdown.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from benchmarks.oidc.peers import both
 
 def main() -> None:
     arguments = _arguments()
-    with both() as providers:
+    with both(nodes=arguments.nodes) as providers:
         print("| what | who | server ms | database ms | a second of one core | by the clock |")
         print("|---|---|---|---|---|---|")
         for act in arguments.acts or ACTS:
@@ -46,6 +48,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--times", type=int, default=2000, help="of each act, in each round")
     parser.add_argument("--callers", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument(
+        "--nodes", type=int, default=1, help="of ours, which share database and keystore"
+    )
     parser.add_argument("--acts", nargs="*", choices=list(ACTS))
     return parser.parse_args()
 

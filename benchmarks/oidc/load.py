@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from html import unescape
 from threading import BrokenBarrierError
 from typing import Any
@@ -28,11 +29,14 @@ _HIDDEN = re.compile(r'<input type="hidden" name="([^"]*)" value="([^"]*)"')
 class Caller:
     """A client application and a browser on one connection."""
 
-    def __init__(self, provider: Provider) -> None:
+    def __init__(self, provider: Provider, number: int = 0) -> None:
+        """`number` deals callers out to the nodes, as a load balancer does."""
         self._connection = http.client.HTTPSConnection(
-            urlsplit(provider.issuer).netloc,
+            "localhost",
+            provider.ports[number % len(provider.ports)],
             context=ssl.create_default_context(cafile=provider.trust),
         )
+        self._host = {"Host": urlsplit(provider.issuer).netloc}
         self.requests = 0
         self.become(provider.client_id, provider.client_secret)
         self._password = provider.password
@@ -149,7 +153,7 @@ class Caller:
         self, method: str, path: str, body: str | None = None, headers: dict[str, str] | None = None
     ) -> tuple[http.client.HTTPResponse, bytes]:
         self.requests += 1
-        self._connection.request(method, path, body, headers or {})
+        self._connection.request(method, path, body, self._host | (headers or {}))
         answer = self._connection.getresponse()
         return answer, answer.read()
 
@@ -181,9 +185,10 @@ def measure(provider: Provider, act: str, times: int, callers: int) -> Found:
     barrier, entering = multiprocessing.Barrier(callers + 1), multiprocessing.Lock()
     made = [
         multiprocessing.Process(
-            target=_call, args=(provider, act, times // callers, barrier, entering)
+            target=_call,
+            args=(partial(Caller, provider, number), act, times // callers, barrier, entering),
         )
-        for _ in range(callers)
+        for number in range(callers)
     ]
     for one in made:
         one.start()
@@ -205,11 +210,11 @@ def measure(provider: Provider, act: str, times: int, callers: int) -> Found:
     return Found(done / wall, server, database)
 
 
-def _call(provider: Provider, act: str, times: int, barrier: Any, entering: Any) -> None:
+def _call(enter: Callable[[], Caller], act: str, times: int, barrier: Any, entering: Any) -> None:
     do = ACTS[act]
     try:
         with entering:  # ours locks an account at which many try a password at the same moment
-            caller = Caller(provider)
+            caller = enter()
         for _ in range(5):
             do(caller)
     except BaseException:

@@ -9,7 +9,7 @@ import ssl
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
@@ -54,7 +54,10 @@ class Provider:
     client_secret: str
     password: str
     """Of `PERSON`."""
-    pid: int
+    pids: tuple[int, ...]
+    """Of each of its processes."""
+    ports: tuple[int, ...]
+    """Where each of them answers, in the name of the issuer."""
     database: int | None = None
     """Process of PostgreSQL."""
     database_url: str = ""
@@ -63,17 +66,23 @@ class Provider:
 
     def processor(self) -> tuple[float, float]:
         """Return seconds of the server's processor, and of its database's."""
-        return processor_seconds(self.pid), processor_seconds(self.database) if self.database else 0
+        database = 0 if self.database is None else processor_seconds(self.database)
+        return sum(map(processor_seconds, self.pids)), database
 
 
 @contextmanager
-def yinxin(directory: Path) -> Iterator[Provider]:
-    """Serve in the default form."""
-    with postgres.server() as url:
+def yinxin(directory: Path, *, nodes: int = 1) -> Iterator[Provider]:
+    """Serve in the default form, from so many nodes."""
+    with ExitStack() as stack:
+        url = stack.enter_context(postgres.server())
         database = postgres.fresh_database(url, "oidc")
         environment = {"YINXIN_DATABASE__URL": database, **_AS_INSTALLED}
         service = Service(directory / "var", environment, fresh=True).start()
+        serving = [service]
         try:
+            for number in range(1, nodes):
+                serving.append(service.beside(directory / f"var{number}", fresh=True))
+                serving[-1].start()
             token = service.token("system")
             client = register(service.url, service.root, token)
             yield Provider(
@@ -83,13 +92,15 @@ def yinxin(directory: Path) -> Iterator[Provider]:
                 client_id=client["client"]["client_id"],
                 client_secret=client["client_secret"],
                 password=_enrol(service),
-                pid=service.process.pid,
+                pids=tuple(one.pid for one in serving),
+                ports=tuple(one.https_port for one in serving),
                 database=_postmaster(url),
                 database_url=database,
                 token=token,
             )
         finally:
-            service.stop()
+            for one in serving:
+                one.end()
 
 
 def register(url: str, trust: Path, token: str, name: str = "benchmark") -> dict:
@@ -177,7 +188,14 @@ def oidc_provider(directory: Path) -> Iterator[Provider]:
             if process.poll() is not None:
                 raise RuntimeError("oidc-provider ended")
         yield Provider(
-            "oidc-provider", issuer, directory / "peer.crt", "app", secret, password, process.pid
+            name="oidc-provider",
+            issuer=issuer,
+            trust=directory / "peer.crt",
+            client_id="app",
+            client_secret=secret,
+            password=password,
+            pids=(process.pid,),
+            ports=(port,),
         )
     finally:
         process.terminate()
@@ -185,11 +203,11 @@ def oidc_provider(directory: Path) -> Iterator[Provider]:
 
 
 @contextmanager
-def both() -> Iterator[tuple[Provider, Provider]]:
-    """Run ours and the peer side by side; the load asks one at a time."""
+def both(*, nodes: int = 1) -> Iterator[tuple[Provider, Provider]]:
+    """Run ours, from so many nodes, and the peer side by side; the load asks one at a time."""
     with (
         tempfile.TemporaryDirectory() as name,
-        yinxin(Path(name)) as ours,
+        yinxin(Path(name), nodes=nodes) as ours,
         oidc_provider(Path(name)) as peer,
     ):
         yield ours, peer

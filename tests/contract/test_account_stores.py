@@ -254,9 +254,8 @@ def test_a_consent_goes_with_every_token_that_it_gave(shared, clock, person, run
         token = AccessToken(secrets.token_bytes(32), grant, soon, None)
         family = secrets.token_bytes(32)
         grants.add_token(token)
-        grants.add_refresh_token(
-            RefreshToken(family, grant, family, None, family, clock.now(), soon, None)
-        )
+        renews = RefreshToken(family, grant, family, None, family, clock.now(), soon, None)
+        shared.run_all(grants.to_add_refresh_token(renews))
         kept.append((owner, token.digest, family))
     assert store.end_tokens(user, client) == 4
     for owner, token, family in kept:

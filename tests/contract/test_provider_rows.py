@@ -67,7 +67,14 @@ def test_a_device_is_decided_and_redeemed_once(shared, clock, run_together):
     assert sum(decided) == 1
     won = allowed if decided.index(True) % 2 == 0 else denied
     assert store.find_device(code.digest) == replace(won, polled_at=clock.now())
-    assert sum(run_together([lambda: store.remove_device(code.digest)] * 6)) == 1
+    assert (
+        sum(
+            run_together(
+                [lambda: shared.run_all(store.to_remove_device(code.digest))[0].changed] * 6
+            )
+        )
+        == 1
+    )
 
 
 def test_a_registration_is_paid_for_with_a_use_of_the_token(shared, clock, run_together):

@@ -28,7 +28,7 @@ async def warm(database, clock) -> None:
     store, carrier = SQLGrantStore(database), Carrier(database)
     for number in range(3000):
         await carrier.carry(store.finding_refresh_token(b"nobody" + bytes([number % 256]) * 26))
-        if not database.asks or database._pipes._open:
+        if not database.asks or database._asking.pipes._open:
             return
         await asyncio.sleep(0.02)
     raise AssertionError("no pipe was opened within a minute")
@@ -47,7 +47,7 @@ def postgres_database(postgres_url):
 def test_a_refresh_token_is_rotated_by_one_of_thirty(shared, clock):
     store, carrier = SQLGrantStore(shared), Carrier(shared)
     family = new_family(clock, digest=b"1" * 32)
-    store.add_refresh_token(family)
+    shared.run_all(store.to_add_refresh_token(family))
 
     def rotate(number: int):
         drawn = bytes([number]) * 32
@@ -198,7 +198,7 @@ def test_a_lost_connection_is_said_to_all_who_wait_and_another_one_is_opened(
 
     async def act():
         await warm(database, clock)
-        (pipe,) = database._pipes._open
+        (pipe,) = database._asking.pipes._open
         # It holds up what is asked behind it, so that they wait when the connection goes.
         slow = Written(b"slow", b"SELECT pg_sleep(60)")
         pipe.ask([(slow, [])], lambda _: None)
@@ -229,7 +229,7 @@ def test_what_somebody_forgot_is_prepared_again(postgres_database, clock):
     async def act():
         await warm(database, clock)
         await carrier.carry(store.adding_token(new_token(clock, b"\x01" * 32)))
-        (pipe,) = database._pipes._open
+        (pipe,) = database._asking.pipes._open
         pipe.ask([(Written(b"forget", b"DEALLOCATE ALL"), [])], lambda _: None)
         acts = [store.adding_token(new_token(clock, bytes([n]) * 32)) for n in range(2, 8)]
         await asyncio.gather(*map(carrier.carry, acts))

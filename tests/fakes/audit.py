@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from core.audit import Detail, Event
 from core.errors import AuditUnavailable
+from core.steps import Statements, Steps, together
 
 
 class MemoryAuditLog:
@@ -21,6 +23,18 @@ class MemoryAuditLog:
     def record_all(self, events: Sequence[Event]) -> None:
         for action, actor, detail in events:
             self.record(action, actor=actor, detail=detail)
+
+    def recording(
+        self, event: Event, first: Statements, stands: Callable[[Sequence[Any]], bool]
+    ) -> Steps[bool]:
+        def then(given: Sequence[Any]) -> Statements | None:
+            if not stands(given):
+                return None
+            self.record_all([event])
+            return ()
+
+        given = yield from together(first, then)
+        return stands(given)
 
     @property
     def actions(self) -> list[str]:

@@ -14,7 +14,7 @@ from fastapi.testclient import TestClient
 
 from authn import cookies
 from authn.levels import CERTIFICATE
-from tests import databases
+from tests import cheap, databases
 from yinxin.app import make_api, make_control_app
 from yinxin.first_start import ensure_administrators
 from yinxin.local_status import open_keeper
@@ -43,6 +43,7 @@ def one_loop() -> Iterator[None]:
 @contextmanager
 def installation(directory: Path) -> Iterator[tuple[Service, Any]]:
     """A first start, with its administrators and delegated responders; and its application."""
+    cheap.keystores()
     databases.lay_tables(directory / "var")
     ground = open_ground(load_settings(None), prepare_state(directory / "var"))
     service = open_service(ground)

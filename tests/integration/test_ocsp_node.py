@@ -1,4 +1,7 @@
-"""An OCSP node with a worker, beside an authority on PostgreSQL: freshness, kills, no database."""
+"""An OCSP node with a worker, beside an authority on PostgreSQL: freshness, kills, no database.
+
+And a second node of the authority itself.
+"""
 
 from __future__ import annotations
 
@@ -153,6 +156,33 @@ def test_a_node_serves_crls_certificates_and_its_metrics(hosts):
     crl = get(hosts.authority, "/crl/rsa-issuing.crl")
     wait(lambda: get(hosts.node, "/crl/rsa-issuing.crl") == crl)
     assert b'yinxin_ocsp_answers_total{status="successful"}' in get(hosts.node, "/metrics")
+
+
+def test_two_nodes_of_the_authority_are_one_and_either_goes_on_alone(hosts, tmp_path):
+    first, second = hosts.authority, hosts.authority.beside(tmp_path / "second")
+    second.start()
+    try:
+        call = Caller(second, "business")
+        call.token = hosts.call.token
+        asked = certificate(hosts)
+        assert asked.says(second, GOOD)
+        there = Hosts(second, hosts.node, call, hosts.database)
+        assert get(second, "/ca/rsa-issuing.cer") == get(first, "/ca/rsa-issuing.cer")
+        revoke(there, asked)
+        assert asked.says(second, REVOKED)
+        assert wait(lambda: asked.says(first, REVOKED)) < 2
+
+        first.kill()
+        asked = certificate(there)
+        revoke(there, asked)
+        assert asked.says(second, REVOKED)
+        assert wait(lambda: asked.says(hosts.node, REVOKED)) < 2
+        first.start()
+        assert asked.says(first, REVOKED)
+        assert certificate(hosts).says(second, GOOD)
+        second.yinxin("check")  # it would exit 1
+    finally:
+        second.end()
 
 
 def children(host: Service) -> list[int]:

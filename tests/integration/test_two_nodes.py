@@ -91,8 +91,8 @@ def refresh(node: TestClient, client_id: str, token: str) -> httpx2.Response:
 def open_pipes(nodes: Pair, request: Flow) -> None:
     """Ask until each node has a pipe to the database: what is asked before goes to threads."""
     for house, node in ((nodes.a, nodes.at_a), (nodes.b, nodes.at_b)):
-        pipes, ends = house.provider.endpoints.carrier._database._pipes, time.monotonic() + 60
-        while not pipes._open:
+        asking, ends = house.provider.endpoints.carrier._database._asking, time.monotonic() + 60
+        while not asking.pipes._open:
             assert time.monotonic() < ends
             assert redeem(node, request, "of nobody").status_code == 400
 

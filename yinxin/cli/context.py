@@ -65,8 +65,14 @@ class Invocation:
         finally:
             keystore.close()
 
+    @property
+    def has_state(self) -> bool:
+        """Whether there are keys, here or where the settings have them."""
+        own = State(self.directory).keystore_directory
+        return (self.settings.keystore.directory or own).is_dir()
+
     def _require_state(self) -> None:
-        if not (self.directory / "keystore").is_dir():
+        if not self.has_state:
             raise Misconfigured(
                 f"{self.directory} holds no state yet; `yinxin serve` makes it on first start"
             )

@@ -22,7 +22,7 @@ def health_check(invocation: Invocation, *, as_json: bool) -> None:
 
     Exit code: 0 all is well, 1 a warning, 2 something critical, 3 it could not be found out.
     """
-    if not (invocation.directory / "keystore").is_dir():
+    if not invocation.has_state:
         click.echo(f"yinxin: {invocation.directory} holds no state to look at", err=True)
         sys.exit(Level.UNKNOWN)
     findings = check_installation(invocation.settings, State(invocation.directory.absolute()))

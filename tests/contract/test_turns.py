@@ -1,0 +1,225 @@
+"""A code used up with its row of the audit log, in the event loop: once, whole, or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import delete, insert, text
+
+from authn.oidc.sqlstore import SQLGrantStore
+from core.audit import Event
+from core.audit_chain import GENESIS
+from core.audit_sql import SQLAuditLog
+from core.audit_tables import audit_events, audit_head
+from core.errors import AuditUnavailable, Malformed, Unavailable
+from core.lines import Written
+from core.steps import Carrier
+from tests.contract.test_authn_stores import new_code, new_token
+from tests.contract.test_steps import in_loop, outcomes_of, warm
+
+
+class Desk:
+    """Uses codes up as `authn.oidc.codegrant` does, with an empty audit log to begin with."""
+
+    def __init__(self, database, clock) -> None:
+        self.database, self.clock = database, clock
+        self.store, self.log = SQLGrantStore(database), SQLAuditLog(database, clock=clock)
+        self.carrier = Carrier(database)
+        with database.transaction() as connection:
+            connection.execute(delete(audit_events))
+            connection.execute(delete(audit_head))
+            connection.execute(text("DELETE FROM oidc_codes"))
+            connection.execute(text("DELETE FROM oidc_access_tokens"))
+        self.log.initialise()
+
+    def offer(self, number: int) -> None:
+        self.store.add_code(new_code(self.clock, bytes([number]) * 32))
+
+    def use(self, number: int, token=None, *, stands=lambda given: given[0].changed == 1):
+        """Use the code of that number up; it gives the token of that number, or another one."""
+        digest = bytes([number]) * 32
+        given = token or new_token(self.clock, digest)
+        first = [
+            *self.store.to_use_code(digest, self.clock.now()),
+            *self.store.to_add_token(given),
+        ]
+        event = Event("token.issued", "zhang", {"number": number})
+        return self.carrier.carry(self.log.recording(event, first, stands))
+
+    def run(self, act):
+        async def warmed():
+            await warm(self.database, self.clock)
+            return await act()
+
+        return in_loop(warmed)
+
+    def used(self, number: int) -> bool:
+        return self.store.find_code(bytes([number]) * 32).used_at is not None
+
+    def gave(self, number: int) -> bool:
+        return self.store.find_token(bytes([number]) * 32) is not None
+
+    def require_chain(self, rows: int) -> None:
+        verdict = self.log.verify(None)
+        assert (verdict.fault, verdict.rows) == (None, rows)
+
+
+@pytest.fixture
+def desk(shared, clock) -> Desk:
+    return Desk(shared, clock)
+
+
+def test_a_code_is_used_by_one_of_thirty_and_written_down_once(desk):
+    desk.offer(1)
+    tokens = [new_token(desk.clock, bytes([number]) * 32) for number in range(100, 130)]
+    won = desk.run(lambda: asyncio.gather(*(desk.use(1, token) for token in tokens)))
+    assert sum(won) == 1
+    assert [one for one in range(100, 130) if desk.gave(one)] == [100 + won.index(True)]
+    desk.require_chain(1)
+
+
+def test_the_event_loop_and_threads_write_one_chain(desk):
+    """Thirty at once are more than wait in the event loop: the others go to threads."""
+    for number in range(30):
+        desk.offer(number)
+
+    def beside(number: int) -> None:
+        desk.log.record("thing.done", actor="li", detail={"number": number})
+
+    async def act():
+        loop = asyncio.get_running_loop()
+        threads = [loop.run_in_executor(None, beside, number) for number in range(20)]
+        won = await asyncio.gather(*map(desk.use, range(30)))
+        await asyncio.gather(*threads)
+        return won
+
+    assert all(desk.run(act))
+    assert all(desk.gave(number) and desk.used(number) for number in range(30))
+    desk.require_chain(50)
+
+
+def test_what_cannot_be_written_down_is_not_done(desk):
+    desk.offer(1)
+    with desk.database.transaction() as connection:
+        connection.execute(delete(audit_head))
+    (headless,) = desk.run(lambda: outcomes_of(desk.use(1)))
+    with desk.database.transaction() as connection:
+        connection.execute(insert(audit_head).values(id=1, sequence=0, hash=GENESIS))
+        # The row that comes next is there: as if somebody had written past the lock.
+        row = {"sequence": 1, "at": desk.clock.now(), "action": "a", "actor": "b", "detail": "{}"}
+        connection.execute(insert(audit_events).values(**row, previous=GENESIS, hash=GENESIS))
+    (taken,) = desk.run(lambda: outcomes_of(desk.use(1)))
+    assert [type(headless), type(taken)] == [AuditUnavailable, AuditUnavailable]
+    assert (desk.used(1), desk.gave(1)) == (False, False)
+    with desk.database.transaction() as connection:
+        connection.execute(delete(audit_events))
+    assert desk.run(lambda: desk.use(1)), "nothing is locked any more"
+    desk.require_chain(1)
+
+
+def test_what_goes_wrong_undoes_all_and_holds_up_nobody(desk):
+    for number in range(1, 6):
+        desk.offer(number)
+
+    def fail(_given):
+        raise Unavailable("not now")
+
+    twice = new_token(desk.clock, b"\x13" * 32)
+    desk.store.add_token(twice)
+    nul = new_token(desk.clock, b"\x03" * 32, sid="a\0b")
+    acts = lambda: outcomes_of(  # noqa: E731
+        desk.use(1),
+        desk.use(2, twice),  # the token is there already
+        desk.use(3, nul),
+        desk.use(4, stands=fail),
+        desk.use(4, replace(twice, digest=b"\x14" * 32), stands=lambda _: False),
+        desk.use(5),
+    )
+    first, taken, unstorable, failed, undone, last = desk.run(acts)
+    assert (first, undone, last) == (True, False, True)
+    assert [type(one) for one in (taken, unstorable, failed)] == [
+        AuditUnavailable,
+        Malformed,
+        AuditUnavailable,
+    ]
+    assert "\\x1313" not in str(taken.__cause__)
+    assert [number for number in range(1, 6) if desk.used(number)] == [1, 5]
+    assert not desk.gave(0x14)
+    desk.require_chain(2)
+
+
+def test_no_transaction_begins_within_another_one(desk):
+    desk.offer(1)
+    with pytest.raises(RuntimeError), desk.database.transaction():
+        desk.database.run_together(next(desk.log.recording(Event("a", "b", {}), [], bool)))
+
+
+@pytest.mark.postgres
+def test_a_connection_lost_within_a_transaction_is_said_and_another_one_taken(desk):
+    if not desk.database.asks:
+        return
+    for number in range(4):
+        desk.offer(number)
+    pipes, given = desk.database._asking.pipes, []
+
+    def end() -> None:
+        with desk.database.transaction() as connection:
+            for pipe in pipes._taken:
+                pid = pipe._pgconn.backend_pid
+                connection.execute(text("SELECT pg_terminate_backend(:of)"), {"of": pid})
+
+    async def act():
+        loop = asyncio.get_running_loop()
+        while len(pipes._open) < 2:  # both that are taken
+            pipes._open_another()
+            await asyncio.sleep(0.01)
+        with desk.database.transaction() as connection:
+            connection.execute(audit_head.select().with_for_update())
+            acts = [asyncio.ensure_future(desk.use(number)) for number in range(3)]
+            await asyncio.sleep(0)
+            assert len(pipes._taken) == 2
+            await loop.run_in_executor(None, end)
+            given.extend(await outcomes_of(*acts))
+        await warm(desk.database, desk.clock)
+        return await desk.use(3)
+
+    assert desk.run(act)
+    assert [type(one) for one in given[:2]] == [AuditUnavailable] * 2
+    assert not any(desk.used(number) or desk.gave(number) for number in range(2))
+    assert desk.database._asking._turns._taken == 0
+
+
+@pytest.mark.postgres
+def test_a_pipe_knows_what_its_connection_was_used_for_before(desk):
+    """It comes out of the pool, where statements were prepared on it already."""
+    if not desk.database.asks:
+        return
+    with desk.database.transaction():
+        desk.database.run_all(desk.store.to_use_code(b"x" * 32, desk.clock.now()))
+    desk.offer(1)
+    assert desk.run(lambda: desk.use(1))
+
+
+@pytest.mark.postgres
+def test_what_somebody_forgot_is_prepared_again_after_a_refusal_or_two(desk):
+    if not desk.database.asks:
+        return
+    for number in (1, 2):
+        desk.offer(number)
+
+    async def act():
+        await desk.use(1)
+        pipes = tuple(desk.database._asking.pipes._open)
+        done = [asyncio.get_running_loop().create_future() for _ in pipes]
+        for pipe, end in zip(pipes, done, strict=True):
+            pipe.ask([(Written(b"", b"DEALLOCATE ALL"), [])], end.set_result)
+        await asyncio.gather(*done)
+        tries = [await outcomes_of(desk.use(2)) for _ in range(2 * len(pipes) + 1)]
+        return [one for (one,) in tries if one is not True]
+
+    refused = desk.run(act)
+    assert refused[0].__class__ is AuditUnavailable
+    assert desk.used(2)
+    assert desk.gave(2)

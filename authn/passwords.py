@@ -41,7 +41,8 @@ class PasswordHasher:
     def __init__(self, config: PasswordConfig) -> None:
         self._config = config
         self._free = threading.BoundedSemaphore(config.concurrent_hashes)
-        self._decoy = self.hash(secrets.token_urlsafe(32))
+        # No password is known to have it, and making one would cost every command a hash.
+        self._decoy = self._written(secrets.token_bytes(16), secrets.token_bytes(_OCTETS))
 
     def hash(self, password: str) -> str:
         """Return the PHC string of `password`. Raises `Unavailable`."""
@@ -49,7 +50,7 @@ class PasswordHasher:
         kibibytes, passes = config.memory_kibibytes, config.iterations
         with self._admitted(lanes=1):
             made = _derive(password, salt, kibibytes=kibibytes, passes=passes)
-        return f"$argon2id$v=19$m={kibibytes},t={passes},p=1${_encode(salt)}${_encode(made)}"
+        return self._written(salt, made)
 
     def matches(self, password: str, stored: str | None) -> bool:
         """Tell whether `password` was hashed to `stored`.
@@ -66,6 +67,10 @@ class PasswordHasher:
         with self._admitted(lanes=1):
             made = _derive(password, _decode(salt), kibibytes=int(kibibytes), passes=int(passes))
         return compare_digest(made, _decode(kept)) and stored is not None
+
+    def _written(self, salt: bytes, made: bytes) -> str:
+        kibibytes, passes = self._config.memory_kibibytes, self._config.iterations
+        return f"$argon2id$v=19$m={kibibytes},t={passes},p=1${_encode(salt)}${_encode(made)}"
 
     def _matches_of_several_lanes(self, password: str, stored: str) -> bool:
         with self._admitted(lanes=2):

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from core.db import Database
-from tests import databases, postgres
+from tests import cheap, databases, postgres
 from tests.fakes.audit import MemoryAuditLog
 from tests.fakes.clock import FakeClock
+
+cheap.routes()
 
 
 @pytest.fixture

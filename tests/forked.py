@@ -8,17 +8,29 @@ interpreter instead (`tests.service.Service.fresh`).
 
 from __future__ import annotations
 
+import atexit
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
+
+from tests import cheap
 
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["__main__", "tests.preloaded"])
+
+
+@cache
+def _turn_of_keys() -> str:
+    directory = tempfile.mkdtemp(prefix="yinxin-keys-")
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    return f"{directory}/turn"
 
 
 class Forked:
@@ -29,7 +41,7 @@ class Forked:
         given: str = "",
     ) -> None:  # fmt: skip
         """Start. `said`, `errors`: files to append to; `given`: what it reads."""
-        environment = dict(environment)
+        environment = {cheap.TURN: _turn_of_keys(), **environment}
         self._process = FORKS.Process(
             target=_run, args=(words, environment, str(said), str(errors), given)
         )

@@ -13,6 +13,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 import yinxin.cli
 from core import observe
+from tests import cheap
 from tests.integration.console import installation
 
 _LATER = (
@@ -29,6 +30,9 @@ for _module in (
     *_LATER,
 ):
     import_module(_module)
+
+cheap.keystores()
+cheap.routes()
 
 
 def _start_once() -> None:

@@ -83,6 +83,17 @@ class MemoryKeyBackend:
             raise NotFound(f"there is no key {ref}")
         return self._keys[ref].unwrap_key(wrapped)
 
+    def give(self) -> MemoryKeyBackend:
+        """Return another with the same keys, which has signed the same."""
+        other = MemoryKeyBackend()
+        other.take(self)
+        return other
+
+    def take(self, other: MemoryKeyBackend) -> None:
+        """Have the keys of another, and have signed what it has."""
+        self._keys, self._count = dict(other._keys), dict(other._count)
+        self.signed = list(other.signed)
+
     def close(self) -> None:
         self.closed = True
 

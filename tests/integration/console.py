@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from html import unescape
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from anyio.from_thread import BlockingPortal, start_blocking_portal
 from fastapi.testclient import TestClient
 
 from authn import cookies
 from authn.levels import CERTIFICATE
-from tests import databases
+from tests import cheap, databases
 from yinxin.app import make_api, make_control_app
 from yinxin.first_start import ensure_administrators
 from yinxin.local_status import open_keeper
@@ -25,9 +26,24 @@ from yinxin.wiring import Service, open_ground, open_service
 ORIGIN = "https://localhost:8443"
 
 
+_LOOPS: Final[list[BlockingPortal]] = []
+
+
+@contextmanager
+def one_loop() -> Iterator[None]:
+    """Answer all requests of browsers made meanwhile in one event loop, and not each in its own."""
+    with start_blocking_portal() as loop:
+        _LOOPS.append(loop)
+        try:
+            yield
+        finally:
+            _LOOPS.remove(loop)
+
+
 @contextmanager
 def installation(directory: Path) -> Iterator[tuple[Service, Any]]:
     """A first start, with its administrators and delegated responders; and its application."""
+    cheap.keystores()
     databases.lay_tables(directory / "var")
     ground = open_ground(load_settings(None), prepare_state(directory / "var"))
     service = open_service(ground)
@@ -38,7 +54,8 @@ def installation(directory: Path) -> Iterator[tuple[Service, Any]]:
     service.ensure_delegates()
     keeper = open_keeper(service)
     keeper.follower.stop()  # no page may need its thread to have looked in the meantime
-    yield service, make_control_app(service, keeper, make_api(service, list))
+    with one_loop():
+        yield service, make_control_app(service, keeper, make_api(service, list))
     keeper.close()
     service.close()
 
@@ -48,6 +65,7 @@ class Browser:
 
     def __init__(self, service: Service, app, user: str | None) -> None:
         self.http = TestClient(app, base_url=ORIGIN, follow_redirects=False)
+        self.http.portal = _LOOPS[-1] if _LOOPS else None
         self.service = service
         if user is not None:
             administration = service.ground.administration

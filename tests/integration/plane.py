@@ -21,6 +21,7 @@ from crl.ocsp.listener import OCSPListener
 from crl.routes import make_router
 from tests.unit.crl.world import World
 from yinxin import server
+from yinxin.app_parts import add_routes
 
 
 @dataclass
@@ -80,8 +81,9 @@ def _run(
     )
     app = FastAPI(redirect_slashes=False)
     install_problem_handlers(app)
-    app.include_router(
-        make_router(plane, world.schedule, world.issuers, config=world.config, clock=world.clock)
+    add_routes(
+        app,
+        make_router(plane, world.schedule, world.issuers, config=world.config, clock=world.clock),
     )
     sock.listen()  # who comes before the loop runs waits
     listener = server.Listener(sock, app, ocsp=OCSPListener(plane, wait_seconds=wait_seconds))

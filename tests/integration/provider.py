@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.testclient import TestClient
 
 from authn import routes as authn_routes
@@ -175,67 +175,49 @@ def build(
     pages = _pages()
     app = FastAPI()
     install_problem_handlers(app)
-    app.include_router(
+
+    def add(router: APIRouter) -> None:  # as the service does (`yinxin.app_parts.add_routes`)
+        app.router.routes.extend(router.routes)
+
+    add(
         oidc_routes.make_document_router(
             provider.issuers, provider.endpoints.tokens.grant_types, mutual_tls=mutual_tls
         )
     )
-    app.include_router(
-        oidc_client_routes.make_client_router(provider.endpoints, origin=config.issuer)
-    )
-    app.include_router(
-        routes_registration.make_registration_router(provider.endpoints.registration)
-    )
-    app.include_router(
-        routes_registration.make_initial_token_api(provider.endpoints.initial_tokens)
-    )
-    app.include_router(
+    page_route, sessions = make_page_route(pages), administration.sessions
+    for router in (
+        oidc_client_routes.make_client_router(provider.endpoints, origin=config.issuer),
+        routes_registration.make_registration_router(provider.endpoints.registration),
         oidc_routes.make_authorization_router(
-            provider.endpoints.authorization,
-            administration.sessions,
-            pages,
-            provider.endpoints.carrier,
-        )
-    )
-    app.include_router(
-        oidc_routes.make_logout_router(provider.logout, administration.sessions, pages)
-    )
-    app.include_router(authn_routes.make_client_api(administration.clients))
-    app.include_router(make_signing_key_api(provider.ring))
-    app.include_router(
+            provider.endpoints.authorization, sessions, pages, provider.endpoints.carrier
+        ),
+        oidc_routes.make_logout_router(provider.logout, sessions, pages),
+        make_cas_router(
+            provider.entry, sessions, provider.logout, pages, page_route=page_route, clock=clock
+        ),
+        make_gate_router(
+            provider.gate, provider.entry, sessions, issuer=config.issuer, page_route=page_route
+        ),
+        make_router(provider, pages),
+        routes_registration.make_initial_token_api(provider.endpoints.initial_tokens),
+        authn_routes.make_client_api(administration.clients),
+        make_signing_key_api(provider.ring),
         authn_routes.make_user_api(
             administration.users,
             administration.roles,
             administration.factor_reset,
             issuer=config.issuer,
-        )
-    )
-    app.include_router(
+        ),
         make_account_api(
             provider.admission, administration.users, administration.clients, provider.trials
-        )
-    )
-    app.include_router(
+        ),
         authn_routes.make_binding_api(
             provider.certificates, administration.users, administration.roles
-        )
-    )
-    app.include_router(make_control_router(control))
-    app.include_router(
-        authn_routes.make_certificate_login_api(provider.certificates, administration.sessions)
-    )
-    page_route, sessions = make_page_route(pages), administration.sessions
-    app.include_router(
-        make_cas_router(
-            provider.entry, sessions, provider.logout, pages, page_route=page_route, clock=clock
-        )
-    )
-    app.include_router(
-        make_gate_router(
-            provider.gate, provider.entry, sessions, issuer=config.issuer, page_route=page_route
-        )
-    )
-    app.include_router(make_router(provider, pages))
+        ),
+        make_control_router(control),
+        authn_routes.make_certificate_login_api(provider.certificates, sessions),
+    ):
+        add(router)
     app.add_middleware(
         Authentication,
         api_tokens=administration.api_tokens,

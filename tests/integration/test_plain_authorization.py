@@ -11,6 +11,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
+from functools import partial
+from typing import NoReturn
 from urllib.parse import urlencode
 
 import pytest
@@ -23,11 +25,14 @@ from authn.accounts import AccountKind, Capacity
 from authn.levels import PASSWORD, Level
 from authn.oidc.authorize import AuthorizationEndpoint
 from authn.oidc.clientmetadata import ClientMetadata
+from authn.oidc.sqlstore import SQLGrantStore
 from authn.people import RealName
 from core.db import Database
 from core.direct import DirectRoutes, plain_routes
+from core.errors import Unavailable
 from core.http import BodyLimit, RequestId
 from core.remembered import Remembered
+from core.steps import apart
 from keystore.sealedkey import SealedKey
 from tests.integration.provider import CALLBACK, House, build, flow
 from yinxin import http1, server
@@ -38,7 +43,7 @@ _CHANCE = (
     (re.compile(rb'name="code" value="[A-Za-z0-9_-]{43}"'), b"CODE"),
     (re.compile(rb"(continue(%2F|/)|yinxin-flow-)[A-Za-z0-9_-]{16}"), rb"\1FLOW"),
     (re.compile(rb"(yinxin-flow-FLOW=)[A-Za-z0-9_-]{40,}"), rb"\1SEALED"),
-    (re.compile(rb'("request_id":"|x-request-id: )[0-9a-f]{16}'), rb"\1ID"),
+    (re.compile(rb'("request_id": ?"|x-request-id: )[0-9a-f]{16}'), rb"\1ID"),
     (re.compile(rb"content-length: [0-9]+"), b"content-length: N"),
 )
 
@@ -46,10 +51,12 @@ _CHANCE = (
 @asynccontextmanager
 async def served(house: House):
     """The house behind connections of ours; gives what asks it and returns the whole answer."""
-    inner = BodyLimit(DirectRoutes(house.app), octets=10_000)
-    config = server._config(
-        server.Listener(None, RequestId(inner, plain_routes(house.app, octets=10_000)))
+    inner, plain = (
+        BodyLimit(DirectRoutes(house.app), octets=10_000),
+        plain_routes(house.app, octets=10_000),
     )
+    assert (b"GET", b"/oidc/authorize") in plain.handlers
+    config = server._config(server.Listener(None, RequestId(inner, plain)))
     config.load()
     listening = await asyncio.get_running_loop().create_server(
         lambda: http1.HTTPConnection(config, ServerState(), app_state={}), "127.0.0.1", 0
@@ -243,6 +250,10 @@ class Scene:
         yield "bad question", "/oidc/authorize?", "good"
 
 
+def fail(error: Exception) -> NoReturn:
+    raise error
+
+
 def normal(answer: bytes) -> bytes:
     for pattern, name in _CHANCE:
         answer = pattern.sub(name, answer)
@@ -257,18 +268,24 @@ def house(database, audit, clock) -> House:
 def test_a_connection_answers_as_the_application_does_and_never_waits(house, monkeypatch):
     monkeypatch.setattr("core.remembered.SECONDS", 3600)  # so that nothing is forgotten meanwhile
     scene = Scene(house)
-    apart, decide = [], AuthorizationEndpoint.decide
+    decided, decide = [], AuthorizationEndpoint.decide
 
-    def decided(*arguments):
-        apart.append(arguments)
+    def note(*arguments):
+        decided.append(arguments)
         return decide(*arguments)
+
+    def failing(error: Exception):
+        def adding_code(*_):
+            yield from apart(partial(fail, error))
+
+        return adding_code
 
     async def both(ask, target: str, cookie: str | None) -> bytes:
         value = scene.cookies.get(cookie, cookie) if cookie is not None else None
         sent = [f"Cookie: __Host-yinxin-browser={'b' * 43}"]
         sent[0] += "" if value is None else f"; __Host-yinxin={value}"
         long = await ask(target, *sent, "Connection: close")
-        apart.clear()
+        decided.clear()
         with nothing_waits(monkeypatch):
             plain = await ask(target, *sent)
         assert b"connection: close" in long
@@ -283,12 +300,17 @@ def test_a_connection_answers_as_the_application_does_and_never_waits(house, mon
                 answer = await both(ask, target, cookie)
                 assert b" 500 " not in answer[:20], name
                 if name.startswith("at once"):
-                    assert not apart, name
+                    assert not decided, name
                     assert scene.code_of(answer) is not None, name
                 else:
-                    assert apart or b" 400 " in answer[:20], name
+                    assert decided or b" 400 " in answer[:20], name
+            for error, status in (Unavailable("no database"), 503), (RuntimeError("secret"), 500):
+                monkeypatch.setattr(SQLGrantStore, "adding_code", failing(error))
+                answer = await both(ask, flow(scene.open).path, "good")
+                assert answer.startswith(b"HTTP/1.1 %d " % status)
+                assert b"secret" not in answer
 
-    monkeypatch.setattr(AuthorizationEndpoint, "decide", decided)
+    monkeypatch.setattr(AuthorizationEndpoint, "decide", note)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(asyncio.wait_for(act(), 120))
 

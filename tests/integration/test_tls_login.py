@@ -26,6 +26,7 @@ from tests.integration.browsing import make_certificate
 from tests.integration.provider import ISSUER, House, build
 from tests.ports import free_ports
 from yinxin import server
+from yinxin.app_parts import add_routes
 from yinxin.portal.pages import PortalPages
 from yinxin.portal.routes_tls import make_tls_router
 
@@ -111,7 +112,7 @@ def place(sqlite_database, audit, clock, tmp_path) -> Iterator[Place]:
 @contextmanager
 def serving(place: Place) -> Iterator[None]:
     app = FastAPI()
-    app.include_router(make_tls_router(place.house.provider, PortalPages()))
+    add_routes(app, make_tls_router(place.house.provider, PortalPages()))
     context = server.server_context()
     context.load_cert_chain(place.file("tls.pem"), place.file("tls.key"))
     trusted = "".join(place.pem(name) for name in ("zhang", "proxy", "stranger"))

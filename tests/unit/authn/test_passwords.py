@@ -35,6 +35,21 @@ def test_nobody_matches_where_there_is_no_hash(hasher):
     assert not hasher.matches("correct horse battery", None)
 
 
+def test_where_there_is_no_hash_it_works_as_hard_and_only_then(monkeypatch):
+    asked = []
+
+    def derive(_password, salt, **costs):
+        asked.append((len(salt), costs))
+        return bytes(32)
+
+    monkeypatch.setattr(passwords, "_derive", derive)
+    hasher = PasswordHasher(CHEAP)
+    assert not asked, "a command that asks for no password pays for none"
+    hasher.hash("correct horse battery")
+    assert not hasher.matches("correct horse battery", None)
+    assert asked == [(16, {"kibibytes": 19456, "passes": 2})] * 2
+
+
 def test_an_overlong_password_is_not_even_hashed(hasher):
     assert not hasher.matches("x" * 10_000_000, None)
 

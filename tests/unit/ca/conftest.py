@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import pytest
@@ -31,6 +32,8 @@ from tests.fakes.audit import MemoryAuditLog
 from tests.fakes.clock import FakeClock
 from tests.fakes.keys import MemoryKeyBackend, memory_key
 from tests.unit.ca.door import Asker
+from tests.unit.ca.hierarchies import made_once
+from tests.unit.ca.linted import linted_once
 from tests.unit.ca.registration import Registration
 
 URL = "http://pki.example.test"
@@ -48,9 +51,13 @@ class Authority:
 
     def __post_init__(self) -> None:
         self.store = SQLCertificateStore(self.database)
-        for family, algorithm in (("sm2", KeyAlgorithm.SM2), ("rsa", KeyAlgorithm.RSA_3072)):
-            self.add_hierarchy(family, algorithm)
+        seams = {"audit": self.audit, "clock": self.clock}
+        once = made_once("ca", database=self.database, keystore=self.keystore, **seams)
+        with once if self.profiles == PROFILES else nullcontext():
+            for family, algorithm in (("sm2", KeyAlgorithm.SM2), ("rsa", KeyAlgorithm.RSA_3072)):
+                self.add_hierarchy(family, algorithm)
 
+    @linted_once()
     def add_hierarchy(
         self, family: str, algorithm: KeyAlgorithm, signature: SignatureAlgorithm | None = None
     ) -> None:
@@ -138,7 +145,7 @@ def make_app(authority: Authority, registration: Registration) -> FastAPI:
     app = FastAPI()
     install_problem_handlers(app)
     made = operations(authority)
-    app.include_router(
+    app.router.routes.extend(
         make_router(
             made.enrollment,
             authority.store,
@@ -150,9 +157,9 @@ def make_app(authority: Authority, registration: Registration) -> FastAPI:
             rights=registration.rights,
             config=CAConfig(revocation_url=URL),
             clock=authority.clock,
-        )
+        ).routes
     )
-    app.include_router(
+    app.router.routes.extend(
         make_registration_router(
             registration.organisations,
             registration.subjects(),
@@ -162,7 +169,7 @@ def make_app(authority: Authority, registration: Registration) -> FastAPI:
             statistics=SQLStatistics(authority.database),
             overviews=Overviews(SQLOverviews(authority.database), clock=authority.clock),
             clock=authority.clock,
-        )
+        ).routes
     )
     return app
 

@@ -307,7 +307,7 @@ def test_an_operator_sees_those_of_the_own_rights_and_an_auditor_all(
     )
     app = FastAPI()
     install_problem_handlers(app)
-    app.include_router(make_router(world.mass, DeviceRights()))
+    app.router.routes.extend(make_router(world.mass, DeviceRights()).routes)
     asker = Asker(app)
     asker.role = role
     client = TestClient(asker)

@@ -158,7 +158,7 @@ class Branch:
         app = FastAPI()
         install_problem_handlers(app)
         registration = world.registration
-        app.include_router(
+        app.router.routes.extend(
             make_desk_router(
                 self.desk,
                 registration.organisations,
@@ -166,10 +166,10 @@ class Branch:
                 registration.changes,
                 issuers=("sm2-issuing",),
                 clock=authority.clock,
-            )
+            ).routes
         )
-        app.include_router(
-            make_desk_pickup_router(self.desk, self.pickup, self.keys, registration.rights)
+        app.router.routes.extend(
+            make_desk_pickup_router(self.desk, self.pickup, self.keys, registration.rights).routes
         )
         self.asker = Asker(app)
         self.client = TestClient(self.asker, base_url="http://testserver/api/v1")

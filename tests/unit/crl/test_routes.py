@@ -29,10 +29,10 @@ def client(world: World, tmp_path: Path) -> Iterator[TestClient]:
     keeper.follower.follow()
     app = FastAPI(redirect_slashes=False)
     install_problem_handlers(app)
-    app.include_router(
+    app.router.routes.extend(
         make_router(
             keeper.plane(), world.schedule, world.issuers, config=world.config, clock=world.clock
-        )
+        ).routes
     )
     with TestClient(app, follow_redirects=False) as opened:
         yield opened

@@ -37,6 +37,8 @@ from keystore.algorithms import KeyAlgorithm
 from tests.fakes.audit import MemoryAuditLog
 from tests.fakes.clock import FakeClock
 from tests.fakes.keys import MemoryKeyBackend, memory_key
+from tests.unit.ca.hierarchies import made_once
+from tests.unit.ca.linted import linted_once
 
 PROFILES = load_profiles()
 ALGORITHMS = {
@@ -69,8 +71,10 @@ class World:
         self.crl_store = SQLCRLStore(database)
         self.segments = SQLSegmentStore(database)
         self.issuers: dict[str, Issuer] = {}
-        for family in families:
-            self.begin(family)
+        seams = {"database": database, "keystore": self.keystore, "audit": audit, "clock": clock}
+        with made_once("crl", families, revocation_url, repr(self.config), **seams):
+            for family in families:
+                self.begin(family)
         self.revocation = RevocationService(
             store=self.store, transactions=database, audit=audit, clock=clock
         )
@@ -121,6 +125,7 @@ class World:
         keeper.keep_issuers(self.issuers.values())
         return keeper
 
+    @linted_once()
     def ensure_delegate(self, issuer: str) -> DelegateRecord:
         def issue(request: IssuanceRequest, issuer: Issuer) -> Issued:
             return issue_certificate(
@@ -145,6 +150,7 @@ class World:
             clock=self.clock,
         )
 
+    @linted_once()
     def issue(
         self,
         issuer: str,
@@ -192,6 +198,7 @@ class World:
         self.segments.add_partitioning(issuer, partitions, made.revocation_url)
         self.issuers[issuer] = made
 
+    @linted_once()
     def begin(self, family: str) -> None:
         algorithm = ALGORITHMS[family]
         seams = {

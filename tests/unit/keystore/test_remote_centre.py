@@ -60,8 +60,10 @@ class Apart:
                 raise Forbidden("not you")
             return "ca"
 
-        app.include_router(
-            make_authority_router(world.centre, world.recoveries, require_authority=authority)
+        app.router.routes.extend(
+            make_authority_router(
+                world.centre, world.recoveries, require_authority=authority
+            ).routes
         )
         self.wired = Wired(TestClient(app))
         self.remote = RemoteCentre(self.wired)

@@ -6,6 +6,7 @@ Both have to say the same, and what the connection answers must not wait in the 
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import threading
 from collections.abc import Iterator
@@ -63,9 +64,12 @@ async def served(house: House):
     )
     host, port = listening.sockets[0].getsockname()[:2]
 
-    async def ask(target: str, *headers: str) -> bytes:
+    async def ask(target: str, *headers: str, form: dict[str, str] | None = None) -> bytes:
         reader, writer = await asyncio.open_connection(host, port)
-        lines = [f"GET {target} HTTP/1.1", "Host: ca.example.cn", *headers, "", ""]
+        sent = "" if form is None else urlencode(form)
+        kind = ["Content-Type: application/x-www-form-urlencoded", f"Content-Length: {len(sent)}"]
+        lines = [f"{'GET' if form is None else 'POST'} {target} HTTP/1.1", "Host: ca.example.cn"]
+        lines += [*headers, *(kind if form is not None else ()), "", sent]
         writer.write("\r\n".join(lines).encode("latin-1"))
         head = await reader.readuntil(b"\r\n\r\n")
         length = int(re.search(rb"content-length: ([0-9]+)", head)[1])
@@ -85,7 +89,10 @@ def nothing_waits(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Raise where this thread, which runs the event loop, would wait or compute for long."""
     loop = threading.get_ident()
     waits = [
-        *((Database, name) for name in ("transaction", "single", "reading", "run_all")),
+        *(
+            (Database, name)
+            for name in ("transaction", "single", "reading", "run_all", "run_together")
+        ),
         (Remembered, "get"),
         (SealedKey, "get"),
         (PortalPages, "page"),
@@ -340,3 +347,35 @@ def test_a_plain_request_counts_as_activity_and_does_not_wake_a_session_that_is_
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(asyncio.wait_for(act(), 120))
+
+
+def test_a_code_is_redeemed_by_the_connection_once_and_never_waits(house, monkeypatch):
+    monkeypatch.setattr("core.remembered.SECONDS", 3600)
+    scene = Scene(house)
+    headers = f"Cookie: __Host-yinxin={scene.cookies['good']}"
+
+    async def redeem(ask, request, code: str, verifier: str) -> dict[str, str]:
+        form = {"grant_type": "authorization_code", "code": code, "code_verifier": verifier}
+        form |= {"client_id": request.client_id, "redirect_uri": CALLBACK}
+        answer = await ask("/oidc/token", form=form)
+        assert b"connection: close" not in answer
+        return json.loads(answer.partition(b"\r\n\r\n")[2])
+
+    async def act() -> None:
+        async with served(house) as ask:
+            for _ in range(4):  # the first ones have no pipe to the database, nor the subjects' key
+                request = flow(scene.open)
+                answer = await ask(request.path, headers)
+                code = re.search(rb"code=([A-Za-z0-9_-]{43})", answer)[1].decode()
+                with nothing_waits(monkeypatch):
+                    wrong = await redeem(ask, request, code, "w" * 43)
+                    tokens = await redeem(ask, request, code, request.verifier)
+                    again = await redeem(ask, request, code, request.verifier)
+                assert wrong["error"] == again["error"] == "invalid_grant"
+                assert tokens["id_token"].count(".") == 2
+                store = house.provider.administration.access_tokens
+                assert store.find(tokens["access_token"]) is None, "it ended with the second use"
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(asyncio.wait_for(act(), 120))
+    assert house.audit.actions[-4:] == ["token.issued", "grant.revoked"] * 2

@@ -103,8 +103,15 @@ class Granting:
         return self.answer(given.made, id_token=id_token, refresh_token=given.refresh_token)
 
     def gives_at_once(self, request: TokenRequest) -> bool:
-        """Whether what a grant gives can be made without waiting, but for one with resources."""
-        return not request.resources and self.subjects.at_once(request.client)
+        """Whether what a grant gives can be made and stored while the audit log is locked.
+
+        That is: without waiting, unless the grant has resources; and by new rows alone. That an
+        application takes part in a session may be written or removed by others at the moment, and
+        they wait for the log.
+        """
+        uris = request.client.metadata
+        hears = uris.backchannel_logout_uri or uris.frontchannel_logout_uri
+        return not (request.resources or hears) and self.subjects.at_once(request.client)
 
     def given(self, grant: Grant, user: User, made: MadeToken, request: TokenRequest) -> Given:
         """Return what a grant gives, with a refresh token if the client may refresh."""

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from html import unescape
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from anyio.from_thread import BlockingPortal, start_blocking_portal
 from fastapi.testclient import TestClient
 
 from authn import cookies
@@ -25,6 +26,20 @@ from yinxin.wiring import Service, open_ground, open_service
 ORIGIN = "https://localhost:8443"
 
 
+_LOOPS: Final[list[BlockingPortal]] = []
+
+
+@contextmanager
+def one_loop() -> Iterator[None]:
+    """Answer all requests of browsers made meanwhile in one event loop, and not each in its own."""
+    with start_blocking_portal() as loop:
+        _LOOPS.append(loop)
+        try:
+            yield
+        finally:
+            _LOOPS.remove(loop)
+
+
 @contextmanager
 def installation(directory: Path) -> Iterator[tuple[Service, Any]]:
     """A first start, with its administrators and delegated responders; and its application."""
@@ -39,7 +54,8 @@ def installation(directory: Path) -> Iterator[tuple[Service, Any]]:
     service.ensure_delegates()
     keeper = open_keeper(service)
     keeper.follower.stop()  # no page may need its thread to have looked in the meantime
-    yield service, make_control_app(service, keeper, make_api(service, list))
+    with one_loop():
+        yield service, make_control_app(service, keeper, make_api(service, list))
     keeper.close()
     service.close()
 
@@ -49,6 +65,7 @@ class Browser:
 
     def __init__(self, service: Service, app, user: str | None) -> None:
         self.http = TestClient(app, base_url=ORIGIN, follow_redirects=False)
+        self.http.portal = _LOOPS[-1] if _LOOPS else None
         self.service = service
         if user is not None:
             administration = service.ground.administration

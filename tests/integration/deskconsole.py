@@ -10,6 +10,7 @@ from typing import Any
 from ca.acts import Act, Branch, Outcome, OutcomeState, Place
 from ca.organisations_store import Level
 from tests import databases
+from tests.integration.console import one_loop
 from yinxin.deskservice import DeskService
 from yinxin.first_start import ensure_administrators
 from yinxin.keys import open_keys
@@ -39,7 +40,8 @@ def desk_installation(directory: Path, name: str = "宁波市") -> Iterator[tupl
             )
         )
     )
-    yield service, make_operators_app(service)
+    with one_loop():
+        yield service, make_operators_app(service)
     service.provider.outbound.close()
     keystore.close()
     ground.close()

@@ -38,11 +38,21 @@ SCRIPT: Final = '<script>alert("x")</script>'
 ROLES: Final = ("system", "business", "audit", "key", "judicial")
 
 
+_ROUTES: Final[dict[type, list[tuple[str, str]]]] = {}
+"""FastAPI takes a second to read them, and every test asks."""
+
+
 def routes(service: Service | DeskService) -> list[tuple[str, str]]:
     """Return method and path of every page and form, of the console and the portal.
 
     At a registration authority: of the console; the portal is the same one.
     """
+    if type(service) not in _ROUTES:
+        _ROUTES[type(service)] = _read_routes(service)
+    return _ROUTES[type(service)]
+
+
+def _read_routes(service: Service | DeskService) -> list[tuple[str, str]]:
     api = ConsoleAPI(FastAPI())
     pages = ConsolePages(api, clock=service.ground.clock)
     if isinstance(service, DeskService):

@@ -16,6 +16,8 @@ from urllib.request import urlopen
 from tests import databases, forked
 from tests.ports import free_ports
 
+_LOOK_SECONDS = 0.05
+
 
 def yinxin(
     *words: str | Path,
@@ -97,12 +99,12 @@ class Service:
         """Start and wait until it says that it is ready; fails with its own words."""
         self.launch()
         assert self.process is not None
-        for _ in range(round(self.patience_seconds * 10)):
+        for _ in range(round(self.patience_seconds / _LOOK_SECONDS)):
             if self.process.poll() is not None:
                 raise RuntimeError(f"yinxin serve ended: {self.log.read_text()}")
             if self.root.exists() and self._ready():
                 return self
-            time.sleep(0.1)
+            time.sleep(_LOOK_SECONDS)
         self.end()
         raise RuntimeError(f"yinxin serve did not become ready: {self.log.read_text()}")
 

@@ -101,7 +101,7 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
         "确认后，此处保存的私钥被清除，结果包不能再次下载。",
         "The private keys kept here are erased, and the result cannot be fetched again.",
     ),
-    "package_name": (
+    "package": (
         "结果包的文件名，或其 SHA-256 摘要",
         "The file name of the result, or its SHA-256",
     ),

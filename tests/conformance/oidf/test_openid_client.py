@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 import jwt
 import pytest
 
+from authn.oidc import device
 from authn.oidc.clientmetadata import ClientMetadata
 from core.clock import SystemClock
 from tests.conformance.oidf.conftest import register
@@ -98,7 +99,8 @@ def test_a_machine_gets_a_token(now, method):
         assert script.hear()["tokenType"] == ("dpop" if method == "private_key_jwt" else "bearer")
 
 
-def test_a_device_gets_a_token(now, browser):
+def test_a_device_gets_a_token(now, browser, monkeypatch):
+    monkeypatch.setattr(device, "INTERVAL", 1)  # else five seconds pass until it asks again
     job = job_of(now, "device", "none", grant_types=(DEVICE,))
     with Conversation("oauth-client.mjs", trust=now.trust) as script:
         script.say(job)

@@ -9,7 +9,7 @@ import pytest
 
 from core.errors import Misconfigured
 from yinxin.settings import effective, load_settings
-from yinxin.state import hold, prepare_state, write_passphrase
+from yinxin.state import prepare_state, write_passphrase
 
 
 @pytest.fixture(autouse=True)
@@ -100,14 +100,6 @@ def test_a_directory_that_cannot_be_used_is_one_sentence(tmp_path: Path) -> None
     (tmp_path / "file").touch()
     with pytest.raises(Misconfigured, match="cannot be used"):
         prepare_state(tmp_path / "file" / "var")
-
-
-def test_one_process_holds_a_state_directory(tmp_path: Path) -> None:
-    state = prepare_state(tmp_path / "var")
-    with hold(state), pytest.raises(Misconfigured, match="another yinxin"), hold(state):
-        pass
-    with hold(state):
-        pass
 
 
 def test_a_passphrase_is_random_private_and_never_replaced(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from core.errors import Forbidden
 from tests.integration import offers
 from tests.integration.console import ORIGIN, Browser, installation
 from tests.integration.everypage import SCRIPT, routes
@@ -118,6 +119,25 @@ def test_a_request_without_a_key_gives_two_codes_once(business: Browser) -> None
     assert answer.status_code == 200
     assert "领取两码" in answer.text
     assert "领取两码" not in business.page(request)
+
+
+def test_codes_are_shown_to_who_may_not_look_at_the_organisation(
+    business: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = re.search(
+        r'href="/console/organisations/([0-9a-f]{32})"', business.page("/console/organisations")
+    )[1]
+    fields = {"profile": "device", "issuer": "sm2-issuing", "subject-CN": "apart.example.gov.cn"}
+    request = business.done("/console/requests/new", fields | {"organisation": place})
+
+    def refuse(*_: object, **__: object) -> None:
+        raise Forbidden("not there")
+
+    monkeypatch.setattr("ca.routes_organisations.require_sight", refuse)
+    answer = business.post(f"{request.partition('?')[0]}/approve")
+    assert answer.status_code == 200
+    assert "领取两码" in answer.text
+    assert place in answer.text
 
 
 def test_downloads_have_a_name_and_the_octets(business: Browser) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from fastapi import APIRouter, Request, Response
 
 from core.identity import Principal, Role
-from yinxin.console.api import ConsoleAPI, path_of
+from yinxin.console.api import ConsoleAPI, Problem, path_of
 from yinxin.console.forms import Form, Posted
 from yinxin.console.lists import (
     a_page,
@@ -247,10 +247,7 @@ class _Shown:
 
     async def draw(self, request: Request, asking: Principal, record: dict[str, Any]) -> Response:
         """Show it."""
-        replaced, target, place = record["target"], None, None
-        if record["organisation_id"] is not None:
-            path = path_of("organisations", record["organisation_id"])
-            place = (await self.api.get(asking, path))["organisation"]["name"]
+        replaced, target = record["target"], None
         if replaced is not None and not self.queue.apart:
             path = path_of("certificates", replaced["issuer"], replaced["serial"])
             target = await self.api.get(asking, path)
@@ -263,7 +260,7 @@ class _Shown:
             asked=self.queue.asked(record),
             subject=self.queue.line(record)["subject"],
             target=target,
-            place=place,
+            place=await self._place(asking, record["organisation_id"]),
             changes=[] if target is None else _changes(record, target),
             acts=asking.role is Role.BUSINESS,
             own=record["requester"] == asking.name,
@@ -273,6 +270,19 @@ class _Shown:
             certificate_acts=DESK_ACTS,
             back=f"/console/requests/{record['id']}",
         )
+
+    async def _place(self, asking: Principal, organisation: str | None) -> str | None:
+        """Return the name of an organisation, or its id for who may not look at it.
+
+        They may still enter requests there, and codes are in no other answer than this one.
+        """
+        if organisation is None:
+            return None
+        try:
+            found = await self.api.get(asking, path_of("organisations", organisation))
+        except Problem:
+            return organisation
+        return str(found["organisation"]["name"])
 
 
 def _changes(record: Mapping[str, Any], target: Mapping[str, Any]) -> list[tuple[str, str, str]]:

@@ -197,9 +197,8 @@ def _add_one(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> None:
             address=address_maker(request),
             here_path=f"{HERE}/{batch_id}",
         )
-        if (
-            refreshes
-        ):  # by the header: it keeps the address, and whoever wants stops it (WCAG 2.2.1)
+        if refreshes:
+            # By the header: it keeps the address, and whoever wants stops it (WCAG 2.2.1).
             answer.headers["Refresh"] = str(_REFRESH_SECONDS)
         return answer
 

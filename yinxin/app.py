@@ -38,6 +38,7 @@ from yinxin.health.run import check_health
 from yinxin.health_routes import Checks, make_health_router
 from yinxin.nodes import OCSPNodes
 from yinxin.portal.pages import PortalPages
+from yinxin.portal.routes import make_static_router
 from yinxin.portal.routes_certificates import OwnDesk
 from yinxin.portal.routes_tls import make_tls_router
 from yinxin.registrars import RegistrarDesk
@@ -77,6 +78,7 @@ def make_machine_app(
         *api,
         # Here TLS asks for certificates, so people prove theirs here, too.
         make_tls_router(service.provider, PortalPages()),
+        make_static_router(),
         authn.oidc.routes_clients.make_client_router(
             service.provider.endpoints, origin=mutual_tls_origin(service.ground)
         ),

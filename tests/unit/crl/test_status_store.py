@@ -209,7 +209,7 @@ def test_a_rebuild_that_was_killed_begins_anew(follower, status_log, store, monk
 
 
 def test_answers_that_ended_are_swept_out_a_portion_at_a_time(
-    follower, status_log, store, pulse, clock: FakeClock, monkeypatch
+    follower, status_log, store, clock: FakeClock, monkeypatch
 ):
     monkeypatch.setattr(upkeep, "_PORTION", 3)
     monkeypatch.setattr(upkeep, "_PORTIONS", 2)
@@ -225,6 +225,7 @@ def test_answers_that_ended_are_swept_out_a_portion_at_a_time(
     def left() -> list[int]:
         return [serial for serial in range(1, 11) if stored(store, serial) is not None]
 
+    pulse = follower._pulse
     rounds = Upkeep(store, pulse, clock)
     rounds.run()
     assert left() == [1, 3, 5, 7, 8, 9, 10]

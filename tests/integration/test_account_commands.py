@@ -142,7 +142,7 @@ def test_what_is_not_given_of_an_access_policy_stays(house, run, refused):
 
 
 TABLE = """应用标识,应用名称,登录回调地址,退出通知地址,联系人
-oa-portal,办公系统,https://oa.example.cn/cb https://oa.example.cn/cb2,https://oa.example.cn/bc,张伟 0571-1;李娜
+oa-portal,办公系统,https://oa.example.cn/cb https://oa.example.cn/cb2,https://oa.example.cn/bc,张伟;李娜
 archive,档案系统,https://archive.example.cn/cb,,
 """
 
@@ -166,7 +166,7 @@ def test_applications_of_a_file_are_registered_all_or_none(house, run, refused, 
     header, first, _ = secrets.read_text().splitlines()
     assert header == "client_id,client_secret"
     assert opaque.digest(first.removeprefix("oa-portal,")) == clients.get("oa-portal").secret_digest
-    assert clients.get("oa-portal").metadata.contacts == ("张伟 0571-1", "李娜")
+    assert clients.get("oa-portal").metadata.contacts == ("张伟", "李娜")
     assert len(clients.get("oa-portal").redirect_uris) == 2
 
 

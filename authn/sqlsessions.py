@@ -20,6 +20,7 @@ from core.steps import Steps, asked
 
 _FIND = Statement(select(sessions).where(sessions.c.digest == bindparam("of")))
 _WITH_OWNER = with_owner(sessions)
+_ADD = Statement(insert(sessions))
 _TOUCH = Statement(
     update(sessions).where(sessions.c.digest == bindparam("of")).values(seen_at=bindparam("now"))
 )
@@ -42,8 +43,7 @@ class SQLSessionStore:
         self._database = database
 
     def add(self, session: Session) -> None:
-        with self._database.transaction() as connection:
-            connection.execute(insert(sessions).values(**asdict(session)))
+        self._database.send(_ADD, asdict(session))
 
     def find(self, digest: bytes) -> Session | None:
         row = self._database.run(_FIND, {"of": digest}).first()

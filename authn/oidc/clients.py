@@ -169,8 +169,10 @@ class Clients:
         return drawn.secret
 
     def _known(self, names: Sequence[str], metadata: ClientMetadata) -> frozenset[str]:
-        servers = (one.metadata.resource_scopes for one in self._store.list_clients())
-        known = scopes.KNOWN.union(metadata.resource_scopes, *servers)
+        known = scopes.KNOWN.union(metadata.resource_scopes)
+        if not known.issuperset(names):  # seldom: what servers of the others take
+            servers = (one.metadata.resource_scopes for one in self._store.list_clients())
+            known = known.union(*servers)
         if unknown := set(names) - known:
             raise Refused(f"unknown scopes {sorted(unknown)}; known are {sorted(known)}")
         if GrantType.AUTHORIZATION_CODE in metadata.grant_types and scopes.OPENID not in names:

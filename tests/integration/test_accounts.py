@@ -11,6 +11,7 @@ from authn import cookies
 from authn.access import AccessPolicy, AccessRule
 from authn.accounts import AccountKind, Capacity
 from authn.levels import Level
+from authn.oidc.clientmetadata import ClientMetadata
 from authn.people import RealName
 from core.errors import Conflict, Malformed, NotFound
 from tests.integration.provider import House, answer_of, build, csrf_of, flow, log_in, redeem
@@ -202,7 +203,10 @@ REFUSALS = (
 )
 
 
-def test_who_does_not_fit_is_refused_with_the_reason(house, user, browser, client):
+def test_who_does_not_fit_is_refused_with_the_reason(house, user, browser):
+    scopes, contacts = ("openid", "profile", "email", "account"), ("oa-admin@example.cn",)
+    metadata = ClientMetadata(contacts=contacts)
+    client = house.public_client(allowed_scopes=scopes, metadata=metadata)
     affiliate(house, user, "county", Capacity.STAFF)
     for policy, reason in REFUSALS:
         allow(house, client, **policy)
@@ -213,6 +217,9 @@ def test_who_does_not_fit_is_refused_with_the_reason(house, user, browser, clien
         page = browser.get(response.headers["location"])
         assert page.status_code == 403
         assert "OA" in page.text
+        assert "oa-admin@example.cn" in page.text, "whom to ask"
+        assert ("/account/security" in page.text) is False
+        assert ("该应用要求" in page.text and "<strong>证书" in page.text) is (reason == "level")
         back = re.search(r'href="(/oidc/continue/[^"]+/refuse)"', page.text)[1]
         answer = answer_of(browser.get(back))
         assert (answer["error"], answer["state"]) == ("access_denied", "s-1")

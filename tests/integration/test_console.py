@@ -236,7 +236,7 @@ def test_what_was_refused_comes_back_to_be_mended(system: Browser) -> None:
     }
     refused = system.post("/console/clients", fields)
     assert refused.status_code == 422
-    assert "redirect URI" in refused.text
+    assert "地址须以 https:// 开头" in refused.text
     assert 'name="name" value="办公系统"' in refused.text
     assert "登录回调地址" in refused.text
     assert refused.text.count('name="scopes"') == 2

@@ -15,6 +15,7 @@ from authn.oidc.clientmetadata import ClientMetadata
 from authn.oidc.store import AuthMethod, IDTokenAlgorithm
 from authn.schemas import ClientView
 from core.errors import Malformed
+from yinxin.cli.clientimport import client_import
 from yinxin.cli.context import Invocation, actor, local
 from yinxin.cli.remote import PathTo
 
@@ -170,5 +171,7 @@ def client_remove(invocation: Invocation, client_id: str) -> None:
     with invocation.ground() as ground:
         ground.administration.clients.remove(client_id, actor=actor())
 
+
+client.add_command(client_import)
 
 COMMANDS: Final = (client,)

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from authn import opaque
 from authn.levels import Level
 from authn.people import RealName
+from core.identity import Role
 from tests.integration.provider import House, build, log_in
 from tests.integration.test_second_factors import enrol
 from yinxin.cli import main
@@ -139,6 +140,58 @@ def test_what_is_not_given_of_an_access_policy_stays(house, run, refused):
         assert said in refused("client", "access", client, *words)
     assert json.loads(run("client", "access", client)) == opened
     assert "no such client" in refused("client", "access", "nobody")
+
+
+@pytest.mark.parametrize(
+    "name", ["", " ", "a\nb", "a\x00b", "\u202egnp.exe", "a\u2028b", "x" * 201, "\udcff"]
+)
+def test_a_name_is_one_line_that_shows_what_it_holds(house, refused, name):
+    house.user(role=Role.SYSTEM)
+    words = ["client", "register", name, "--redirect-uri", "https://oa.example.cn/callback"]
+    assert "1 to 200 characters on one line" in refused(*words)
+    assert "on one line" in refused("user", "create", "li.na", "--display-name", name)
+    assert "on one line" in refused("token", "create", "zhang.wei", "--name", name)
+    administration = house.provider.administration
+    assert administration.users.find_by_name("li.na") is None
+    assert not any(one.name == name for one in administration.clients.list_clients())
+
+
+def test_a_refusal_of_a_very_long_word_is_not_as_long(house, refused):
+    said = refused("user", "disable", "x" * 100_000)
+    assert said.startswith("yinxin: there is no user 'xxx")
+    assert len(said) < 2_100
+
+
+def test_a_reason_in_octets_that_are_no_text_is_refused(house, refused, monkeypatch):
+    house.user()
+
+    def record(action: str, *, actor: str, detail: dict[str, str]) -> None:
+        json.dumps(detail, ensure_ascii=False).encode()  # as the audit log of a database does
+
+    monkeypatch.setattr(house.audit, "record", record)
+    said = refused("user", "reset-factors", "zhang.wei", "--reason", "\udcff")
+    assert said == "yinxin: an argument is not UTF-8\n"
+
+
+def test_the_last_day_of_the_calendar_is_no_last_day(house, refused):
+    house.user()
+    words = ["user", "affiliate", "zhang.wei", "city", "staff", "--until", "9999-12-31"]
+    assert "the last day is too late" in refused(*words)
+
+
+@pytest.mark.parametrize("kept", ["[" * 100_000, '{"a":' * 100_000, "", "\udcff", "[]"])
+def test_metadata_that_is_no_document_is_refused(tmp_path, house, refused, kept):
+    file = tmp_path / "metadata.json"
+    file.write_text(kept, encoding="utf-8", errors="surrogateescape")
+    words = ["client", "register", "OA", "--redirect-uri", "https://oa.example.cn/callback"]
+    assert str(file) in refused(*words, "--metadata", str(file))
+
+
+def test_an_option_that_is_given_empty_is_not_an_option_left_out(house, refused):
+    words = ["client", "register", "OA", "--redirect-uri", "https://oa.example.cn/callback"]
+    assert "a client id has 3 to 64" in refused(*words, "--id", "")
+    refused(*words, "--backchannel-logout-uri", "")
+    refused(*words, "--frontchannel-logout-uri", "")
 
 
 TABLE = """应用标识,应用名称,登录回调地址,退出通知地址,联系人

@@ -108,7 +108,7 @@ def client_register(
 
 
 def _metadata(path: Path | None, **options: str | tuple[str, ...] | None) -> ClientMetadata:
-    given = {name: value for name, value in options.items() if value}
+    given = {name: value for name, value in options.items() if value not in (None, ())}
     try:
         kept = {} if path is None else json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(kept, dict):
@@ -117,8 +117,8 @@ def _metadata(path: Path | None, **options: str | tuple[str, ...] | None) -> Cli
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(step) for step in first["loc"]) or "the whole"
-        raise Malformed(f"{path}: {where}: {first['msg']}") from error
-    except (OSError, ValueError) as error:
+        raise Malformed(f"{path or 'the options'}: {where}: {first['msg']}") from error
+    except (OSError, ValueError, RecursionError) as error:
         raise Malformed(f"{path} cannot be read as JSON: {error}") from error
 
 

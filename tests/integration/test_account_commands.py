@@ -188,6 +188,7 @@ def test_metadata_that_is_no_document_is_refused(tmp_path, house, refused, kept)
     file.write_text(kept, encoding="utf-8", errors="surrogateescape")
     words = ["client", "register", "OA", "--redirect-uri", "https://oa.example.cn/callback"]
     assert str(file) in refused(*words, "--metadata", str(file))
+    assert refused("client", "import", str(file), "--dry-run").startswith("yinxin: ")
 
 
 def test_an_option_that_is_given_empty_is_not_an_option_left_out(house, refused):

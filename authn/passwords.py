@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import binascii
+import os
 import re
 import secrets
 import threading
@@ -40,7 +41,9 @@ class PasswordHasher:
 
     def __init__(self, config: PasswordConfig) -> None:
         self._config = config
-        self._free = threading.BoundedSemaphore(config.concurrent_hashes)
+        # More than there are processors would take memory, and nobody's turn would come sooner.
+        at_once = config.concurrent_hashes or len(os.sched_getaffinity(0))
+        self._free = threading.BoundedSemaphore(at_once)
         # No password is known to have it, and making one would cost every command a hash.
         self._decoy = self._written(secrets.token_bytes(16), secrets.token_bytes(_OCTETS))
 

@@ -8,12 +8,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Response
 from fastapi.responses import JSONResponse
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from core.audit_export import AuditExporter
 from core.errors import TrustError
 from core.http import require_role
 from core.identity import Principal, Role
+from yinxin.metrics import exposition
 from yinxin.wiring import Ground, Service
 
 _Operator = Annotated[Principal, Depends(require_role(Role.SYSTEM, Role.AUDIT))]
@@ -50,7 +51,7 @@ def make_metrics_router() -> APIRouter:
 
     @router.get("/metrics", summary="Metrics in the Prometheus text format")
     def metrics(_: _Operator) -> Response:
-        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+        return Response(exposition(), media_type=CONTENT_TYPE_LATEST)
 
     return router
 

@@ -92,6 +92,11 @@ class Settings(BaseModel):
                 f"ca.renew_issuing_days renews by itself, and control.ca_certificate.approvals = "
                 f"{approvals} wants people to agree: leave one of them out"
             )
+        if self.server.processes > 1 and not (self.database.url or "").startswith("postgresql"):
+            raise ValueError(
+                f"server.processes = {self.server.processes} needs PostgreSQL (database.url): "
+                "SQLite has one writer, so leave it at 1"
+            )
         return self
 
 

@@ -63,6 +63,14 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, named: str) -> None:
         load_settings(write(tmp_path, text))
 
 
+def test_several_processes_are_for_postgresql(tmp_path: Path) -> None:
+    several = "[server]\nprocesses = 2\n"
+    with pytest.raises(Misconfigured, match="processes = 2 needs PostgreSQL"):
+        load_settings(write(tmp_path, several))
+    url = '[database]\nurl = "postgresql+psycopg://db/yinxin"\n'
+    assert load_settings(write(tmp_path, several + url)).server.processes == 2
+
+
 def test_unknown_variables_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("YINXIN_SEVER__PORT", "1")
     with pytest.raises(Misconfigured, match="sever"):

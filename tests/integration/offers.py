@@ -137,6 +137,9 @@ PAGES: Final = {
     "GET /logout-queue": "GET /console/logouts",
     "POST /logout-queue/{client_id}/retry": "POST /console/logouts/{client_id}/retry",
     "POST /logout-queue/{client_id}/drop": "POST /console/logouts/{client_id}/drop",
+    "POST /sessions/of-application/{client_id}/end": (
+        "POST /console/sessions/of-application/{client_id}/end"
+    ),
     "POST /sessions/{sid}/end": "POST /console/sessions/{sid}/end",
     "POST /login/certificate/challenge": "GET /login/certificate",
     "POST /login/certificate": "POST /login/certificate",

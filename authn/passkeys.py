@@ -35,6 +35,7 @@ from core import observe
 from core.audit import AuditLog
 from core.clock import Clock
 from core.errors import Conflict, Malformed, NotFound, Unauthenticated
+from core.oneline import one_line
 from core.transaction import Transactions
 
 MOST: Final = 20
@@ -132,8 +133,7 @@ class Passkeys:
 
     def register(self, user: User, name: str, answer: str, *, browser: str) -> Passkey:
         """Keep the credential that the browser made. Raises `Malformed`, `Conflict`."""
-        if not 1 <= len(name.strip()) <= 64:
-            raise Malformed("the name of a passkey has 1 to 64 characters")
+        name = one_line(name, "the name of a passkey", most=64)
         if len(self._store.list_of_user(user.id)) >= MOST:
             raise Conflict(f"{MOST} passkeys are the most; remove one first")
         credential, challenge = _parse(answer)
@@ -151,7 +151,7 @@ class Passkeys:
             id=str(uuid.uuid4()),
             credential_id=verified.credential_id,
             user_id=user.id,
-            name=name.strip(),
+            name=name,
             public_key=verified.credential_public_key,
             sign_count=verified.sign_count,
             synced=verified.credential_device_type is CredentialDeviceType.MULTI_DEVICE,

@@ -347,6 +347,31 @@ def test_a_person_sees_and_ends_their_sessions_and_certificates(house, user, bro
     assert not house.provider.certificates.list_of(user)
 
 
+def test_a_person_sees_an_application_that_asked_for_no_consent_and_ends_it(house, browser, client):
+    assert "OA" not in browser.get("/account").text
+    request, response = enter(browser, client)
+    tokens = redeem(browser, request, answer_of(response)["code"]).json()
+    page = browser.get("/account").text
+    assert page.count("OA") >= 2, "among the applications, and at the session"
+    done = post(browser, "/account", "/account/consents/withdraw", client=client.id)
+    assert done.status_code == 303
+    headers = {"Authorization": f"Bearer {tokens['access_token']}"}
+    assert browser.get("/oidc/userinfo", headers=headers).status_code == 401
+    assert "OA" not in browser.get("/account").text
+
+
+def test_an_administrator_ends_the_sessions_of_an_application(house, browser, client):
+    sessions, other = house.provider.administration.sessions, house.browser()
+    log_in(other)
+    enter(browser, client)
+    (entered,) = sessions.list_live(None, client_id=client.id, after=None, limit=9)
+    assert entered[0].sid == sessions.find(browser.cookies[cookies.SESSION])[0].sid
+    assert sessions.end_of_application(client.id, actor="sys") == 1
+    assert browser.get("/").status_code == 303
+    assert other.get("/").status_code == 200
+    assert sessions.end_of_application(client.id, actor="sys") == 0
+
+
 def test_nobody_ends_what_is_another_persons(house, browser):
     other = house.user("li.na")
     stranger = house.browser()

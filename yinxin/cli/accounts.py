@@ -15,7 +15,7 @@ from authn.answers import parse_certificates
 from authn.breached import breached_lines
 from authn.store import User
 from core.control_store import Proposal, ProposalState
-from core.errors import NotFound
+from core.errors import NotFound, Refused
 from core.identity import Role
 from yinxin.cli.context import Invocation, actor, local
 from yinxin.cli.files import read_ascii
@@ -182,10 +182,13 @@ def _done(proposal: Proposal) -> bool:
 @click.argument("target", type=click.Path(dir_okay=False, path_type=Path))
 def user_breached_file(passwords: Path, target: Path) -> None:
     """Make `authn.password.breached_file` from a list of PASSWORDS, one a line (UTF-8)."""
-    with passwords.open("rb") as source, target.open("xb") as made:
-        made.writelines(
-            line + b"\n" for line in breached_lines(line.rstrip(b"\r\n") for line in source)
-        )
+    try:
+        with passwords.open("rb") as source, target.open("xb") as made:
+            made.writelines(
+                line + b"\n" for line in breached_lines(line.rstrip(b"\r\n") for line in source)
+            )
+    except OSError as error:
+        raise Refused(f"cannot write {target} from {passwords}: {error.strerror}") from error
 
 
 @user.command("bind-certificate")

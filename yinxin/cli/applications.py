@@ -15,6 +15,7 @@ from authn.oidc.clientmetadata import ClientMetadata
 from authn.oidc.store import AuthMethod, IDTokenAlgorithm
 from authn.schemas import ClientView
 from core.errors import Malformed
+from yinxin.cli.clientimport import client_import
 from yinxin.cli.context import Invocation, actor, local
 from yinxin.cli.remote import PathTo
 
@@ -107,7 +108,7 @@ def client_register(
 
 
 def _metadata(path: Path | None, **options: str | tuple[str, ...] | None) -> ClientMetadata:
-    given = {name: value for name, value in options.items() if value}
+    given = {name: value for name, value in options.items() if value not in (None, ())}
     try:
         kept = {} if path is None else json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(kept, dict):
@@ -116,8 +117,8 @@ def _metadata(path: Path | None, **options: str | tuple[str, ...] | None) -> Cli
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(step) for step in first["loc"]) or "the whole"
-        raise Malformed(f"{path}: {where}: {first['msg']}") from error
-    except (OSError, ValueError) as error:
+        raise Malformed(f"{path or 'the options'}: {where}: {first['msg']}") from error
+    except (OSError, ValueError, RecursionError) as error:
         raise Malformed(f"{path} cannot be read as JSON: {error}") from error
 
 
@@ -170,5 +171,7 @@ def client_remove(invocation: Invocation, client_id: str) -> None:
     with invocation.ground() as ground:
         ground.administration.clients.remove(client_id, actor=actor())
 
+
+client.add_command(client_import)
 
 COMMANDS: Final = (client,)

@@ -219,7 +219,16 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "real_name_2": ("已核验本人", "person verified"),
     "real_name_3": ("已当面核验", "verified in person"),
     "applications": ("应用", "Applications"),
-    "no_applications": ("没有应用获取过您的信息。", "No application knows anything of yours."),
+    "no_applications": (
+        "当前没有应用持有您的授权或登录。",
+        "No application holds anything of yours now.",
+    ),
+    "entered": ("已登录", "signed in to"),
+    "end_tokens": ("结束", "End"),
+    "ask_end_tokens": (
+        "该应用持有的您的令牌立即失效。它自己的登录要到其过期，或您在此退出登录时才结束。",
+        "Its tokens of yours end at once; its own session, when it expires or you sign out here.",
+    ),
     "agreed_to": ("已同意", "agreed"),
     "withdraw": ("撤回授权", "Withdraw"),
     "sessions": ("登录会话", "Sessions"),

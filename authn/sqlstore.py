@@ -68,8 +68,9 @@ def select_with_owner(table: Table) -> Select[Any]:
 
 def split_owner(row: Any) -> tuple[dict[str, Any], User | None]:
     """Return the fields of a row that `with_owner` found, and whose it is, if anybody's."""
-    fields: dict[str, Any] = row._asdict()
-    owner = {name: fields.pop(f"owner_{name}") for name in _USER}
+    names, own = row._fields, len(row) - len(_USER)
+    fields = dict(zip(names[:own], row[:own], strict=True))
+    owner = dict(zip(_USER, row[own:], strict=True))
     return fields, None if owner["id"] is None else _user(owner)
 
 

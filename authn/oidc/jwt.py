@@ -1,8 +1,7 @@
-"""ID tokens as JWS (RFC 7515), signed by the keystore through PyJWT.
+"""ID tokens as JWS (RFC 7515), signed by the keystore and read back through PyJWT.
 
-PyJWT builds the header and the compact form; the signature comes from a `Signer`, so the key never
-leaves its backend. The JWKS is made once: parsing keys for each request is what made other
-providers slow.
+The signature comes from a `Signer`, so the key never leaves its backend. JWKS and headers are made
+once: parsing keys for each request is what made other providers slow.
 """
 
 from __future__ import annotations
@@ -12,10 +11,10 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 import jwt
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa, utils
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 from jwt.algorithms import Algorithm
@@ -31,6 +30,7 @@ from keystore.backend import InMemory, KeyInfo, Signer
 
 Claims = Mapping[str, Any]
 
+_json: Final = json.JSONEncoder(separators=(",", ":")).encode
 _P256_OCTETS: Final = 32
 
 
@@ -114,11 +114,10 @@ class SigningKeys:
 
     def __init__(self, keys: Sequence[PublishedKey], *, gm: GMConfig | None = None) -> None:
         self._gm = gm is not None
+        self._keystore = _Keystore(sm2_raw=gm is None or gm.signature == "raw")
         self._jws = jwt.PyJWS(algorithms=[])
         for name in IDTokenAlgorithm:
-            self._jws.register_algorithm(
-                name, _Keystore(sm2_raw=gm is None or gm.signature == "raw")
-            )
+            self._jws.register_algorithm(name, self._keystore)
         self._ring = self._made(keys)
 
     def replace(self, keys: Sequence[PublishedKey]) -> None:
@@ -146,7 +145,7 @@ class SigningKeys:
         if not self._gm and IDTokenAlgorithm.RS256 not in signing:
             # OIDC Core, 15.1 and Discovery, 3: RS256 must be among them.
             raise Misconfigured("the provider needs an RSA key for RS256 (OIDC Discovery, 3)")
-        jwks = json.dumps({"keys": documents}, separators=(",", ":")).encode()
+        jwks = _json({"keys": documents}).encode()
         at_once = frozenset(
             name
             for name, (_, signer) in signing.items()
@@ -179,9 +178,8 @@ class SigningKeys:
         if algorithm not in self._ring.signing:
             raise Misconfigured(f"there is no key for {algorithm}")
         kid, signer = self._ring.signing[algorithm]
-        payload = json.dumps(claims, separators=(",", ":")).encode()
-        key: Any = signer
-        return self._jws.encode(payload, key, algorithm=algorithm, headers={"kid": kid, "typ": typ})
+        message = f"{_header(algorithm, kid, typ)}.{_base64url(_json(claims).encode())}"
+        return f"{message}.{_base64url(self._keystore.sign(message.encode(), signer))}"
 
     def read_hint(self, token: str, *, issuer: str) -> Claims:
         """Return the claims of an ID token that we signed, however long ago.
@@ -202,14 +200,21 @@ class SigningKeys:
         return claims
 
 
+@lru_cache(maxsize=64)
+def _header(algorithm: IDTokenAlgorithm, kid: str, typ: str) -> str:
+    """Return the protected header (RFC 7515, 4): the same one for every token of a key."""
+    return _base64url(_json({"alg": algorithm.value, "kid": kid, "typ": typ}).encode())
+
+
 def half_hash(text: str, algorithm: IDTokenAlgorithm) -> str:
     """Return the left half of the hash of `algorithm`, base64url: `at_hash` (OIDC Core, 3.1.3.6).
 
     SHA-256 for ES256 and RS256 alike, SM3 for SGD_SM3_SM2.
     """
-    digest = hashes.Hash(hashes.SM3() if algorithm is IDTokenAlgorithm.SM2 else hashes.SHA256())
-    digest.update(text.encode("ascii"))
-    return _base64url(digest.finalize()[:16])
+    octets = text.encode("ascii")
+    if algorithm is IDTokenAlgorithm.SM2:
+        return _base64url(hashlib.new("sm3", octets).digest()[:16])
+    return _base64url(hashlib.sha256(octets).digest()[:16])
 
 
 def key_id(key: KeyInfo) -> str:

@@ -68,6 +68,12 @@ AUDIT_EXPORT_LAG: Final = Gauge(
     ["target"],
     multiprocess_mode=_NEWEST,
 )
+AUDIT_EXPORT_FAULTY: Final = Gauge(
+    "yinxin_audit_export_faulty",
+    "Whether this target could not be written the last time.",
+    ["target"],
+    multiprocess_mode=_NEWEST,
+)
 AUDIT_EXPORT_FAILURES: Final = Counter(
     "yinxin_audit_export_failures", "Attempts to export that failed.", ["target"]
 )

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 from prometheus_client import REGISTRY as OWN
-from prometheus_client import CollectorRegistry, Metric, generate_latest, values
+from prometheus_client import CollectorRegistry, generate_latest, values
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.values import MultiProcessValue
 
@@ -48,9 +47,14 @@ def exposition() -> bytes:
     return generate_latest(_registry())
 
 
-def collect() -> Iterable[Metric]:
-    """Return the metrics as they are now."""
-    return _registry().collect()
+def value(name: str, **labels: str) -> float:
+    """Return the sum of the samples of this name that have these labels."""
+    samples = (sample for metric in _registry().collect() for sample in metric.samples)
+    return sum(
+        sample.value
+        for sample in samples
+        if sample.name == name and labels.items() <= sample.labels.items()
+    )
 
 
 def _registry() -> CollectorRegistry:

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Final
 
 from core.clock import Clock
-from yinxin.metrics import collect
+from yinxin.metrics import value
 
 EVERY_SECONDS: Final = 60
 _KEPT: Final = 24 * 60
@@ -56,7 +56,4 @@ class Traffic:
 
 
 def _totals() -> tuple[int, ...]:
-    samples = [sample for metric in collect() for sample in metric.samples]
-    return tuple(
-        int(sum(sample.value for sample in samples if sample.name == name)) for name in _COUNTERS
-    )
+    return tuple(int(value(name)) for name in _COUNTERS)

@@ -209,7 +209,12 @@ def open_ground(
         clock=clock,
     )
     administration = Administration.assemble(
-        settings.authn, database, control=control, audit=audit, clock=clock
+        settings.authn,
+        database,
+        control=control,
+        audit=audit,
+        clock=clock,
+        processes=settings.server.processes,
     )
     registration = Registration.assemble(
         settings.ca,

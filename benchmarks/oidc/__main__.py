@@ -1,11 +1,12 @@
 """The OpenID provider beside npm `oidc-provider`, in one run and under the same load.
 
     PYTHONPATH=. .venv/bin/python -m benchmarks.oidc [--times 2000] [--callers 8] [--rounds 3]
-        [--nodes 1]
+        [--processes 1] [--nodes 1]
 
 Ours runs as it is installed, with PostgreSQL (whose disk is not waited for), from one process or,
-with ``--nodes``, several; the peer in one Node.js process with its memory adapter. Both over TLS,
-with ES256, client_secret_basic, opaque access tokens, and refresh tokens that every use rotates.
+with ``--processes`` or ``--nodes``, several; the peer in one Node.js process with its memory
+adapter. Both over TLS, with ES256, client_secret_basic, opaque access tokens, and refresh tokens
+that every use rotates.
 The rounds alternate between the two, and the best of each is taken: other work on the machine
 disturbs both. Prints Markdown.
 """
@@ -20,7 +21,7 @@ from benchmarks.oidc.peers import both
 
 def main() -> None:
     arguments = _arguments()
-    with both(nodes=arguments.nodes) as providers:
+    with both(nodes=arguments.nodes, processes=arguments.processes) as providers:
         print(
             "| what | who | server ms | database ms | callers ms | a second of a core "
             "| by the clock |"
@@ -51,6 +52,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--times", type=int, default=2000, help="of each act, in each round")
     parser.add_argument("--callers", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--processes", type=int, default=1, help="of ours that answer https")
     parser.add_argument(
         "--nodes", type=int, default=1, help="of ours, which share database and keystore"
     )

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from contextlib import nullcontext
 from datetime import UTC, datetime
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -185,6 +188,7 @@ def test_metadata_that_is_no_document_is_refused(tmp_path, house, refused, kept)
     file.write_text(kept, encoding="utf-8", errors="surrogateescape")
     words = ["client", "register", "OA", "--redirect-uri", "https://oa.example.cn/callback"]
     assert str(file) in refused(*words, "--metadata", str(file))
+    assert refused("client", "import", str(file), "--dry-run").startswith("yinxin: ")
 
 
 def test_an_option_that_is_given_empty_is_not_an_option_left_out(house, refused):
@@ -249,3 +253,36 @@ def test_a_file_of_applications_that_grew_registers_what_is_new(house, run, refu
     ):
         file.write_text(broken)
         assert "Traceback" not in refused("client", "import", str(file), "--dry-run")
+
+
+def test_every_registration_that_a_page_shows_is_taken(house, run, tmp_path, monkeypatch):
+    """As a newcomer copies them: docs/connect, one page after the other."""
+    monkeypatch.chdir(tmp_path)
+    pages = sorted((Path(__file__).parents[2] / "docs/connect").glob("*.md"))
+    shown = {page.name: page.read_text(encoding="utf-8").replace("\\\n", " ") for page in pages}
+    for text in shown.values():
+        for name, body in re.findall(r"(?ms)^cat > (\S+) <<END\n(.*?)^END$", text):
+            Path(name).write_text(body, encoding="utf-8")
+    commands = {
+        page: re.findall(r"^yinxin (client register .*)$", text, re.MULTILINE)
+        for page, text in shown.items()
+    }
+    assert {page for page, found in commands.items() if not found} <= {"README.md"}
+    for found in commands.values():
+        for command in found:
+            assert "client_id" in run(*shlex.split(command))
+        for client in house.provider.administration.clients.list_clients():
+            house.provider.administration.clients.remove(client.id, actor="system")
+
+
+def test_the_sessions_of_everybody_are_ended(house, run, refused):
+    for name in ("zhang.wei", "li.na"):
+        house.user(name)
+        for _ in range(2):
+            log_in(house.browser(), name=name)
+    assert "NAME" in refused("user", "end-sessions")
+    assert "NAME" in refused("user", "end-sessions", "zhang.wei", "--everybody")
+    assert run("user", "end-sessions", "zhang.wei") == "2 sessions ended"
+    assert run("user", "end-sessions", "--everybody") == "2 sessions ended"
+    assert run("user", "end-sessions", "--everybody") == "0 sessions ended"
+    assert house.audit.actions.count("session.ended") == 4

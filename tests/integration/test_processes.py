@@ -33,6 +33,7 @@ from tests import postgres
 from tests.conformance.oidf.relying_party import hidden_fields
 from tests.hosts import Caller
 from tests.integration.test_ocsp_node import GOOD, REVOKED, Hosts, certificate, children, wait
+from tests.ports import free_ports
 from tests.service import Service
 
 pytestmark = pytest.mark.postgres
@@ -155,6 +156,11 @@ def several(tmp_path_factory: pytest.TempPathFactory, postgres_url: str) -> Iter
         "YINXIN_DATABASE__URL": database,
         "YINXIN_SERVER__PROCESSES": "2",
         "YINXIN_REVOCATION__OCSP__WORKERS": "1",
+        # Nobody listens there.
+        "YINXIN_AUDIT__SYSLOG__HOST": "localhost",
+        "YINXIN_AUDIT__SYSLOG__PORT": str(free_ports(1)[0]),
+        "YINXIN_AUDIT__SYSLOG__PROTOCOL": "tcp",
+        "YINXIN_AUDIT__SYSLOG__ALLOW_PLAIN_TCP": "true",
     }
     service = Service(tmp_path_factory.mktemp("processes") / "var", environment).start()
     wait(lambda: "Ready." in service.log.read_text())
@@ -255,6 +261,13 @@ def test_what_one_process_issues_and_revokes_ocsp_says_at_once(several: Several)
         assert several.metric(process, "yinxin_certificates_revoked_total") >= 1
         # A worker publishes twice a second.
         wait(lambda: several.metric(process, "yinxin_ocsp_answers_total") >= 2)  # noqa: B023
+
+
+def test_each_process_warns_of_what_the_first_cannot_export(several: Several) -> None:
+    def warns(process: str) -> bool:
+        return "audit/syslog" in several.ask(process, "GET", "/readyz").text
+
+    wait(lambda: warns(FIRST) and warns(SECOND))
 
 
 def test_a_new_certificate_of_tls_reaches_every_process(several: Several) -> None:

@@ -135,7 +135,7 @@ def _json_rows(octets: bytes) -> Iterable[tuple[int, Any]]:
     """Bodies of ``POST /api/v1/clients``, in a list."""
     try:
         items = json.loads(octets.decode("utf-8-sig"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Malformed(f"the file cannot be read as JSON: {error}") from error
     return enumerate(items, start=1)
 

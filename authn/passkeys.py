@@ -82,6 +82,8 @@ class PasskeyStore(Protocol):
         """Compare and set by the count that was judged; False when another login was faster."""
         ...
 
+    def rename(self, passkey_id: str, user_id: str, name: str) -> bool: ...
+
     def remove(self, passkey_id: str, user_id: str) -> bool: ...
 
 
@@ -133,7 +135,7 @@ class Passkeys:
 
     def register(self, user: User, name: str, answer: str, *, browser: str) -> Passkey:
         """Keep the credential that the browser made. Raises `Malformed`, `Conflict`."""
-        name = one_line(name, "the name of a passkey", most=64)
+        name = _name(name)
         if len(self._store.list_of_user(user.id)) >= MOST:
             raise Conflict(f"{MOST} passkeys are the most; remove one first")
         credential, challenge = _parse(answer)
@@ -195,6 +197,11 @@ class Passkeys:
         """Return a person's passkeys, oldest first."""
         return self._store.list_of_user(user.id)
 
+    def rename(self, user: User, passkey_id: str, name: str) -> None:
+        """Call one something else. Raises `Malformed`, `NotFound`."""
+        if not self._store.rename(passkey_id, user.id, _name(name)):
+            raise NotFound("there is no such passkey")
+
     def remove(self, user: User, passkey_id: str, *, actor: str) -> None:
         """Remove one. Raises `NotFound`."""
         with self._transactions.transaction():
@@ -254,3 +261,7 @@ def _credential_id(credential: Mapping[str, Any]) -> bytes:
         return base64url_to_bytes(credential["rawId"])
     except (ValueError, KeyError, TypeError) as error:
         raise Malformed("the answer names no credential") from error
+
+
+def _name(name: str) -> str:
+    return one_line(name, "the name of a passkey", most=64)

@@ -195,6 +195,17 @@ class Sessions:
                 break
         return total
 
+    def end_of_everybody(self, *, actor: str) -> int:
+        """End every live session there is, in batches. Returns how many."""
+        total = 0
+        while found := self.list_live(None, after=None, limit=_BATCH):
+            sids = [session.sid for session, _ in found]
+            ended = self.end_these(sids, reason="administrator", actor=actor)
+            total += ended
+            if not ended:
+                break
+        return total
+
     def end_one(self, sid: str, *, actor: str) -> None:
         """End a session by its public name, as an administrator. Raises `NotFound`."""
         if not self.end_these([sid], reason="administrator", actor=actor):

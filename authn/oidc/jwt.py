@@ -1,7 +1,8 @@
-"""ID tokens as JWS (RFC 7515), signed by the keystore and read back through PyJWT.
+"""ID tokens as JWS (RFC 7515), signed by the keystore through PyJWT.
 
-The signature comes from a `Signer`, so the key never leaves its backend. JWKS and headers are made
-once: parsing keys for each request is what made other providers slow.
+PyJWT builds the header and the compact form; the signature comes from a `Signer`, so the key never
+leaves its backend. The JWKS is made once: parsing keys for each request is what made other
+providers slow.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Final
 
 import jwt
@@ -114,10 +114,11 @@ class SigningKeys:
 
     def __init__(self, keys: Sequence[PublishedKey], *, gm: GMConfig | None = None) -> None:
         self._gm = gm is not None
-        self._keystore = _Keystore(sm2_raw=gm is None or gm.signature == "raw")
         self._jws = jwt.PyJWS(algorithms=[])
         for name in IDTokenAlgorithm:
-            self._jws.register_algorithm(name, self._keystore)
+            self._jws.register_algorithm(
+                name, _Keystore(sm2_raw=gm is None or gm.signature == "raw")
+            )
         self._ring = self._made(keys)
 
     def replace(self, keys: Sequence[PublishedKey]) -> None:
@@ -178,8 +179,9 @@ class SigningKeys:
         if algorithm not in self._ring.signing:
             raise Misconfigured(f"there is no key for {algorithm}")
         kid, signer = self._ring.signing[algorithm]
-        message = f"{_header(algorithm, kid, typ)}.{_base64url(_json(claims).encode())}"
-        return f"{message}.{_base64url(self._keystore.sign(message.encode(), signer))}"
+        payload = _json(claims).encode()
+        key: Any = signer
+        return self._jws.encode(payload, key, algorithm=algorithm, headers={"kid": kid, "typ": typ})
 
     def read_hint(self, token: str, *, issuer: str) -> Claims:
         """Return the claims of an ID token that we signed, however long ago.
@@ -198,12 +200,6 @@ class SigningKeys:
         if not isinstance(claims, dict) or claims.get("iss") != issuer:
             raise Malformed("the id_token_hint is not an ID token of ours")
         return claims
-
-
-@lru_cache(maxsize=64)
-def _header(algorithm: IDTokenAlgorithm, kid: str, typ: str) -> str:
-    """Return the protected header (RFC 7515, 4): the same one for every token of a key."""
-    return _base64url(_json({"alg": algorithm.value, "kid": kid, "typ": typ}).encode())
 
 
 def half_hash(text: str, algorithm: IDTokenAlgorithm) -> str:

@@ -105,7 +105,8 @@ class Everything:
     def files(self) -> dict[str, dict[str, str]]:
         """Return the style sheets and scripts of the pages, with their types, by path."""
         paths = [path for _, path in routes(self.service) if path.startswith("/static/")]
-        found = {path: self.show("nobody", path) for path in (*paths, "/static/console.css")}
+        styles = ("/static/tokens.css", "/static/console.css")
+        found = {path: self.show("nobody", path) for path in {*paths, *styles}}
         return {
             path: {"contentType": answer.headers["content-type"], "body": answer.text}
             for path, answer in found.items()

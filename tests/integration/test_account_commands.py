@@ -273,3 +273,16 @@ def test_every_registration_that_a_page_shows_is_taken(house, run, tmp_path, mon
             assert "client_id" in run(*shlex.split(command))
         for client in house.provider.administration.clients.list_clients():
             house.provider.administration.clients.remove(client.id, actor="system")
+
+
+def test_the_sessions_of_everybody_are_ended(house, run, refused):
+    for name in ("zhang.wei", "li.na"):
+        house.user(name)
+        for _ in range(2):
+            log_in(house.browser(), name=name)
+    assert "NAME" in refused("user", "end-sessions")
+    assert "NAME" in refused("user", "end-sessions", "zhang.wei", "--everybody")
+    assert run("user", "end-sessions", "zhang.wei") == "2 sessions ended"
+    assert run("user", "end-sessions", "--everybody") == "2 sessions ended"
+    assert run("user", "end-sessions", "--everybody") == "0 sessions ended"
+    assert house.audit.actions.count("session.ended") == 4

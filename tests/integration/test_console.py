@@ -321,7 +321,10 @@ def test_lost_factors_are_reset_in_a_form_that_asks_why(service: Service, system
 
 
 def test_the_auditor_reads_and_verifies(audit: Browser) -> None:
-    assert "issuer.created" in audit.page("/console/audit")
+    assert "issuer.created" in audit.page("/console/audit?sort=sequence")
+    newest = audit.page("/console/audit")
+    assert "会话开始" in newest, "events have names"
+    assert "issuer.created" not in newest
     assert "审计链完整" in audit.page("/console/audit/verification")
     assert '"sequence"' not in audit.http.get("/console/audit?format=csv").text
     assert "正常" in audit.page("/console")

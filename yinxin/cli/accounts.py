@@ -141,14 +141,20 @@ def user_disable(invocation: Invocation, name: str) -> None:
 
 
 @user.command("end-sessions")
-@click.argument("name")
+@click.argument("name", required=False)
+@click.option("--everybody", is_flag=True, help="Of all users, yours too.")
 @local
-def user_end_sessions(invocation: Invocation, name: str) -> None:
+def user_end_sessions(invocation: Invocation, name: str | None, *, everybody: bool) -> None:
     """End every session of a user; the applications they entered are told."""
+    if (name is None) != everybody:
+        raise click.UsageError("give the NAME of a user, or --everybody")
     with invocation.ground() as ground:
         administration = ground.administration
-        found = _known(name, administration.users.find_by_name(name))
-        ended = administration.users.end_sessions(found, actor=actor())
+        users = administration.users
+        if name is None:
+            ended = administration.sessions.end_of_everybody(actor=actor())
+        else:
+            ended = users.end_sessions(_known(name, users.find_by_name(name)), actor=actor())
     click.echo(f"{ended} sessions ended")
 
 

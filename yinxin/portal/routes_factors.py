@@ -94,6 +94,13 @@ def _add_passkeys(router: APIRouter, shown: _Page) -> None:
             )
         return go(PATH)
 
+    @router.post(PATH + "/passkeys/{passkey_id}/rename")
+    def rename(passkey_id: str, request: Request, fields: Form) -> Response:
+        cookies.require_csrf(request, field(fields, "csrf"))
+        _, user = signed_in(request, shown.provider)
+        passkeys.rename(user, passkey_id, field(fields, "name"))
+        return go(PATH)
+
     @router.post(PATH + "/passkeys/{passkey_id}/remove")
     def remove(passkey_id: str, request: Request, fields: Form) -> Response:
         user = shown.changing(request, fields)

@@ -55,7 +55,7 @@ _SENTENCES: Final[dict[str, str]] = {
     r"the signed message has (\d+) signers, and one is wanted": r"PKCS#7 签名有 \1 个签名者，只能有一个",
     r"the signed message is about another text": "签名的不是本页的文本，请对本页文本重新签名",
     # ---- passkeys ----
-    r"the name of a passkey has 1 to 64 characters": "通行密钥的名称应有 1 至 64 个字符",
+    r".* has 1 to (\d+) characters on one line, none of them invisible": r"名称应有 1 至 \1 个字符，在同一行，且不含不可见字符",
     r"(\d+) passkeys are the most; remove one first": r"最多只能有 \1 个通行密钥，请先停用一个",
     r"the challenge has expired or was answered; try again": "操作超时，请重试",
     r"the passkey was refused; try again, or another one": "通行密钥未被接受，请重试或换一个",

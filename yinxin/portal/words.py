@@ -152,6 +152,7 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
         "A passkey proves device and person at once, in place of password and code.",
     ),
     "passkey_name": ("名称", "Name"),
+    "rename": ("改名", "Rename"),
     "passkey_add": ("添加通行密钥", "Add a passkey"),
     "synced": ("已同步", "synced"),
     "last_used": ("最近使用", "last used"),

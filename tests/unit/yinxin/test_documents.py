@@ -9,6 +9,7 @@ import click
 import pytest
 
 from yinxin.cli import main
+from yinxin.console.words_audit import EVENTS
 from yinxin.describe import describe_settings
 
 ROOT = Path(__file__).parents[3]
@@ -156,6 +157,7 @@ def test_every_audit_event_is_described_and_none_that_is_not_written() -> None:
     written |= {"certificate.revoked", "certificate.held", "certificate.released"}
     written |= {f"organisation.{kind}" for kind in ("renamed", "moved", "closed")}
     assert _first_column("audit-events.md") == written
+    assert EVENTS.keys() == written, "each is called something in Chinese"
 
 
 def test_every_metric_is_described_and_none_that_is_not_counted() -> None:

@@ -54,6 +54,7 @@ _SENTENCES: Final[dict[str, str]] = {
     r"the signed message uses a digest that is not taken; SHA-256, SHA-384 and SM3 are": "PKCS#7 签名的摘要算法不被接受；可用 SM3、SHA-256、SHA-384",
     r"the signed message has (\d+) signers, and one is wanted": r"PKCS#7 签名有 \1 个签名者，只能有一个",
     r"the signed message is about another text": "签名的不是本页的文本，请对本页文本重新签名",
+    r"the signed message .*": "PKCS#7 签名无法读取；裸签名须同时提交证书",
     # ---- passkeys ----
     r".* has 1 to (\d+) characters on one line, none of them invisible": r"名称应有 1 至 \1 个字符，在同一行，且不含不可见字符",
     r"(\d+) passkeys are the most; remove one first": r"最多只能有 \1 个通行密钥，请先停用一个",

@@ -72,6 +72,7 @@ def add_login(router: APIRouter, provider: Provider, pages: PortalPages) -> None
             name=name,
             fault=fault,
             last=last_way(request),
+            already=provider.administration.sessions.find(request.cookies.get(cookies.SESSION)),
             sources=[one.config for one in provider.upstreams.openid.values()],
             directories=[one.config for one in provider.upstreams.directories.values()],
         )

@@ -88,6 +88,7 @@ _SENTENCES: Final[dict[str, str]] = {
     r"you asked for this already: that request is still open": "您已提交过同样的申请，正在办理",
     r"the request of these codes is somebody else's: sign in as that person": "这两个代码属于另一个人的申请，请以其身份登录",
     # ---- applications ----
+    r"nothing waits for this application": "没有待通知该应用的内容",
     r"there is a client '(.*)' already, or one with its resource or address": r"应用标识“\1”、其资源或地址已被登记",
     r"another client has this resource or address": "另一个应用已登记了该资源或地址",
     r"a client id has 3 to 64 letters, digits or \. _ -": "应用标识应有 3 至 64 个字母、数字或 . _ -",

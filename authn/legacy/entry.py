@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Final
 
 from authn import opaque
+from authn.legacy.services import entries_of
 from authn.legacy.store import EntryStore, Ticket
 from authn.logout.channels import LogoutChannels
 from authn.logout.store import Channel, Participation
@@ -79,6 +80,14 @@ class Entry:
         if client is None:
             raise UnknownApplication("this application is not registered here")
         return client
+
+    def client_of_service(self, service: str) -> Client:
+        """Return whose service of CAS it is. Raises `UnknownApplication`."""
+        for entry in entries_of(service):
+            client = self._clients.find_entry(entry)
+            if client is not None:
+                return client
+        raise UnknownApplication("this application is not registered here")
 
     def missing(
         self,

@@ -34,9 +34,10 @@ _SCOPES: Final = frozenset(
     {scopes.OPENID, "profile", "email", "phone", "address", scopes.OFFLINE_ACCESS}
 )
 _OURS_ALONE: Final = frozenset({"resource", "resource_scopes", "access_token_format"}) | {
-    "sector_identifier"
+    *("sector_identifier", "cas_services", "cas_prefixes", "gate_origins")
 }
-"""What only an administrator sets: who joins people, and who is a resource server."""
+"""What only an administrator sets: who joins people, who is a resource server, and whose an address
+is at which people enter by an older protocol."""
 _KNOWN: Final = frozenset(ClientMetadata.model_fields) - _OURS_ALONE
 
 

@@ -103,6 +103,7 @@ _SENTENCES: Final[dict[str, str]] = {
     r"a resource is an absolute URI without a fragment: '(.*)'": r"资源标识须为不含 # 的完整 URI：\1",
     r"frontchannel_logout_uri is on the host of one of the redirect URIs": "前端退出通知地址须与某个登录回调地址同主机",
     r"authn\.outbound\.allowed_networks is empty, so no application can be called: name the networks that applications are in, in CIDR notation": "设置 authn.outbound.allowed_networks 为空，无法通知任何应用：请先在其中写明应用所在的网段（CIDR）",
+    r"a prefix of CAS services is https://host/path/ and ends with a slash: (.*)": r"CAS 服务地址前缀须为 https://主机/路径/ 并以 / 结尾：\1",
     r"a gate origin is https://host\[:port\] and nothing behind, not (.*)": r"反向代理应用的来源须为 https://主机[:端口]，其后无内容：\1",
     r"(\w+) must be https://host/…, not '(.*)'": r"\1 须以 https:// 开头：\2",
 }

@@ -134,6 +134,8 @@ class AuthorizationEndpoint:
         try:
             for check in CHECKS:
                 check(request)
+            if request.client is None or not self._knows_subject(request.client):
+                return None
             if first_missing(self._at_hand.policy, self._situation(request, session)) is not None:
                 return None
         except (NotAtHand, OAuthError):
@@ -283,8 +285,13 @@ class AuthorizationEndpoint:
             code_challenge=given["code_challenge"],
             confirmation=None if jkt is None else Confirmation("jkt", jkt),
             expires_at=self._clock.now() + self._lifetime_of(client),
+            subject=self._subjects.of(user.id, client) if client.metadata.hears_of_logout else None,
         )
         return code, self._send_back(request, {"code": drawn.secret})
+
+    def _knows_subject(self, client: Client) -> bool:
+        """Whether `_code` waits for nobody."""
+        return not client.metadata.hears_of_logout or self._subjects.at_once(client)
 
     def _lifetime_of(self, client: Client) -> timedelta:
         # FAPI 2.0 Security Profile, 5.3.2.2: at most 60 seconds, whatever the setting says.

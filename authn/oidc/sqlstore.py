@@ -10,15 +10,20 @@ from sqlalchemy import (
     BindParameter,
     ColumnElement,
     Table,
+    Text,
     and_,
     bindparam,
     delete,
     exists,
     insert,
+    literal,
     select,
     update,
 )
+from sqlalchemy.dialects import postgresql
 
+from authn.logout.store import Channel
+from authn.logout.tables import participations
 from authn.oidc.grant import Confirmation, Grant, decode_grant, encode_grant
 from authn.oidc.store import (
     AccessToken,
@@ -47,7 +52,25 @@ _WITH_OWNER = {table: with_owner(table) for table in (codes, refresh_tokens)}
 _ADD = {table: Statement(insert(table)) for table in _FIND}
 _OF_CLIENT = and_(codes.c.digest == _T, codes.c.client_id == bindparam("by"))
 _CLAIM_CODE = Statement(select_with_owner(codes).where(_OF_CLIENT).with_for_update(of=codes))
-_LOCK_LOG = locking(exists().where(_OF_CLIENT, codes.c.used_at.is_(None)))
+_UNUSED = and_(_OF_CLIENT, codes.c.used_at.is_(None))
+_TAKE_PART = Statement(
+    postgresql.insert(participations)
+    .from_select(
+        [column.name for column in participations.c],
+        select(
+            codes.c.sid,
+            codes.c.client_id,
+            literal(""),
+            literal(Channel.OIDC.value),
+            codes.c.subject,
+            bindparam("backchannel", type_=Text),
+            bindparam("frontchannel", type_=Text),
+        ).where(_UNUSED, codes.c.sid.is_not(None), codes.c.subject.is_not(None)),
+    )
+    .on_conflict_do_nothing()
+)
+"""As `authn.logout.store.ParticipationStore` does, of a code, whose session is not known yet."""
+_LOCK_LOG = locking(exists().where(_UNUSED))
 _USE_CODE = Statement(
     update(codes)
     .where(codes.c.digest == _T, codes.c.used_at.is_(None))
@@ -93,9 +116,20 @@ class SQLGrantStore:
         row, owner = yield from _finding(codes, digest)
         return None if row is None else (AuthorizationCode(**_with_grant(row)), owner)
 
-    def to_claim_code(self, digest: bytes, client_id: str) -> Statements:
+    def to_claim_code(
+        self,
+        digest: bytes,
+        client_id: str,
+        logout_uris: tuple[str | None, str | None] = (None, None),
+    ) -> Statements:
         values = {"of": digest, "by": client_id}
-        return [(_CLAIM_CODE, values), (_LOCK_LOG, values)]
+        if not any(logout_uris):
+            return [(_CLAIM_CODE, values), (_LOCK_LOG, values)]
+        # Behind the code, as the end of a session does it, and before the log is locked: others
+        # who write the same row wait for the log.
+        back, front = logout_uris
+        entered = {**values, "backchannel": back, "frontchannel": front}
+        return [(_CLAIM_CODE, values), (_TAKE_PART, entered), (_LOCK_LOG, values)]
 
     def claimed(self, ran: Any) -> tuple[AuthorizationCode, User | None] | None:
         row, owner = _found(ran)

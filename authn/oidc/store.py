@@ -77,6 +77,8 @@ class AuthorizationCode:
     confirmation: Confirmation | None = None
     """The DPoP key that the request announced (RFC 9449, 10)."""
     used_at: datetime | None = None
+    subject: str | None = None
+    """The `sub` at the client, if that hears of logouts and the code was given by this release."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,10 +161,17 @@ class CodeStore(Protocol):
         """Find it, in steps. Returns also who logged in, if there still is such a user."""
         ...
 
-    def to_claim_code(self, digest: bytes, client_id: str) -> Statements:
+    def to_claim_code(
+        self,
+        digest: bytes,
+        client_id: str,
+        logout_uris: tuple[str | None, str | None] = (None, None),
+    ) -> Statements:
         """Return what finds and locks a code of a client, with its person.
 
-        Then it locks the audit log (`core.audit.AuditLog.following`), if the code was not used.
+        If the code was not used, the client then takes part in its session, provided that it hears
+        of logouts and the code has a subject. Last, the audit log is locked
+        (`core.audit.AuditLog.following`).
         """
         ...
 

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import delete, insert, text
 
 from authn.oidc.sqlstore import SQLGrantStore
+from authn.sqlsessions import SQLSessionStore
 from core.audit import Event
 from core.audit_chain import GENESIS
 from core.audit_sql import SQLAuditLog
@@ -16,7 +17,7 @@ from core.audit_tables import audit_events, audit_head
 from core.errors import AuditUnavailable, Malformed, Unavailable
 from core.lines import Written
 from core.steps import Carrier
-from tests.contract.test_authn_stores import new_code, new_token
+from tests.contract.test_authn_stores import new_code, new_token, open_sessions
 from tests.contract.test_steps import in_loop, outcomes_of, warm
 
 
@@ -33,6 +34,8 @@ class Desk:
             connection.execute(text("DELETE FROM oidc_codes"))
             connection.execute(text("DELETE FROM oidc_access_tokens"))
         self.log.initialise()
+        SQLSessionStore(database).remove(["sid"])
+        open_sessions(database, clock, "sid")
 
     def offer(self, number: int) -> None:
         self.store.add_code(new_code(self.clock, bytes([number]) * 32))

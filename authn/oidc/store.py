@@ -127,6 +127,10 @@ class ClientStore(Protocol):
         """Return what `find` would, if that is at hand: never waits."""
         ...
 
+    def hold(self, client_id: str) -> Client | None:
+        """Find a client that nobody else changes before the open transaction ends."""
+        ...
+
     def find_entry(self, address: str) -> Client | None:
         """Return the client entered at this address by an older protocol (`authn.legacy`)."""
         ...

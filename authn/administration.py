@@ -63,10 +63,11 @@ class Administration:
         control: DualControl,
         audit: AuditLog,
         clock: Clock,
+        processes: int = 1,
     ) -> Self:
-        """Put it together over `database`."""
+        """Put it together over `database`; for one of so many `processes`."""
         store, grants = SQLUserStore(database), SQLGrantStore(database)
-        hasher = PasswordHasher(config.password)
+        hasher = PasswordHasher(config.password, processes=processes)
         access = AccessTokens(grants, store, clock=clock)
         channels = LogoutChannels(
             SQLParticipationStore(database), issuer=config.issuer, clock=clock

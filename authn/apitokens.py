@@ -12,6 +12,7 @@ from authn.store import APIToken, APITokenStore, User
 from core.audit import AuditLog, Detail
 from core.clock import Clock
 from core.errors import Forbidden, Malformed, NotFound
+from core.oneline import one_line
 from core.transaction import Transactions
 
 PREFIX: Final = "yx_"
@@ -39,15 +40,15 @@ class APITokens:
         """Return a new token, to be shown once. Raises `Forbidden` for a user without a role."""
         if user.role is None or user.disabled:
             raise Forbidden("only administrators have API tokens")
-        if not 1 <= len(name.strip()) <= 64 or not 1 <= days <= MAX_DAYS:
-            raise Malformed(f"a token has a name of 1 to 64 characters and 1 to {MAX_DAYS} days")
+        if not 1 <= days <= MAX_DAYS:
+            raise Malformed(f"a token is good for 1 to {MAX_DAYS} days")
         drawn = opaque.draw(PREFIX)
         now = self._clock.now()
         token = APIToken(
             id=str(uuid.uuid4()),
             digest=drawn.digest,
             user_id=user.id,
-            name=name.strip(),
+            name=one_line(name, "the name of a token", most=64),
             created_at=now,
             expires_at=now + timedelta(days=days),
         )

@@ -18,6 +18,7 @@ from authn.legacy.entry import Entry
 from authn.legacy.gate import Gate
 from authn.legacy.sqlstore import SQLEntryStore
 from authn.login import PasswordLogin, Throttle
+from authn.logout.backlog import LogoutBacklog
 from authn.logout.sender import LogoutSender, MessagesByChannel
 from authn.logout.sqlstore import SQLDeliveryQueue
 from authn.logout.store import Channel
@@ -86,6 +87,7 @@ class Provider:
     logout: LogoutEndpoint
     outbound: Outbound
     sender: LogoutSender
+    backlog: LogoutBacklog
     entry: Entry
     gate: Gate
 
@@ -125,8 +127,9 @@ class Provider:
             what="the key of the OpenID provider",
         )
         outbound = Outbound(config.outbound, trust or trusting(config.outbound, ""))
+        deliveries = SQLDeliveryQueue(database)
         sender = LogoutSender(
-            SQLDeliveryQueue(database),
+            deliveries,
             MessagesByChannel(
                 {
                     Channel.OIDC: LogoutTokens(clients, issuers, clock=clock),
@@ -140,6 +143,9 @@ class Provider:
             clock=clock,
         )
         administration.channels.on_queued(sender.wake)
+        backlog = LogoutBacklog(
+            deliveries, wake=sender.wake, transactions=database, audit=audit, clock=clock
+        )
         throttle = Throttle(SQLAddressStore(database), config=config.login, clock=clock)
         factors, bindings = SQLFactorStore(database), SQLCertificateLoginStore(database)
         seal = Seal(
@@ -296,6 +302,7 @@ class Provider:
             ),
             outbound=outbound,
             sender=sender,
+            backlog=backlog,
             entry=entry,
             gate=Gate(entries, entry, users, config=config.login, clock=clock),
         )

@@ -23,8 +23,9 @@ class PasswordConfig(BaseModel):
     """Memory of one Argon2id hash."""
     iterations: int = Field(default=3, ge=2, le=20)
     """Passes of one Argon2id hash."""
-    concurrent_hashes: int = Field(default=4, ge=1, le=64)
-    """So many at once; each takes `memory_kibibytes` and one processor, and the others wait."""
+    concurrent_hashes: int | None = Field(default=None, ge=1, le=64)
+    """So many at once; each takes `memory_kibibytes` and one processor, and the others wait. As
+    many as there are processors, if it is not set. Each of `server.processes` has its share."""
     min_characters: int = Field(default=12, ge=8, le=64)
     """The shortest password that may be chosen."""
     history: int = Field(default=5, ge=0, le=24)

@@ -44,6 +44,10 @@ def browser_of(request: Request) -> str:
     return known if len(known) == 43 else str(fresh)
 
 
+class NoCookies(Forbidden):
+    """The browser keeps no cookies of ours, or lost them."""
+
+
 def csrf_token(browser: str) -> str:
     """Return what a form of this browser carries."""
     return hmac.new(browser.encode(), b"yinxin csrf", hashlib.sha256).hexdigest()
@@ -54,8 +58,10 @@ def require_csrf(request: Request, token: str) -> None:
     if not _from_us(request):
         raise Forbidden("the form was sent by another site; load the page again")
     browser = request.cookies.get(BROWSER, "")
+    if not browser:
+        raise NoCookies("the browser sent no cookie; allow them for this site, load the page again")
     expected = csrf_token(browser).encode()
-    if not browser or not hmac.compare_digest(expected, token.encode()):
+    if not hmac.compare_digest(expected, token.encode()):
         raise Forbidden("the form is too old or was not made by this site; load the page again")
 
 

@@ -35,6 +35,7 @@ from core import observe
 from core.audit import AuditLog
 from core.clock import Clock
 from core.errors import Conflict, Malformed, NotFound, Unauthenticated
+from core.oneline import one_line
 from core.transaction import Transactions
 
 MOST: Final = 20
@@ -80,6 +81,8 @@ class PasskeyStore(Protocol):
     def used(self, passkey: Passkey, *, sign_count: int, now: datetime) -> bool:
         """Compare and set by the count that was judged; False when another login was faster."""
         ...
+
+    def rename(self, passkey_id: str, user_id: str, name: str) -> bool: ...
 
     def remove(self, passkey_id: str, user_id: str) -> bool: ...
 
@@ -132,8 +135,7 @@ class Passkeys:
 
     def register(self, user: User, name: str, answer: str, *, browser: str) -> Passkey:
         """Keep the credential that the browser made. Raises `Malformed`, `Conflict`."""
-        if not 1 <= len(name.strip()) <= 64:
-            raise Malformed("the name of a passkey has 1 to 64 characters")
+        name = _name(name)
         if len(self._store.list_of_user(user.id)) >= MOST:
             raise Conflict(f"{MOST} passkeys are the most; remove one first")
         credential, challenge = _parse(answer)
@@ -151,7 +153,7 @@ class Passkeys:
             id=str(uuid.uuid4()),
             credential_id=verified.credential_id,
             user_id=user.id,
-            name=name.strip(),
+            name=name,
             public_key=verified.credential_public_key,
             sign_count=verified.sign_count,
             synced=verified.credential_device_type is CredentialDeviceType.MULTI_DEVICE,
@@ -194,6 +196,11 @@ class Passkeys:
     def list_of(self, user: User) -> Sequence[Passkey]:
         """Return a person's passkeys, oldest first."""
         return self._store.list_of_user(user.id)
+
+    def rename(self, user: User, passkey_id: str, name: str) -> None:
+        """Call one something else. Raises `Malformed`, `NotFound`."""
+        if not self._store.rename(passkey_id, user.id, _name(name)):
+            raise NotFound("there is no such passkey")
 
     def remove(self, user: User, passkey_id: str, *, actor: str) -> None:
         """Remove one. Raises `NotFound`."""
@@ -254,3 +261,7 @@ def _credential_id(credential: Mapping[str, Any]) -> bytes:
         return base64url_to_bytes(credential["rawId"])
     except (ValueError, KeyError, TypeError) as error:
         raise Malformed("the answer names no credential") from error
+
+
+def _name(name: str) -> str:
+    return one_line(name, "the name of a passkey", most=64)

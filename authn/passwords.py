@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import binascii
+import os
 import re
 import secrets
 import threading
@@ -34,13 +35,17 @@ _OURS: Final = re.compile(
 class PasswordHasher:
     """Hashes and verifies; no more at once than the configuration allows.
 
+    Each of several `processes` has its share of them, and one at least.
+
     New hashes have one lane (decision 0214). Those of several, made before, are verified one after
     the other (`core.argon2`).
     """
 
-    def __init__(self, config: PasswordConfig) -> None:
+    def __init__(self, config: PasswordConfig, *, processes: int = 1) -> None:
         self._config = config
-        self._free = threading.BoundedSemaphore(config.concurrent_hashes)
+        # More than there are processors would take memory, and nobody's turn would come sooner.
+        at_once = config.concurrent_hashes or len(os.sched_getaffinity(0))
+        self._free = threading.BoundedSemaphore(max(1, at_once // processes))
         # No password is known to have it, and making one would cost every command a hash.
         self._decoy = self._written(secrets.token_bytes(16), secrets.token_bytes(_OCTETS))
 

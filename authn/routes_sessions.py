@@ -9,6 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel
 
+from authn.schemas import SessionsEnded
 from authn.sessions import Sessions
 from authn.users import Users
 from core.errors import NotFound
@@ -34,6 +35,8 @@ class SessionView(BaseModel):
     auth_time: datetime
     seen_at: datetime
     expires_at: datetime
+    applications: list[str]
+    """Client ids of the applications that hold something of it: a token, a pass."""
 
 
 class SessionList(BaseModel):
@@ -52,18 +55,24 @@ def make_session_api(sessions: Sessions, users: Users) -> APIRouter:
         _asking: Watcher,
         *,
         user: Annotated[str | None, Query(max_length=64, description="User name.")] = None,
+        client: Annotated[
+            str | None, Query(max_length=64, description="Application that was entered.")
+        ] = None,
         cursor: Annotated[str | None, Query(max_length=80)] = None,
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
         sort: Sort = None,
     ) -> SessionList:
-        """List the live sessions of browsers, of everybody or of one user.
+        """List the live sessions of browsers, of everybody or of one user, in any application.
 
         By `expires`, `auth_time` or `seen`.
         """
         whose = None if user is None else users.find_by_name(user)
         if user is not None and whose is None:
             return SessionList(items=[], next_cursor=None)
-        found = sessions.list_live(whose, after=cursor, limit=limit + 1, sort=sort)
+        found = sessions.list_live(
+            whose, client_id=client, after=cursor, limit=limit + 1, sort=sort
+        )
+        entered = sessions.applications_of([session.sid for session, _ in found[:limit]])
         items = [
             SessionView(
                 sid=session.sid,
@@ -75,11 +84,19 @@ def make_session_api(sessions: Sessions, users: Users) -> APIRouter:
                 auth_time=session.auth_time,
                 seen_at=session.seen_at,
                 expires_at=session.expires_at,
+                applications=list(entered.get(session.sid, ())),
             )
             for session, person in found[:limit]
         ]
         last = items[-1] if len(found) > limit else None
         return SessionList(items=items, next_cursor=None if last is None else last.sid)
+
+    @router.post("/of-application/{client_id}/end")
+    def end_of_application(client_id: str, asking: System) -> SessionsEnded:
+        """End every session in which an application was entered, at other applications, too."""
+        if len(client_id) > 64:
+            raise NotFound("there is no such client")
+        return SessionsEnded(sessions=sessions.end_of_application(client_id, actor=asking.name))
 
     @router.post("/{sid}/end", status_code=HTTPStatus.NO_CONTENT)
     def end(sid: str, asking: System) -> None:

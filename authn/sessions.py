@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Final, Protocol
@@ -153,19 +153,58 @@ class Sessions:
         ]
 
     def list_live(
-        self, user: User | None, *, after: str | None, limit: int, sort: str | None = None
+        self,
+        user: User | None,
+        *,
+        client_id: str | None = None,
+        after: str | None,
+        limit: int,
+        sort: str | None = None,
     ) -> Sequence[tuple[Session, User]]:
         """Return live sessions, of everybody or of one, those that end last first.
+
+        `client_id`: those in which this application was entered.
 
         Or by `sort`: ``expires``, ``auth_time`` or ``seen``. `after`: the public name of the last
         one of the page before.
         """
         now, user_id = self._clock.now(), None if user is None else user.id
         found = self._store.list_live(
-            now, now - self._idle, user_id=user_id, after=after, limit=limit, sort=sort
+            now,
+            now - self._idle,
+            user_id=user_id,
+            client_id=client_id,
+            after=after,
+            limit=limit,
+            sort=sort,
         )
         people = {one: self._users.find(one) for one in {session.user_id for session in found}}
         return [(one, person) for one in found if (person := people[one.user_id]) is not None]
+
+    def applications_of(self, sids: Sequence[str]) -> Mapping[str, Sequence[str]]:
+        """Return the ids of the applications that hold something of these sessions, by session."""
+        return self._store.applications_of(sids)
+
+    def end_of_application(self, client_id: str, *, actor: str) -> int:
+        """End every session in which an application was entered. Returns how many."""
+        total = 0
+        while sids := self._store.list_of_application(client_id, limit=_BATCH):
+            ended = self.end_these(sids, reason="administrator", actor=actor)
+            total += ended
+            if not ended:
+                break
+        return total
+
+    def end_of_everybody(self, *, actor: str) -> int:
+        """End every live session there is, in batches. Returns how many."""
+        total = 0
+        while found := self.list_live(None, after=None, limit=_BATCH):
+            sids = [session.sid for session, _ in found]
+            ended = self.end_these(sids, reason="administrator", actor=actor)
+            total += ended
+            if not ended:
+                break
+        return total
 
     def end_one(self, sid: str, *, actor: str) -> None:
         """End a session by its public name, as an administrator. Raises `NotFound`."""

@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from authn.access import OPEN, AccessPolicy
 from authn.accounts import Affiliation, Capacity
 from authn.consents import Consent
+from authn.legacy.tables import gate_passes
 from authn.oidc.tables import access_tokens, codes, refresh_tokens
 from authn.people import Person, RealName
 from authn.tables import sessions
@@ -156,6 +157,7 @@ class SQLConsentStore:
                 (access_tokens, access_tokens.c.sid.in_(sids)),
                 (access_tokens, access_tokens.c.grant_id.in_(grants)),
                 (refresh_tokens, refresh_tokens.c.user_id == user_id),
+                (gate_passes, gate_passes.c.sid.in_(sids)),
             ):
                 done = connection.execute(
                     delete(table).where(condition, table.c.client_id == client_id)

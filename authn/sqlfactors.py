@@ -7,7 +7,18 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, delete, exists, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
 from authn.factors_store import TOTPFactor
@@ -21,8 +32,17 @@ from authn.tables_factors import (
 )
 from core.db import Database
 from core.errors import Conflict
+from core.statements import Statement
 
 _A, _T, _R, _H = factor_attempts.c, totp_factors.c, recovery_codes.c, password_history.c
+_HAS_SECOND = Statement(
+    select(
+        or_(
+            exists().where(_T.user_id == bindparam("of"), _T.confirmed_at.is_not(None)),
+            exists().where(passkeys.c.user_id == bindparam("of")),
+        ).label("has")
+    )
+)
 
 
 class SQLAttemptStore:
@@ -124,10 +144,8 @@ class SQLFactorStore:
             return connection.execute(statement).scalar_one()
 
     def has_second_factor(self, user_id: str) -> bool:
-        generator = exists().where(_T.user_id == user_id, _T.confirmed_at.is_not(None))
-        passkey = exists().where(passkeys.c.user_id == user_id)
-        with self._database.reading() as connection:
-            return bool(connection.execute(select(or_(generator, passkey))).scalar())
+        (row,) = self._database.run(_HAS_SECOND, {"of": user_id}).rows
+        return bool(row.has)
 
 
 class SQLSealedKeyStore:

@@ -53,6 +53,13 @@ class SQLPasskeyStore:
             )
         return changed.rowcount == 1
 
+    def rename(self, passkey_id: str, user_id: str, name: str) -> bool:
+        with self._database.transaction() as connection:
+            changed = connection.execute(
+                update(passkeys).where(_P.id == passkey_id, _P.user_id == user_id).values(name=name)
+            )
+        return changed.rowcount == 1
+
     def remove(self, passkey_id: str, user_id: str) -> bool:
         with self._database.transaction() as connection:
             gone = connection.execute(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 
 from sqlalchemy import Connection, Select, bindparam, delete, insert, or_, select, update
 
 from authn.levels import SessionCertificate
+from authn.sqlentered import applications_of, entered
 from authn.sqlstore import split_owner, with_owner
 from authn.store import EndedSession, Session, User
 from authn.tables import sessions, users
@@ -20,6 +21,7 @@ from core.steps import Steps, asked
 
 _FIND = Statement(select(sessions).where(sessions.c.digest == bindparam("of")))
 _WITH_OWNER = with_owner(sessions)
+_ADD = Statement(insert(sessions))
 _TOUCH = Statement(
     update(sessions).where(sessions.c.digest == bindparam("of")).values(seen_at=bindparam("now"))
 )
@@ -47,8 +49,7 @@ class SQLSessionStore:
         self._database = database
 
     def add(self, session: Session) -> None:
-        with self._database.transaction() as connection:
-            connection.execute(insert(sessions).values(**asdict(session)))
+        self._database.send(_ADD, asdict(session))
 
     def find(self, digest: bytes) -> Session | None:
         row = self._database.run(_FIND, {"of": digest}).first()
@@ -104,6 +105,7 @@ class SQLSessionStore:
         idle_since: datetime,
         *,
         user_id: str | None,
+        client_id: str | None = None,
         after: str | None,
         limit: int,
         sort: str | None = None,
@@ -113,8 +115,16 @@ class SQLSessionStore:
         statement = _SORTING.page(alive, sort, after).limit(limit)
         if user_id is not None:
             statement = statement.where(row.user_id == user_id)
+        if client_id is not None:
+            statement = statement.where(entered(client_id))
         with self._database.reading() as connection:
             return [Session(**one._asdict()) for one in connection.execute(statement)]
+
+    def list_of_application(self, client_id: str, *, limit: int) -> Sequence[str]:
+        return self._sids(select(sessions.c.sid).where(entered(client_id)).limit(limit))
+
+    def applications_of(self, sids: Sequence[str]) -> Mapping[str, Sequence[str]]:
+        return applications_of(self._database, sids)
 
     def list_of_user(self, user_id: str) -> Sequence[str]:
         return self._sids(select(sessions.c.sid).where(sessions.c.user_id == user_id))

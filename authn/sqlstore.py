@@ -20,6 +20,25 @@ from core.sqllisting import Sorting
 from core.statements import Statement
 
 _FIND = Statement(select(tables.users).where(tables.users.c.id == bindparam("of")))
+_FIND_NAMED = Statement(select(tables.users).where(tables.users.c.name == bindparam("of")))
+_READ_ATTEMPTS = Statement(
+    select(tables.users.c.failed_attempts, tables.users.c.locked_until)
+    .where(tables.users.c.id == bindparam("of"))
+    .with_for_update()
+)
+_WRITE_ATTEMPTS = Statement(
+    update(tables.users)
+    .where(tables.users.c.id == bindparam("of"))
+    .values(failed_attempts=bindparam("failed"), locked_until=bindparam("until"))
+)
+_A = tables.login_addresses.c
+_ADD_ADDRESS = Statement(insert(tables.login_addresses))
+_READ_ADDRESS = Statement(select(_A.free_at).where(_A.address == bindparam("of")).with_for_update())
+_MOVE_ADDRESS = Statement(
+    update(tables.login_addresses)
+    .where(_A.address == bindparam("of"))
+    .values(free_at=bindparam("to"))
+)
 _USER = tuple(column.name for column in tables.users.c)
 _FIND_TOKEN = Statement(
     select(tables.api_tokens).where(tables.api_tokens.c.digest == bindparam("of"))
@@ -49,8 +68,9 @@ def select_with_owner(table: Table) -> Select[Any]:
 
 def split_owner(row: Any) -> tuple[dict[str, Any], User | None]:
     """Return the fields of a row that `with_owner` found, and whose it is, if anybody's."""
-    fields: dict[str, Any] = row._asdict()
-    owner = {name: fields.pop(f"owner_{name}") for name in _USER}
+    names, own = row._fields, len(row) - len(_USER)
+    fields = dict(zip(names[:own], row[:own], strict=True))
+    owner = dict(zip(_USER, row[own:], strict=True))
     return fields, None if owner["id"] is None else _user(owner)
 
 
@@ -73,12 +93,8 @@ class SQLUserStore:
         return None if row is None else _user(row._asdict())
 
     def find_by_name(self, name: str) -> User | None:
-        return self._one(tables.users.c.name == name)
-
-    def _one(self, condition: Any) -> User | None:
-        with self._database.reading() as connection:
-            row = connection.execute(select(tables.users).where(condition)).first()
-        return None if row is None else _user(_fields(row))
+        row = self._database.run(_FIND_NAMED, {"of": name}).first()
+        return None if row is None else _user(row._asdict())
 
     def list_users(
         self,
@@ -117,7 +133,7 @@ class SQLUserStore:
         self._update(user_id, email=email, phone=phone, address=address)
 
     def forgive_attempts(self, user_id: str) -> None:
-        self._update(user_id, failed_attempts=0, locked_until=None)
+        self._database.send(_WRITE_ATTEMPTS, {"of": user_id, "failed": 0, "until": None})
 
     def _update(self, user_id: str, **values: Any) -> None:
         with self._database.transaction() as connection:
@@ -128,22 +144,15 @@ class SQLUserStore:
     def charge_attempt(
         self, user_id: str, now: datetime, *, limit: int, locked_until: datetime
     ) -> bool:
-        users = tables.users
-        with self._database.transaction() as connection:
-            row = connection.execute(
-                select(users.c.failed_attempts, users.c.locked_until)
-                .where(users.c.id == user_id)
-                .with_for_update()
-            ).one()
+        with self._database.transaction():
+            (row,) = self._database.run(_READ_ATTEMPTS, {"of": user_id}).rows
             if row.locked_until is not None and now < row.locked_until:
                 return False
             # A lock that has run out starts a new count.
             attempts = 1 if row.locked_until is not None else row.failed_attempts + 1
-            self._update(
-                user_id,
-                failed_attempts=attempts,
-                locked_until=locked_until if attempts >= limit else None,
-            )
+            until = locked_until if attempts >= limit else None
+            counted = {"of": user_id, "failed": attempts, "until": until}
+            self._database.send(_WRITE_ATTEMPTS, counted)
         return True
 
     def put_setup_link(self, digest: bytes, user_id: str, expires_at: datetime) -> None:
@@ -180,39 +189,31 @@ class SQLAddressStore:
         self._database = database
 
     def charge(self, address: str, now: datetime, *, burst: int, seconds: int) -> int:
-        rows = tables.login_addresses
         step = timedelta(seconds=seconds)
         with self._database.transaction() as connection:
-            query = select(rows.c.free_at).where(rows.c.address == address).with_for_update()
-            row = connection.execute(query).first()
+            row = self._database.run(_READ_ADDRESS, {"of": address}).first()
             if row is None:
                 try:
                     with connection.begin_nested():
-                        connection.execute(insert(rows).values(address=address, free_at=now + step))
+                        new = {"address": address, "free_at": now + step}
+                        self._database.run(_ADD_ADDRESS, new)
                 except IntegrityError:  # another thread was first; its row is there now
-                    row = connection.execute(query).one()
+                    (row,) = self._database.run(_READ_ADDRESS, {"of": address}).rows
                 else:
                     return 0
             free_at: datetime = max(row.free_at, now) + step
             wait = int((free_at - now - burst * step).total_seconds())
             if wait > 0:
                 return wait
-            connection.execute(
-                update(rows).where(rows.c.address == address).values(free_at=free_at)
-            )
+            self._database.send(_MOVE_ADDRESS, {"of": address, "to": free_at})
         return 0
 
     def refund(self, address: str, *, seconds: int) -> None:
-        rows = tables.login_addresses
-        with self._database.transaction() as connection:
-            row = connection.execute(
-                select(rows.c.free_at).where(rows.c.address == address).with_for_update()
-            ).first()
+        with self._database.transaction():
+            row = self._database.run(_READ_ADDRESS, {"of": address}).first()
             if row is not None:
-                free_at = row.free_at - timedelta(seconds=seconds)
-                connection.execute(
-                    update(rows).where(rows.c.address == address).values(free_at=free_at)
-                )
+                back = row.free_at - timedelta(seconds=seconds)
+                self._database.send(_MOVE_ADDRESS, {"of": address, "to": back})
 
 
 class SQLAPITokenStore:

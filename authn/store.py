@@ -6,7 +6,7 @@ arrive here as digests only.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -227,11 +227,23 @@ class SessionStore(Protocol):
         idle_since: datetime,
         *,
         user_id: str | None,
+        client_id: str | None = None,
         after: str | None,
         limit: int,
         sort: str | None = None,
     ) -> Sequence[Session]:
-        """Return live sessions, those that end last first, behind the one called `after`."""
+        """Return live sessions, those that end last first, behind the one called `after`.
+
+        `client_id`: those in which this application was entered.
+        """
+        ...
+
+    def list_of_application(self, client_id: str, *, limit: int) -> Sequence[str]:
+        """Return the public names of sessions in which an application was entered."""
+        ...
+
+    def applications_of(self, sids: Sequence[str]) -> Mapping[str, Sequence[str]]:
+        """Return the applications that hold something of these sessions, by session."""
         ...
 
     def list_sessions(self, user_id: str) -> Sequence[Session]:

@@ -18,6 +18,7 @@ from core.audit import AuditLog, Detail
 from core.clock import Clock
 from core.errors import Malformed, NotFound
 from core.identity import Role
+from core.oneline import one_line
 from core.transaction import Transactions
 
 _NAME = re.compile(r"\w[\w.@-]{0,63}")
@@ -68,12 +69,10 @@ class Users:
     def draft(self, name: str, *, display_name: str, email: str | None, role: Role | None) -> User:
         """Return a user who could be created, checked. Raises `Malformed`."""
         _check_email(email)
-        if not 1 <= len(display_name.strip()) <= 200:
-            raise Malformed("the display name has 1 to 200 characters")
         return User(
             id=str(uuid.uuid4()),
             name=fold_name(name),
-            display_name=display_name.strip(),
+            display_name=one_line(display_name, "the display name", most=200),
             email=email,
             role=role,
             password_hash=None,

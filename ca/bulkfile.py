@@ -63,11 +63,7 @@ def parse_file(octets: bytes, *, identity: Sequence[str], max_rows: int) -> tupl
 
     Raises `Malformed` or `TooLarge` that names the row and the column.
     """
-    if octets.startswith(b"PK\x03\x04"):
-        lines: Iterable[Sequence[object]] = read_sheet(octets, max_columns=MAX_COLUMNS)
-    else:
-        lines = _csv_lines(octets)
-    numbered = enumerate(lines, start=1)
+    numbered = enumerate(read_table(octets, max_columns=MAX_COLUMNS), start=1)
     columns = _columns(next(numbered, (1, ()))[1], identity)
     rows: list[Row] = []
     for number, line in numbered:
@@ -80,6 +76,13 @@ def parse_file(octets: bytes, *, identity: Sequence[str], max_rows: int) -> tupl
     if not rows:
         raise Malformed("the file has no row below its header")
     return tuple(rows)
+
+
+def read_table(octets: bytes, *, max_columns: int) -> Iterable[Sequence[object]]:
+    """Return the lines of a CSV or XLSX file, header and all. Raises `Malformed`, `TooLarge`."""
+    if octets.startswith(b"PK\x03\x04"):
+        return read_sheet(octets, max_columns=max_columns)
+    return _csv_lines(octets)
 
 
 def _csv_lines(octets: bytes) -> Iterator[list[str]]:

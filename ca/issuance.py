@@ -12,6 +12,7 @@ themselves are in `ca.issuing`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 from ca.contents import IssuanceRequest
 from ca.issuer import Issued, Issuer
@@ -72,15 +73,24 @@ def issue_together(
 
 
 def find_interrupted(
-    *, store: CertificateStore, transactions: Transactions, audit: AuditLog, clock: Clock
+    *,
+    store: CertificateStore,
+    transactions: Transactions,
+    audit: AuditLog,
+    clock: Clock,
+    older_than: timedelta | None = None,
 ) -> Sequence[CertificateRecord]:
     """Report what was reserved and neither finished nor failed: a crash, or a lost database.
 
-    To be called at start, when no issuance is under way. Each one is audited once as
+    To be called at start, when no issuance is under way; later with `older_than`, which is longer
+    than one takes. Each one is audited once as
     ``certificate.interrupted`` and stays RESERVED: it can be revoked, and a request that is
     approved again finishes it with the same serial number.
     """
     found = store.list_reserved()
+    if older_than is not None:
+        before = clock.now() - older_than
+        found = [one for one in found if one.reserved_at <= before]
     for record in found:
         with transactions.transaction():
             store.mark_interrupted(record.issuer, record.serial, now=clock.now())

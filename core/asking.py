@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
+from core.combined import combined
 from core.db_errors import translate
 from core.libpq import Done, Values
 from core.lines import Line, Written
@@ -49,7 +50,7 @@ class Asking:
             more = together.then(_named(first, outcome))
             if more is not None:
                 tables.extend(written(more))
-                return _asked(more)
+                return combined(_asked(more))
             return None
 
         def given(outcome: Sequence[Done] | Exception) -> None:

@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 from core.audit_chain import Checkpoint, CheckpointSigner, StoredEvent
 from core.errors import TrustError, Unavailable
-from core.observe import AUDIT_EXPORT_FAILURES, AUDIT_EXPORT_LAG
+from core.observe import AUDIT_EXPORT_FAILURES, AUDIT_EXPORT_FAULTY, AUDIT_EXPORT_LAG
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +87,11 @@ class AuditExporter:
         self._faults: dict[str, str] = {}
 
     @property
+    def targets(self) -> Sequence[str]:
+        """Name where it goes."""
+        return [target.name for target in self._targets]
+
+    @property
     def faults(self) -> Mapping[str, str]:
         """Say which targets cannot be written, and why."""
         return dict(self._faults)
@@ -98,8 +103,10 @@ class AuditExporter:
             try:
                 self._export(target)
                 self._faults.pop(target.name, None)
+                AUDIT_EXPORT_FAULTY.labels(target.name).set(0)
             except TrustError as error:
                 AUDIT_EXPORT_FAILURES.labels(target.name).inc()
+                AUDIT_EXPORT_FAULTY.labels(target.name).set(1)
                 if self._faults.get(target.name) != str(error):
                     log.exception("the audit log is not exported", extra={"target": target.name})
                 self._faults[target.name] = str(error)

@@ -54,8 +54,8 @@ def check_integer(value: int) -> None:
 
 
 def encoded(values: Values) -> tuple[list[bytes | None], list[int]]:
-    """Write values for parameters: octets as they are, all else as text, which PostgreSQL reads."""
-    formats = [_BINARY if isinstance(value, bytes) else _TEXT for value in values]
+    """Write values for parameters: octets and times in binary, all else as text."""
+    formats = [_BINARY if isinstance(value, bytes | datetime) else _TEXT for value in values]
     return [_WRITERS.get(type(value), _written)(value) for value in values], formats
 
 
@@ -69,7 +69,10 @@ def _written(value: object) -> bytes:
 def _write_time(value: datetime) -> bytes:
     if value.tzinfo is None:
         raise ValueError("a naive time was about to be stored")
-    return value.isoformat().encode()
+    since = value - _EPOCH
+    return ((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds).to_bytes(
+        8, "big", signed=True
+    )
 
 
 def _write_integer(value: int) -> bytes:
@@ -90,12 +93,14 @@ def done(pgconn: PGconn, result: PGresult) -> Done:
     """Read a result. Raises `DBAPIError` for one that is an error."""
     if result.status not in _DONE:
         raise _error(pgconn, result)
-    columns = range(result.nfields)
-    readers = [_READERS[result.ftype(column)] for column in columns]
+    value = result.get_value
+    readers = [(column, _READERS[result.ftype(column)]) for column in range(result.nfields)]
     rows = [
         tuple(
-            None if (octets := result.get_value(row, column)) is None else readers[column](octets)
-            for column in columns
+            [
+                None if (octets := value(row, column)) is None else read(octets)
+                for column, read in readers
+            ]
         )
         for row in range(result.ntuples)
     ]

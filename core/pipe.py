@@ -32,6 +32,10 @@ _STUCK_SECONDS: Final = 0.05
 
 _LOOK_SECONDS: Final = 1.0
 
+_SYNC: Final = int(ExecStatus.PIPELINE_SYNC)
+_DONE: Final = (int(ExecStatus.COMMAND_OK), int(ExecStatus.TUPLES_OK))
+_OK: Final = int(ConnStatus.OK)
+"""As numbers, since they are compared for each answer."""
 _ALREADY_PREPARED: Final = b"42P05"
 
 Outcome = Sequence[Done] | Exception
@@ -136,7 +140,7 @@ class Pipe:
     def _flush(self) -> None:
         """Send what the socket did not take at once as soon as it does."""
         blocked = bool(self._pgconn.flush())
-        if self._pgconn.status != ConnStatus.OK:
+        if self._pgconn.status != _OK:
             # libpq found that out while it sent, closed the socket, and says so with the next
             # answer: of which the event loop would never hear.
             raise psycopg.OperationalError("the connection is lost")
@@ -160,12 +164,12 @@ class Pipe:
                 result = pgconn.get_result()
                 if result is None:
                     continue  # between two answers
-                if result.status != ExecStatus.PIPELINE_SYNC:
+                if result.status != _SYNC:
                     waiting[0].results.append(result)
                     continue
                 self._moved = self._loop.time()
                 self._finish(waiting.popleft())
-            if pgconn.status != ConnStatus.OK:
+            if pgconn.status != _OK:
                 raise psycopg.OperationalError("the connection is lost")
         except psycopg.Error as error:
             self._lost(error)
@@ -186,7 +190,7 @@ class Pipe:
         answers, refused = list[Done](), None
         try:
             for name, result in zip(asked.names, asked.results, strict=True):
-                if result.status not in (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK):
+                if result.status not in _DONE:
                     refused = refused or result  # those behind it were not tried
                     self._prepared.discard(name)
                 elif not name and refused is None:

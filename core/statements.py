@@ -46,15 +46,17 @@ class _Form(NamedTuple):
     names: tuple[str, ...]
     """Of its parameters, in order."""
     fixed: Mapping[str, Any]
-    writers: Sequence[Processor]
+    writers: Sequence[tuple[int, Callable[[Any], Any]]]
+    """Of those parameters that are not written as they are, with their places."""
     readers: Sequence[Processor]
 
     def values(self, given: Mapping[str, Any]) -> list[Any]:
-        values = [given[name] if name in given else self.fixed[name] for name in self.names]
-        return [
-            value if writer is None else writer(value)
-            for value, writer in zip(values, self.writers, strict=True)
-        ]
+        if self.fixed:
+            given = {**self.fixed, **given}
+        values = [given[name] for name in self.names]
+        for place, write in self.writers:
+            values[place] = write(values[place])
+        return values
 
 
 class Statement:
@@ -151,7 +153,9 @@ class Statement:
                 if not compiled.binds[key].required
             },
             writers=[
-                _of_type(compiled.binds[one].type, dialect).bind_processor(dialect) for one in names
+                (place, write)
+                for place, name in enumerate(names)
+                if (write := _writer(compiled.binds[name].type, dialect)) is not None
             ],
             readers=[
                 _of_type(kind, dialect).result_processor(dialect, None) for kind in self._types
@@ -164,6 +168,10 @@ def run_directly(direct: Direct, statements: Sequence[tuple[Statement, Values]])
     """Run statements as one transaction of their own on PostgreSQL. Raises as `Statement.run`."""
     done = direct.run_all([statement.asked(values) for statement, values in statements])
     return [statement.read(one) for (statement, _), one in zip(statements, done, strict=True)]
+
+
+def _writer(kind: TypeEngine[Any], dialect: Dialect) -> Processor:
+    return _of_type(kind, dialect).bind_processor(dialect)
 
 
 def _of_type(kind: TypeEngine[Any], dialect: Dialect) -> TypeEngine[Any]:

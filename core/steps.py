@@ -35,7 +35,8 @@ class Together:
     """A transaction in which one thing follows from another; it gives what `first` gave.
 
     `then` is told what `first` gave and says what else is run; None: all is undone. It only
-    computes, since what was locked stays locked meanwhile.
+    computes, since what was locked stays locked meanwhile. What it says only writes, and no
+    statement of it depends on another one, or writes the same row (`core.combined`).
     """
 
     first: Statements

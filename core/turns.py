@@ -26,8 +26,8 @@ _MOST_TAKEN: Final = 2
 _DEEP: Final = 16
 """So many may wait for a pipe; beyond that, threads do it."""
 
-_BEGIN: Final = (Written(b"", b"BEGIN"), ())
-_COMMIT: Final = (Written(b"", b"COMMIT"), ())
+_BEGIN: Final = (Written(b"yinxin_begin", b"BEGIN"), ())
+_COMMIT: Final = (Written(b"yinxin_commit", b"COMMIT"), ())
 _ROLLBACK: Final = (Written(b"", b"ROLLBACK"), ())
 
 Asked = Sequence[tuple[Written, Values]]

@@ -22,7 +22,6 @@ import keystore.escrow.routes
 import yinxin.health.routes
 from ca.registrars import Registrar
 from core.http import client_certificate
-from crl.ocsp.keeper import Keeper
 from crl.ocsp.plane import OCSPPlane
 from yinxin.app_parts import (
     add_provider,
@@ -34,11 +33,12 @@ from yinxin.app_parts import (
 )
 from yinxin.ceremony_routes import make_ceremony_router
 from yinxin.console.routes import add_console
-from yinxin.console.statusnow import ask_responder
+from yinxin.console.statusnow import StatusNow
 from yinxin.health.run import check_health
 from yinxin.health_routes import Checks, make_health_router
 from yinxin.nodes import OCSPNodes
 from yinxin.portal.pages import PortalPages
+from yinxin.portal.routes import make_static_router
 from yinxin.portal.routes_certificates import OwnDesk
 from yinxin.portal.routes_tls import make_tls_router
 from yinxin.registrars import RegistrarDesk
@@ -48,7 +48,7 @@ from yinxin.traffic_routes import make_traffic_router
 from yinxin.wiring import Ground, Service
 
 
-def make_control_app(service: Service, keeper: Keeper, api: Sequence[APIRouter]) -> Any:
+def make_control_app(service: Service, status_now: StatusNow, api: Sequence[APIRouter]) -> Any:
     """API, OpenID provider and pages, for the https listener."""
     app = new_app("Yinxin")
     add_routes(app, *api)
@@ -60,13 +60,7 @@ def make_control_app(service: Service, keeper: Keeper, api: Sequence[APIRouter])
         mutual_tls=mutual_tls_origin(service.ground),
         own=OwnDesk(desks.own, desks.pickup, desks.deliveries, service.enrollment.take_key),
     )
-    add_console(
-        app,
-        clock=service.ground.clock,
-        status_now=ask_responder(
-            keeper.responder, service.issuers, catch_up=keeper.follower.follow
-        ),
-    )
+    add_console(app, clock=service.ground.clock, status_now=status_now)
     return surround(app, service.ground, service.provider)
 
 
@@ -84,6 +78,7 @@ def make_machine_app(
         *api,
         # Here TLS asks for certificates, so people prove theirs here, too.
         make_tls_router(service.provider, PortalPages()),
+        make_static_router(),
         authn.oidc.routes_clients.make_client_router(
             service.provider.endpoints, origin=mutual_tls_origin(service.ground)
         ),

@@ -13,6 +13,7 @@ import authn.oidc.routes_keys
 import authn.oidc.routes_registration
 import authn.routes
 import authn.routes_accounts
+import authn.routes_logout
 import authn.routes_sessions
 import ca.routes_bulk
 import yinxin.console.bulk
@@ -77,6 +78,7 @@ def administration_routers(
             issuer=ground.settings.authn.issuer,
         ),
         authn.routes_sessions.make_session_api(administration.sessions, administration.users),
+        authn.routes_logout.make_logout_api(provider.backlog, administration.clients),
         authn.routes_accounts.make_account_api(
             provider.admission, administration.users, administration.clients, provider.trials
         ),

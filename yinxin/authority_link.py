@@ -19,6 +19,7 @@ from ca.contents import IssuanceRequest
 from ca.issuance import issue_certificate
 from ca.issuer import Issuer
 from ca.store import CertificateQuery, CertificateState
+from core.errors import Unavailable
 from core.identity import SYSTEM_ACTOR
 from yinxin.first_start import Authority
 from yinxin.host_identity import HOST_KEY, ensure_host_key, half_life, names_in, own_names
@@ -34,6 +35,8 @@ class AuthorityLink:
         self._issuers = issuers
         self._host = host
         self._lock = threading.Lock()
+        self.follows = False
+        """Another process of this host issues, and what it issued is taken."""
         self._calling: ssl.SSLContext | None = None
         self._contexts: list[ssl.SSLContext] = []
         self._loaded: bytes | None = None
@@ -62,7 +65,7 @@ class AuthorityLink:
         """Load the certificate in force, issuing the next one at half its life."""
         with self._lock:
             if self._contexts:
-                certificate = self._young() or self._issue()
+                certificate = self._in_force()
                 if certificate != self._loaded:
                     for context in self._contexts:
                         self._load(context, certificate)
@@ -70,13 +73,19 @@ class AuthorityLink:
 
     def _add(self, context: ssl.SSLContext) -> None:
         if self._loaded is None:
-            self._loaded = self._young() or self._issue()
+            self._loaded = self._in_force()
         self._load(context, self._loaded)
         self._contexts.append(context)
 
     def _load(self, context: ssl.SSLContext, certificate: bytes) -> None:
         chain = "".join(map(ssl.DER_cert_to_PEM_cert, (certificate, self._issuer.certificate)))
         self._authority.keystore.load_into(context, HOST_KEY, chain.encode("ascii"))
+
+    def _in_force(self) -> bytes:
+        found = self._young()
+        if found is None and self.follows:
+            raise Unavailable("there is no certificate to take: it comes from the first process")
+        return found or self._issue()
 
     def _young(self) -> bytes | None:
         info = ensure_host_key(self._authority.keystore)
@@ -91,7 +100,7 @@ class AuthorityLink:
         young = [
             der
             for der in found
-            if der is not None and now < half_life(der) and names <= names_in(der)
+            if der is not None and (self.follows or now < half_life(der)) and names <= names_in(der)
         ]
         return max(young, key=_end_of, default=None)
 

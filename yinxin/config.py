@@ -29,6 +29,9 @@ class ServerConfig(BaseModel):
     """The same API for callers with a client certificate."""
     http_port: Port = 8080
     """OCSP, CRLs and CA certificates: plain http, as the standards expect (RFC 5280, 8)."""
+    processes: int = Field(default=1, ge=1, le=64)
+    """How many processes of the authority answer https and mutual TLS, on the same ports: one for
+    each processor that PostgreSQL leaves. More than one need PostgreSQL (docs/deployment.md)."""
     max_request_octets: int = Field(default=262_144, ge=16_384, le=16_777_216)
     """The longest request body that is read, in octets."""
 

@@ -8,12 +8,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Response
 from fastapi.responses import JSONResponse
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from core.audit_export import AuditExporter
 from core.errors import TrustError
 from core.http import require_role
 from core.identity import Principal, Role
+from yinxin.metrics import exposition, value
 from yinxin.wiring import Ground, Service
 
 _Operator = Annotated[Principal, Depends(require_role(Role.SYSTEM, Role.AUDIT))]
@@ -35,13 +36,19 @@ def make_health_router(checks: Checks, exporter: AuditExporter | None) -> APIRou
     def readyz() -> JSONResponse:
         faults = {name: fault for name, fault in checks() if fault is not None}
         status = HTTPStatus.SERVICE_UNAVAILABLE if faults else HTTPStatus.OK
-        faulty = () if exporter is None else exporter.faults
-        # A collector that is away stops nothing; who watches has to know.
-        late = {f"audit/{name}": "not exported; see the log" for name in faulty}
+        targets = () if exporter is None else exporter.targets
+        # A collector that is away stops nothing; who watches has to know, whoever exports.
+        late = {
+            f"audit/{name}": "not exported; see the log" for name in targets if _is_faulty(name)
+        }
         body = {"status": "not ready" if faults else "ready", "faults": faults, "warnings": late}
         return JSONResponse(body, status_code=status, headers={"Cache-Control": "no-store"})
 
     return router
+
+
+def _is_faulty(target: str) -> bool:
+    return value("yinxin_audit_export_faulty", target=target) > 0
 
 
 def make_metrics_router() -> APIRouter:
@@ -50,7 +57,7 @@ def make_metrics_router() -> APIRouter:
 
     @router.get("/metrics", summary="Metrics in the Prometheus text format")
     def metrics(_: _Operator) -> Response:
-        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+        return Response(exposition(), media_type=CONTENT_TYPE_LATEST)
 
     return router
 

@@ -202,17 +202,17 @@ class HTTPConnection(HttpToolsProtocol):
         answering.response_complete = True
         if answering.disconnected or self.transport.is_closing():
             return
-        if any(b"\n" in value or b"\r" in value for _, value in response.raw_headers):
+        values = b"".join([value for _, value in response.raw_headers])
+        if b"\n" in values or b"\r" in values:
             response = problem_of(RuntimeError("a header with a line break"), request_id)
         headers = [*self.server_state.default_headers, *response.raw_headers]
         headers.append((b"x-request-id", request_id.encode()))
         if not answering.keep_alive:
             headers.append((b"connection", b"close"))
-        content = [STATUS_LINE[response.status_code]]
-        for name, value in headers:
-            content += (name, b": ", value, b"\r\n")
-        content += (b"\r\n", bytes(response.body))
-        self.transport.write(b"".join(content))
+        lines = b"".join([b"%b: %b\r\n" % header for header in headers])
+        self.transport.write(
+            b"%b%b\r\n%b" % (STATUS_LINE[response.status_code], lines, bytes(response.body))
+        )
         if not answering.keep_alive:
             self.transport.close()
         self.on_response_complete()

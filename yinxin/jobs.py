@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from datetime import timedelta
+from functools import partial
 from typing import Final
 
 from authn import purge
@@ -17,6 +19,11 @@ from yinxin.self_signed_clients import SelfSignedClients
 from yinxin.settings import Settings
 from yinxin.tls import ServerTLS
 from yinxin.wiring import Ground, Service
+
+_FOLLOW_SECONDS: Final = 5
+"""So much later than the first a process shows the next certificate."""
+_UNDER_WAY: Final = timedelta(minutes=10)
+"""Longer than signing takes, be it a portion of a batch at a slow token."""
 
 COMMON: Final = {
     "proposals": 30,
@@ -43,6 +50,8 @@ def periodic_jobs(service: Service) -> tuple[Job, ...]:
         ),
         Job("requests-settle", 30, service.operations.desks.settlement.settle_due),
         Job("counts", 5, service.counts.keep),
+        # A process that was killed beside others, which go on signing.
+        Job("interrupted", 600, partial(service.find_interrupted, older_than=_UNDER_WAY)),
         Job("bulk-erase", 600, service.bulk.service.erase_expired),
         *common_jobs(ground, service.provider),
     )
@@ -121,13 +130,27 @@ def local_jobs(
 ) -> tuple[Job, ...]:
     """Return the jobs that every node does for itself."""
     return (
-        Job("issuers", 10, service.issuers.refresh),
-        Job("self-signed-clients", 30, self_signed.refresh),
+        *process_jobs(service, self_signed),
         Job("tls-renewal", 3600, tls.renew),
         Job("tls-revoked", 30, tls.replace_revoked),
+        Job("ocsp-upkeep", upkeep.EVERY_SECONDS, keeper.upkeep.run),
+    )
+
+
+def following_jobs(
+    service: Service, tls: ServerTLS, self_signed: SelfSignedClients
+) -> tuple[Job, ...]:
+    """Return the jobs of a process beside the first of a node."""
+    return (*process_jobs(service, self_signed), Job("tls-renewal", _FOLLOW_SECONDS, tls.renew))
+
+
+def process_jobs(service: Service, self_signed: SelfSignedClients) -> tuple[Job, ...]:
+    """Return the jobs that every process does for itself."""
+    return (
+        Job("issuers", 10, service.issuers.refresh),
+        Job("self-signed-clients", 30, self_signed.refresh),
         Job("link-renewal", 30, service.link.renew),
         *key_jobs(service.provider),
-        Job("ocsp-upkeep", upkeep.EVERY_SECONDS, keeper.upkeep.run),
         Job("traffic", traffic.EVERY_SECONDS, service.traffic.sample),
     )
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
 
 from fastapi import Request
 
@@ -30,8 +32,19 @@ class OCSPNodes:
     """`crl.routes_nodes.NodeDesk` over a running authority."""
 
     service: Service
-    ahead: dict[str, int] = field(default_factory=dict)
-    """Nodes that know of an entry of the status log that this database does not have."""
+
+    @property
+    def _ahead(self) -> Path:
+        """Where nodes have a file that know an entry of the status log which this database lacks.
+
+        They report to one process of this host, and all are asked whether they are ready.
+        """
+        return self.service.ground.state.directory / "nodes-ahead"
+
+    def begin(self) -> None:
+        """Forget what nodes reported to a run before."""
+        shutil.rmtree(self._ahead, ignore_errors=True)
+        self._ahead.mkdir(mode=0o700)
 
     def require(self, request: Request) -> str:
         """Return which node calls. Raises `Forbidden`."""
@@ -83,9 +96,9 @@ class OCSPNodes:
         entries = SQLStatusLog(self.service.ground.database).read_log(since=position, limit=1)
         known = bool(entries) and (entries[0].position, entries[0].mark) == (position, mark)
         if known:
-            self.ahead.pop(node, None)
+            (self._ahead / node).unlink(missing_ok=True)
         else:
-            self.ahead[node] = position
+            (self._ahead / node).touch(mode=0o600)
             log.error(
                 "an OCSP node knows more than this database: was an older copy put back?",
                 extra={"node": node, "position": position},
@@ -94,6 +107,7 @@ class OCSPNodes:
 
     def fault(self) -> str | None:
         """Return what is wrong, for readiness."""
-        if not self.ahead:
+        ahead = len(list(self._ahead.iterdir()))
+        if not ahead:
             return None
-        return f"OCSP nodes know more than this database ({len(self.ahead)}): yinxin reconcile"
+        return f"OCSP nodes know more than this database ({ahead}): yinxin reconcile"

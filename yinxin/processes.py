@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import logging
+import multiprocessing
 import os
 import signal
 import threading
@@ -20,6 +22,7 @@ log = logging.getLogger(__name__)
 _HEARD: Final = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT)
 _REFUSED: Final = 78
 """EX_CONFIG: it said why it cannot start, and would say it again."""
+_PR_SET_NAME: Final = 15  # linux/prctl.h
 _PAUSE_SECONDS: Final = 0.2
 _LONGEST_PAUSE_SECONDS: Final = 5.0
 _STEADY_SECONDS: Final = 30.0
@@ -28,6 +31,7 @@ _STOP_SECONDS: Final = 30.0
 
 @dataclass(slots=True)
 class _Child:
+    name: str
     act: Callable[[], None]
     pid: int = 0
     since: float = 0.0
@@ -47,7 +51,7 @@ def supervise(acts: Mapping[str, Callable[[], None]]) -> None:
     # Objects that the children share must not move apart because somebody counted them.
     gc.freeze()
     alive = os.pipe()
-    children = {name: _Child(act) for name, act in acts.items()}
+    children = {name: _Child(name, act) for name, act in acts.items()}
     for child in children.values():
         _start(child, alive)
     refused = _watch(children, alive)
@@ -97,9 +101,16 @@ def _start(child: _Child, alive: tuple[int, int]) -> None:
     child.pid = os.fork()
     if child.pid == 0:
         os.close(alive[1])
+        _name(child.name)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _HEARD)
         threading.Thread(target=_end_with_parent, args=(alive[0],), daemon=True).start()
         _run(child.act)
+
+
+def _name(name: str) -> None:
+    """Name this process: in its log lines (`core.observe.JSONLines`), and for `ps`."""
+    multiprocessing.current_process().name = name
+    ctypes.CDLL(None).prctl(_PR_SET_NAME, name.encode())
 
 
 def _run(act: Callable[[], None]) -> NoReturn:

@@ -16,6 +16,7 @@ from ca.issuance import issue_certificate
 from ca.issuer import Issuer
 from ca.store import CertificateQuery, CertificateState
 from core.clock import Clock
+from core.errors import Unavailable
 from core.identity import SYSTEM_ACTOR
 from keystore import keyref
 from keystore.algorithms import KeyAlgorithm
@@ -27,24 +28,39 @@ from yinxin.wiring import Service
 _ISSUER: Final = "rsa-issuing"
 """Ordinary clients verify RSA; the SM2 hierarchy would lock them out."""
 _PREFIX: Final = "software:object=tls-"
+_ANY: Final = keyref.parse(f"{_PREFIX}0")
 
 
 class ServerTLS:
-    """Keeps the certificate in `contexts` young. New connections see a renewal at once."""
+    """Keeps the certificate in `contexts` young. New connections see a renewal at once.
 
-    def __init__(self, service: Service, contexts: tuple[ssl.SSLContext, ...]) -> None:
+    `follows`: another process of the host issues, and what it issued is taken.
+    """
+
+    def __init__(
+        self, service: Service, contexts: tuple[ssl.SSLContext, ...], *, follows: bool = False
+    ) -> None:
         self._authority: Authority = service.authority
         self._issuers = service.generations
         self._host = service.ground.settings.server.public_host
         self._clock: Clock = service.ground.clock
         self._contexts = contexts
+        self._follows = follows
         self._loaded: bytes | None = None
 
     def renew(self) -> None:
-        """Load the certificate in force, issuing the next one at half its life."""
+        """Load the certificate in force, issuing the next one at half its life.
+
+        Who follows raises `Unavailable` while there is none.
+        """
         now = self._clock.now()
-        young = [pair for pair in self._ours() if now < half_life(pair[1])]
-        ref, certificate = max(young, key=_end_of, default=None) or self._issue(now)
+        young = [pair for pair in self._ours() if self._follows or now < half_life(pair[1])]
+        newest = max(young, key=_end_of, default=None)
+        if newest is None and self._follows:
+            raise Unavailable(
+                "there is no TLS certificate to take: it comes from the first process"
+            )
+        ref, certificate = newest or self._issue(now)
         if certificate == self._loaded:
             return
         above = self._issued_by(certificate)
@@ -68,7 +84,8 @@ class ServerTLS:
 
     def _ours(self) -> Iterator[tuple[KeyRef, bytes]]:
         """Pair each of our TLS keys with the certificate that holds for it and for our name."""
-        for info in self._authority.keystore.list_keys():
+        # Not the keys of tokens: a token may take long to list them.
+        for info in self._authority.keystore.backend_of(_ANY).list_keys():
             if not info.ref.startswith(_PREFIX):
                 continue
             query = CertificateQuery(

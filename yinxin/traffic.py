@@ -1,4 +1,4 @@
-"""How much this host was asked in the last day, minute by minute, from its own counters."""
+"""How much this host was asked in the last day, minute by minute, from its processes' counters."""
 
 from __future__ import annotations
 
@@ -8,18 +8,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from prometheus_client.registry import Collector
-
 from core.clock import Clock
-from core.observe import CERTIFICATES_ISSUED, LOGINS
-from crl.ocsp.counts import OCSP_COUNTS
+from yinxin.metrics import value
 
 EVERY_SECONDS: Final = 60
 _KEPT: Final = 24 * 60
-_COUNTERS: Final[tuple[tuple[Collector, str], ...]] = (
-    (CERTIFICATES_ISSUED, "yinxin_certificates_issued_total"),
-    (LOGINS, "yinxin_logins_total"),
-    (OCSP_COUNTS, "yinxin_ocsp_answers_total"),
+_COUNTERS: Final = (
+    "yinxin_certificates_issued_total",
+    "yinxin_logins_total",
+    "yinxin_ocsp_answers_total",
 )
 
 
@@ -59,9 +56,4 @@ class Traffic:
 
 
 def _totals() -> tuple[int, ...]:
-    return tuple(_total(source, name) for source, name in _COUNTERS)
-
-
-def _total(source: Collector, name: str) -> int:
-    samples = (sample for metric in source.collect() for sample in metric.samples)
-    return int(sum(sample.value for sample in samples if sample.name == name))
+    return tuple(int(value(name)) for name in _COUNTERS)

@@ -34,7 +34,7 @@ from core.audit_sql import SQLAuditLog
 from core.clock import Clock, SystemClock
 from core.control import DualControl
 from core.control_sql import SQLProposalStore
-from core.db import Database
+from core.db import Database, open_database
 from crl.generation import CRLGenerator
 from crl.mirror import Mirror
 from crl.ocsp.delegate import ensure_delegate, ensure_delegates
@@ -165,8 +165,11 @@ class Service:
             store=SQLCRLStore(self.ground.database), destroy=self.keystore.destroy, **common
         )
 
-    def find_interrupted(self) -> int:
-        """Audit what a crash left reserved. To be called when nothing is being issued."""
+    def find_interrupted(self, *, older_than: timedelta | None = None) -> int:
+        """Audit what a crash left reserved: so long ago that nobody is issuing it any more.
+
+        None: nothing is being issued.
+        """
         authority = self.authority
         return len(
             find_interrupted(
@@ -174,6 +177,7 @@ class Service:
                 transactions=authority.transactions,
                 audit=authority.audit,
                 clock=authority.clock,
+                older_than=older_than,
             )
         )
 
@@ -183,10 +187,18 @@ class Service:
         self.ground.close()
 
 
-def open_ground(settings: Settings, state: State, *, clock: Clock | None = None) -> Ground:
-    """Open the database and bring it to this release's tables. Raises `Misconfigured`."""
+def open_ground(
+    settings: Settings, state: State, *, clock: Clock | None = None, prepared: bool = False
+) -> Ground:
+    """Open the database and bring it to this release's tables. Raises `Misconfigured`.
+
+    `prepared`: another process did that a moment ago.
+    """
     clock = clock or SystemClock()
-    database = open_prepared(settings, state, clock=clock)
+    if prepared:
+        database = open_database(settings.database.url or state.database_url)
+    else:
+        database = open_prepared(settings, state, clock=clock)
     audit = SQLAuditLog(database, clock=clock)
     audit.initialise()
     control = DualControl(
@@ -197,7 +209,12 @@ def open_ground(settings: Settings, state: State, *, clock: Clock | None = None)
         clock=clock,
     )
     administration = Administration.assemble(
-        settings.authn, database, control=control, audit=audit, clock=clock
+        settings.authn,
+        database,
+        control=control,
+        audit=audit,
+        clock=clock,
+        processes=settings.server.processes,
     )
     registration = Registration.assemble(
         settings.ca,

@@ -16,6 +16,7 @@ _NAMESPACE: Final = "http://www.yale.edu/tp/cas"
 
 _CODES: Final = {
     "INVALID_REQUEST": "service and ticket are required",
+    "UNAUTHORIZED_SERVICE": "proxy tickets are not given here",
     "INVALID_TICKET": "the ticket is not good here, was used or has expired",
 }
 
@@ -45,6 +46,12 @@ def failure_xml(code: str) -> str:
     """Return the answer that says why not (2.5.3)."""
     body = escape(_CODES[code])
     return _response(f'<cas:authenticationFailure code="{code}">{body}</cas:authenticationFailure>')
+
+
+def proxy_failure_xml() -> str:
+    """Return the answer to whoever asks for a proxy ticket (2.7.2): there are none."""
+    code = "UNAUTHORIZED_SERVICE"
+    return _response(f'<cas:proxyFailure code="{code}">{_CODES[code]}</cas:proxyFailure>')
 
 
 def success_json(name: str, told: Mapping[str, Any]) -> dict[str, Any]:

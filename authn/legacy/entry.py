@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Final
 
 from authn import opaque
+from authn.legacy.services import entries_of
 from authn.legacy.store import EntryStore, Ticket
 from authn.logout.channels import LogoutChannels
 from authn.logout.store import Channel, Participation
@@ -21,7 +22,7 @@ from authn.oidc.store import Client, ClientStore
 from authn.store import Session, User, UserStore
 from core.audit import AuditLog
 from core.clock import Clock
-from core.errors import NotFound, Unauthenticated
+from core.errors import Forbidden, NotFound, Unauthenticated
 from core.transaction import Transactions
 
 _LIFETIME: Final = timedelta(seconds=30)
@@ -35,6 +36,18 @@ class Admitted:
     user: User
     ticket: Ticket
     client: Client
+
+
+class UnknownApplication(NotFound):
+    """Nobody registered the address that a person came from."""
+
+
+class EntryLost(Forbidden):
+    """A ticket was too old or was used, or came back to another browser; `again`: try there."""
+
+    def __init__(self, again: str) -> None:
+        super().__init__("the ticket is not good any more, or not here; open the application again")
+        self.again = again
 
 
 class Entry:
@@ -62,11 +75,19 @@ class Entry:
         self._clock = clock
 
     def client_of(self, address: str) -> Client:
-        """Return whose address it is, character for character. Raises `NotFound`."""
+        """Return whose address it is, character for character. Raises `UnknownApplication`."""
         client = self._clients.find_entry(address)
         if client is None:
-            raise NotFound("this application is not registered here")
+            raise UnknownApplication("this application is not registered here")
         return client
+
+    def client_of_service(self, service: str) -> Client:
+        """Return whose service of CAS it is. Raises `UnknownApplication`."""
+        for entry in entries_of(service):
+            client = self._clients.find_entry(entry)
+            if client is not None:
+                return client
+        raise UnknownApplication("this application is not registered here")
 
     def missing(
         self,

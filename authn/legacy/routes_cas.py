@@ -12,12 +12,11 @@ from fastapi.routing import APIRoute
 
 from authn import cookies
 from authn.legacy import cas
-from authn.legacy.entry import Entry
+from authn.legacy.entry import Entry, UnknownApplication
 from authn.oidc.logout import LogoutEndpoint
 from authn.oidc.pages import Pages
 from authn.sessions import Sessions
 from core.clock import Clock
-from core.errors import NotFound
 
 _NO_STORE = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
 
@@ -33,7 +32,7 @@ def make_cas_router(
 ) -> APIRouter:
     """Serve /cas."""
     router = APIRouter(prefix="/cas", tags=["cas"], route_class=page_route)
-    _add_login(router, entry, sessions, clock)
+    _add_login(router, entry, sessions, pages, clock)
     _add_validation(router, entry)
 
     @router.get("/logout")
@@ -42,8 +41,8 @@ def make_cas_router(
         service: str | None = request.query_params.get("service")
         if service is not None:
             try:
-                entry.client_of(service)
-            except NotFound:
+                entry.client_of_service(service)
+            except UnknownApplication:
                 service = None
         frames = logout.end(request.cookies.get(cookies.SESSION))
         if service is None or frames:
@@ -56,7 +55,9 @@ def make_cas_router(
     return router
 
 
-def _add_login(router: APIRouter, entry: Entry, sessions: Sessions, clock: Clock) -> None:
+def _add_login(
+    router: APIRouter, entry: Entry, sessions: Sessions, pages: Pages, clock: Clock
+) -> None:
     @router.get("/login")
     def login(request: Request) -> Response:
         """Log in, and go back to `service` with a ticket (2.1)."""
@@ -64,19 +65,22 @@ def _add_login(router: APIRouter, entry: Entry, sessions: Sessions, clock: Clock
         service = asked.get("service", "")
         if not service:
             return _see_other("/")
-        client = entry.client_of(service)
+        client = entry.client_of_service(service)
+        by_post = asked.get("method", "").upper() == "POST"  # CAS 3.0, 2.1.1
         found = sessions.find(request.cookies.get(cookies.SESSION))
         fresh, after = _is_set(asked.get("renew")), asked.get("after", "")
         mark = int(after) if after.isascii() and after.isdigit() and len(after) < 12 else None
         missing = entry.missing(client, found, fresh=fresh, after=mark)
         if missing is None and found is not None:
             ticket = entry.give(client, service, *found, prefix=cas.PREFIX, fresh=fresh)
+            if by_post:
+                return pages.form_post(request, service, {"ticket": ticket})
             return _see_other(_with(service, ticket=ticket))
         if missing is None or _is_set(asked.get("gateway")):
             return _see_other(service)
         back = {"service": service, "after": str(int(clock.now().timestamp()))}
-        if fresh:
-            back["renew"] = "true"
+        back |= {"renew": "true"} if fresh else {}
+        back |= {"method": "POST"} if by_post else {}
         following = {**missing.parameters, "next": f"/cas/login?{urlencode(back)}"}
         return _see_other(f"{missing.page}?{urlencode(following)}")
 
@@ -97,15 +101,24 @@ def _add_validation(router: APIRouter, entry: Entry) -> None:
             return JSONResponse(answer, headers=_NO_STORE)
         return _xml(cas.success_xml(admitted.user.name, told))
 
+    # Java's client validates at proxyValidate when it is told to accept proxies, too (2.6); the
+    # tickets that it is asked about are those of services, since no others are given.
     @router.get("/serviceValidate")
+    @router.get("/proxyValidate")
     def service_validate(request: Request) -> Response:
         """Tell the application who came with a ticket (2.5)."""
         return validate(request, with_attributes=False)
 
     @router.get("/p3/serviceValidate")
+    @router.get("/p3/proxyValidate")
     def service_validate_3(request: Request) -> Response:
         """The same with attributes (2.8)."""
         return validate(request, with_attributes=True)
+
+    @router.get("/proxy")
+    def proxy() -> Response:
+        """Refuse a proxy ticket (2.7)."""
+        return _xml(cas.proxy_failure_xml())
 
 
 def _is_set(value: str | None) -> bool:

@@ -16,10 +16,9 @@ from fastapi.responses import RedirectResponse
 from fastapi.routing import APIRoute
 
 from authn import cookies, opaque
-from authn.legacy.entry import Entry
+from authn.legacy.entry import Entry, EntryLost, UnknownApplication
 from authn.legacy.gate import PREFIX, Gate, state_of
 from authn.sessions import Sessions
-from core.errors import Forbidden, NotFound
 
 COOKIE: Final = "__Host-yinxin-pass"
 _STATE: Final = "__Host-yinxin-gate"
@@ -38,8 +37,7 @@ def make_gate_router(
     @router.get("/start")
     def start(request: Request) -> Response:
         """Send a browser without a pass to log in, and remember which browser it is."""
-        origin, path = _origin(request), _path(request.query_params.get("to", "/"))
-        entry.client_of(origin)
+        origin, path = _origin(request), _wanted(request)
         secret = secrets.token_urlsafe(32)
         asked = {"origin": origin, "to": path, "state": state_of(secret, path)}
         response = _see_other(f"{issuer}/gate/authorize?{urlencode(asked)}")
@@ -68,19 +66,49 @@ def make_gate_router(
     @router.get("/callback")
     def callback(request: Request) -> Response:
         """Change a ticket into a pass, in the browser that set out."""
-        asked = request.query_params
+        asked, origin = request.query_params, _origin(request)
         path, secret = _path(asked.get("to", "/")), request.cookies.get(_STATE, "")
-        if not secret or not opaque.equal(state_of(secret, path), asked.get("state", "")):
-            raise Forbidden("this way back belongs to another browser; open the application again")
-        cookie = gate.enter(asked.get("ticket", ""), _origin(request))
+        mine = secret and opaque.equal(state_of(secret, path), asked.get("state", ""))
+        cookie = gate.enter(asked.get("ticket", ""), origin) if mine else None
         if cookie is None:
-            raise Forbidden("the ticket has expired or was used; open the application again")
+            # Pages are on our own host, with their styles. Setting out again from here would go
+            # round for ever in a browser without cookies.
+            return _see_other(f"{issuer}/gate/again?{urlencode({'origin': origin, 'to': path})}")
         response = _see_other(path)
         cookies.set_cookie(response, COOKIE, cookie)
         cookies.clear_cookie(response, _STATE)
         return response
 
+    _add_ends(router, entry, issuer)
     return router
+
+
+def _add_ends(router: APIRouter, entry: Entry, issuer: str) -> None:
+    """Add where a browser comes that did not get in, and that wants to leave."""
+
+    @router.get("/again")
+    def again(request: Request) -> Response:
+        """Say, on our own host, that the way back to the application did not lead in."""
+        origin = request.query_params.get("origin", "")
+        entry.client_of(origin)
+        raise EntryLost(f"{origin}{_path(request.query_params.get('to', '/'))}")
+
+    @router.get("/logout")
+    def log_out(request: Request) -> Response:
+        """Send a browser to our own host to sign out everywhere; there it is asked first.
+
+        It comes back to the application if that address is registered (RP-Initiated Logout 1.0).
+        """
+        origin = _origin(request)
+        try:
+            client = entry.client_of(origin)
+        except UnknownApplication:
+            return _see_other(f"{issuer}/oidc/logout")
+        asked = {"client_id": client.id}
+        back = [one for one in client.post_logout_redirect_uris if one.startswith(f"{origin}/")]
+        if back:
+            asked["post_logout_redirect_uri"] = back[0]
+        return _see_other(f"{issuer}/oidc/logout?{urlencode(asked)}")
 
 
 def _add_check(router: APIRouter, gate: Gate) -> None:
@@ -89,7 +117,7 @@ def _add_check(router: APIRouter, gate: Gate) -> None:
         """Answer 200 with who it is, or 401 (nginx: `auth_request`)."""
         try:
             user = gate.who(request.cookies.get(COOKIE), _origin(request))
-        except NotFound:
+        except UnknownApplication:
             user = None
         if user is None:
             return Response(status_code=HTTPStatus.UNAUTHORIZED, headers=_NO_STORE)
@@ -105,6 +133,18 @@ def _origin(request: Request) -> str:
     # The proxy of an application says it. Who lies here learns nothing: a ticket and a pass are
     # good at one origin, and both are secrets of the browser.
     return f"https://{request.headers.get('x-forwarded-host', '')[:300]}"
+
+
+def _wanted(request: Request) -> str:
+    """Return the path that the browser asked the proxy for.
+
+    nginx has no way to escape ``$request_uri``, so ``to=`` is followed by it as it was sent: its
+    own ``&`` and ``%`` are the application's. Other proxies escape, and send ``to=%2F…``.
+    """
+    raw = request.url.query
+    if raw.startswith("to=/"):
+        return _path(raw.removeprefix("to="))
+    return _path(request.query_params.get("to", "/"))
 
 
 def _path(text: str) -> str:

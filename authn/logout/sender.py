@@ -239,6 +239,6 @@ class LogoutSender:
         lane = self._lanes.get(delivery.client_id, _Lane())
         tries = max(delivery.attempts, lane.failures - 1 if result.dead else 0)
         pause = min(2 ** min(tries, 20), self._config.longest_pause_seconds)
-        self._queue.postpone(delivery.id, now + timedelta(seconds=pause))
+        self._queue.postpone(delivery.id, now + timedelta(seconds=pause), fault=detail["why"])
         if result.dead:
             self._queue.postpone_client(delivery.client_id, now + timedelta(seconds=pause))

@@ -6,10 +6,10 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, delete, insert, literal, select, update
+from sqlalchemy import bindparam, delete, func, insert, literal, select, update
 from sqlalchemy.dialects import postgresql
 
-from authn.logout.store import Channel, Delivery, Participation
+from authn.logout.store import Backlog, Channel, Delivery, Participation
 from authn.logout.tables import deliveries, participations
 from core.db import Database
 from core.statements import Statement
@@ -102,13 +102,13 @@ class SQLDeliveryQueue:
         with self._database.transaction() as connection:
             connection.execute(delete(deliveries).where(deliveries.c.id.in_(ids)))
 
-    def postpone(self, delivery_id: int, until: datetime) -> None:
+    def postpone(self, delivery_id: int, until: datetime, *, fault: str) -> None:
         rows = deliveries
         with self._database.transaction() as connection:
             connection.execute(
                 update(rows)
                 .where(rows.c.id == delivery_id)
-                .values(due_at=until, attempts=rows.c.attempts + 1)
+                .values(due_at=until, attempts=rows.c.attempts + 1, fault=fault)
             )
 
     def postpone_client(self, client_id: str, until: datetime) -> None:
@@ -120,6 +120,39 @@ class SQLDeliveryQueue:
                 .values(due_at=until)
             )
 
+    def list_backlogs(self) -> Sequence[Backlog]:
+        rows = deliveries.c
+        wanted = (
+            select(
+                rows.client_id,
+                func.count().label("waiting"),
+                func.count().filter(rows.attempts > 0).label("failed"),
+                func.max(rows.attempts).label("attempts"),
+                func.min(rows.created_at).label("oldest"),
+                func.min(rows.due_at).label("next_at"),
+                func.max(rows.fault).label("fault"),
+            )
+            .group_by(rows.client_id)
+            .order_by(rows.client_id)
+        )
+        with self._database.reading() as connection:
+            return [Backlog(**row._mapping) for row in connection.execute(wanted)]  # noqa: SLF001 - its public name
+
+    def hurry(self, client_id: str, now: datetime) -> int:
+        rows = deliveries
+        with self._database.transaction() as connection:
+            done = connection.execute(
+                update(rows)
+                .where(rows.c.client_id == client_id, rows.c.due_at > now)
+                .values(due_at=now)
+            )
+        return done.rowcount
+
+    def drop(self, client_id: str) -> int:
+        with self._database.transaction() as connection:
+            gone = connection.execute(delete(deliveries).where(deliveries.c.client_id == client_id))
+        return gone.rowcount
+
 
 def _participation(row: Any) -> Participation:
     fields = dict(row._mapping)  # noqa: SLF001 - its public name in SQLAlchemy
@@ -128,5 +161,5 @@ def _participation(row: Any) -> Participation:
 
 def _delivery(row: Any) -> Delivery:
     fields = dict(row._mapping)  # noqa: SLF001 - its public name in SQLAlchemy
-    del fields["due_at"]
+    del fields["due_at"], fields["fault"]
     return Delivery(**fields | {"channel": Channel(fields["channel"])})

@@ -53,6 +53,22 @@ class Delivery:
     created_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What waits for one application."""
+
+    client_id: str
+    waiting: int
+    failed: int
+    """Those that were tried before."""
+    attempts: int
+    """The most of one of them."""
+    oldest: datetime
+    next_at: datetime
+    fault: str | None
+    """Why an attempt failed, of one of them."""
+
+
 class ParticipationStore(Protocol):
     """Who takes part in which session."""
 
@@ -89,10 +105,22 @@ class DeliveryQueue(Protocol):
         """Remove what is delivered or given up."""
         ...
 
-    def postpone(self, delivery_id: int, until: datetime) -> None:
+    def postpone(self, delivery_id: int, until: datetime, *, fault: str) -> None:
         """Count an attempt that failed, and try again then."""
         ...
 
     def postpone_client(self, client_id: str, until: datetime) -> None:
         """Try nothing at this application before then."""
+        ...
+
+    def list_backlogs(self) -> Sequence[Backlog]:
+        """Return what waits, by application."""
+        ...
+
+    def hurry(self, client_id: str, now: datetime) -> int:
+        """Make what was put off for this application due; returns how many. Claims end, too."""
+        ...
+
+    def drop(self, client_id: str) -> int:
+        """Remove what waits for this application; returns how many."""
         ...

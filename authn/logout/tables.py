@@ -33,5 +33,6 @@ deliveries = Table(
     Column("attempts", Integer, nullable=False),
     Column("created_at", UTCDateTime, nullable=False),
     Column("due_at", UTCDateTime, nullable=False, index=True),
+    Column("fault", Text),
     Index("ix_logout_deliveries_client_id_due_at", "client_id", "due_at"),
 )

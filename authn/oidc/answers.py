@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
@@ -27,6 +28,16 @@ _STATUS: Final = {
     "insufficient_scope": HTTPStatus.FORBIDDEN,
     "temporarily_unavailable": HTTPStatus.SERVICE_UNAVAILABLE,
 }
+
+
+class TokenAnswer(JSONResponse):
+    """A token response; the encoder is made once, and not for each."""
+
+    _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+    @override
+    def render(self, content: Any) -> bytes:
+        return self._encode(content).encode()
 
 
 class OAuthRoute(DirectRoute):

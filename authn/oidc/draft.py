@@ -79,10 +79,12 @@ class Draft:
         """Take these parameters and forget all others."""
         self.fields = fields
         self.parameters = dict(reversed(fields))
-        times = Counter(name for name, _ in fields)
-        self.repeated = frozenset(
-            name for name, count in times.items() if count > 1 and name not in MAY_REPEAT
-        )
+        self.repeated = frozenset[str]()
+        if len(self.parameters) < len(fields):
+            times = Counter(name for name, _ in fields)
+            self.repeated = frozenset(
+                name for name, count in times.items() if count > 1 and name not in MAY_REPEAT
+            )
         self.resources = every(fields, "resource")
 
 

@@ -19,6 +19,7 @@ from authn.oidc.store import AuthMethod, Client, IDTokenAlgorithm
 from core.audit import AuditLog, Detail
 from core.clock import Clock
 from core.errors import Conflict, Malformed, NotFound, Refused
+from core.oneline import one_line
 from core.transaction import Transactions
 
 PATH: Final = "/oidc/register"
@@ -40,6 +41,7 @@ _OURS_ALONE: Final = frozenset(
         "resource_scopes",
         "access_token_format",
         "cas_services",
+        "cas_prefixes",
         "gate_origins",
     }
 )
@@ -99,11 +101,12 @@ class InitialTokens:
 
     def create(self, name: str, *, uses: int, days: int, actor: str) -> str:
         """Return a new token, to be shown once. Raises `Malformed`."""
-        if not 1 <= len(name.strip()) <= 64 or not 1 <= uses <= 1000 or not 1 <= days <= 366:
-            raise Malformed("a name of 1 to 64 characters, 1 to 1000 uses, 1 to 366 days")
+        if not 1 <= uses <= 1000 or not 1 <= days <= 366:
+            raise Malformed("a registration token has 1 to 1000 uses and 1 to 366 days")
+        name = one_line(name, "the name of a registration token", most=64)
         drawn, now = opaque.draw(INITIAL_PREFIX), self._clock.now()
         token = InitialToken(
-            drawn.digest, str(uuid.uuid4()), name.strip(), uses, now, now + timedelta(days=days)
+            drawn.digest, str(uuid.uuid4()), name, uses, now, now + timedelta(days=days)
         )
         with self._transactions.transaction():
             self._store.add_initial(token)

@@ -45,7 +45,9 @@ class InvalidGrant(OAuthError):
     """A code or token is not good. One description for every reason: the log knows which it was."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__("invalid_grant", "it is not valid here, was used or has expired")
+        super().__init__(
+            "invalid_grant", "the code or token is not valid here, was used or has expired"
+        )
         self.reason = reason
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
+
+_encode: Final = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class Confirmation(NamedTuple):
@@ -56,7 +58,7 @@ def encode_grant(grant: Grant) -> str:
     kept = {name: value for name in _KEPT if (value := getattr(grant, name))}
     if grant.auth_time is not None:
         kept["auth_time"] = int(grant.auth_time.timestamp())
-    return json.dumps(kept, separators=(",", ":"))
+    return _encode(kept)
 
 
 def decode_grant(

@@ -135,7 +135,7 @@ def fresh_login_wanted(situation: Situation) -> Missing | None:
     """OIDC Core, 3.1.2.1: prompt=login, and max_age=0, which asks for the same."""
     request = situation.request
     wanted = "login" in request.prompt or request.max_age == 0
-    return _login() if wanted and not _just_done(situation) else None
+    return _login(again=True) if wanted and not _just_done(situation) else None
 
 
 def too_long_ago(situation: Situation) -> Missing | None:
@@ -144,7 +144,7 @@ def too_long_ago(situation: Situation) -> Missing | None:
     if max_age is None or session is None or _just_done(situation):
         return None
     age = (situation.now - session.auth_time).total_seconds()
-    return _login() if age > max_age else None
+    return _login(again=True) if age > max_age else None
 
 
 def no_account_chosen(situation: Situation) -> Missing | None:
@@ -238,5 +238,6 @@ def step_up(wanted: Level) -> Missing:
     return Missing(LoginRequired(), "/login/step-up", {"level": wanted.word})
 
 
-def _login() -> Missing:
-    return Missing(LoginRequired(), "/login", anew=True)
+def _login(*, again: bool = False) -> Missing:
+    """Send the person to log in; `again`: the page says that the application wants it anew."""
+    return Missing(LoginRequired(), "/login", {"why": "login_again"} if again else {}, anew=True)

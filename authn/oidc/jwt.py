@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import jwt
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa, utils
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 from jwt.algorithms import Algorithm
@@ -31,6 +30,7 @@ from keystore.backend import InMemory, KeyInfo, Signer
 
 Claims = Mapping[str, Any]
 
+_json: Final = json.JSONEncoder(separators=(",", ":")).encode
 _P256_OCTETS: Final = 32
 
 
@@ -148,7 +148,7 @@ class SigningKeys:
         if not self._gm and IDTokenAlgorithm.RS256 not in signing:
             # OIDC Core, 15.1 and Discovery, 3: RS256 must be among them.
             raise Misconfigured("the provider needs an RSA key for RS256 (OIDC Discovery, 3)")
-        jwks = json.dumps({"keys": documents}, separators=(",", ":")).encode()
+        jwks = _json({"keys": documents}).encode()
         at_once = frozenset(
             name
             for name, (_, signer) in signing.items()
@@ -181,7 +181,7 @@ class SigningKeys:
         if algorithm not in self._ring.signing:
             raise Misconfigured(f"there is no key for {algorithm}")
         kid, signer = self._ring.signing[algorithm]
-        payload = json.dumps(claims, separators=(",", ":")).encode()
+        payload = _json(claims).encode()
         key: Any = signer
         return self._jws.encode(payload, key, algorithm=algorithm, headers={"kid": kid, "typ": typ})
 
@@ -212,9 +212,10 @@ def half_hash(text: str, algorithm: IDTokenAlgorithm) -> str:
 
     SHA-256 for ES256 and RS256 alike, SM3 for SGD_SM3_SM2.
     """
-    digest = hashes.Hash(hashes.SM3() if algorithm is IDTokenAlgorithm.SM2 else hashes.SHA256())
-    digest.update(text.encode("ascii"))
-    return _base64url(digest.finalize()[:16])
+    octets = text.encode("ascii")
+    if algorithm is IDTokenAlgorithm.SM2:
+        return _base64url(hashlib.new("sm3", octets).digest()[:16])
+    return _base64url(hashlib.sha256(octets).digest()[:16])
 
 
 def key_id(key: KeyInfo) -> str:

@@ -27,7 +27,7 @@ from authn.oidc.logout import LogoutEndpoint
 from authn.oidc.pages import Pages
 from authn.sessions import Sessions
 from core.direct import DirectRoute, in_thread
-from core.errors import Malformed
+from core.errors import Forbidden, Malformed
 from core.http import problem_of
 from core.plain import Give, Plain, PlainRequest
 from core.steps import Carrier, Steps, apart
@@ -236,7 +236,10 @@ def make_logout_router(logout: LogoutEndpoint, sessions: Sessions, pages: Pages)
     def confirmed(request: Request, fields: FormFields) -> Response:
         """The person said yes."""
         asked = [(name, value) for name, value in fields if name != "csrf"]
-        cookies.require_csrf(request, dict(fields).get("csrf", ""))
+        try:
+            cookies.require_csrf(request, dict(fields).get("csrf", ""))
+        except Forbidden:
+            return pages.confirm_logout(request, dict(asked))  # asked again, by a page of ours
         return finish(request, logout.plan(asked, None).redirect)
 
     def finish(request: Request, redirect: str | None) -> Response:

@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
 from authn.forms import Fields, form_fields, parse_fields
-from authn.oidc.answers import NO_STORE, FormRoute, OAuthRoute, error_answer
+from authn.oidc.answers import NO_STORE, FormRoute, OAuthRoute, TokenAnswer, error_answer
 from authn.oidc.caller import Caller
 from authn.oidc.endpoints import Endpoints
 from authn.oidc.errors import OAuthError
@@ -44,7 +44,7 @@ def make_client_router(endpoints: Endpoints, *, origin: str) -> APIRouter:
     async def token(request: Request, fields: FormFields) -> JSONResponse:
         """Exchange what was granted for tokens (RFC 6749, 3.2)."""
         answer = await endpoints.carrier.carry(endpoints.tokens.exchange(caller(request, fields)))
-        return JSONResponse(answer, headers=NO_STORE)
+        return TokenAnswer(answer, headers=NO_STORE)
 
     _last_form(router).plain = _plain_token(endpoints, f"{origin}/oidc/token")
 
@@ -122,7 +122,7 @@ def _plain_token(endpoints: Endpoints, url: str) -> Plain:
 
         def given(outcome: TokenResponse | Exception) -> None:
             if not isinstance(outcome, Exception):
-                give(JSONResponse(outcome, headers=NO_STORE))
+                give(TokenAnswer(outcome, headers=NO_STORE))
             elif isinstance(outcome, OAuthError | Malformed | Unavailable):
                 give(error_answer(outcome))
             else:

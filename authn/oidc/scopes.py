@@ -71,6 +71,8 @@ def released(grant: Grant, user: User, allowed: AbstractSet[str]) -> dict[str, A
 
 def in_id_token(grant: Grant, user: User, allowed: AbstractSet[str]) -> dict[str, Any]:
     """Return the single claims asked for in the ID token (5.5)."""
+    if not grant.claims:
+        return {}
     return _pick(user, names_of(allowed) & parse_claims(grant.claims).id_token.keys())
 
 

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from authn.oidc.keyring import SigningKey
+from authn.oidc.keyrotation import SigningKey
 from authn.oidc.store import IDTokenAlgorithm
 from authn.oidc.tables_keys import signing_keys
 from core.db import Database

@@ -21,6 +21,7 @@ from core import observe
 from core.audit import AuditLog
 from core.clock import Clock
 from core.errors import Conflict, Malformed, NotFound, Unauthenticated
+from core.oneline import seen
 from core.transaction import Transactions
 
 UPSTREAM = Method("upstream", ("fed",), Level.PASSWORD)
@@ -137,7 +138,7 @@ class Links:
                 with self._transactions.transaction():
                     user = self._making.create_user(
                         name,
-                        display_name=(claimed.display_name or name)[:200],
+                        display_name=seen(claimed.display_name or "")[:200] or name,
                         email=claimed.email,
                         actor=claimed.source,
                     )

@@ -8,6 +8,7 @@ import secrets
 import ssl
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -71,18 +72,21 @@ class Provider:
 
 
 @contextmanager
-def yinxin(directory: Path, *, nodes: int = 1) -> Iterator[Provider]:
-    """Serve in the default form, from so many nodes."""
+def yinxin(directory: Path, *, nodes: int = 1, processes: int = 1) -> Iterator[Provider]:
+    """Serve in the default form, from so many nodes of so many processes each."""
     with ExitStack() as stack:
         url = stack.enter_context(postgres.server())
         database = postgres.fresh_database(url, "oidc")
         environment = {"YINXIN_DATABASE__URL": database, **_AS_INSTALLED}
+        environment["YINXIN_SERVER__PROCESSES"] = str(processes)
         service = Service(directory / "var", environment, fresh=True).start()
         serving = [service]
         try:
             for number in range(1, nodes):
                 serving.append(service.beside(directory / f"var{number}", fresh=True))
                 serving[-1].start()
+            while any("Ready." not in one.log.read_text() for one in serving):
+                time.sleep(0.1)
             token = service.token("system")
             client = register(service.url, service.root, token)
             yield Provider(
@@ -203,11 +207,14 @@ def oidc_provider(directory: Path) -> Iterator[Provider]:
 
 
 @contextmanager
-def both(*, nodes: int = 1) -> Iterator[tuple[Provider, Provider]]:
-    """Run ours, from so many nodes, and the peer side by side; the load asks one at a time."""
+def both(*, nodes: int = 1, processes: int = 1) -> Iterator[tuple[Provider, Provider]]:
+    """Run ours, from so many nodes of so many processes, and the peer side by side.
+
+    The load asks one at a time.
+    """
     with (
         tempfile.TemporaryDirectory() as name,
-        yinxin(Path(name), nodes=nodes) as ours,
+        yinxin(Path(name), nodes=nodes, processes=processes) as ours,
         oidc_provider(Path(name)) as peer,
     ):
         yield ours, peer

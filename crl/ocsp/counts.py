@@ -25,10 +25,6 @@ class Source:
     pulse: Pulse
     names: Callable[[], Mapping[int, str]]
     """The issuers, by their numbers in the store."""
-    waiting: Callable[[], Mapping[str, int]]
-    """How many answers wait for a signature, by issuer."""
-    oldest: Callable[[], int | None]
-    """When the oldest stored answer that holds was signed, in seconds since 1970."""
 
 
 class OCSPCounts(Collector):
@@ -80,10 +76,10 @@ class OCSPCounts(Collector):
             for one in found:
                 given.add_metric(_labels(one, names), one.number)
             stored.add_metric([], sum(one.number for one in found if one.stored))
-            for issuer, number in source.waiting().items():
-                waiting.add_metric([issuer], number)
+            for number, issuer in names.items():
+                waiting.add_metric([issuer], source.pulse.waiting(number))
             age.add_metric([], source.pulse.age_seconds())
-            oldest.add_metric([], source.oldest() or 0)
+            oldest.add_metric([], source.pulse.oldest)
         return (answers, given, stored, waiting, age, oldest)
 
 

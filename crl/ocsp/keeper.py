@@ -80,12 +80,10 @@ class Keeper:
             last_produced=datetime.fromtimestamp(produced, UTC) if produced else None,
         )
         signing = LocalSigning(
-            responder, local, store, peek=follower.peek, config=config, clock=clock
+            responder, local, store, pulse, peek=follower.peek, config=config, clock=clock
         )
-        upkeep = Upkeep(store, clock)
-        OCSP_COUNTS.read_from(
-            Source(pulse, store.parties.names, signing.waiting, lambda: upkeep.oldest)
-        )
+        upkeep = Upkeep(store, pulse, clock)
+        OCSP_COUNTS.read_from(Source(pulse, store.parties.names))
         return cls(
             store, pulse, follower, table, issuers, responder, signing, upkeep, config, clock
         )
@@ -107,14 +105,7 @@ class Keeper:
 
     def fault(self) -> str | None:
         """Return why this host should not be asked, if there is a reason."""
-        match self.pulse.trust:
-            case Trust.DIVERGED:
-                return "the database is of another history than this host: yinxin reconcile"
-            case Trust.DISTRUSTED:
-                return "the local store cannot take in what changed"
-            case Trust.BELIEVED:
-                late = self.pulse.age_seconds() > self.config.status_lag_seconds
-                return "the status log was not read for too long" if late else None
+        return fault_of(self.pulse, self.config)
 
     def plane(self) -> OCSPPlane:
         """Return what answers in this process."""
@@ -127,3 +118,15 @@ class Keeper:
         self.follower.stop()
         self.signing.close()
         self.store.close()
+
+
+def fault_of(pulse: Pulse, config: OCSPConfig) -> str | None:
+    """Return why a host with this pulse should not be asked, in any of its processes."""
+    match pulse.trust:
+        case Trust.DIVERGED:
+            return "the database is of another history than this host: yinxin reconcile"
+        case Trust.DISTRUSTED:
+            return "the local store cannot take in what changed"
+        case Trust.BELIEVED:
+            late = pulse.age_seconds() > config.status_lag_seconds
+            return "the status log was not read for too long" if late else None

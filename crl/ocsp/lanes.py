@@ -28,8 +28,16 @@ class Lane:
     To be used from one event loop.
     """
 
-    def __init__(self, issuer: str, *, threads: int = _THREADS) -> None:
+    def __init__(
+        self,
+        issuer: str,
+        *,
+        threads: int = _THREADS,
+        note: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        """`note` is told how many wait or run, each time that changes."""
         self._issuer = issuer
+        self._note = note
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix=f"ocsp-{issuer}")
         self.waiting = 0
         """How many wait or run."""
@@ -46,8 +54,13 @@ class Lane:
             return False
         job = _Job(self, asyncio.get_running_loop(), act, done)
         self._executor.submit(job.run)
-        self.waiting += 1
+        self.change(1)
         return True
+
+    def change(self, by: int) -> None:
+        """Count one more, or one less."""
+        self.waiting += by
+        self._note(self.waiting)
 
     def close(self) -> None:
         """Drop what waits; what runs, runs to its end."""
@@ -88,7 +101,7 @@ class _Job(Generic[T]):
             self._loop.call_soon_threadsafe(self._finish, result)
 
     def _finish(self, result: T | Exception) -> None:
-        self._lane.waiting -= 1
+        self._lane.change(-1)
         self._timer.cancel()
         self._answer(result)
 

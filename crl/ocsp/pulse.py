@@ -14,10 +14,12 @@ from pathlib import Path
 from struct import Struct
 from typing import Final
 
-from crl.ocsp.tally import LENGTH
+from crl.ocsp.tally import LENGTH, MAX_ISSUERS
 
 _HEARD: Final = Struct("=dB")
 _SETTLED: Final = _HEARD.size
+_OLDEST: Final = Struct("=Q")
+_OLDEST_BEGIN: Final = 16
 _COUNTS_BEGIN: Final = 64
 _COUNTS: Final = Struct(f"={LENGTH}Q")
 MAX_WORKERS: Final = 64
@@ -34,7 +36,9 @@ class Trust(IntEnum):
 
 
 _DISTRUSTED: Final = Trust.DISTRUSTED.value
-_SIZE: Final = _COUNTS_BEGIN + _COUNTS.size * (MAX_WORKERS + 1)
+_WAITING: Final = Struct("=H")
+_WAITING_BEGIN: Final = _COUNTS_BEGIN + _COUNTS.size * (MAX_WORKERS + 1)
+_SIZE: Final = _WAITING_BEGIN + _WAITING.size * (MAX_ISSUERS + 1)
 
 
 class Pulse:
@@ -83,6 +87,26 @@ class Pulse:
         """Return how long ago the log was read to its end; infinite before the first time."""
         at = _HEARD.unpack_from(self._page)[0]
         return elapsed() - at if at else float("inf")
+
+    def note_oldest(self, at: int) -> None:
+        """Note when the oldest stored answer that holds was signed, in Unix seconds; 0: none."""
+        _OLDEST.pack_into(self._page, _OLDEST_BEGIN, at)
+
+    @property
+    def oldest(self) -> int:
+        """What was noted last."""
+        return int(_OLDEST.unpack_from(self._page, _OLDEST_BEGIN)[0])
+
+    def note_waiting(self, issuer: int, number: int) -> None:
+        """Note how many answers of an issuer, by its number, wait for a signature."""
+        if issuer <= MAX_ISSUERS:
+            _WAITING.pack_into(self._page, _WAITING_BEGIN + issuer * _WAITING.size, number)
+
+    def waiting(self, issuer: int) -> int:
+        """Return what was noted last of an issuer; 0 for those above `MAX_ISSUERS`."""
+        if issuer > MAX_ISSUERS:
+            return 0
+        return int(_WAITING.unpack_from(self._page, _WAITING_BEGIN + issuer * _WAITING.size)[0])
 
     def count(self, slot: int, counts: list[int]) -> None:
         """Publish the counts of one process (`crl.ocsp.tally`)."""

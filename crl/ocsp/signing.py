@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Protocol
 
 from ca.store import CertificateStatus
@@ -19,6 +20,7 @@ from crl.ocsp.lanes import Lane
 from crl.ocsp.layout import answer_key, certificate_tail
 from crl.ocsp.localstatus import NOT_HEARD, LocalStatus
 from crl.ocsp.newanswer import new_answer
+from crl.ocsp.pulse import Pulse
 from crl.ocsp.request import OCSPRequest, parse_request
 from crl.ocsp.responder import Responder
 from crl.ocsp.store import StatusStore
@@ -82,6 +84,7 @@ class LocalSigning:
         responder: Responder,
         statuses: LocalStatus,
         store: StatusStore,
+        pulse: Pulse,
         *,
         peek: Callable[[], Collection[int]],
         config: OCSPConfig,
@@ -89,8 +92,9 @@ class LocalSigning:
     ) -> None:
         """`responder` signs what `statuses` says, which is what `store` has.
 
-        `peek`: `LogFollower.peek`.
+        `peek`: `LogFollower.peek`. How many wait is noted in `pulse`.
         """
+        self._pulse = pulse
         self._peek = peek
         self._responder = responder
         self._statuses = statuses
@@ -125,10 +129,6 @@ class LocalSigning:
         """Drop what waits for a signature."""
         for lane in (self._log, *self._lanes.values()):
             lane.close()
-
-    def waiting(self) -> dict[str, int]:
-        """Return how many answers wait for a signature or are being signed, by issuer."""
-        return {name: lane.waiting for name, lane in list(self._lanes.items())}
 
     def _begin(self, asked: OCSPRequest, done: Done) -> Made | None:
         """Return what the store has, if that is what is to be given; or begin to make it."""
@@ -232,7 +232,9 @@ class LocalSigning:
     def _lane(self, issuer: Known) -> Lane:
         lane = self._lanes.get(issuer.name)
         if lane is None:
-            lane = self._lanes[issuer.name] = Lane(issuer.name)
+            number = self._store.parties.number_of(issuer.name) or 0
+            note = partial(self._pulse.note_waiting, number)
+            lane = self._lanes[issuer.name] = Lane(issuer.name, note=note)
         return lane
 
 

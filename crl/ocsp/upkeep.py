@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from core.clock import Clock
+from crl.ocsp.pulse import Pulse
 from crl.ocsp.store import StatusStore
 
 EVERY_SECONDS: Final = 60.0
@@ -16,13 +17,12 @@ _PORTIONS: Final = 20
 class Upkeep:
     """Goes round the stored answers without end. For one thread of the process that writes."""
 
-    def __init__(self, store: StatusStore, clock: Clock) -> None:
+    def __init__(self, store: StatusStore, pulse: Pulse, clock: Clock) -> None:
         self._store = store
+        self._pulse = pulse
         self._clock = clock
         self._behind = b""
         self._oldest: int | None = None
-        self.oldest: int | None = None
-        """When the oldest answer that holds was signed, as of the last round; in Unix seconds."""
 
     def run(self) -> None:
         """Do what is to be done every `EVERY_SECONDS`. Raises `Unavailable`."""
@@ -33,5 +33,6 @@ class Upkeep:
             if oldest is not None:
                 self._oldest = min(self._oldest or oldest, oldest)
             if not self._behind:
-                self.oldest, self._oldest = self._oldest, None
+                self._pulse.note_oldest(self._oldest or 0)
+                self._oldest = None
                 return

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.integration.console import ORIGIN, installation
-from tests.integration.everypage import Everything
-from tests.judges.window import Chromium
+from tests.integration.deskconsole import desk_installation
+from tests.integration.everypage import SCRIPT, Everything
+from tests.integration.test_desk_console import Apart
+from tests.judges.window import Chromium, Window
 
 
 @pytest.fixture(scope="module")
@@ -24,15 +26,26 @@ def test_no_page_breaks_a_rule_of_axe_or_leaves_the_origin(
 ) -> None:
     """Every page of the console and the portal, at both widths and in both colours."""
     with installation(tmp_path) as found, chromium.window() as person:
-        everything = Everything(*found)
-        files, judged = everything.files(), 0
-        for route, answer in everything.shown().items():
-            headers = {name: answer.headers[name] for name in SENT}
-            # Chromium calls a refusal an error of the page, and it is a page as any other.
-            person.show(answer.request.url.path, answer.text, headers=headers, files=files)
-            assert person.judge() == [], route
-            judged += 1
-    assert judged > 60
+        assert judge_all(person, Everything(*found)) > 60
+
+
+def test_no_page_of_a_registration_authority_breaks_a_rule_of_axe(
+    chromium: Chromium, tmp_path: Path
+) -> None:
+    """Those that are its own (decision 0236): the others are the authority's, to the line."""
+    with desk_installation(tmp_path, SCRIPT) as found, chromium.window() as person:
+        assert judge_all(person, Apart(*found)) > 12
+
+
+def judge_all(person: Window, everything: Everything) -> int:
+    """Show every page of an installation to the judge; return how many there were."""
+    files, shown = everything.files(), everything.shown()
+    for route, answer in shown.items():
+        headers = {name: answer.headers[name] for name in SENT}
+        # Chromium calls a refusal an error of the page, and it is a page as any other.
+        person.show(answer.request.url.path, answer.text, headers=headers, files=files)
+        assert person.judge() == [], route
+    return len(shown)
 
 
 SENT = ("content-type", "content-security-policy")

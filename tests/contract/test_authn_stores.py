@@ -13,8 +13,10 @@ from datetime import timedelta
 import pytest
 
 from authn.legacy.sqlstore import SQLEntryStore
-from authn.legacy.store import Ticket
+from authn.legacy.store import Pass, Ticket
 from authn.levels import SessionCertificate
+from authn.logout.sqlstore import SQLParticipationStore
+from authn.logout.store import Channel, Participation
 from authn.oidc.clientmetadata import ClientMetadata, GrantType
 from authn.oidc.device import DeviceCode, DeviceState
 from authn.oidc.grant import Confirmation, Grant
@@ -278,6 +280,27 @@ def test_live_sessions_are_listed_page_by_page(database, clock, user):
     assert {one.sid for one in page(user.id, None, 9)} == {one.sid for one in found}
     clock.advance(hours=13)
     assert page(None, None, 9) == []
+
+
+def test_sessions_are_found_by_the_application_that_was_entered(database, clock, user):
+    store, entries = SQLSessionStore(database), SQLEntryStore(database)
+    told = SQLParticipationStore(database)
+    both, one, none = (new_session(user, clock, bytes([i]) * 32) for i in range(3))
+    for session in (both, one, none):
+        store.add(session)
+    later = clock.now() + timedelta(hours=1)
+    for number, session in enumerate((both, one)):
+        entries.add_pass(Pass(bytes([number]) * 32, "gate", user.id, session.sid, later))
+    told.take_part(Participation(both.sid, "oa", "", Channel.OIDC, "u", "https://oa.cn/", None))
+    entered = store.applications_of([both.sid, one.sid, none.sid])
+    assert {sid: list(ids) for sid, ids in entered.items()} == {
+        both.sid: ["gate", "oa"],
+        one.sid: ["gate"],
+    }
+    assert set(store.list_of_application("gate", limit=9)) == {both.sid, one.sid}
+    since = clock.now() - timedelta(minutes=30)
+    live = store.list_live(clock.now(), since, user_id=None, client_id="oa", after=None, limit=9)
+    assert [found.sid for found in live] == [both.sid]
 
 
 def test_sessions_are_found_by_the_certificate_they_stand_on(database, clock, user):

@@ -82,10 +82,31 @@ def test_attempts_are_counted_and_an_application_can_be_put_off_whole(store, que
     store.take_part(entered(sid="s0", client="hr"))
     store.close(["s0", "s1"], clock.now())
     first = next(one for one in due(queue, clock) if one.client_id == "oa")
-    queue.postpone(first.id, clock.now() + timedelta(seconds=1))
+    queue.postpone(first.id, clock.now() + timedelta(seconds=1), fault="it answered 503")
     queue.postpone_client("oa", clock.now() + timedelta(seconds=4))
     assert [one.client_id for one in due(queue, clock)] == ["hr"]
     clock.advance(seconds=4)
     assert {one.id: one.attempts for one in due(queue, clock)}[first.id] == 1
     queue.finish([one.id for one in due(queue, clock)])
     assert due(queue, clock) == []
+
+
+def test_what_waits_is_summed_up_hurried_and_dropped_by_application(store, queue, clock):
+    began = clock.now()
+    for sid, client in (("s0", "oa"), ("s1", "oa"), ("s0", "hr")):
+        store.take_part(entered(sid=sid, client=client))
+    store.close(["s0", "s1"], began)
+    later = began + timedelta(minutes=5)
+    first = next(one for one in due(queue, clock) if one.client_id == "oa")
+    queue.postpone(first.id, later, fault="it answered 503")
+    queue.postpone_client("oa", later)
+    hr, oa = queue.list_backlogs()
+    assert (hr.client_id, hr.waiting, hr.failed, hr.attempts, hr.fault) == ("hr", 1, 0, 0, None)
+    assert (oa.waiting, oa.failed, oa.attempts, oa.fault) == (2, 1, 1, "it answered 503")
+    assert (oa.oldest, oa.next_at) == (began, later)
+    assert queue.hurry("oa", began) == 2
+    assert len(due(queue, clock)) == 3
+    assert queue.hurry("oa", began) == 0
+    assert queue.drop("oa") == 2
+    assert [one.client_id for one in queue.list_backlogs()] == ["hr"]
+    assert queue.drop("oa") == 0

@@ -14,7 +14,7 @@ from authn.legacy.store import Ticket
 from authn.oidc.device import DeviceCode, DeviceState
 from authn.oidc.dynamicregistration import InitialToken
 from authn.oidc.grant import Grant
-from authn.oidc.keyring import SigningKey
+from authn.oidc.keyrotation import SigningKey
 from authn.oidc.pushed import PushedRequest
 from authn.oidc.sqldevices import SQLDeviceCodeStore
 from authn.oidc.sqlkeys import SQLSigningKeyStore

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlencode, urljoin, urlsplit
+from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -45,12 +46,24 @@ def test_every_authorization_request_passes_or_fails_in_oauth_words(fields):
         assert request.redirect_uri in (None, *CLIENT.redirect_uris)
 
 
-@given(st.binary(max_size=200))
-def test_fields_are_parsed_or_malformed(octets):
+_URLENCODED = st.text(alphabet="abAB09=&+%;#?é\0 ", max_size=60).map(str.encode)
+
+
+@given(st.one_of(st.binary(max_size=200), _URLENCODED))
+def test_fields_are_parsed_as_the_standard_library_parses_them_or_malformed(octets):
     try:
-        parse_fields(octets)
-    except Malformed:
-        return
+        expected = parse_qsl(octets.decode("ascii"), errors="strict", max_num_fields=64)
+    except ValueError:
+        with pytest.raises(Malformed):
+            parse_fields(octets)
+    else:
+        assert parse_fields(octets) == expected
+
+
+def test_sixty_four_fields_are_taken_and_no_more():
+    assert len(parse_fields(b"&".join([b"a=b"] * 64))) == 64
+    with pytest.raises(Malformed):
+        parse_fields(b"&".join([b"a=b"] * 65))
 
 
 @given(st.lists(st.tuples(st.text(min_size=1), st.text(min_size=1)), max_size=10))

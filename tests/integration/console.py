@@ -17,7 +17,7 @@ from authn.levels import CERTIFICATE
 from tests import cheap, databases
 from yinxin.app import make_api, make_control_app
 from yinxin.first_start import ensure_administrators
-from yinxin.local_status import open_keeper
+from yinxin.local_status import ask_keeper, open_keeper
 from yinxin.organisations import ensure_rights
 from yinxin.settings import load_settings
 from yinxin.state import prepare_state
@@ -55,7 +55,10 @@ def installation(directory: Path) -> Iterator[tuple[Service, Any]]:
     keeper = open_keeper(service)
     keeper.follower.stop()  # no page may need its thread to have looked in the meantime
     with one_loop():
-        yield service, make_control_app(service, keeper, make_api(service, list))
+        yield (
+            service,
+            make_control_app(service, ask_keeper(service, keeper), make_api(service, list)),
+        )
     keeper.close()
     service.close()
 

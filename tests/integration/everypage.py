@@ -18,6 +18,8 @@ from starlette.routing import BaseRoute
 
 from authn import cookies
 from authn.levels import PASSWORD, Method
+from authn.logout.sqlstore import SQLParticipationStore
+from authn.logout.store import Channel, Participation
 from authn.totp import code_at, step_of
 from core.identity import Role
 from tests.integration.console import Browser
@@ -103,7 +105,8 @@ class Everything:
     def files(self) -> dict[str, dict[str, str]]:
         """Return the style sheets and scripts of the pages, with their types, by path."""
         paths = [path for _, path in routes(self.service) if path.startswith("/static/")]
-        found = {path: self.show("nobody", path) for path in (*paths, "/static/console.css")}
+        styles = ("/static/tokens.css", "/static/console.css")
+        found = {path: self.show("nobody", path) for path in {*paths, *styles}}
         return {
             path: {"contentType": answer.headers["content-type"], "body": answer.text}
             for path, answer in found.items()
@@ -279,7 +282,11 @@ class Everything:
         }
 
     def _fill_logins(self) -> None:
-        """The portal."""
+        """The portal, and what is left of a session that ended."""
+        told = SQLParticipationStore(self.service.ground.database)
+        uri = "https://oa.example.cn/bc"
+        told.take_part(Participation("s", "scripted", "", Channel.OIDC, "u", uri, None))
+        told.close(["s"], self.service.ground.clock.now())
         li, business = self.at["li"], self.at["business"]
         token = {"name": SCRIPT, "days": "3"}
         self._answer("/tokens", self.at["system"].post("/tokens", token, at="/"))
@@ -334,6 +341,7 @@ _AT_THEIR_ROUTE: Final = {
         "/console/clients",
         "/console/ceremonies",
         "/console/sessions",
+        "/console/logouts",
         "/console/settings",
         "/console/signingkeys",
         "/console/users",

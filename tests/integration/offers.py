@@ -134,6 +134,12 @@ PAGES: Final = {
     "POST /certificate-bindings": f"POST {_USER}/bindings",
     "DELETE /certificate-bindings/{binding_id}": f"POST {_USER}/bindings/{{binding_id}}/remove",
     "GET /sessions": "GET /console/sessions",
+    "GET /logout-queue": "GET /console/logouts",
+    "POST /logout-queue/{client_id}/retry": "POST /console/logouts/{client_id}/retry",
+    "POST /logout-queue/{client_id}/drop": "POST /console/logouts/{client_id}/drop",
+    "POST /sessions/of-application/{client_id}/end": (
+        "POST /console/sessions/of-application/{client_id}/end"
+    ),
     "POST /sessions/{sid}/end": "POST /console/sessions/{sid}/end",
     "POST /login/certificate/challenge": "GET /login/certificate",
     "POST /login/certificate": "POST /login/certificate",

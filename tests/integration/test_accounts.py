@@ -11,6 +11,7 @@ from authn import cookies
 from authn.access import AccessPolicy, AccessRule
 from authn.accounts import AccountKind, Capacity
 from authn.levels import Level
+from authn.oidc.clientmetadata import ClientMetadata
 from authn.people import RealName
 from core.errors import Conflict, Malformed, NotFound
 from tests.integration.provider import House, answer_of, build, csrf_of, flow, log_in, redeem
@@ -202,7 +203,10 @@ REFUSALS = (
 )
 
 
-def test_who_does_not_fit_is_refused_with_the_reason(house, user, browser, client):
+def test_who_does_not_fit_is_refused_with_the_reason(house, user, browser):
+    scopes, contacts = ("openid", "profile", "email", "account"), ("oa-admin@example.cn",)
+    metadata = ClientMetadata(contacts=contacts)
+    client = house.public_client(allowed_scopes=scopes, metadata=metadata)
     affiliate(house, user, "county", Capacity.STAFF)
     for policy, reason in REFUSALS:
         allow(house, client, **policy)
@@ -213,6 +217,9 @@ def test_who_does_not_fit_is_refused_with_the_reason(house, user, browser, clien
         page = browser.get(response.headers["location"])
         assert page.status_code == 403
         assert "OA" in page.text
+        assert "oa-admin@example.cn" in page.text, "whom to ask"
+        assert ("/account/security" in page.text) is False
+        assert ("该应用要求" in page.text and "<strong>证书" in page.text) is (reason == "level")
         back = re.search(r'href="(/oidc/continue/[^"]+/refuse)"', page.text)[1]
         answer = answer_of(browser.get(back))
         assert (answer["error"], answer["state"]) == ("access_denied", "s-1")
@@ -338,6 +345,31 @@ def test_a_person_sees_and_ends_their_sessions_and_certificates(house, user, bro
     unbind = re.search(r"/account/certificates/[0-9a-f-]+/unbind", page)[0]
     assert post(browser, "/account", unbind).status_code == 303
     assert not house.provider.certificates.list_of(user)
+
+
+def test_a_person_sees_an_application_that_asked_for_no_consent_and_ends_it(house, browser, client):
+    assert "OA" not in browser.get("/account").text
+    request, response = enter(browser, client)
+    tokens = redeem(browser, request, answer_of(response)["code"]).json()
+    page = browser.get("/account").text
+    assert page.count("OA") >= 2, "among the applications, and at the session"
+    done = post(browser, "/account", "/account/consents/withdraw", client=client.id)
+    assert done.status_code == 303
+    headers = {"Authorization": f"Bearer {tokens['access_token']}"}
+    assert browser.get("/oidc/userinfo", headers=headers).status_code == 401
+    assert "OA" not in browser.get("/account").text
+
+
+def test_an_administrator_ends_the_sessions_of_an_application(house, browser, client):
+    sessions, other = house.provider.administration.sessions, house.browser()
+    log_in(other)
+    enter(browser, client)
+    (entered,) = sessions.list_live(None, client_id=client.id, after=None, limit=9)
+    assert entered[0].sid == sessions.find(browser.cookies[cookies.SESSION])[0].sid
+    assert sessions.end_of_application(client.id, actor="sys") == 1
+    assert browser.get("/").status_code == 303
+    assert other.get("/").status_code == 200
+    assert sessions.end_of_application(client.id, actor="sys") == 0
 
 
 def test_nobody_ends_what_is_another_persons(house, browser):

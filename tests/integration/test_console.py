@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from authn.logout.sqlstore import SQLParticipationStore
+from authn.logout.store import Channel, Participation
 from core.errors import Forbidden
 from tests.integration import offers
 from tests.integration.console import ORIGIN, Browser, installation
@@ -236,10 +238,58 @@ def test_what_was_refused_comes_back_to_be_mended(system: Browser) -> None:
     }
     refused = system.post("/console/clients", fields)
     assert refused.status_code == 422
-    assert "redirect URI" in refused.text
+    assert "地址须以 https:// 开头" in refused.text
     assert 'name="name" value="办公系统"' in refused.text
     assert "登录回调地址" in refused.text
     assert refused.text.count('name="scopes"') == 2
+
+
+def test_what_an_application_was_not_told_is_seen_tried_again_and_given_up(
+    installed: tuple[Service, Any], system: Browser
+) -> None:
+    ground = installed[0].ground
+    store = SQLParticipationStore(ground.database)
+    gone = Participation("s-9", "gone", "", Channel.OIDC, "u", "https://oa.example.cn/bc", None)
+    store.take_part(gone)
+    store.close(["s-9"], ground.clock.now())
+    assert "gone" in system.page("/console/logouts")
+    system.done("/console/logouts/gone/retry")
+    system.done("/console/logouts/gone/drop")
+    assert ">gone<" not in system.page("/console/logouts")
+    assert system.post("/console/logouts/gone/drop").status_code == 404
+
+
+def test_an_older_portal_is_registered_on_the_page_and_keeps_what_the_api_gave(
+    system: Browser,
+) -> None:
+    """CAS, logout and contacts have fields; what has none stays when those change."""
+    fields = {
+        "name": "老门户",
+        "client_id": "old-portal",
+        "auth_method": "client_secret_basic",
+        "id_token_algorithm": "RS256",
+        "scopes": ["openid"],
+        "cas_services": "https://old.example.gov.cn/cas\nhttps://old.example.gov.cn/cas2",
+        "gate_origins": "https://behind.example.gov.cn",
+        "contacts": "张伟 0571-1",
+    }
+    made = system.post("/console/clients", fields)
+    assert made.status_code == 201, made.text
+    page = system.page("/console/clients/old-portal")
+    assert "https://old.example.gov.cn/cas2" in page
+    assert "RS256" in page
+    clients = system.service.ground.administration.clients
+    known = clients.get("old-portal")
+    kept = known.metadata.model_copy(update={"default_max_age": 600})
+    more = {"redirect_uris": [], "auth_method": known.auth_method, "post_logout_redirect_uris": []}
+    more |= {"allowed_scopes": ["openid"], "id_token_algorithm": known.id_token_algorithm}
+    clients.change("old-portal", known.name, metadata=kept, actor="t", **more)
+    assert "default_max_age: 600" in system.page("/console/clients/old-portal")
+    system.done("/console/clients/old-portal/change", fields | {"contacts": "", "gate_origins": ""})
+    changed = clients.get("old-portal").metadata
+    assert changed.contacts == changed.gate_origins == ()
+    assert len(changed.cas_services) == 2
+    assert changed.default_max_age == 600
 
 
 def test_a_user_gets_a_link_and_is_locked_out(system: Browser) -> None:
@@ -271,7 +321,10 @@ def test_lost_factors_are_reset_in_a_form_that_asks_why(service: Service, system
 
 
 def test_the_auditor_reads_and_verifies(audit: Browser) -> None:
-    assert "issuer.created" in audit.page("/console/audit")
+    assert "issuer.created" in audit.page("/console/audit?sort=sequence")
+    newest = audit.page("/console/audit")
+    assert "会话开始" in newest, "events have names"
+    assert "issuer.created" not in newest
     assert "审计链完整" in audit.page("/console/audit/verification")
     assert '"sequence"' not in audit.http.get("/console/audit?format=csv").text
     assert "正常" in audit.page("/console")

@@ -67,7 +67,7 @@ AT_THEIR_ROUTE = {
     "audit": "/audit",
 }
 NO_PAGES = {"/console/bulk/{batch_id}/rows.csv", "/console/requests/{request_id}/files/{name}"}
-ALIKE = ("audit", "clients", "proposals", "sessions", "signingkeys", "users", "zone")
+ALIKE = ("audit", "clients", "logouts", "proposals", "sessions", "signingkeys", "users", "zone")
 """Sections that are the authority's, to the line: `test_every_page` has all of their pages."""
 
 
@@ -230,9 +230,8 @@ def test_every_operation_has_a_page_or_a_reason_and_every_page_is_known(apart: A
 
 def test_what_the_authority_alone_can_do_is_not_there(apart: Apart) -> None:
     menu = set(re.findall(r'<li><a href="(/console[^"]*)"', apart.at["audit"].page("/console")))
-    names = (
-        "bulk statistics organisations rights proposals clients users sessions signingkeys audit"
-    )
+    names = "bulk statistics organisations rights proposals clients users sessions logouts"
+    names += " signingkeys audit"
     shown = {"/console", "/console/requests", *(f"/console/{name}" for name in names.split())}
     assert menu == shown
     for gone in ("massrevocations", "subjects", "profiles", "recoveries", "ceremonies"):

@@ -23,7 +23,7 @@ FOREIGN = (
 READS = {
     "requests certificates bulk massrevocations": "business audit",
     "notices rights statistics subjects": "business audit",
-    "clients users ceremonies sessions settings signingkeys": "system audit",
+    "clients users ceremonies sessions logouts settings signingkeys": "system audit",
     "organisations profiles revocation": "system business audit",
     "proposals": "system business audit key",
     "recoveries": "business audit key judicial",
@@ -40,7 +40,7 @@ NARROWER = {
 
 ACTS = {
     "requests certificates bulk massrevocations organisations rights subjects": "business",
-    "clients users sessions signingkeys profiles revocation": "system",
+    "clients users sessions logouts signingkeys profiles revocation": "system",
     "proposals": "system business key",
     "ceremonies": "system audit",
     "zone": "system business audit key judicial",

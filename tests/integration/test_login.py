@@ -117,6 +117,25 @@ def test_a_login_form_of_another_site_is_refused(house):
         assert not signed_in(victim)
 
 
+def test_a_browser_without_cookies_is_told_so(house):
+    house.user()
+    browser = house.browser()
+    csrf = csrf_of(browser.get("/login").text)
+    browser.cookies.clear()
+    refused = browser.post("/login", data={"csrf": csrf, "name": "zhang.wei", "password": PASSWORD})
+    assert refused.status_code == 403
+    assert "Cookie" in refused.text
+
+
+def test_a_page_of_ones_own_leads_to_the_login_and_back(house):
+    house.user()
+    browser = house.browser()
+    sent = browser.get("/account?lang=zh").headers["location"]
+    assert sent == "/login?next=%2Faccount%3Flang%3Dzh"
+    log_in(browser, next_path="/account?lang=zh")
+    assert browser.get("/account").status_code == 200
+
+
 def test_a_planted_session_cookie_is_worth_nothing_after_the_login(house):
     house.user()
     attacker = house.browser()

@@ -78,7 +78,63 @@ def test_a_service_is_compared_character_for_character(house, cas_client, servic
     log_in(browser)
     answer = browser.get("/cas/login", params={"service": service})
     assert answer.status_code == status
+    assert "未在此登记" in answer.text
     assert "location" not in answer.headers
+
+
+BELOW = "https://portal.example.cn/private/"
+TRICKS = (
+    "https://portal.example.cn/private",
+    "https://portal.example.cn/privatex/",
+    "https://portal.example.cn/private/../admin",
+    "https://portal.example.cn/private/..",
+    "https://portal.example.cn/private/%2e%2e/admin",
+    "https://portal.example.cn/private/a%2f..%2fadmin",
+    "https://portal.example.cn/private/a%5C..",
+    "https://portal.example.cn/private//evil.example",
+    "https://portal.example.cn/private/;jsessionid=1",
+    "https://portal.example.cn:444/private/",
+    "http://portal.example.cn/private/",
+    "https://portal.example.cn@evil.example/private/",
+    "https://evil.example/https://portal.example.cn/private/",
+    "https://portal.example.cn/private/\\..",
+    "https://portal.example.cn/private/#x",
+    f"below {BELOW}",
+)
+
+
+def test_a_portal_is_entered_at_any_address_below_its_prefix(house):
+    deeper = f"{BELOW}hr/"
+    metadata = ClientMetadata(cas_prefixes=[BELOW])
+    portal, _ = house.client(redirect_uris=[], metadata=metadata)
+    hr, _ = house.client(redirect_uris=[], metadata=ClientMetadata(cas_prefixes=[deeper]))
+    browser, entry = house.browser(), house.provider.entry
+    log_in(browser)
+    for service in (BELOW, f"{BELOW}news/1?id=2&name=%E5%BC%A0", f"{BELOW}a.b/~c"):
+        answer = browser.get("/cas/login", params={"service": service})
+        ticket = parse_qs(urlsplit(answer.headers["location"]).query)["ticket"][0]
+        refused = validated(browser, ticket, service=f"{BELOW}other")
+        assert refused.find(f"{CAS}authenticationFailure") is not None, "it is for one address"
+        answer = browser.get("/cas/login", params={"service": service})
+        ticket = parse_qs(urlsplit(answer.headers["location"]).query)["ticket"][0]
+        good = validated(browser, ticket, service=service)
+        assert good.findtext(f".//{CAS}user") == "zhang.wei"
+        assert entry.client_of_service(service).id == portal.id
+    assert entry.client_of_service(f"{deeper}x").id == hr.id, "the longest decides"
+    for service in TRICKS:
+        refused = browser.get("/cas/login", params={"service": service})
+        assert refused.status_code == 404, service
+    for prefix in (
+        "https://x.cn/a",
+        "https://x.cn",
+        "https://x.cn/a/?b/",
+        "https://x.cn/a//",
+        "/a/",
+    ):
+        with pytest.raises(Refused):
+            house.client(redirect_uris=[], metadata=ClientMetadata(cas_prefixes=[prefix]))
+    with pytest.raises(Conflict):
+        house.client(redirect_uris=[], metadata=metadata)
 
 
 def test_a_ticket_is_good_at_its_own_service_soon_and_when_renewed(house, cas_client, clock):
@@ -102,6 +158,30 @@ def test_a_ticket_is_good_at_its_own_service_soon_and_when_renewed(house, cas_cl
     clock.advance(seconds=5)
     fresh = ticket_of(follow_login(browser, asked))
     assert validated(browser, fresh, renew="true").findtext(f".//{CAS}user") == "zhang.wei"
+
+
+def test_validation_at_the_address_for_proxies_and_no_proxy_tickets(house, cas_client):
+    """CAS 3.0, 2.6 and 2.7: Java's client validates there, whoever came."""
+    browser = house.browser()
+    log_in(browser)
+    for path in ("/cas/proxyValidate", "/cas/p3/proxyValidate"):
+        ticket = ticket_of(browser.get("/cas/login", params={"service": SERVICE}))
+        answer = validated(browser, ticket, path=path, pgtUrl="https://oa.example.cn/proxy")
+        assert answer.findtext(f".//{CAS}user") == "zhang.wei"
+        assert answer.find(f".//{CAS}proxyGrantingTicket") is None
+    refused = browser.get("/cas/proxy", params={"pgt": "PGT-1", "targetService": SERVICE})
+    failure = ET.fromstring(refused.text).find(f"{CAS}proxyFailure")  # noqa: S314 - our own
+    assert failure.get("code") == "UNAUTHORIZED_SERVICE"
+
+
+def test_a_ticket_comes_by_post_where_the_portal_asks_so(house, cas_client):
+    browser = house.browser()
+    asked = browser.get("/cas/login", params={"service": SERVICE, "method": "POST"})
+    page = follow_login(browser, asked)
+    assert page.status_code == 200
+    ticket = re.search(r'name="ticket" value="(ST-[^"]+)"', page.text)[1]
+    assert f'action="{SERVICE}"' in page.text
+    assert validated(browser, ticket).findtext(f".//{CAS}user") == "zhang.wei"
 
 
 def test_gateway_does_not_ask(house, cas_client):
@@ -192,10 +272,46 @@ def test_a_proxy_asks_who_it_is_and_hears_no_at_once_after_logout(house, gate_cl
 def test_the_way_back_belongs_to_the_browser_that_set_out(house, gate_client):
     browser, application, victim = house.browser(), house.browser(), house.browser()
     query = enter(house, browser, application)
-    assert victim.get(f"/gate/callback?{query}", headers=PROXY).status_code == 403
+    lost = victim.get(f"/gate/callback?{query}", headers=PROXY)
+    assert lost.headers["location"].startswith(f"{ISSUER}/gate/again?")
+    assert "set-cookie" not in lost.headers
+    said = victim.get(lost.headers["location"])
+    assert said.status_code == 403
+    assert f'href="{ORIGIN}/page?a=1"' in said.text, "it leads to the application, not round"
     # The ticket was not spent by the other browser, and is by the first use.
-    assert application.get(f"/gate/callback?{query}", headers=PROXY).status_code == 303
-    assert application.get(f"/gate/callback?{query}", headers=PROXY).status_code == 403
+    entered = application.get(f"/gate/callback?{query}", headers=PROXY)
+    assert entered.headers["location"] == "/page?a=1"
+    spent = application.get(f"/gate/callback?{query}", headers=PROXY)
+    assert spent.headers["location"].startswith(f"{ISSUER}/gate/again?")
+
+
+def test_a_proxy_says_where_the_browser_was_as_it_came(house, gate_client):
+    """A proxy puts $request_uri behind ``to=`` unescaped: what is in it is the application's."""
+    browser, application = house.browser(), house.browser()
+    wanted = "/list?year=2026&name=%E5%BC%A0&to=%2Fx"
+    started = application.get(f"/gate/start?to={wanted}", headers=PROXY)
+    log_in(browser)
+    location = started.headers["location"].removeprefix(ISSUER)
+    back = urlsplit(browser.get(location).headers["location"]).query
+    entered = application.get(f"/gate/callback?{back}", headers=PROXY)
+    assert entered.headers["location"] == wanted
+
+
+def test_who_leaves_an_application_behind_a_proxy_is_asked_and_comes_back(house):
+    metadata = ClientMetadata(gate_origins=[ORIGIN])
+    bye = f"{ORIGIN}/bye"
+    client, _ = house.client(redirect_uris=[], post_logout_redirect_uris=[bye], metadata=metadata)
+    browser, application = house.browser(), house.browser()
+    application.get(f"/gate/callback?{enter(house, browser, application)}", headers=PROXY)
+    location = application.get("/gate/logout", headers=PROXY).headers["location"]
+    asked = browser.get(location.removeprefix(ISSUER))
+    assert asked.status_code == 200
+    fields = {"csrf": csrf_of(asked.text), "client_id": client.id, "post_logout_redirect_uri": bye}
+    assert browser.post("/oidc/logout/confirm", data=fields).headers["location"] == bye
+    assert application.get("/gate/check", headers=PROXY).status_code == 401
+    stranger = {"X-Forwarded-Host": "other.example.cn"}
+    plain = application.get("/gate/logout", headers=stranger).headers["location"]
+    assert plain == f"{ISSUER}/oidc/logout"
 
 
 def test_use_behind_the_proxy_keeps_the_session_alive(house, gate_client, clock):

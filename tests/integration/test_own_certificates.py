@@ -142,7 +142,7 @@ def test_nobody_sees_picks_up_or_freezes_what_is_another_s(
     owner = make_person(installed, "zhou")
     owner.done("/certificates", {"kind": SIGNING_IN}, at="/certificates")
     codes = codes_for(business)
-    assert "somebody else's" in pick_up(other, codes)
+    assert "这两个代码属于另一个人的申请" in pick_up(other, codes)
     assert "-----BEGIN CERTIFICATE-----" in pick_up(owner, codes)
 
 

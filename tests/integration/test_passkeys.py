@@ -147,9 +147,15 @@ def test_a_passkey_is_enrolled_once_and_removed_by_its_owner_only(house, authent
     assert enrol(other, authenticator).status_code == 422
     use(owner, authenticator)
     path = re.search(r"/account/security/passkeys/[0-9a-f-]+/remove", owner.get(SECURITY).text)[0]
-    fields = {"csrf": csrf_of(other.get(SECURITY).text)}
+    fields = {"csrf": csrf_of(other.get(SECURITY).text), "name": "办公电脑"}
+    named = path.replace("/remove", "/rename")
     assert other.post(path, data=fields).status_code == 404
-    fields = {"csrf": csrf_of(owner.get(SECURITY).text)}
+    assert other.post(named, data=fields).status_code == 404
+    fields["csrf"] = csrf_of(owner.get(SECURITY).text)
+    assert owner.post(named, data=fields).status_code == 303
+    assert "办公电脑" in owner.get(SECURITY).text
+    assert owner.post(named, data=fields | {"name": "\u200b"}).status_code == 400
+    assert "办公电脑" in owner.get(SECURITY).text
     assert owner.post(path, data=fields).status_code == 303
     assert use(house.browser(), authenticator).status_code == 401
 

@@ -91,7 +91,9 @@ def test_a_person_with_a_generator_is_asked_for_it_at_every_login(house, enrolle
 def test_an_unfinished_login_opens_nothing(house, enrolled):
     browser = house.browser()
     log_in(browser)
-    assert browser.get(SECURITY).status_code == 401
+    sent = browser.get(SECURITY).headers["location"]
+    assert sent == "/login?next=%2Faccount%2Fsecurity"
+    assert browser.get(sent).headers["location"].startswith("/login/step-up?")
     request = flow(house.public_client().id)
     assert browser.get(request.path).headers["location"].startswith("/login?")
     silent = flow(request.client_id, prompt="none")
@@ -171,6 +173,21 @@ def test_factors_change_only_after_a_recent_login(house, enrolled):
     assert fresh.get("/").status_code == 200
 
 
+def test_a_wrong_code_at_enrolment_does_not_begin_again(house):
+    """The secret is in the phone by then."""
+    house.user()
+    browser = house.browser()
+    log_in(browser)
+    page = post(browser, f"{SECURITY}/totp")
+    secret = re.search(r"secret=([A-Z2-7]+)", page.text)[1]
+    wrong = post(browser, f"{SECURITY}/totp/confirm", code="000000")
+    assert wrong.status_code == 401
+    assert secret in wrong.text
+    assert "校准手机的时间" in wrong.text
+    right = code_of(house, base64.b32decode(secret))
+    assert post(browser, f"{SECURITY}/totp/confirm", code=right).status_code == 200
+
+
 def test_the_secret_is_not_in_the_database_in_clear(house, enrolled, sqlite_database):
     _, secret, codes = enrolled
     with sqlite_database.reading() as connection:
@@ -197,6 +214,9 @@ def test_step_up_asks_only_for_what_is_missing(house):
     secret, _ = enrol(house, browser)
     weak = house.browser()
     log_in(weak)
+    page = weak.get("/login/step-up?next=/").text
+    assert "您的账号启用了第二步验证" in page
+    assert "/login/certificate?" not in page, "none is bound"
     step_up(weak, code_of(house, secret, steps=1))
     request = flow(house.public_client().id, acr_values=Level.TWO_FACTORS.acr)
     claims = claims_of(weak, request, weak.get(request.path))
@@ -216,6 +236,8 @@ def test_a_client_that_wants_a_certificate_sends_a_password_login_to_step_up(hou
     page = browser.get(sent)
     assert "此应用要求使用证书登录" in page.text
     assert 'name="code"' not in page.text
+    assert "/login/certificate?" in page.text
+    assert "/login/passkey?" not in page.text, "none is enrolled"
     silent = flow(request.client_id, prompt="none", claims=json.dumps(essential))
     assert answer_of(browser.get(silent.path))["error"] == "login_required"
 

@@ -62,7 +62,7 @@ def _settings(scene: Scene, port: int, client: dict[str, Any]) -> str:
     changes = {
         "https://id.example.gov.cn": scene.issuer,
         "https://hr.example.gov.cn": f"https://localhost:{port}",
-        "client-id: hr": f"client-id: {client['client_id']}",
+        "client-id: hr-app": f"client-id: {client['client_id']}",
         "client-secret: …": f"client-secret: {client['client_secret']}",
     }
     own = scene.certificate

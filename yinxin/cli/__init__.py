@@ -1,16 +1,16 @@
 """The command line: ``yinxin``.
 
-Commands that open the state directory (serve, config, audit, check, crl, user, client, token, key,
-host, ra) act for whoever owns that directory. Commands on certificates (request, bulk, certificate,
-issuer, profile, recovery, pool, proposal, organisation, right, review-rule) call the API of a
-running service and have the rights of the token they are given.
+Commands with the options --server and --token-file (request, certificate, profile, right ...)
+call the API of a running service, and have the rights of the token they are given. The others
+(serve, config, user, client, signing-key, audit ...) open the state directory, and act for whoever
+owns it.
 """
 
 from __future__ import annotations
 
 import sys
 from importlib import import_module
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import click
 from typing_extensions import override
@@ -63,6 +63,8 @@ _MODULES: Final = {
 }
 """Where each command is, and then what adds to it. Imported when it is called: all of them
 together cost a second of processor, and most commands only ask a running service."""
+_LONGEST: Final = 2_000
+"""Characters of a refusal: some name what they were given, and that may be a whole file."""
 
 
 class _Yinxin(click.Group):
@@ -86,8 +88,17 @@ class _Yinxin(click.Group):
         try:
             return super().invoke(ctx)
         except TrustError as error:
-            click.echo(f"yinxin: {error}", err=True)
-            sys.exit(1)
+            _stop(str(error))
+        except UnicodeEncodeError as error:
+            # Octets of an argument that are not UTF-8 arrive as halves of surrogate pairs.
+            if error.reason != "surrogates not allowed":
+                raise
+            _stop("an argument is not UTF-8")
+
+
+def _stop(why: str) -> NoReturn:
+    click.echo(f"yinxin: {why if len(why) <= _LONGEST else why[:_LONGEST] + ' …'}", err=True)
+    sys.exit(1)
 
 
 @click.group(cls=_Yinxin, help=(__doc__ or "").partition("\n\n")[2])

@@ -15,7 +15,7 @@ from authn.answers import parse_certificates
 from authn.breached import breached_lines
 from authn.store import User
 from core.control_store import Proposal, ProposalState
-from core.errors import NotFound
+from core.errors import NotFound, Refused
 from core.identity import Role
 from yinxin.cli.context import Invocation, actor, local
 from yinxin.cli.files import read_ascii
@@ -141,14 +141,20 @@ def user_disable(invocation: Invocation, name: str) -> None:
 
 
 @user.command("end-sessions")
-@click.argument("name")
+@click.argument("name", required=False)
+@click.option("--everybody", is_flag=True, help="Of all users, yours too.")
 @local
-def user_end_sessions(invocation: Invocation, name: str) -> None:
+def user_end_sessions(invocation: Invocation, name: str | None, *, everybody: bool) -> None:
     """End every session of a user; the applications they entered are told."""
+    if (name is None) != everybody:
+        raise click.UsageError("give the NAME of a user, or --everybody")
     with invocation.ground() as ground:
         administration = ground.administration
-        found = _known(name, administration.users.find_by_name(name))
-        ended = administration.users.end_sessions(found, actor=actor())
+        users = administration.users
+        if name is None:
+            ended = administration.sessions.end_of_everybody(actor=actor())
+        else:
+            ended = users.end_sessions(_known(name, users.find_by_name(name)), actor=actor())
     click.echo(f"{ended} sessions ended")
 
 
@@ -182,10 +188,13 @@ def _done(proposal: Proposal) -> bool:
 @click.argument("target", type=click.Path(dir_okay=False, path_type=Path))
 def user_breached_file(passwords: Path, target: Path) -> None:
     """Make `authn.password.breached_file` from a list of PASSWORDS, one a line (UTF-8)."""
-    with passwords.open("rb") as source, target.open("xb") as made:
-        made.writelines(
-            line + b"\n" for line in breached_lines(line.rstrip(b"\r\n") for line in source)
-        )
+    try:
+        with passwords.open("rb") as source, target.open("xb") as made:
+            made.writelines(
+                line + b"\n" for line in breached_lines(line.rstrip(b"\r\n") for line in source)
+            )
+    except OSError as error:
+        raise Refused(f"cannot write {target} from {passwords}: {error.strerror}") from error
 
 
 @user.command("bind-certificate")

@@ -37,10 +37,17 @@ def user_affiliate(
             _known(service.ground, name),
             organisation,
             Capacity(capacity),
-            ends_at=None if until is None else until.replace(tzinfo=UTC) + timedelta(days=1),
+            ends_at=None if until is None else _end_of(until),
             actor=actor(),
         )
         click.echo(made.id)
+
+
+def _end_of(day: datetime) -> datetime:
+    try:
+        return day.replace(tzinfo=UTC) + timedelta(days=1)
+    except OverflowError as error:
+        raise Malformed("the last day is too late; without --until there is none") from error
 
 
 @user.command("affiliations")

@@ -15,6 +15,7 @@ from authn.oidc.clientmetadata import ClientMetadata
 from authn.oidc.store import AuthMethod, IDTokenAlgorithm
 from authn.schemas import ClientView
 from core.errors import Malformed
+from yinxin.cli.clientimport import client_import
 from yinxin.cli.context import Invocation, actor, local
 from yinxin.cli.remote import PathTo
 
@@ -35,6 +36,7 @@ def client() -> None:
 @click.option("--post-logout-redirect-uri", "logout_uris", multiple=True)
 @click.option("--backchannel-logout-uri", help="Posted to when a session ends.")
 @click.option("--cas-service", "cas_services", multiple=True, help="Enters by CAS at this service.")
+@click.option("--cas-prefix", "cas_prefixes", multiple=True, help="Or at any service below this.")
 @click.option("--gate-origin", "gate_origins", multiple=True, help="Behind a proxy that asks us.")
 @click.option("--frontchannel-logout-uri", help="Loaded by a browser that logs out.")
 @click.option("--id", "client_id", help="Default: a random UUID.")
@@ -71,6 +73,7 @@ def client_register(
     backchannel_logout_uri: str | None,
     frontchannel_logout_uri: str | None,
     cas_services: Sequence[str],
+    cas_prefixes: Sequence[str],
     gate_origins: Sequence[str],
     client_id: str | None,
     auth_method: str,
@@ -91,6 +94,7 @@ def client_register(
                 backchannel_logout_uri=backchannel_logout_uri,
                 frontchannel_logout_uri=frontchannel_logout_uri,
                 cas_services=tuple(cas_services),
+                cas_prefixes=tuple(cas_prefixes),
                 gate_origins=tuple(gate_origins),
             ),
             auth_method=AuthMethod(auth_method),
@@ -107,7 +111,7 @@ def client_register(
 
 
 def _metadata(path: Path | None, **options: str | tuple[str, ...] | None) -> ClientMetadata:
-    given = {name: value for name, value in options.items() if value}
+    given = {name: value for name, value in options.items() if value not in (None, ())}
     try:
         kept = {} if path is None else json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(kept, dict):
@@ -116,8 +120,8 @@ def _metadata(path: Path | None, **options: str | tuple[str, ...] | None) -> Cli
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(step) for step in first["loc"]) or "the whole"
-        raise Malformed(f"{path}: {where}: {first['msg']}") from error
-    except (OSError, ValueError) as error:
+        raise Malformed(f"{path or 'the options'}: {where}: {first['msg']}") from error
+    except (OSError, ValueError, RecursionError) as error:
         raise Malformed(f"{path} cannot be read as JSON: {error}") from error
 
 
@@ -170,5 +174,7 @@ def client_remove(invocation: Invocation, client_id: str) -> None:
     with invocation.ground() as ground:
         ground.administration.clients.remove(client_id, actor=actor())
 
+
+client.add_command(client_import)
 
 COMMANDS: Final = (client,)

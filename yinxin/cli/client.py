@@ -70,7 +70,7 @@ class Client:
         return self._parsed(answer) if answer else None
 
     def _call(self, method: str, target: str, body: bytes | None, headers: dict[str, str]) -> bytes:
-        _check_server(self.server)
+        check_server(self.server)
         request = urllib.request.Request(  # noqa: S310  (https is checked above)
             self.server.rstrip("/") + target, data=body, method=method, headers=headers
         )
@@ -80,7 +80,7 @@ class Client:
             request.add_header("Authorization", f"Bearer {self.token}")
         try:
             with urllib.request.urlopen(  # noqa: S310
-                request, timeout=_TIMEOUT_SECONDS, context=self._context()
+                request, timeout=_TIMEOUT_SECONDS, context=tls_context(self.trust, self.certificate)
             ) as answer:
                 octets: bytes = answer.read(_MAX_ANSWER_OCTETS + 1)
         except urllib.error.HTTPError as error:
@@ -98,17 +98,20 @@ class Client:
         except ValueError as error:
             raise Refused(f"{self.server} is not a yinxin: its answer is not JSON") from error
 
-    def _context(self) -> ssl.SSLContext:
-        try:
-            context = ssl.create_default_context(cafile=self.trust)
-            if self.certificate is not None:
-                context.load_cert_chain(self.certificate)
-        except (OSError, ssl.SSLError) as error:
-            raise Refused(f"cannot read the certificates given: {error}") from error
-        return context
+
+def tls_context(trust: Path | None, certificate: Path | None = None) -> ssl.SSLContext:
+    """Return a context that trusts the root in a file. Raises `Refused`."""
+    try:
+        context = ssl.create_default_context(cafile=trust)
+        if certificate is not None:
+            context.load_cert_chain(certificate)
+    except (OSError, ssl.SSLError) as error:
+        raise Refused(f"cannot read the certificates given: {error}") from error
+    return context
 
 
-def _check_server(server: str) -> None:
+def check_server(server: str) -> None:
+    """Raises `Refused` for what is not the address of a service."""
     try:
         parts = urllib.parse.urlsplit(server)
         port = parts.port

@@ -17,6 +17,7 @@ import ssl
 import time
 import urllib.error
 import urllib.request
+from http.client import HTTPException
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any, Final
@@ -27,6 +28,7 @@ from typing_extensions import override
 
 from authn.oidc.clients import CONSOLE
 from core.errors import Refused, TrustError, Unavailable
+from yinxin.cli.client import check_server, tls_context
 from yinxin.cli.context import Invocation
 from yinxin.cli.remote import PathTo, our_root
 from yinxin.first_start import CONSOLE_REDIRECT_URI
@@ -41,8 +43,11 @@ def log_in(server: str, *, trust: Path | None, token_file: Path) -> None:
 
     Raises `Refused` when the provider or the person says no, `Unavailable` when nobody answers.
     """
+    check_server(server)
     issuer = server.rstrip("/")
-    context = ssl.create_default_context(cafile=trust)
+    context = tls_context(trust)
+    if not os.access(token_file if token_file.exists() else token_file.parent, os.W_OK):
+        raise Refused(f"cannot write {token_file}")
     state, verifier = secrets.token_urlsafe(32), secrets.token_urlsafe(48)
     challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest())
     asked = {
@@ -71,9 +76,17 @@ def log_in(server: str, *, trust: Path | None, token_file: Path) -> None:
         "redirect_uri": CONSOLE_REDIRECT_URI,
         "code_verifier": verifier,
     }
-    tokens = _post(f"{issuer}/oidc/token", form, context)
-    _write(token_file, str(tokens["access_token"]))
-    click.echo(f"Signed in; the token in {token_file} works for {tokens['expires_in']} seconds.")
+    token, seconds = _tokens(_post(f"{issuer}/oidc/token", form, context))
+    _write(token_file, token)
+    click.echo(f"Signed in; the token in {token_file} works for {seconds} seconds.")
+
+
+def _tokens(answer: bytes) -> tuple[str, int]:
+    try:
+        tokens = json.loads(answer)
+        return str(tokens["access_token"]), int(tokens["expires_in"])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise Refused("the answer is not that of a provider") from error
 
 
 class _Listener(HTTPServer):
@@ -123,15 +136,15 @@ def _listen() -> _Listener:
         ) from error
 
 
-def _post(url: str, form: dict[str, str], context: ssl.SSLContext) -> dict[str, Any]:
+def _post(url: str, form: dict[str, str], context: ssl.SSLContext) -> bytes:
     request = urllib.request.Request(url, data=urlencode(form).encode())  # noqa: S310
     try:
         with urllib.request.urlopen(request, timeout=30, context=context) as answer:  # noqa: S310
-            tokens: dict[str, Any] = json.loads(answer.read(_MAX_ANSWER_OCTETS))
-            return tokens
+            octets: bytes = answer.read(_MAX_ANSWER_OCTETS)
+            return octets
     except urllib.error.HTTPError as error:
         raise _refusal(error) from error
-    except (urllib.error.URLError, TimeoutError) as error:
+    except (OSError, HTTPException) as error:
         raise Unavailable(f"cannot reach {url}: {getattr(error, 'reason', error)}") from error
 
 

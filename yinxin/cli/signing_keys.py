@@ -8,7 +8,7 @@ from typing import Final
 
 import click
 
-from authn.oidc.keyring import KeyRing
+from authn.oidc.keyrotation import KeyRotation
 from authn.oidc.sqlkeys import SQLSigningKeyStore
 from authn.oidc.store import IDTokenAlgorithm
 from yinxin.cli.context import Invocation, actor, local
@@ -23,8 +23,8 @@ def signing_key() -> None:
 @local
 def signing_key_list(invocation: Invocation) -> None:
     """Print the keys: state, algorithm, kid, reference, signs from, signs until, gone at."""
-    with _ring(invocation) as ring:
-        for key, kid, state in ring.list_keys():
+    with _rotation(invocation) as rotation:
+        for key, kid, state in rotation.list_keys():
             times = (key.signs_from, key.signs_until, key.gone_at)
             shown = "\t".join("-" if at is None else f"{at:%Y-%m-%dT%H:%M:%SZ}" for at in times)
             click.echo(f"{state}\t{key.algorithm}\t{kid or '-'}\t{key.ref}\t{shown}")
@@ -46,15 +46,15 @@ def signing_key_rotate(invocation: Invocation, *, algorithm: str, at_once: bool)
 
     A service that runs takes it up within five seconds.
     """
-    with _ring(invocation) as ring:
-        made = ring.rotate(IDTokenAlgorithm(algorithm), at_once=at_once, actor=actor())
+    with _rotation(invocation) as rotation:
+        made = rotation.rotate(IDTokenAlgorithm(algorithm), at_once=at_once, actor=actor())
     click.echo(f"{made.ref}\tsigns from {made.signs_from:%Y-%m-%dT%H:%M:%SZ}")
 
 
 @contextmanager
-def _ring(invocation: Invocation) -> Iterator[KeyRing]:
+def _rotation(invocation: Invocation) -> Iterator[KeyRotation]:
     with invocation.ground() as ground, invocation.keystore() as keystore:
-        yield KeyRing(
+        yield KeyRotation(
             SQLSigningKeyStore(ground.database),
             keystore,
             config=ground.settings.authn,

@@ -12,10 +12,12 @@ from yinxin.console.api import ConsoleAPI, path_of
 from yinxin.console.lists import address_maker, all_items, as_csv, criteria, some_items
 from yinxin.console.pages import ConsolePages
 from yinxin.console.session import Asking
+from yinxin.console.words_audit import EVENTS
 
 _SECTION: Final = "audit"
 _EVENTS: Final = "/api/v1/audit/events"
 _BY: Final = "sequence"
+_NEWEST: Final = "-sequence"
 _COLUMNS: Final = ("sequence", "at", "action", "actor", "detail", "hash")
 
 TEXTS: Final[Mapping[str, tuple[str, str]]] = {
@@ -28,6 +30,8 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "rows": ("行数", "Rows"),
     "checkpoints": ("已签名的检查点", "Signed checkpoints"),
     "first_bad": ("第一处问题", "First bad row"),
+    "action_note": ("如 login.failed", "such as login.failed"),
+    **{f"event_{name}": (said, name) for name, said in EVENTS.items()},
 }
 
 
@@ -37,6 +41,7 @@ def add_audit(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> None:
     @router.get("/audit")
     async def events(asking: Asking, request: Request) -> Response:
         query = criteria(request, "action", "actor", "sort")
+        query.setdefault("sort", _NEWEST)
         if request.query_params.get("format") == "csv":
             rows = await all_items(api, asking, _EVENTS, query, by=_BY)
             return as_csv(_SECTION, _COLUMNS, (_line(one) for one in rows))
@@ -64,7 +69,7 @@ def add_audit(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> None:
             cursor=cursor,
             given=given,
             verdict=verdict,
-            detail=lambda one: json.dumps(one["detail"], ensure_ascii=False),
+            newest=_NEWEST,
             address=address_maker(request),
         )
 

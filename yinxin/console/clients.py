@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
 
+from authn.oidc.clientmetadata import ClientMetadata
+from authn.oidc.store import IDTokenAlgorithm
 from core.identity import Role
 from yinxin.console.api import ConsoleAPI, path_of
 from yinxin.console.forms import Form, Posted
@@ -19,6 +22,9 @@ _SECTION: Final = "clients"
 _PATH: Final = "/api/v1/clients"
 _HERE: Final = "/console/clients"
 _METHODS: Final = ("client_secret_basic", "client_secret_post", "none")
+_ADDRESSES: Final = ("backchannel_logout_uri", "frontchannel_logout_uri")
+_LISTS: Final = ("cas_services", "cas_prefixes", "gate_origins", "contacts")
+_ALGORITHMS: Final = tuple((str(one), str(one)) for one in IDTokenAlgorithm)
 _SCOPES: Final = ("openid", "profile", "email")
 _BY: Final = "client_id"
 _COLUMNS: Final = ("client_id", "name", "auth_method", "redirect_uris", "scopes", "created_at")
@@ -28,11 +34,40 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "client_id": ("应用标识（client_id）", "Client identifier (client_id)"),
     "client_id_note": ("可不填，由系统生成。", "Left empty, one is made."),
     "redirect_uris": ("登录回调地址（每行一个）", "Redirect URIs (one a line)"),
-    "post_logout": ("退出后返回地址（每行一个）", "Post-logout redirect URIs (one a line)"),
+    "post_logout_redirect_uris": (
+        "退出后返回地址（每行一个）",
+        "Post-logout redirect URIs (one a line)",
+    ),
+    "backchannel_logout_uri": (
+        "退出通知地址（会话结束时由本系统调用）",
+        "Back-channel logout URI (we call it when a session ends)",
+    ),
+    "frontchannel_logout_uri": (
+        "前端退出通知地址（由浏览器加载）",
+        "Front-channel logout URI (loaded by the browser)",
+    ),
+    "cas_services": ("CAS 服务地址（每行一个）", "Services of CAS (one a line)"),
+    "cas_prefixes": (
+        "CAS 服务地址前缀，其下任何地址都可进入，以 / 结尾（每行一个）",
+        "Prefixes of CAS services: any address below; they end with / (one a line)",
+    ),
+    "gate_origins": (
+        "经反向代理接入的来源，https://主机[:端口]（每行一个）",
+        "Origins behind a proxy that asks us, https://host[:port] (one a line)",
+    ),
+    "contacts": (
+        "应用管理员的联系方式（每行一个；被拒绝进入的人会看到）",
+        "Whom people ask about the application (one a line; shown to who may not enter)",
+    ),
+    "more": (
+        "单点退出、CAS 与反向代理接入、联系人",
+        "Single logout, CAS, behind a proxy, contacts",
+    ),
+    "id_token_algorithm": ("ID Token 签名算法", "ID token algorithm"),
+    "other_metadata": ("其他登记内容（由接口维护）", "What else is registered (by the API)"),
     "auth_method": ("应用认证方式", "Client authentication"),
     "method_none": ("公开客户端（无密钥）", "public client (no secret)"),
     "scopes": ("可请求的范围（scope）", "Scopes"),
-    "algorithm": ("ID Token 签名算法", "ID token algorithm"),
     "created_at": ("登记时间", "Registered"),
     "register": ("登记应用", "Register an application"),
     "secret": ("应用密钥（只显示这一次）", "Client secret (shown this once)"),
@@ -87,6 +122,9 @@ def add_clients(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> None
             given=query,
             address=address_maker(request),
             methods=[(one, one) for one in _METHODS],
+            algorithms=_ALGORITHMS,
+            addresses=_ADDRESSES,
+            listed=_LISTS,
             scopes=_SCOPES,
             acts=asking.role is Role.SYSTEM,
         )
@@ -104,8 +142,13 @@ def add_clients(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> None
     async def change(asking: Asking, request: Request, client_id: str, form: Form) -> Response:
         path = path_of("clients", client_id)
         found = await api.get(asking, path)
-        kept = {name: found[name] for name in ("id_token_algorithm", "metadata")}
-        body = _registration(form) | kept
+        body = _registration(form)
+        body["id_token_algorithm"] = form["id_token_algorithm"] or found["id_token_algorithm"]
+        body["metadata"] = {
+            name: value
+            for name, value in found["metadata"].items()
+            if name not in (*_ADDRESSES, *_LISTS)
+        } | body["metadata"]
         body.pop("client_id", None)
         made = (await api.ask(asking, "PUT", path, body=body)).json
         if made["client_secret"] is None:
@@ -137,6 +180,10 @@ def add_clients(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> None
             found=found,
             secret=secret,
             methods=[(one, one) for one in _METHODS],
+            algorithms=_ALGORITHMS,
+            addresses=_ADDRESSES,
+            listed=_LISTS,
+            other=_other(found["metadata"]),
             known_scopes=sorted({*_SCOPES, *found["scopes"]}),
             acts=asking.role is Role.SYSTEM,
             here_path=f"{_HERE}/{found['client_id']}",
@@ -147,8 +194,19 @@ def _registration(form: Posted) -> dict[str, Any]:
     def lines(name: str) -> list[str]:
         return [line.strip() for line in form[name].splitlines() if line.strip()]
 
-    return form.given("name", "client_id", "auth_method") | {
+    return form.given("name", "client_id", "auth_method", "id_token_algorithm") | {
         "redirect_uris": lines("redirect_uris"),
         "post_logout_redirect_uris": lines("post_logout_redirect_uris"),
         "scopes": form.all("scopes"),
+        "metadata": form.given(*_ADDRESSES) | {name: lines(name) for name in _LISTS if lines(name)},
+    }
+
+
+def _other(metadata: Mapping[str, Any]) -> dict[str, str]:
+    """Return what differs from the default and has no field on the page."""
+    plain = ClientMetadata().model_dump(mode="json")
+    return {
+        name: json.dumps(value, ensure_ascii=False)
+        for name, value in metadata.items()
+        if value != plain.get(name) and name not in (*_ADDRESSES, *_LISTS)
     }

@@ -26,6 +26,7 @@ from yinxin.console.sections import sections_for
 from yinxin.console.session import PREFIX, NotAnAdministrator, person, signed_in
 from yinxin.console.words import words_of
 from yinxin.portal.pages import LANGUAGE, YEAR, page_headers
+from yinxin.portal.sentences import in_language
 from yinxin.portal.words import LANGUAGES, choose_language
 from yinxin.portal.zone import ZONES, local_time, zone_of
 
@@ -85,6 +86,7 @@ class ConsolePages:
             language=language,
             other_language="en" if language == "zh" else "zh",
             when=partial(local_time, zone=zone),
+            sentence=partial(in_language, language=language),
             zone=str(zone),
             zones=ZONES,
             csrf=cookies.csrf_token(browser),

@@ -47,6 +47,7 @@ SECTIONS: Final = (
     Section("clients", _SYSTEM, "/api/v1/clients"),
     Section("users", _SYSTEM, "/api/v1/users"),
     Section("sessions", _SYSTEM, "/api/v1/sessions"),
+    Section("logouts", _SYSTEM, "/api/v1/logout-queue"),
     Section("signingkeys", _SYSTEM, "/api/v1/signing-keys"),
     Section("revocation", _CA | _SYSTEM, "/api/v1/revocation-status"),
     Section("ceremonies", _SYSTEM, "/api/v1/ceremonies"),

@@ -16,7 +16,10 @@ from yinxin.console.session import Asking, session_of
 
 _SECTION: Final = "sessions"
 _PATH: Final = "/api/v1/sessions"
-_COLUMNS: Final = ("sid", "user", "display_name", "level", "auth_time", "seen_at", "expires_at")
+_COLUMNS: Final = (
+    *("sid", "user", "display_name", "level", "auth_time", "seen_at", "expires_at"),
+    "applications",
+)
 
 TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "login_name": ("用户名", "User name"),
@@ -31,6 +34,13 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
         "This browser is signed out at once, and its applications are told.",
     ),
     "own": ("当前会话", "this one"),
+    "client": ("应用标识", "Application (client_id)"),
+    "applications": ("已进入的应用", "Applications entered"),
+    "end_all": ("结束该应用的全部会话", "End every session in this application"),
+    "ask_end_all": (
+        "进入过该应用的人立即退出，包括他们的其他应用；各应用会收到通知。",
+        "Who entered it is signed out at once, of other applications, too; all are told.",
+    ),
 }
 
 
@@ -39,7 +49,7 @@ def add_sessions(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> Non
 
     @router.get("/sessions")
     async def listed(asking: Asking, request: Request) -> Response:
-        query = criteria(request, "user", "sort")
+        query = criteria(request, "user", "client", "sort")
         if request.query_params.get("format") == "csv":
             items = await every_item(api, asking, _PATH, query)
             return as_csv(_SECTION, _COLUMNS, ([one[c] for c in _COLUMNS] for one in items))
@@ -56,6 +66,11 @@ def add_sessions(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> Non
             address=address_maker(request),
             acts=asking.role is Role.SYSTEM,
         )
+
+    @router.post("/sessions/of-application/{client_id}/end")
+    async def end_of_application(asking: Asking, client_id: str, _: Form) -> Response:
+        await api.post(asking, path_of("sessions", "of-application", client_id, "end"))
+        return see_other(f"/console/sessions?client={client_id}&done=1")
 
     @router.post("/sessions/{sid}/end")
     async def end(asking: Asking, sid: str, _: Form) -> Response:

@@ -79,6 +79,7 @@ FRAME: Final[Mapping[str, tuple[str, str]]] = {
     "nav_clients": ("应用", "Applications"),
     "nav_users": ("用户", "Users"),
     "nav_sessions": ("登录会话", "Sessions"),
+    "nav_logouts": ("退出通知", "Logout messages"),
     "nav_signingkeys": ("令牌密钥", "Token keys"),
     "nav_statistics": ("统计", "Statistics"),
     "nav_notices": ("到期通知", "Expiry notices"),

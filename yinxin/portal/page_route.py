@@ -10,14 +10,29 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from typing_extensions import override
 
+from authn import cookies
+from authn.legacy.entry import EntryLost, UnknownApplication
 from authn.oidc.errors import OAuthError
-from core.errors import Forbidden, Malformed, Throttled, TrustError, Unauthenticated, Unavailable
+from core.errors import (
+    Conflict,
+    Forbidden,
+    Malformed,
+    Refused,
+    Throttled,
+    TrustError,
+    Unauthenticated,
+    Unavailable,
+)
 from core.http import status_of
+from yinxin.portal.next_path import own_path
 from yinxin.portal.pages import PortalPages
-from yinxin.portal.visit import LoginTooOld, go
+from yinxin.portal.visit import LoginTooOld, NotSignedIn, go
 
 _WORD_OF_ERROR: tuple[tuple[type[TrustError], str], ...] = (
+    (UnknownApplication, "unknown_application"),
+    (EntryLost, "entry_lost"),
     (Throttled, "throttled"),
+    (cookies.NoCookies, "no_cookies"),
     (Forbidden, "stale_form"),
     (Unauthenticated, "login_first"),
     (Unavailable, "busy"),
@@ -40,6 +55,11 @@ def make_page_route(pages: PortalPages) -> type[APIRoute]:
                 except LoginTooOld as error:
                     query = urlencode({"why": "confirm_first", "next": error.back})
                     return go(f"/login?{query}")
+                except NotSignedIn as error:
+                    if request.method != "GET":
+                        return _error_page(request, pages, error)
+                    asked = f"{request.url.path}?{request.url.query}".rstrip("?")
+                    return go(f"/login?{urlencode({'next': own_path(asked)})}")
                 except OAuthError as error:
                     return pages.oauth_error(request, error)
                 except TrustError as error:
@@ -55,8 +75,9 @@ def _error_page(request: Request, pages: PortalPages, error: TrustError) -> Resp
     status = status_of(error)
     if status is HTTPStatus.INTERNAL_SERVER_ERROR:
         raise error
-    detail = str(error) if isinstance(error, Malformed) else None
-    response = pages.message(request, word, status=status, detail=detail)
+    detail = str(error) if isinstance(error, Malformed | Refused | Conflict) else None
+    onward = {"then": error.again, "leads": "go_on"} if isinstance(error, EntryLost) else {}
+    response = pages.message(request, word, status=status, detail=detail, **onward)
     if isinstance(error, Throttled):
         response.headers["Retry-After"] = str(error.retry_after)
     return response

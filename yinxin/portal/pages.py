@@ -15,6 +15,7 @@ from starlette.responses import HTMLResponse, Response
 from authn import cookies
 from authn.oidc.errors import OAuthError
 from yinxin.portal.qr import qr_svg
+from yinxin.portal.sentences import in_language
 from yinxin.portal.words import LANGUAGES, choose_language, words_of
 from yinxin.portal.zone import local_time, zone_of
 
@@ -71,6 +72,7 @@ class PortalPages:
             csrf=cookies.csrf_token(browser),
             frames=frames,
             when=partial(local_time, zone=zone_of(request)),
+            sentence=partial(in_language, language=language),
             **values,
         )
         policy = _POLICY + (_SCRIPT if script else "") + ("" if leaves else _FORMS_STAY)
@@ -91,10 +93,20 @@ class PortalPages:
         status: HTTPStatus = HTTPStatus.OK,
         detail: str | None = None,
         then: str | None = None,
+        leads: str = "back_to_login",
     ) -> Response:
-        """Draw a page that says one thing; anything but OK is an error. `then`: where to go on."""
+        """Draw a page that says one thing; anything but OK is an error.
+
+        `then`: where to go on; `leads`: the word for that.
+        """
         return self.page(
-            "message.html", request, status=status, word=word, detail=detail, then=then
+            "message.html",
+            request,
+            status=status,
+            word=word,
+            detail=detail,
+            then=then or "/login",
+            leads=leads,
         )
 
     def oauth_error(self, request: Request, error: OAuthError) -> Response:

@@ -49,7 +49,7 @@ def make_router(provider: Provider, pages: PortalPages, own: OwnDesk | None = No
     add_device(router, provider, pages)
     add_password_change(router, provider, pages)
     add_certificate_login(router, provider, pages)
-    add_tls_login(router, provider)
+    add_tls_login(router, provider, pages)
     add_passkey_login(router, provider, pages)
     add_step_up(router, provider, pages)
     add_factors(router, provider, pages)
@@ -60,6 +60,13 @@ def make_router(provider: Provider, pages: PortalPages, own: OwnDesk | None = No
     if own is not None:
         add_certificates(router, provider, pages, own)
     _add_home(router, provider, pages)
+    _add_static(router)
+    return router
+
+
+def make_static_router() -> APIRouter:
+    """Serve the style sheets and scripts of the pages, by themselves."""
+    router = APIRouter(include_in_schema=False)
     _add_static(router)
     return router
 

@@ -25,18 +25,24 @@ def add_account(router: APIRouter, provider: Provider, pages: PortalPages) -> No
     @router.get(PATH)
     def overview(request: Request) -> Response:
         session, user = signed_in(request, provider)
-        admission = provider.admission
+        admission, own = provider.admission, provider.administration.sessions.list_of(user)
+        entered = provider.administration.sessions.applications_of([one.sid for one in own])
+        agreed = admission.consents.list_of(user)
+        holding = {one for ids in entered.values() for one in ids}
+        holding -= {one.client_id for one in agreed}
         return pages.page(
             "account.html",
             request,
             user=user,
             session=session,
             real_name=int(admission.people.level_of(user)),
-            sessions=provider.administration.sessions.list_of(user),
-            consents=[
-                (one, application_name(provider, one.client_id))
-                for one in admission.consents.list_of(user)
-            ],
+            sessions=own,
+            entered={
+                sid: [application_name(provider, one) for one in ids]
+                for sid, ids in entered.items()
+            },
+            consents=[(one, application_name(provider, one.client_id)) for one in agreed],
+            holding=[(one, application_name(provider, one)) for one in sorted(holding)],
             bindings=provider.certificates.list_of(user),
             **account_choices(provider, user),
         )

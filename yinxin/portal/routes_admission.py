@@ -13,7 +13,7 @@ from authn.forms import field
 from authn.oidc import flow, scopes
 from authn.oidc.authorize import CONTINUE, REFUSE
 from authn.store import Session
-from core.errors import Malformed
+from core.errors import Malformed, NotFound
 from yinxin.portal.next_path import own_path
 from yinxin.portal.pages import PortalPages
 from yinxin.portal.routes_account import account_choices, application_name
@@ -27,7 +27,7 @@ def add_admission(router: APIRouter, provider: Provider, pages: PortalPages) -> 
     def refused(request: Request) -> Response:
         session, user = signed_in(request, provider)
         query = request.query_params
-        next_path = own_path(query.get("next", ""))
+        next_path, client_id = own_path(query.get("next", "")), query.get("client", "")[:64]
         try:
             reason = Refusal(query.get("reason", ""))
         except ValueError as error:
@@ -38,7 +38,9 @@ def add_admission(router: APIRouter, provider: Provider, pages: PortalPages) -> 
             status=HTTPStatus.FORBIDDEN,
             leaves=True,
             session=session,
-            application=application_name(provider, query.get("client", "")[:64]),
+            application=application_name(provider, client_id),
+            contacts=_contacts(provider, client_id),
+            wanted=provider.admission.access.policy(client_id).least_level.word,
             reason=reason,
             next_path=next_path,
             denied=denied(next_path),
@@ -121,6 +123,14 @@ def _add_selection(router: APIRouter, provider: Provider, pages: PortalPages) ->
         cookies.set_cookie(response, flow.COOKIE + new, cookie)
         cookies.clear_cookie(response, flow.COOKIE + old)
         return response
+
+
+def _contacts(provider: Provider, client_id: str) -> tuple[str, ...]:
+    """Return whom people ask about an application (RFC 7591, 2: contacts)."""
+    try:
+        return provider.administration.clients.get(client_id).metadata.contacts
+    except NotFound:
+        return ()
 
 
 def denied(next_path: str) -> str:

@@ -72,7 +72,8 @@ class _DevicePages:
             return self.draw(request, code, fault="device_unknown")
         except OAuthError as error:
             return self._pages.oauth_error(request, error)
-        return self._pages.message(request, "device_allowed" if allowed else "device_denied")
+        word = "device_allowed" if allowed else "device_denied"
+        return self._pages.message(request, word, then="/", leads="back_home")
 
     def draw(
         self,

@@ -57,7 +57,8 @@ def _add_generator(router: APIRouter, shown: _Page) -> None:
         except NotFound:
             return go(PATH)
         except Unauthenticated:
-            return shown.draw(request, fault="code_wrong", status=HTTPStatus.UNAUTHORIZED)
+            # The same secret: the person's phone has it already.
+            return shown.draw_offer(request, user, passwords.offered(user) or "", fault=True)
         response = shown.draw(request, codes=codes)
         # The code was just shown, so this session has two factors now.
         return remember(response, request, shown.provider, user, ONE_TIME_PASSWORD)
@@ -93,6 +94,13 @@ def _add_passkeys(router: APIRouter, shown: _Page) -> None:
             )
         return go(PATH)
 
+    @router.post(PATH + "/passkeys/{passkey_id}/rename")
+    def rename(passkey_id: str, request: Request, fields: Form) -> Response:
+        cookies.require_csrf(request, field(fields, "csrf"))
+        _, user = signed_in(request, shown.provider)
+        passkeys.rename(user, passkey_id, field(fields, "name"))
+        return go(PATH)
+
     @router.post(PATH + "/passkeys/{passkey_id}/remove")
     def remove(passkey_id: str, request: Request, fields: Form) -> Response:
         user = shown.changing(request, fields)
@@ -111,9 +119,13 @@ class _Page:
         cookies.require_csrf(request, field(fields, "csrf"))
         return fresh(request, self.provider, within=FRESH, back=PATH)[1]
 
-    def draw_offer(self, request: Request, user: User, secret: str) -> Response:
+    def draw_offer(
+        self, request: Request, user: User, secret: str, *, fault: bool = False
+    ) -> Response:
         address = self.provider.one_time_passwords.address(user, secret)
-        return self._pages.page("totp.html", request, **offer_values(secret, address))
+        status = HTTPStatus.UNAUTHORIZED if fault else HTTPStatus.OK
+        values = offer_values(secret, address)
+        return self._pages.page("totp.html", request, status=status, fault=fault, **values)
 
     def draw(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import Final
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request, Response
@@ -17,6 +18,9 @@ from yinxin.portal.next_path import own_path
 from yinxin.portal.pages import PortalPages
 from yinxin.portal.visit import Form, begun, enter, go, last_way
 
+_WHY: Final = ("confirm_first", "login_again")
+"""Why somebody who is signed in is asked to sign in, in words of the page."""
+
 
 def add_login(router: APIRouter, provider: Provider, pages: PortalPages) -> None:
     """Ask for name and password."""
@@ -29,7 +33,7 @@ def add_login(router: APIRouter, provider: Provider, pages: PortalPages) -> None
             return go(f"/login/step-up?{urlencode({'next': next_path})}")
         why = request.query_params.get("why")
         hint = request.query_params.get("login_hint", "")[:64]
-        return draw(request, next_path, hint, fault=why if why == "confirm_first" else None)
+        return draw(request, next_path, hint, fault=why if why in _WHY else None)
 
     @router.post("/login")
     def log_in(request: Request, fields: Form) -> Response:
@@ -237,6 +241,7 @@ def add_step_up(router: APIRouter, provider: Provider, pages: PortalPages) -> No
         if fault is None and session.level >= needed:
             return go(next_path)
         wanted = max(needed, Level.TWO_FACTORS)
+        by_code = wanted <= Level.TWO_FACTORS
         return pages.page(
             "step_up.html",
             request,
@@ -246,8 +251,10 @@ def add_step_up(router: APIRouter, provider: Provider, pages: PortalPages) -> No
             fault=fault,
             user=user,
             wanted=wanted.word,
-            takes_code=wanted <= Level.TWO_FACTORS
-            and provider.one_time_passwords.is_enrolled(user),
+            own=not session.is_complete,
+            takes_code=by_code and provider.one_time_passwords.is_enrolled(user),
+            takes_passkey=by_code and bool(provider.passkeys.list_of(user)),
+            takes_certificate=bool(provider.certificates.list_of(user)),
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request, Response
@@ -18,7 +19,7 @@ from yinxin.portal.visit import enter, go
 PROVE = "/login/tls/certificate"
 
 
-def add_tls_login(router: APIRouter, provider: Provider) -> None:
+def add_tls_login(router: APIRouter, provider: Provider, pages: PortalPages) -> None:
     """Send a person to where TLS asks for a certificate, and take them back."""
     login = provider.tls_login
 
@@ -37,12 +38,15 @@ def add_tls_login(router: APIRouter, provider: Provider) -> None:
 
     @router.get("/login/tls/finish")
     def finish(request: Request) -> Response:
-        proven = login.finish(
-            request.query_params.get("ticket", ""),
-            browser=request.cookies.get(cookies.BROWSER, ""),
-            address=cookies.address_of(request),
-        )
         next_path = own_path(request.query_params.get("next", ""))
+        try:
+            proven = login.finish(
+                request.query_params.get("ticket", ""),
+                browser=request.cookies.get(cookies.BROWSER, ""),
+                address=cookies.address_of(request),
+            )
+        except Unauthenticated as error:
+            return _not_in(request, pages, error, "", next_path)
         return enter(request, provider, proven.user, proven.method, next_path)
 
 
@@ -56,11 +60,29 @@ def make_tls_router(provider: Provider, pages: PortalPages) -> APIRouter:
         nonce = request.query_params.get("nonce", "")
         if len(nonce) != 43:
             raise Malformed("begin at the sign-in page")
+        next_path = own_path(request.query_params.get("next", ""))
         shown = login.presented(client_certificate(request), dict(request.headers.raw))
         if shown is None:
-            raise Unauthenticated("your browser showed no certificate")
-        ticket = login.prove(nonce, shown, address=cookies.address_of(request))
-        query = {"ticket": ticket, "next": request.query_params.get("next", "")}
+            nothing = Unauthenticated("your browser showed no certificate")
+            return _not_in(request, pages, nothing, login.portal, next_path)
+        try:
+            ticket = login.prove(nonce, shown, address=cookies.address_of(request))
+        except Unauthenticated as error:
+            return _not_in(request, pages, error, login.portal, next_path)
+        query = {"ticket": ticket, "next": next_path}
         return go(f"{login.portal}/login/tls/finish?{urlencode(query)}")
 
     return router
+
+
+def _not_in(
+    request: Request, pages: PortalPages, error: Unauthenticated, portal: str, next_path: str
+) -> Response:
+    """Say what is wrong with the certificate, and lead back to the ways of signing in."""
+    return pages.message(
+        request,
+        "certificate_wrong",
+        status=HTTPStatus.UNAUTHORIZED,
+        detail=str(error),
+        then=f"{portal}/login/certificate?{urlencode({'next': next_path})}",
+    )

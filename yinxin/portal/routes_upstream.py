@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import TypeVar
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request, Response
 
@@ -14,7 +15,7 @@ from authn.forms import field
 from authn.store import User
 from authn.upstream.links import UPSTREAM, Claimed
 from authn.upstream.openid import OpenIDSource, Visit, cookie_name
-from core.errors import Conflict, NotFound, Unauthenticated
+from core.errors import Conflict, NotFound, Unauthenticated, Unavailable
 from yinxin.portal.next_path import own_path
 from yinxin.portal.pages import PortalPages
 from yinxin.portal.routes_factors import FRESH, PATH
@@ -36,7 +37,10 @@ def _add_openid(router: APIRouter, provider: Provider, pages: PortalPages) -> No
     @router.get("/login/upstream/{name}")
     def depart(name: str, request: Request) -> Response:
         next_path = own_path(request.query_params.get("next", ""))
-        return _depart(_known(upstreams.openid, name), next_path)
+        try:
+            return _depart(_known(upstreams.openid, name), next_path)
+        except Unavailable:
+            return away(request, next_path)
 
     @router.get("/login/upstream/{name}/callback")
     def arrive(name: str, request: Request) -> Response:
@@ -50,12 +54,19 @@ def _add_openid(router: APIRouter, provider: Provider, pages: PortalPages) -> No
             else:
                 upstreams.links.link(_same_person(request, provider, visit.user_id), claimed)
                 response = go(PATH)
+        except Unavailable:
+            response = away(request, "/")
         except (Unauthenticated, Conflict) as error:
             response = pages.message(
                 request, "upstream_refused", status=HTTPStatus.UNAUTHORIZED, detail=str(error)
             )
         cookies.clear_cookie(response, kept)
         return response
+
+    def away(request: Request, next_path: str) -> Response:
+        then = f"/login?{urlencode({'next': next_path})}"
+        status = HTTPStatus.SERVICE_UNAVAILABLE
+        return pages.message(request, "upstream_away", status=status, then=then)
 
 
 def _enter(
@@ -101,15 +112,26 @@ def _add_directories(router: APIRouter, provider: Provider, pages: PortalPages) 
             )
         except Unauthenticated as error:
             return draw(request, name, next_path, typed, str(error))
+        except Unavailable:
+            status = HTTPStatus.SERVICE_UNAVAILABLE
+            return draw(request, name, next_path, typed, away=True, status=status)
         return enter(request, provider, user, UPSTREAM, next_path)
 
     def draw(
-        request: Request, name: str, next_path: str, typed: str = "", fault: str | None = None
+        request: Request,
+        name: str,
+        next_path: str,
+        typed: str = "",
+        fault: str | None = None,
+        *,
+        away: bool = False,
+        status: HTTPStatus = HTTPStatus.OK,
     ) -> Response:
         return pages.page(
             "directory.html",
             request,
-            status=HTTPStatus.OK if fault is None else HTTPStatus.UNAUTHORIZED,
+            status=status if fault is None else HTTPStatus.UNAUTHORIZED,
+            away=away,
             leaves=True,
             source=_known(upstreams.directories, name).config,
             next_path=next_path,

@@ -28,11 +28,18 @@ _NOT_SHOWN: Final = frozenset({"mfa", "user"})
 """Words of RFC 8176 that say how, where the others say by what."""
 
 
+class NotSignedIn(Unauthenticated):
+    """A page of one's own wants a session; opened by its address, it leads to the login first."""
+
+    def __init__(self) -> None:
+        super().__init__("sign in first")
+
+
 def signed_in(request: Request, provider: Provider) -> tuple[Session, User]:
-    """Return the session and its person. Raises `Unauthenticated`."""
+    """Return the session and its person. Raises `NotSignedIn`."""
     found = provider.administration.sessions.find(request.cookies.get(cookies.SESSION))
     if found is None:
-        raise Unauthenticated("sign in first")
+        raise NotSignedIn
     return found
 
 

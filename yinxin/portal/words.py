@@ -50,6 +50,35 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
         "请用证书对应的私钥对下面的文本签名（不含换行），再把证书和签名粘贴到表单中。",
         "Sign the text below, without a line end, then paste the certificate and the signature.",
     ),
+    "certificate_help": (
+        (
+            "USB Key 用厂商的客户端（中间件）签名，PKCS#7 或裸签名均可。"
+            "没有证书或签名工具时，请换一种方式登录。"
+        ),
+        (
+            "A USB key signs with its vendor's program (middleware), as PKCS#7 or raw. "
+            "Without a certificate, or a program to sign with, use another way to sign in."
+        ),
+    ),
+    "by_tls_note": (
+        (
+            "用于装在浏览器中的证书，或已装好驱动的 USB Key。"
+            "页面打不开，即浏览器没有可用的证书，请返回换一种方式。"
+        ),
+        (
+            "For a certificate in this browser, or a USB key whose driver is installed. "
+            "If the page does not open, the browser has none: go back, use another way."
+        ),
+    ),
+    "by_challenge": ("或者：对文本签名", "Or sign a text"),
+    "forgotten": (
+        "忘记口令，或丢失手机、密钥：请联系系统管理员，索取新的设置链接。",
+        "Password, phone or key lost: ask the system administrator for a new set-up link.",
+    ),
+    "login_again": (
+        "应用要求您重新登录，以确认是您本人。",
+        "The application asks you to sign in again, to be sure that it is you.",
+    ),
     "by_tls": (
         "使用浏览器中的证书直接登录",
         "Sign in with a certificate of this browser",
@@ -106,6 +135,10 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
         "使用本机、手机或安全密钥中的通行密钥登录，无需口令。",
         "Sign in with a passkey of this device, a phone or a security key; no password is needed.",
     ),
+    "passkey_script": (
+        "通行密钥需要浏览器启用 JavaScript。",
+        "Passkeys need JavaScript: switch it on for this site.",
+    ),
     "passkey_use": ("使用通行密钥", "Use a passkey"),
     "passkey_wrong": ("通行密钥未被接受，请重试。", "The passkey was not accepted. Try again."),
     "passkey_refused": ("未能添加通行密钥，请重试。", "The passkey was not added. Try again."),
@@ -119,13 +152,29 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
         "A passkey proves device and person at once, in place of password and code.",
     ),
     "passkey_name": ("名称", "Name"),
+    "rename": ("改名", "Rename"),
     "passkey_add": ("添加通行密钥", "Add a passkey"),
     "synced": ("已同步", "synced"),
     "last_used": ("最近使用", "last used"),
     "step_up": ("需要进一步验证身份", "One more step"),
+    "step_up_note_own": (
+        "您的账号启用了第二步验证，请完成。",
+        "Your account has a second factor. Show it.",
+    ),
     "step_up_note_two-factors": (
-        "请完成第二步验证。",
-        "Show your second factor.",
+        "此应用要求两种认证方式，请完成第二步验证。",
+        "This application wants two factors. Show the second one.",
+    ),
+    "step_up_nothing": (
+        "您没有登记过可以用于此步的认证方式，请联系系统管理员。",
+        ("You have enrolled nothing that would do: ask the system administrator."),
+    ),
+    "factor_lost": (
+        "手机不在身边：可输入恢复码。恢复码也丢失：请联系系统管理员重置。",
+        (
+            "Without your phone: type a recovery code. Without those, too: "
+            "ask the system administrator for a reset."
+        ),
     ),
     "step_up_note_certificate": (
         "此应用要求使用证书登录。",
@@ -137,8 +186,11 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "one_time_password": ("动态口令或恢复码", "One-time password, or a recovery code"),
     "code_wrong": (
-        "动态口令错误、已使用或已过期。",
-        "The code is wrong, was used before, or is too old.",
+        "动态口令错误、已使用或已过期。请等下一个口令；若总是错误，请校准手机的时间。",
+        (
+            "The code is wrong, was used before, or is too old. Wait for the next one; "
+            "if it is always wrong, set the clock of your phone."
+        ),
     ),
     "verify": ("验证", "Verify"),
     "use_certificate": ("使用证书", "Use a certificate"),
@@ -168,7 +220,16 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "real_name_2": ("已核验本人", "person verified"),
     "real_name_3": ("已当面核验", "verified in person"),
     "applications": ("应用", "Applications"),
-    "no_applications": ("没有应用获取过您的信息。", "No application knows anything of yours."),
+    "no_applications": (
+        "当前没有应用持有您的授权或登录。",
+        "No application holds anything of yours now.",
+    ),
+    "entered": ("已登录", "signed in to"),
+    "end_tokens": ("结束", "End"),
+    "ask_end_tokens": (
+        "该应用持有的您的令牌立即失效。它自己的登录要到其过期，或您在此退出登录时才结束。",
+        "Its tokens of yours end at once; its own session, when it expires or you sign out here.",
+    ),
     "agreed_to": ("已同意", "agreed"),
     "withdraw": ("撤回授权", "Withdraw"),
     "sessions": ("登录会话", "Sessions"),
@@ -184,6 +245,27 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "refused_level": (
         "该应用要求更高的登录强度，您尚未登记所需的认证方式。",
         "It wants a stronger login than anything you have enrolled.",
+    ),
+    "refused_wants": ("该应用要求", "It wants"),
+    "refused_enrol_factor": (
+        "登记动态口令或通行密钥",
+        "Enrol one-time passwords or a passkey",
+    ),
+    "refused_get_certificate": ("申请证书", "Apply for a certificate"),
+    "refused_ask": (
+        "如认为您应当可以进入，请联系该应用的管理员",
+        "If you think you should be let in, ask the administrator of the application",
+    ),
+    "try_again": ("再次进入该应用", "Try to enter again"),
+    "level_password": ("口令", "a password"),
+    "level_two-factors": (
+        "两种认证方式（口令加动态口令，或通行密钥）",
+        "two factors (a password and a code, or a passkey)",
+    ),
+    "level_certificate": ("证书", "a certificate"),
+    "level_hardware-key": (
+        "智能密码钥匙（USB Key）中的证书",
+        "a certificate whose key lives in a device (a USB key)",
     ),
     "refused_natural": (
         "该应用仅限以本人（自然人）身份进入，请切换身份。",
@@ -237,6 +319,10 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "link": ("关联", "Tie"),
     "unlink": ("解除关联", "Untie"),
     "upstream_refused": ("未能登录", "You were not signed in"),
+    "upstream_away": (
+        "对方系统暂时联系不上，请稍后再试，或改用其他方式登录。",
+        "The other system cannot be reached. Try again later, or sign in another way.",
+    ),
     "amr_fed": ("其他系统", "Another system"),
     "security": ("登录与安全", "Sign-in and security"),
     "totp": ("动态口令", "One-time passwords"),
@@ -267,6 +353,7 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
         "此操作需要您刚刚登录过，请重新登录。",
         "For this you have to have signed in just now. Sign in again.",
     ),
+    "cancel": ("取消", "Cancel"),
     "back_home": ("返回首页", "Back to the start"),
     "tokens": ("API 令牌", "API tokens"),
     "tokens_note": (
@@ -315,6 +402,11 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "logged_out": ("您已退出登录。", "You are signed out."),
     "go_on": ("返回应用", "Back to the application"),
     "logout_ask": ("确定要退出登录吗？", "Do you want to sign out?"),
+    "logout_ask_note": (
+        "经统一认证登录的各应用也会随之退出。",
+        "Applications that you entered through this sign-in are signed out, too.",
+    ),
+    "stay": ("不退出，返回首页", "Stay signed in"),
     "error": ("无法继续", "This did not work"),
     "back_to_login": ("返回登录页", "Back to sign-in"),
     "wrong": (
@@ -327,6 +419,21 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "oauth_error": (
         "应用发来的登录请求有误，请联系该应用的管理员。",
         "An application sent you here with a request that is not right. Tell its administrator.",
+    ),
+    "unknown_application": (
+        "该应用的地址未在此登记，请联系该应用的管理员。",
+        "This address of an application is not registered here. Tell its administrator.",
+    ),
+    "entry_lost": (
+        "未能进入应用：登录等待过久，或始于另一个浏览器。请重新打开应用，并允许使用 Cookie。",
+        (
+            "You did not get in: it took too long, or began in another browser. "
+            "Open the application again, and allow cookies."
+        ),
+    ),
+    "no_cookies": (
+        "浏览器没有带回 Cookie。请允许本站使用 Cookie，然后重新打开页面。",
+        "Your browser sent no cookie. Allow cookies for this site, then load the page again.",
     ),
     "stale_form": (
         "表单已过期，请重新打开页面。",

@@ -1,10 +1,13 @@
-"""The authority: three listening sockets, and its key management centre unless that runs apart."""
+"""The authority: three listening sockets, and its key management centre unless that runs apart.
+
+With `server.processes`, this is the first of its processes (`yinxin.roles.further`).
+"""
 
 from __future__ import annotations
 
-import socket
 import ssl
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Mapping
 from contextlib import ExitStack, closing
 
 from ca.issuer import Issuer
@@ -23,37 +26,34 @@ from yinxin.jobs import (
     purge_while_open,
     registrar_jobs,
 )
-from yinxin.local_status import open_keeper, require_same_history
+from yinxin.local_status import ask_keeper, open_keeper, require_same_history
 from yinxin.nodes import OCSPNodes
 from yinxin.organisations import ensure_rights
-from yinxin.plain import bind_plain, plain_listener, signing_for_workers
+from yinxin.plain import plain_listener, signing_for_workers
 from yinxin.registrars import RegistrarDesk
 from yinxin.roles.say import say, say_links
 from yinxin.self_signed_clients import SelfSignedClients
 from yinxin.settings import Settings
+from yinxin.siblings import Siblings
 from yinxin.state import State
 from yinxin.tls import ServerTLS
 from yinxin.tls_trust import pem_of
 from yinxin.wiring import Service, open_ground, open_service
 
 
-def serve_authority(settings: Settings, state: State) -> None:
+def serve_authority(settings: Settings, state: State, siblings: Siblings) -> None:
     """Serve until told to stop. Raises `Misconfigured` before anything listens."""
     with ExitStack() as stack:
-        sockets = [
-            stack.enter_context(server.bind(settings.server.listen_address, port))
-            for port in (settings.server.https_port, settings.server.mutual_tls_port)
-        ]
-        plain = bind_plain(settings)
+        again, contexts = siblings.begun, siblings.contexts
         ground = open_ground(settings, state)
         stack.callback(ground.close)
         configure_logging(settings.log.level, clock=ground.clock)
         require_same_history(ground)
         service = open_service(ground)
         stack.callback(service.keystore.close)
-        service.find_interrupted()
+        if not again:  # else the others are issuing, and a job looks later
+            service.find_interrupted()
         service.ensure_delegates()
-        contexts = (server.server_context(), server.server_context())
 
         def trust_issuers(issuers: Mapping[str, Issuer]) -> None:
             write_trust(state, issuers)
@@ -84,12 +84,20 @@ def serve_authority(settings: Settings, state: State) -> None:
             stack.callback(runner.stop)
         stack.callback(service.bulk.worker.stop)
         purging = purge_while_open(stack, ground)
-        listeners = _listeners(service, registrars, keeper, (*sockets, plain), contexts)
+        nodes = OCSPNodes(service)
+        if not again:
+            nodes.begin()
+        listeners = _listeners(service, registrars, nodes, keeper, siblings)
+        siblings.begin()
+
+        def announce() -> None:
+            siblings.wait_for_others()
+            _announce(settings, state, links)
 
         def started() -> None:
             for runner in (exports, *runners, purging):
                 runner.start()
-            _announce(settings, state, links)
+            threading.Thread(target=announce, name="announce", daemon=True).start()
 
         beside = signing_for_workers(settings, keeper, state)
         server.run(listeners, started=started, beside=beside)
@@ -125,11 +133,10 @@ def _runners(
 def _listeners(
     service: Service,
     registrars: RegistrarDesk,
+    nodes: OCSPNodes,
     keeper: Keeper,
-    sockets: Sequence[socket.socket | None],
-    contexts: Sequence[ssl.SSLContext],
+    siblings: Siblings,
 ) -> tuple[server.Listener, ...]:
-    nodes = OCSPNodes(service)
 
     def checks() -> list[tuple[str, str | None]]:
         fault = keeper.fault() or nodes.fault()
@@ -138,10 +145,10 @@ def _listeners(
     plane, api = keeper.plane(), app.make_api(service, checks)
     machines = app.make_machine_app(service, registrars, nodes, api)
     revocation = app.make_revocation_app(service, plane, checks)
+    control = app.make_control_app(service, ask_keeper(service, keeper), api)
     return (
-        server.Listener(sockets[0], app.make_control_app(service, keeper, api), tls=contexts[0]),
-        server.Listener(sockets[1], machines, tls=contexts[1]),
-        plain_listener(sockets[2], revocation, plane, service.ground.state),
+        *siblings.listeners(control, machines, place=0),
+        plain_listener(siblings.plain, revocation, plane, service.ground.state),
     )
 
 

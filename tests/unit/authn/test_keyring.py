@@ -10,9 +10,10 @@ import pytest
 from authn.config import AuthnConfig
 from authn.oidc.jwt import half_hash
 from authn.oidc.keyring import KeyRing
+from authn.oidc.keyrotation import KeyRotation
 from authn.oidc.sqlkeys import SQLSigningKeyStore
 from authn.oidc.store import IDTokenAlgorithm
-from core.errors import Malformed, NotFound, Refused
+from core.errors import Malformed, Misconfigured, NotFound, Refused
 from keystore import sm2_forms, verify
 from keystore.algorithms import SignatureAlgorithm
 from tests.fakes.keys import MemoryKeyBackend
@@ -171,3 +172,24 @@ def test_without_the_issuer_there_is_no_chinese_key(new_ring, keystore):
     assert not any("sm2" in info.ref for info in keystore.list_keys())
     with pytest.raises(Refused, match=r"gm\.enabled"):
         ring.rotate(SM2, at_once=False, actor="t")
+
+
+def test_a_key_that_is_lost_stops_the_start_and_is_replaced(ring, new_ring, keystore, audit):
+    """Without one way out a lost key of tokens would stop the authority, too."""
+    lost = ring.list_keys()[0][0]
+    _, before = signed_by(ring, lost.algorithm)
+    keystore.destroy(lost.ref)
+    with pytest.raises(Misconfigured, match=f"rotate --now --algorithm {lost.algorithm}`"):
+        new_ring()
+    rotation = KeyRotation(
+        ring._store,
+        keystore,
+        config=CONFIG,
+        transactions=ring._transactions,
+        audit=audit,
+        clock=ring._clock,
+    )
+    assert [kid for key, kid, _ in rotation.list_keys() if key == lost] == [""]
+    made = rotation.rotate(lost.algorithm, at_once=True, actor="sys")
+    assert signed_by(new_ring(), lost.algorithm)[1] != before
+    assert made.ref != lost.ref

@@ -19,6 +19,13 @@ def hasher() -> PasswordHasher:
     return PasswordHasher(CHEAP)
 
 
+def test_processes_share_what_may_be_hashed_at_once():
+    config = PasswordConfig(concurrent_hashes=5)
+    assert PasswordHasher(config)._free._initial_value == 5
+    assert PasswordHasher(config, processes=2)._free._initial_value == 2
+    assert PasswordHasher(config, processes=8)._free._initial_value == 1
+
+
 def test_a_password_matches_its_own_hash_only(hasher):
     stored = hasher.hash("correct horse battery")
     assert stored.startswith("$argon2id$v=19$m=19456,t=2,p=1$")

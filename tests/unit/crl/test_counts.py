@@ -18,11 +18,12 @@ def test_answers_are_counted_by_issuer_and_the_rest_of_a_host_beside_them(tmp_pa
     counts[place_of(2, good, stored=False)] = 6
     counts[place_of(700, revoked, stored=False)] = 1
     pulse.count(1, counts)
+    pulse.note_waiting(2, 3)
+    pulse.note_waiting(700, 1)
+    pulse.note_oldest(1_800_000_000)
     metrics = OCSPCounts()
     assert not [sample for one in metrics.collect() for sample in one.samples]
-    metrics.read_from(
-        Source(pulse, lambda: {2: "rsa-issuing"}, lambda: {"rsa-issuing": 3}, lambda: 1_800_000_000)
-    )
+    metrics.read_from(Source(pulse, lambda: {2: "rsa-issuing"}))
     found = {
         (sample.name.removeprefix("yinxin_ocsp_"), *sample.labels.values()): sample.value
         for one in metrics.collect()

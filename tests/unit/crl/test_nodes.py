@@ -18,6 +18,7 @@ from sqlalchemy import update
 
 from ca.reasons import RevocationReason
 from ca.revocation import RevocationService
+from ca.sqlstatuslog import SQLStatusLog
 from ca.store import CertificateState
 from ca.tables import certificates
 from core.errors import Forbidden
@@ -28,6 +29,7 @@ from yinxin import nodes
 from yinxin.cli import main
 from yinxin.cli.context import Invocation
 from yinxin.nodes import OCSPNodes
+from yinxin.state import State
 
 CA = "ec-issuing"
 Run = Callable[..., Result]
@@ -77,6 +79,23 @@ def test_a_node_that_is_retired_loses_its_responders_and_gets_no_more(world: Wor
     desk = OCSPNodes(SimpleNamespace(ground=ground, authority=None))  # type: ignore[arg-type]
     with pytest.raises(Forbidden, match="was retired"):
         desk.certify("aa", CA, b"")
+
+
+def test_what_a_node_reports_to_one_process_all_are_told(world: World, tmp_path: Path):
+    state = State(tmp_path)
+    ground = SimpleNamespace(database=world.database, clock=world.clock, state=state)
+    one, other = (OCSPNodes(SimpleNamespace(ground=ground)) for _ in range(2))  # type: ignore[arg-type]
+    certify(world, "aa")
+    one.begin()
+    assert not one.report("aa", 1 << 40, 7)
+    assert other.fault() == "OCSP nodes know more than this database (1): yinxin reconcile"
+    last = SQLStatusLog(world.database).find_last()
+    assert last is not None
+    assert other.report("aa", last.position, last.mark)
+    assert one.fault() is None
+    one.report("aa", 1 << 40, 7)
+    one.begin()
+    assert other.fault() is None
 
 
 def test_a_node_that_is_retired_while_it_is_certified_gets_nothing_that_holds(

@@ -225,12 +225,13 @@ def test_answers_that_ended_are_swept_out_a_portion_at_a_time(
     def left() -> list[int]:
         return [serial for serial in range(1, 11) if stored(store, serial) is not None]
 
-    rounds = Upkeep(store, clock)
+    pulse = follower._pulse
+    rounds = Upkeep(store, pulse, clock)
     rounds.run()
     assert left() == [1, 3, 5, 7, 8, 9, 10]
     rounds.run()
     assert left() == [1, 3, 5, 7, 9]
-    assert rounds.oldest == now - 9
+    assert pulse.oldest == now - 9
     clock.advance(seconds=101)
     rounds.run()
     assert left() == []

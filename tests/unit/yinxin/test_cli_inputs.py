@@ -130,3 +130,36 @@ def test_who_revokes_many_on_a_terminal_reads_how_many_first(
     result = CliRunner().invoke(main, words, input=answer)
     assert asked == posted
     assert ("Revoke 7 certificates for good?" in result.output) == (not more)
+
+
+def test_a_list_of_passwords_never_replaces_a_file(tmp_path: Path) -> None:
+    passwords = tmp_path / "passwords"
+    passwords.write_text("password\n")
+    for target in (passwords, tmp_path / "none" / "file"):
+        words = ["user", "breached-file", str(passwords), str(target)]
+        result = CliRunner().invoke(main, words)
+        assert result.output.startswith(f"yinxin: cannot write {target}"), result.output
+        assert result.exit_code == 1
+    assert passwords.read_text() == "password\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["--server", "http://localhost:1"], "https://host:port"),
+        (["--trust", "TOKEN"], "cannot read the certificates given"),
+        (["--token-file", "/nowhere/token"], "cannot write /nowhere/token"),
+    ],
+)
+def test_who_signs_in_is_told_what_is_wrong_before_the_browser_opens(
+    tmp_path: Path, words: list[str], why: str
+) -> None:
+    file = tmp_path / "token"
+    file.write_text("no certificate")
+    given = ["--server", "https://localhost:1", "--token-file", str(file)]
+    more = [str(file) if word == "TOKEN" else word for word in words]
+    result = CliRunner().invoke(main, ["--state", str(tmp_path), "login", *given, *more])
+    assert result.output.startswith("yinxin: "), result.output
+    assert why in result.output
+    assert "Open this address" not in result.output
+    assert file.read_text() == "no certificate"

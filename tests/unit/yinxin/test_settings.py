@@ -56,11 +56,25 @@ def test_the_environment_wins_over_the_file(
         ("[server]\nhttps_port = 70000\n", "server.https_port"),
         ("[server\n", "not TOML"),
         ('server = "x"\n', "server"),
+        ('[server]\n"https-port" = 1\n', "wrong: server.https-port: "),
+        ("[server]\nprocesses = 2\n", "wrong: server.processes = 2 needs"),
+        (
+            "[authn.outbound]\nallowed_networks = ['x']\n",
+            "allowed_networks.0: Input is not a valid",
+        ),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, text: str, named: str) -> None:
     with pytest.raises(Misconfigured, match=named):
         load_settings(write(tmp_path, text))
+
+
+def test_several_processes_are_for_postgresql(tmp_path: Path) -> None:
+    several = "[server]\nprocesses = 2\n"
+    with pytest.raises(Misconfigured, match="processes = 2 needs PostgreSQL"):
+        load_settings(write(tmp_path, several))
+    url = '[database]\nurl = "postgresql+psycopg://db/yinxin"\n'
+    assert load_settings(write(tmp_path, several + url)).server.processes == 2
 
 
 def test_unknown_variables_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,7 +68,7 @@ def _acts(
         siblings = stack.enter_context(open_siblings(settings))
         acts = [
             partial(serve_authority, settings, state, siblings),
-            *(partial(serve_further, settings, state, siblings, at) for at in range(processes - 1)),
+            *(partial(serve_further, settings, state, siblings, at) for at in range(1, processes)),
         ]
         yield from _counted(acts, state) if processes > 1 else ((_FIRST, acts[0]),)
     if role in _WITH_WORKERS:

@@ -28,6 +28,7 @@ from core.errors import Misconfigured
 from crl.ocsp.door import Door, Make
 from crl.ocsp.listener import MAX_CONNECTIONS, OCSPListener
 from crl.ocsp.server import OCSPConnection
+from yinxin.dealing import Acceptor, Shares
 from yinxin.handed import HandedOver
 from yinxin.http1 import HEAD_SECONDS, HTTPConnection
 
@@ -56,6 +57,8 @@ class Listener:
     """What answers OCSP before the application is asked. For plain http only."""
     handed: HandedOver | None = None
     """Where other processes hand connections over."""
+    shared: tuple[Shares, int] | None = None
+    """Other processes accept from this socket, too; and the place of this one."""
 
 
 def bind(address: str, port: int, *, shared: bool = False) -> socket.socket:
@@ -101,17 +104,32 @@ class _Server(uvicorn.Server):
         super().__init__(_config(listener))
         self._listener = listener
         self._door: Door | None = None
+        self._acceptor: Acceptor | None = None
 
     @override
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         sock, ocsp = self._listener.sock, self._listener.ocsp
-        await super().startup([sock] if sock is not None and ocsp is None else [])
+        ours = ocsp is not None or self._listener.shared is not None
+        await super().startup([] if sock is None or ours else [sock])
+        if sock is not None and self._listener.shared is not None:
+            shares, place = self._listener.shared
+            self._acceptor = Acceptor(
+                sock,
+                shares,
+                place,
+                tls=self._listener.tls,
+                connections=self.server_state.connections,
+                make=self.make_protocol,
+            )
+            self._acceptor.open()
         if sock is not None and ocsp is not None:
             self._door = Door(sock, ocsp, self._ocsp_first(ocsp))
             self._door.open()
 
     @override
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._acceptor is not None:
+            self._acceptor.close()
         if self._door is not None:
             self._door.close()
             for _ in range(round(_GRACE_SECONDS / _LOOK_SECONDS)):
@@ -119,6 +137,12 @@ class _Server(uvicorn.Server):
                     break
                 await asyncio.sleep(_LOOK_SECONDS)
         await super().shutdown(sockets)
+
+    @override
+    async def on_tick(self, counter: int) -> bool:
+        if self._acceptor is not None:
+            self._acceptor.note()
+        return await super().on_tick(counter)
 
     def make_protocol(self) -> asyncio.Protocol:
         """Return the protocol of a new connection, as uvicorn makes it."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -119,10 +119,17 @@ def load_settings(path: Path | None) -> Settings:
     except ValidationError as error:
         # Never the input itself: it may be a password.
         faults = "; ".join(
-            f"{'.'.join(str(step) for step in item['loc'])}: {item['msg']}"
+            ": ".join(
+                filter(None, (_where(item["loc"]), item["msg"].removeprefix("Value error, ")))
+            )
             for item in error.errors(include_input=False, include_url=False)
         )
         raise Misconfigured(f"the settings are wrong: {faults}") from error
+
+
+def _where(steps: Sequence[str | int]) -> str:
+    # A type that is tried in two ways (an IPv4 or an IPv6 network) names itself; its key is enough.
+    return ".".join(str(step) for step in steps if "[" not in str(step))
 
 
 def _put(tree: dict[str, Any], variable: str, text: str) -> None:

@@ -13,9 +13,12 @@ import ssl
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from yinxin import server
+from yinxin.dealing import Shares
 from yinxin.plain import bind_plain
+from yinxin.server import Listener
 from yinxin.settings import Settings
 
 
@@ -24,10 +27,11 @@ class Siblings:
     """Opened before the fork, so that all have the same."""
 
     sockets: tuple[socket.socket, socket.socket]
-    """https and mutual TLS. One queue each: whoever is free accepts, so that nobody waits for one
-    that was killed."""
+    """https and mutual TLS. One queue each, so that nobody waits for one that was killed."""
     plain: socket.socket | None
     """Plain http, of the first; ours, so that who comes while it is started again waits."""
+    shares: tuple[Shares, Shares] | None
+    """How many connections of each socket each process has; None: there is one process."""
     contexts: tuple[ssl.SSLContext, ssl.SSLContext]
     """Of the sockets, without certificates yet. A context is made with the key of its session
     tickets: so each takes what another gave."""
@@ -35,6 +39,21 @@ class Siblings:
     _answering: tuple[int, ...]
     """One for each beside the first. An eventfd that was written to stays readable, since nobody
     reads it: what it says holds for whoever is started again."""
+
+    def listeners(self, control: Any, machines: Any, *, place: int) -> tuple[Listener, Listener]:
+        """Return what serves both applications in the process of this place; 0: the first."""
+        https, mutual = (
+            Listener(
+                sock,
+                application,
+                tls=context,
+                shared=None if self.shares is None else (self.shares[at], place),
+            )
+            for at, (sock, application, context) in enumerate(
+                zip(self.sockets, (control, machines), self.contexts, strict=True)
+            )
+        )
+        return https, mutual
 
     @property
     def begun(self) -> bool:
@@ -49,9 +68,9 @@ class Siblings:
         """Wait for the first. For the others."""
         select.select([self._begun], [], [])
 
-    def answer(self, number: int) -> None:
-        """Say that the other of this number, from 0, answers."""
-        os.eventfd_write(self._answering[number], 1)
+    def answer(self, place: int) -> None:
+        """Say that the process of this place, from 1, answers."""
+        os.eventfd_write(self._answering[place - 1], 1)
 
     def wait_for_others(self) -> None:
         """Wait until each of the others answered once. For the first, in a thread."""
@@ -72,6 +91,7 @@ def open_siblings(settings: Settings) -> Iterator[Siblings]:
         yield Siblings(
             sockets=(https, mutual),
             plain=plain,
+            shares=(Shares(host.processes), Shares(host.processes)) if host.processes > 1 else None,
             contexts=(server.server_context(), server.server_context()),
             _begun=os.eventfd(0),
             _answering=tuple(os.eventfd(0) for _ in range(1, host.processes)),

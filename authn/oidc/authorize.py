@@ -122,8 +122,9 @@ class AuthorizationEndpoint:
         if given is None:
             return (yield from apart(partial(self.decide, fields, session)))
         code, answer = given
-        yield from self._grants.adding_code(code)
-        return answer
+        if (yield from self._grants.adding_code(code)):
+            return answer
+        return (yield from apart(partial(self.decide, fields, None)))  # it has ended meanwhile
 
     def _code_at_once(
         self, fields: Fields, session: tuple[Session, User] | None
@@ -249,11 +250,13 @@ class AuthorizationEndpoint:
         }
         return Interact(missing.page, {**passed_on, **missing.parameters}, *kept)
 
-    def _give_code(self, request: Draft, session: Session, user: User) -> SendBack:
+    def _give_code(self, request: Draft, session: Session, user: User) -> SendBack | Interact:
         code, answer = self._code(request, session, user)
+        if not self._grants.add_code(code):
+            return self._decide(request, None)  # the session has ended meanwhile
         if request.pushed is not None:
+            # The second of two is not told its code, which nobody can redeem then.
             self._sources.pushed.use(bytes.fromhex(request.pushed))
-        self._grants.add_code(code)
         return answer
 
     def _code(

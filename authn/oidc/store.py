@@ -129,6 +129,10 @@ class ClientStore(Protocol):
         """Return what `find` would, if that is at hand: never waits."""
         ...
 
+    def hold(self, client_id: str) -> Client | None:
+        """Find a client that nobody else changes before the open transaction ends."""
+        ...
+
     def find_entry(self, address: str) -> Client | None:
         """Return the client entered at this address by an older protocol (`authn.legacy`)."""
         ...
@@ -149,9 +153,11 @@ class ClientStore(Protocol):
 class CodeStore(Protocol):
     """Authorization codes."""
 
-    def add_code(self, code: AuthorizationCode) -> None: ...
+    def add_code(self, code: AuthorizationCode) -> bool:
+        """False, and nothing is stored: the session that gave it has ended meanwhile."""
+        ...
 
-    def adding_code(self, code: AuthorizationCode) -> Steps[None]:
+    def adding_code(self, code: AuthorizationCode) -> Steps[bool]:
         """Add it, in steps."""
         ...
 
@@ -228,6 +234,13 @@ class RefreshTokenStore(Protocol):
         """
         ...
 
+    def adding_beside(self, token: RefreshToken, gives: AccessToken) -> Steps[bool]:
+        """Add an access token of a family that is not rotated; in steps.
+
+        False, and nothing is stored, if the family ended since `token` was read.
+        """
+        ...
+
 
 class Endings(Protocol):
     """Taking away what was granted: access tokens, refresh tokens, unused codes."""
@@ -237,6 +250,10 @@ class Endings(Protocol):
         ...
 
     def remove_sessions(self, sids: Sequence[str]) -> None: ...
+
+    def hold_session(self, sid: str) -> bool:
+        """Whether a session is open; it does not end before the open transaction does."""
+        ...
 
     def remove_client(self, client_id: str) -> None: ...
 

@@ -14,6 +14,7 @@ from sqlalchemy import delete, insert, select, text
 from authn.logout.sqlstore import SQLParticipationStore
 from authn.logout.tables import participations
 from authn.oidc.sqlstore import SQLGrantStore
+from authn.sqlsessions import SQLSessionStore
 from core.audit import Event
 from core.audit_chain import GENESIS
 from core.audit_sql import SQLAuditLog
@@ -21,7 +22,7 @@ from core.audit_tables import audit_events, audit_head
 from core.errors import AuditUnavailable, Malformed, Unavailable
 from core.lines import Written
 from core.steps import Carrier
-from tests.contract.test_authn_stores import new_code, new_token
+from tests.contract.test_authn_stores import new_code, new_token, open_sessions
 from tests.contract.test_steps import in_loop, outcomes_of, warm
 
 
@@ -39,6 +40,8 @@ class Desk:
             connection.execute(text("DELETE FROM oidc_access_tokens"))
             connection.execute(delete(participations))
         self.log.initialise()
+        SQLSessionStore(database).remove(["sid"])
+        open_sessions(database, clock, "sid")
 
     def offer(self, number: int, *, subject: str | None = None) -> None:
         code = new_code(self.clock, bytes([number]) * 32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import subprocess
 import threading
 import time
@@ -134,8 +135,11 @@ def _wait_until_ready(process: subprocess.Popen[str], directory: Path) -> None:
 
 
 @contextmanager
-def application() -> Iterator[int]:
-    """An application that shows the headers of each request, as JSON; gives its port."""
+def application(certificate: Path | None = None) -> Iterator[int]:
+    """An application that shows the headers of each request, as JSON; gives its port.
+
+    `certificate`: a file with key and certificate, to be at https.
+    """
 
     class Echo(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -151,6 +155,10 @@ def application() -> Iterator[int]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Echo)
+    if certificate is not None:
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        tls.load_cert_chain(certificate)
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield server.server_port

@@ -7,7 +7,10 @@ import sys
 
 from tests.relying_parties.scene import scene
 
-ALL = ("apache", "nginx", "go", "many", "mutual_tls", "cas", "jupyterhub", "spring")
+ALL = (
+    *("openid_client", "authlib", "apache", "nginx", "go", "many"),
+    *("mutual_tls", "cas", "jupyterhub", "spring"),
+)
 
 
 def main(names: list[str]) -> int:

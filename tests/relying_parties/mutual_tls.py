@@ -19,11 +19,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
-import jwt
-from cryptography import x509
-
 from tests.conformance.browser import Browser
-from tests.hosts import issue
+from tests.relying_parties.holders import der_of, jwks_of, name_of, of_ours, self_signed
 from tests.relying_parties.scene import PASSWORD, PERSON, Holder, Scene
 
 CALLBACK = "https://rp.example.cn/callback"
@@ -75,11 +72,11 @@ class Curl:
 
 def run(scene: Scene) -> dict[str, Any]:
     """Walk both kinds of clients both ways. Raises when something is not as it should be."""
-    ours, stranger = _of_ours(scene, "oa"), _of_ours(scene, "stranger")
-    own = _self_signed(scene)
+    ours, stranger = of_ours(scene, "oa"), of_ours(scene, "stranger")
+    own = self_signed(scene)
     clients = [
-        (ours, _register(scene, "tls_client_auth", _name_of(ours))),
-        (own, _register(scene, "self_signed_tls_client_auth", {"jwks": _jwks_of(own)})),
+        (ours, _register(scene, "tls_client_auth", name_of(ours))),
+        (own, _register(scene, "self_signed_tls_client_auth", {"jwks": jwks_of(own)})),
     ]
     endpoints = Curl(scene.trust, "127.0.0.1")(f"{scene.issuer}/.well-known/openid-configuration")[
         1
@@ -192,46 +189,9 @@ def _register(scene: Scene, method: str, keys: dict[str, Any]) -> str:
     return str(scene.register(method, *words)["client_id"])
 
 
-def _of_ours(scene: Scene, name: str) -> Holder:
-    made = Holder(scene.directory / f"{name}.key", scene.directory / f"{name}.pem")
-    csr = scene.directory / f"{name}.csr"
-    _openssl("-keyout", made.key, "-out", csr, "-subj", f"/C=CN/O=Relying/CN={name}.example.cn")
-    made.chain.write_bytes(issue(scene.caller("business"), csr.read_text(), "device"))
-    return made
-
-
-def _self_signed(scene: Scene) -> Holder:
-    made = Holder(scene.directory / "own.key", scene.directory / "own.pem")
-    _openssl("-x509", "-days", "2", "-keyout", made.key, "-out", made.chain, "-subj", "/CN=own")
-    return made
-
-
-def _openssl(*words: str | Path) -> None:
-    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
-    subprocess.run(["openssl", "req", "-new", *key, *words], check=True, capture_output=True)
-
-
-def _certificate(holder: Holder) -> x509.Certificate:
-    return x509.load_pem_x509_certificate(holder.chain.read_bytes())
-
-
-def _der(holder: Holder) -> bytes:
-    return base64.b64decode("".join(holder.chain.read_text().split("-----")[2].split()))
-
-
 def _thumbprint(holder: Holder) -> str:
-    digest = hashlib.sha256(_der(holder)).digest()
+    digest = hashlib.sha256(der_of(holder)).digest()
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
-
-
-def _name_of(holder: Holder) -> dict[str, str]:
-    return {"tls_client_auth_subject_dn": _certificate(holder).subject.rfc4514_string()}
-
-
-def _jwks_of(holder: Holder) -> dict[str, Any]:
-    key: Any = _certificate(holder).public_key()
-    jwk = json.loads(jwt.algorithms.ECAlgorithm.to_jwk(key))
-    return {"keys": [jwk | {"x5c": [base64.b64encode(_der(holder)).decode()]}]}
 
 
 def _wait_until_let_in(

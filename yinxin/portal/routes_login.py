@@ -72,6 +72,7 @@ def add_login(router: APIRouter, provider: Provider, pages: PortalPages) -> None
             name=name,
             fault=fault,
             last=last_way(request),
+            already=provider.administration.sessions.find(request.cookies.get(cookies.SESSION)),
             sources=[one.config for one in provider.upstreams.openid.values()],
             directories=[one.config for one in provider.upstreams.directories.values()],
         )
@@ -140,7 +141,8 @@ def add_certificate_login(router: APIRouter, provider: Provider, pages: PortalPa
                 address=cookies.address_of(request),
             )
         except (Malformed, Refused, Unauthenticated) as error:
-            return draw(request, next_path, str(error), HTTPStatus.UNAUTHORIZED)
+            shown = field(fields, "certificate")  # it is good for the next text, too
+            return draw(request, next_path, str(error), HTTPStatus.UNAUTHORIZED, shown)
         return enter(request, provider, proven.user, proven.method, next_path)
 
     def draw(
@@ -148,6 +150,7 @@ def add_certificate_login(router: APIRouter, provider: Provider, pages: PortalPa
         next_path: str,
         fault: str | None = None,
         status: HTTPStatus = HTTPStatus.OK,
+        certificate: str = "",
     ) -> Response:
         browser = cookies.browser_of(request)
         nonce = provider.certificates.challenge(browser)
@@ -158,6 +161,7 @@ def add_certificate_login(router: APIRouter, provider: Provider, pages: PortalPa
             leaves=True,
             next_path=next_path,
             fault=fault,
+            certificate=certificate,
             nonce=nonce,
             message=provider.certificates.message(nonce),
             by_tls=provider.tls_login.url is not None,

@@ -431,6 +431,11 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
             "Open the application again, and allow cookies."
         ),
     ),
+    "flow_gone": (
+        "此次登录已完成、已过期，或始于另一个浏览器。请从应用重新进入。",
+        "This login is over, too old, or was begun in another browser. Open the application again.",
+    ),
+    "signed_in_as": ("您已登录：{}。", "You are signed in as {}."),
     "no_cookies": (
         "浏览器没有带回 Cookie。请允许本站使用 Cookie，然后重新打开页面。",
         "Your browser sent no cookie. Allow cookies for this site, then load the page again.",

@@ -137,7 +137,6 @@ def _listeners(
     keeper: Keeper,
     siblings: Siblings,
 ) -> tuple[server.Listener, ...]:
-    sockets, contexts = siblings.sockets, siblings.contexts
 
     def checks() -> list[tuple[str, str | None]]:
         fault = keeper.fault() or nodes.fault()
@@ -148,8 +147,7 @@ def _listeners(
     revocation = app.make_revocation_app(service, plane, checks)
     control = app.make_control_app(service, ask_keeper(service, keeper), api)
     return (
-        server.Listener(sockets[0], control, tls=contexts[0]),
-        server.Listener(sockets[1], machines, tls=contexts[1]),
+        *siblings.listeners(control, machines, place=0),
         plain_listener(siblings.plain, revocation, plane, service.ground.state),
     )
 

@@ -27,8 +27,8 @@ from yinxin.tls_trust import pem_of
 from yinxin.wiring import Service, open_ground, open_service
 
 
-def serve_further(settings: Settings, state: State, siblings: Siblings, number: int) -> None:
-    """Answer until told to stop; `number`: of the others. Raises what opening raises."""
+def serve_further(settings: Settings, state: State, siblings: Siblings, place: int) -> None:
+    """Answer until told to stop; `place`: among all, from 1. Raises what opening raises."""
     siblings.wait_to_begin()
     with ExitStack() as stack:
         ground = open_ground(settings, state, prepared=True)
@@ -52,29 +52,24 @@ def serve_further(settings: Settings, state: State, siblings: Siblings, number: 
         )
         stack.callback(jobs.stop)
         kept = stack.enter_context(closing(KeptCopy.open(service)))
-        listeners = _listeners(service, kept, siblings)
+        listeners = _listeners(service, kept, siblings, place)
 
         def started() -> None:
             jobs.start()
-            siblings.answer(number)
+            siblings.answer(place)
 
         server.run(listeners, started=started)
 
 
-def _listeners(service: Service, kept: KeptCopy, siblings: Siblings) -> tuple[server.Listener, ...]:
+def _listeners(
+    service: Service, kept: KeptCopy, siblings: Siblings, place: int
+) -> tuple[server.Listener, ...]:
     nodes = OCSPNodes(service)
 
     def checks() -> list[tuple[str, str | None]]:
         return [*check_authority(service), ("status-log", kept.fault() or nodes.fault())]
 
     api = app.make_api(service, checks)
-    applications = (
-        app.make_control_app(service, kept.status_now(), api),
-        app.make_machine_app(service, RegistrarDesk.assemble(service), nodes, api),
-    )
-    return tuple(
-        server.Listener(sock, application, tls=context)
-        for sock, application, context in zip(
-            siblings.sockets, applications, siblings.contexts, strict=True
-        )
-    )
+    control = app.make_control_app(service, kept.status_now(), api)
+    machines = app.make_machine_app(service, RegistrarDesk.assemble(service), nodes, api)
+    return siblings.listeners(control, machines, place=place)

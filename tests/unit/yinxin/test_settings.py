@@ -56,6 +56,12 @@ def test_the_environment_wins_over_the_file(
         ("[server]\nhttps_port = 70000\n", "server.https_port"),
         ("[server\n", "not TOML"),
         ('server = "x"\n', "server"),
+        ('[server]\n"https-port" = 1\n', "wrong: server.https-port: "),
+        ("[server]\nprocesses = 2\n", "wrong: server.processes = 2 needs"),
+        (
+            "[authn.outbound]\nallowed_networks = ['x']\n",
+            "allowed_networks.0: Input is not a valid",
+        ),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, text: str, named: str) -> None:

@@ -122,8 +122,9 @@ class AuthorizationEndpoint:
         if given is None:
             return (yield from apart(partial(self.decide, fields, session)))
         code, answer = given
-        yield from self._grants.adding_code(code)
-        return answer
+        if (yield from self._grants.adding_code(code)):
+            return answer
+        return (yield from apart(partial(self.decide, fields, None)))  # it has ended meanwhile
 
     def _code_at_once(
         self, fields: Fields, session: tuple[Session, User] | None
@@ -134,6 +135,8 @@ class AuthorizationEndpoint:
         try:
             for check in CHECKS:
                 check(request)
+            if request.client is None or not self._knows_subject(request.client):
+                return None
             if first_missing(self._at_hand.policy, self._situation(request, session)) is not None:
                 return None
         except (NotAtHand, OAuthError):
@@ -247,11 +250,13 @@ class AuthorizationEndpoint:
         }
         return Interact(missing.page, {**passed_on, **missing.parameters}, *kept)
 
-    def _give_code(self, request: Draft, session: Session, user: User) -> SendBack:
+    def _give_code(self, request: Draft, session: Session, user: User) -> SendBack | Interact:
         code, answer = self._code(request, session, user)
+        if not self._grants.add_code(code):
+            return self._decide(request, None)  # the session has ended meanwhile
         if request.pushed is not None:
+            # The second of two is not told its code, which nobody can redeem then.
             self._sources.pushed.use(bytes.fromhex(request.pushed))
-        self._grants.add_code(code)
         return answer
 
     def _code(
@@ -283,8 +288,13 @@ class AuthorizationEndpoint:
             code_challenge=given["code_challenge"],
             confirmation=None if jkt is None else Confirmation("jkt", jkt),
             expires_at=self._clock.now() + self._lifetime_of(client),
+            subject=self._subjects.of(user.id, client) if client.metadata.hears_of_logout else None,
         )
         return code, self._send_back(request, {"code": drawn.secret})
+
+    def _knows_subject(self, client: Client) -> bool:
+        """Whether `_code` waits for nobody."""
+        return not client.metadata.hears_of_logout or self._subjects.at_once(client)
 
     def _lifetime_of(self, client: Client) -> timedelta:
         # FAPI 2.0 Security Profile, 5.3.2.2: at most 60 seconds, whatever the setting says.

@@ -144,6 +144,16 @@ class ClientMetadata(BaseModel):
         return {kind: name for kind, name in names.items() if name is not None}
 
     @property
+    def logout_uris(self) -> tuple[str | None, str | None]:
+        """Where the client hears of the end of a session: back channel, front channel."""
+        return self.backchannel_logout_uri, self.frontchannel_logout_uri
+
+    @property
+    def hears_of_logout(self) -> bool:
+        """Whether it has one of them."""
+        return any(self.logout_uris)
+
+    @property
     def is_fapi2(self) -> bool:
         """Whether the rules of the FAPI 2.0 Security Profile apply."""
         return self.security_profile is SecurityProfile.FAPI2

@@ -174,7 +174,12 @@ class Endpoints:
             carrier=carrier,
             userinfo=UserinfoEndpoint(access, binding, stores.clients, subjects, accounts),
             introspection=IntrospectionEndpoint(
-                authentication, access, stores.grants, subjects, issuer=issuer, clock=clock
+                authentication,
+                access,
+                stores.grants,
+                subjects,
+                issuer=issuers.name_of,
+                clock=clock,
             ),
             revocation=RevocationEndpoint(
                 authentication, stores.grants, transactions=transactions, audit=audit

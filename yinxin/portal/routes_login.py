@@ -53,7 +53,8 @@ def add_login(router: APIRouter, provider: Provider, pages: PortalPages) -> None
             response.headers["Retry-After"] = str(error.retry_after)
             return response
         if provider.administration.password_policy.has_expired(user):
-            return go(f"/login/password?{urlencode({'name': name, 'next': next_path})}")
+            asked = {"name": name, "why": "password_expired", "next": next_path}
+            return go(f"/login/password?{urlencode(asked)}")
         return enter(request, provider, user, levels.PASSWORD, next_path)
 
     def draw(
@@ -84,7 +85,14 @@ def add_password_change(router: APIRouter, provider: Provider, pages: PortalPage
     @router.get("/login/password")
     def form(request: Request) -> Response:
         query = request.query_params
-        return draw(request, own_path(query.get("next", "")), query.get("name", "")[:64])
+        expired = query.get("why") == "password_expired"
+        return draw(
+            request,
+            own_path(query.get("next", "")),
+            query.get("name", "")[:64],
+            "password_expired" if expired else None,
+            status=HTTPStatus.OK,
+        )
 
     @router.post("/login/password")
     def change(request: Request, fields: Form) -> Response:
@@ -109,11 +117,13 @@ def add_password_change(router: APIRouter, provider: Provider, pages: PortalPage
         name: str,
         fault: str | None = None,
         detail: str | None = None,
+        *,
+        status: HTTPStatus = HTTPStatus.UNPROCESSABLE_ENTITY,
     ) -> Response:
         return pages.page(
             "password.html",
             request,
-            status=HTTPStatus.OK if fault is None else HTTPStatus.UNPROCESSABLE_ENTITY,
+            status=status,
             leaves=True,
             next_path=next_path,
             name=name,

@@ -31,6 +31,7 @@ import psycopg
 import pytest
 from cryptography import x509
 
+from core.db import open_database
 from tests import keystore_softhsm as softhsm
 from tests import postgres
 from tests.conformance.oidf.relying_party import hidden_fields
@@ -38,6 +39,7 @@ from tests.hosts import Caller
 from tests.integration.test_ocsp_node import GOOD, REVOKED, Hosts, certificate, children, wait
 from tests.ports import free_ports
 from tests.service import Service, yinxin
+from yinxin.database import warn_of_few_connections
 
 pytestmark = [pytest.mark.hsm, pytest.mark.postgres]
 
@@ -370,3 +372,14 @@ def test_other_roles_have_one_process(tmp_path: Path) -> None:
     refused = yinxin(*words, environment=environment, check=False)
     assert refused.returncode != 0
     assert "server.processes is for the authority: leave it out at a km" in refused.stderr
+
+
+def test_the_log_says_that_postgresql_allows_too_few_connections(
+    postgres_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with closing(open_database(postgres.fresh_database(postgres_url, "few"))) as database:
+        warn_of_few_connections(database, processes=3)
+        assert not caplog.records
+        warn_of_few_connections(database, processes=4)  # of 200
+    (line,) = caplog.records
+    assert (line.__dict__["allowed"], line.__dict__["opened"]) == (200, 264)

@@ -77,7 +77,8 @@ class Administration:
             SQLSessionStore(database),
             store,
             config=config.login,
-            listeners=(access, channels, EntriesEnded(SQLEntryStore(database))),
+            # Channels last: what is being redeemed takes part by then.
+            listeners=(access, EntriesEnded(SQLEntryStore(database)), channels),
             standards=standards,
             transactions=database,
             audit=audit,

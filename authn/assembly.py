@@ -207,6 +207,7 @@ class Provider:
             registered=administration.clients,
             policy=make_policy(reach, admission.access, admission.consents),
             remembered=admission.access,
+            agreements=admission.consents,
             accounts=AccountClaims(admission.accounts, admission.people),
             verifier=verifier,
             fetcher=outbound if outbound.allows_any else None,

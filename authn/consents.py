@@ -11,6 +11,7 @@ from authn.store import Session, User
 from core.audit import AuditLog, Detail
 from core.clock import Clock
 from core.errors import NotFound
+from core.steps import Steps
 from core.transaction import Transactions
 
 SENSITIVE: Final = frozenset({"identity"})
@@ -43,6 +44,10 @@ class ConsentStore(Protocol):
 
     def find(self, user_id: str, client_id: str, account: str) -> Consent | None: ...
 
+    def finding(self, user_id: str, client_id: str, account: str) -> Steps[Consent | None]:
+        """Find it, in steps."""
+        ...
+
     def list_of_user(self, user_id: str) -> Sequence[Consent]: ...
 
     def remove(self, user_id: str, client_id: str) -> bool: ...
@@ -71,6 +76,10 @@ class Consents:
     def find(self, session: Session, client_id: str) -> Consent | None:
         """Return what this account agreed to."""
         return self._store.find(session.user_id, client_id, session.account or "")
+
+    def finding(self, session: Session, client_id: str) -> Steps[Consent | None]:
+        """Return what `find` does, in steps."""
+        return self._store.finding(session.user_id, client_id, session.account or "")
 
     def give(self, session: Session, user: User, client_id: str, scope: str) -> None:
         """Agree, besides what was agreed before."""

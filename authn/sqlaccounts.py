@@ -21,13 +21,21 @@ from authn.tables_accounts import affiliations, client_access, consents, people
 from core.db import Database
 from core.errors import Conflict
 from core.remembered import Remembered
-from core.statements import Statement
+from core.statements import Ran, Statement
+from core.steps import Steps, asked
 from core.versions import read_version
 
 _A, _C = affiliations.c, consents.c
 _MOST_KNOWN: Final = 5000
 _POLICY = Statement(
     select(client_access.c.policy).where(client_access.c.client_id == bindparam("of"))
+)
+_CONSENT = Statement(
+    select(consents).where(
+        _C.user_id == bindparam("who"),
+        _C.client_id == bindparam("by"),
+        _C.account == bindparam("as"),
+    )
 )
 
 
@@ -123,12 +131,13 @@ class SQLConsentStore:
         _put(self._database, consents, ("user_id", "client_id", "account"), asdict(consent))
 
     def find(self, user_id: str, client_id: str, account: str) -> Consent | None:
-        statement = select(consents).where(
-            _C.user_id == user_id, _C.client_id == client_id, _C.account == account
-        )
-        with self._database.reading() as connection:
-            row = connection.execute(statement).first()
-        return None if row is None else Consent(**row._asdict())
+        values = {"who": user_id, "by": client_id, "as": account}
+        return _consent(self._database.run(_CONSENT, values))
+
+    def finding(self, user_id: str, client_id: str, account: str) -> Steps[Consent | None]:
+        values = {"who": user_id, "by": client_id, "as": account}
+        (found,) = yield from asked([(_CONSENT, values)])
+        return _consent(found)
 
     def list_of_user(self, user_id: str) -> Sequence[Consent]:
         statement = select(consents).where(_C.user_id == user_id).order_by(_C.client_id, _C.account)
@@ -187,3 +196,8 @@ def _put(database: Database, table: Table, key: Sequence[str], values: dict[str,
 def _affiliation(row: Any) -> Affiliation:
     fields = row._asdict()
     return Affiliation(**fields | {"capacity": Capacity(fields["capacity"])})
+
+
+def _consent(found: Ran) -> Consent | None:
+    row = found.first()
+    return None if row is None else Consent(**row._asdict())

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 
-from sqlalchemy import Select, bindparam, delete, insert, or_, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, insert, or_, select, update
 
 from authn.levels import SessionCertificate
 from authn.sqlentered import applications_of, entered
@@ -24,6 +24,11 @@ _WITH_OWNER = with_owner(sessions)
 _ADD = Statement(insert(sessions))
 _TOUCH = Statement(
     update(sessions).where(sessions.c.digest == bindparam("of")).values(seen_at=bindparam("now"))
+)
+_HOLD = Statement(
+    select(sessions.c.sid)
+    .where(sessions.c.sid == bindparam("of"))
+    .with_for_update(read=True, key_share=True)
 )
 _CHUNK = 500
 """Values in one statement, below the limit of either database."""
@@ -180,6 +185,11 @@ class SQLSessionStore:
     def _sids(self, query: Select[tuple[str]]) -> Sequence[str]:
         with self._database.reading() as connection:
             return [str(row[0]) for row in connection.execute(query)]
+
+
+def hold_session(connection: Connection, sid: str) -> bool:
+    """Whether a session is open; it does not end before the transaction does."""
+    return _HOLD.run(connection, {"of": sid}).first() is not None
 
 
 def _with_owner(found: Ran) -> tuple[Session, User | None] | None:

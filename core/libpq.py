@@ -117,7 +117,10 @@ def _error(pgconn: PGconn, result: PGresult) -> Exception:
     if original.diag.message_primary is not None:
         # Without DETAIL: it quotes the row, and errors reach logs.
         original.args = (original.diag.message_primary,)
-    return _as_sqlalchemy(original, lost=pgconn.status != ConnStatus.OK)
+    # An error that PostgreSQL says has a code; without one it is libpq's own, and the connection is
+    # gone, even if libpq has not noticed all of it yet.
+    gone = pgconn.status != ConnStatus.OK or original.sqlstate is None
+    return _as_sqlalchemy(original, lost=gone)
 
 
 def _as_sqlalchemy(error: psycopg.Error, *, lost: bool) -> Exception:

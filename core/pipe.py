@@ -30,6 +30,8 @@ _DEEP: Final = 16
 _STUCK_SECONDS: Final = 0.05
 """After so long without an answer nothing more is asked: the first one waits for a row."""
 
+_LOOK_SECONDS: Final = 1.0
+
 _SYNC: Final = int(ExecStatus.PIPELINE_SYNC)
 _DONE: Final = (int(ExecStatus.COMMAND_OK), int(ExecStatus.TUPLES_OK))
 _OK: Final = int(ConnStatus.OK)
@@ -70,7 +72,8 @@ class Pipe:
         self._moved = 0.0
         """When it began to wait for the answer that is the next one."""
         self._blocked = False
-        self._gone = False
+        self._looking: asyncio.TimerHandle | None = None
+        self._gone, self._attached = False, True
         pgconn.nonblocking = 1
         pgconn.enter_pipeline_mode()
         self._socket = pgconn.socket
@@ -111,6 +114,8 @@ class Pipe:
         if not self._waiting:
             self._moved = self._loop.time()
         self._waiting.append(asked)
+        if self._looking is None:
+            self._looking = self._loop.call_later(_LOOK_SECONDS, self._look)
         try:
             for (name, text), values, formats in messages:
                 if asked.again or not name:
@@ -123,6 +128,7 @@ class Pipe:
             self._flush()
         except psycopg.Error as error:
             # The connection is gone, with what waits in it and what was just asked.
+            self._detach()
             self._loop.call_soon(self._lost, error)
 
     def _send_prepared(self, asked: _Asked, name: bytes, text: bytes) -> None:
@@ -134,6 +140,10 @@ class Pipe:
     def _flush(self) -> None:
         """Send what the socket did not take at once as soon as it does."""
         blocked = bool(self._pgconn.flush())
+        if self._pgconn.status != _OK:
+            # libpq found that out while it sent, closed the socket, and says so with the next
+            # answer: of which the event loop would never hear.
+            raise psycopg.OperationalError("the connection is lost")
         if blocked and not self._blocked:
             self._loop.add_writer(self._socket, self._sendable)
         elif self._blocked and not blocked:
@@ -163,6 +173,18 @@ class Pipe:
                 raise psycopg.OperationalError("the connection is lost")
         except psycopg.Error as error:
             self._lost(error)
+
+    def _look(self) -> None:
+        """Look for answers without being told that there are any.
+
+        A connection that is reset (POLLERR) is nothing that libuv tells a reader of: it stops to
+        watch it, and who waits would wait for ever.
+        """
+        self._looking = None
+        if self._waiting and not self._gone:
+            self._receive()
+        if self._waiting and self._looking is None:
+            self._looking = self._loop.call_later(_LOOK_SECONDS, self._look)
 
     def _finish(self, asked: _Asked) -> None:
         answers, refused = list[Done](), None
@@ -200,16 +222,28 @@ class Pipe:
             _tell(asked, error)
 
     def _lost(self, error: psycopg.Error) -> None:
+        if self._looking is not None:
+            self._looking.cancel()
+            self._looking = None
         if not self._gone:
             self._gone = True
-            if not self._loop.is_closed():
-                self._loop.remove_reader(self._socket)
-                self._loop.remove_writer(self._socket)
+            self._detach()
             self._connection.close()
             self._closed(self)
         waiting, self._waiting = self._waiting, deque()
         for asked in waiting:
             _tell(asked, lost(error))
+
+    def _detach(self) -> None:
+        """Have the event loop forget the socket, at once.
+
+        Its number is free when libpq has closed it. The next connection that gets it would not be
+        watched, because the event loop takes it for this one.
+        """
+        if self._attached and not self._loop.is_closed():
+            self._loop.remove_reader(self._socket)
+            self._loop.remove_writer(self._socket)
+        self._attached = False
 
 
 def _tell(asked: _Asked, outcome: Outcome) -> None:

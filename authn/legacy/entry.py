@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Final
 
 from authn import opaque
+from authn.legacy.services import entries_of
 from authn.legacy.store import EntryStore, Ticket
 from authn.logout.channels import LogoutChannels
 from authn.logout.store import Channel, Participation
@@ -21,7 +22,7 @@ from authn.oidc.store import Client, ClientStore
 from authn.store import Session, User, UserStore
 from core.audit import AuditLog
 from core.clock import Clock
-from core.errors import Forbidden, NotFound
+from core.errors import Forbidden, NotFound, Unauthenticated
 from core.transaction import Transactions
 
 _LIFETIME: Final = timedelta(seconds=30)
@@ -80,6 +81,14 @@ class Entry:
             raise UnknownApplication("this application is not registered here")
         return client
 
+    def client_of_service(self, service: str) -> Client:
+        """Return whose service of CAS it is. Raises `UnknownApplication`."""
+        for entry in entries_of(service):
+            client = self._clients.find_entry(entry)
+            if client is not None:
+                return client
+        raise UnknownApplication("this application is not registered here")
+
     def missing(
         self,
         client: Client,
@@ -101,7 +110,7 @@ class Entry:
         prefix: str,
         fresh: bool = False,
     ) -> str:
-        """Return a ticket for the application at `address`."""
+        """Return a ticket for the application at `address`. Raises `Unauthenticated`."""
         drawn = opaque.draw_ticket(prefix)
         ticket = Ticket(
             digest=drawn.digest,
@@ -114,7 +123,8 @@ class Entry:
             expires_at=self._clock.now() + _LIFETIME,
         )
         with self._transactions.transaction():
-            self._store.add_ticket(ticket)
+            if not self._store.add_ticket(ticket):
+                raise Unauthenticated("the session has ended meanwhile; sign in again")
             detail = {"client": client.id, "user": user.name, "sid": session.sid}
             self._audit.record("ticket.issued", actor=user.name, detail=detail)
         return drawn.secret

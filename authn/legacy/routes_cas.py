@@ -41,7 +41,7 @@ def make_cas_router(
         service: str | None = request.query_params.get("service")
         if service is not None:
             try:
-                entry.client_of(service)
+                entry.client_of_service(service)
             except UnknownApplication:
                 service = None
         frames = logout.end(request.cookies.get(cookies.SESSION))
@@ -65,7 +65,7 @@ def _add_login(
         service = asked.get("service", "")
         if not service:
             return _see_other("/")
-        client = entry.client_of(service)
+        client = entry.client_of_service(service)
         by_post = asked.get("method", "").upper() == "POST"  # CAS 3.0, 2.1.1
         found = sessions.find(request.cookies.get(cookies.SESSION))
         fresh, after = _is_set(asked.get("renew")), asked.get("after", "")

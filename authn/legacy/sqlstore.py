@@ -10,6 +10,7 @@ from sqlalchemy import delete, insert, select, update
 
 from authn.legacy.store import Pass, Ticket
 from authn.legacy.tables import gate_passes, tickets
+from authn.sqlsessions import hold_session
 from authn.tables import sessions
 from core.db import Database
 
@@ -20,9 +21,12 @@ class SQLEntryStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add_ticket(self, ticket: Ticket) -> None:
+    def add_ticket(self, ticket: Ticket) -> bool:
         with self._database.transaction() as connection:
+            if not hold_session(connection, ticket.sid):
+                return False
             connection.execute(insert(tickets).values(**asdict(ticket)))
+        return True
 
     def take_ticket(self, digest: bytes) -> Ticket | None:
         with self._database.transaction() as connection:

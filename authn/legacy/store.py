@@ -38,7 +38,9 @@ class Pass:
 class EntryStore(Protocol):
     """Tickets and passes."""
 
-    def add_ticket(self, ticket: Ticket) -> None: ...
+    def add_ticket(self, ticket: Ticket) -> bool:
+        """False, and nothing is stored: the session that gave it has ended meanwhile."""
+        ...
 
     def take_ticket(self, digest: bytes) -> Ticket | None:
         """Return a ticket and forget it: for exactly one caller."""

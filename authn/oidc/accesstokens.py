@@ -8,9 +8,9 @@ from typing import Any
 from authn import opaque
 from authn.oidc import scopes
 from authn.oidc.accountclaims import AccountClaims
-from authn.oidc.binding import SenderBinding
+from authn.oidc.binding import DPOP_CHALLENGE, SenderBinding
 from authn.oidc.caller import Caller
-from authn.oidc.errors import OAuthError
+from authn.oidc.errors import InvalidRequest, OAuthError
 from authn.oidc.store import AccessToken, ClientStore, GrantStore
 from authn.oidc.subjects import SubjectIdentifiers
 from authn.store import User, UserStore
@@ -92,6 +92,12 @@ def _shown(caller: Caller) -> tuple[str, str]:
     in_body = dict(caller.fields).get("access_token")
     if caller.authorization is None and in_body is not None and len(caller.fields) == 1:
         return "bearer", in_body
-    if scheme.lower() not in ("bearer", "dpop") or not secret.strip() or in_body is not None:
-        raise OAuthError("invalid_token", "send the access token as Authorization: Bearer")
+    if caller.authorization is not None and in_body is not None:
+        raise InvalidRequest("the access token is sent in two ways (RFC 6750, 3.1)")
+    if scheme.lower() not in ("bearer", "dpop") or not secret.strip():
+        # RFC 6750, 3.1: who shows nothing is told how to, and no error.
+        challenge = {"WWW-Authenticate": f'Bearer realm="yinxin", {DPOP_CHALLENGE}'}
+        raise OAuthError(
+            "invalid_token", "send the access token as Authorization: Bearer", headers=challenge
+        )
     return scheme.lower(), secret.strip()

@@ -106,5 +106,7 @@ def oauth_answer(error: OAuthError) -> JSONResponse:
     if error.code == "temporarily_unavailable":
         headers["Retry-After"] = "5"
     body: Mapping[str, str] = {"error": error.code, "error_description": error.description}
-    status = _STATUS.get(error.code, HTTPStatus.BAD_REQUEST)
+    # Whoever is challenged is answered 401 (RFC 9110, 15.5.2), whatever the word is.
+    other = HTTPStatus.UNAUTHORIZED if "WWW-Authenticate" in error.headers else None
+    status = _STATUS.get(error.code, other or HTTPStatus.BAD_REQUEST)
     return JSONResponse(body, status_code=status, headers=headers)

@@ -10,12 +10,29 @@ from __future__ import annotations
 from typing import NoReturn, Protocol
 
 from authn.access import AccessPolicy, Refusal
+from authn.consents import Consent
 from authn.oidc.store import Client
 from authn.store import Session, User
+from core.steps import Steps
 
 
 class NotAtHand(Exception):
     """It would have to be read."""
+
+
+class ConsentNotAtHand(NotAtHand):
+    """What the person agreed to would have to be read, and nothing else so far."""
+
+    def __init__(self, session: Session, client_id: str) -> None:
+        super().__init__(client_id)
+        self.session = session
+        self.client_id = client_id
+
+
+class AgreementsInSteps(Protocol):
+    """Reads what people agreed to (`authn.consents.Consents`)."""
+
+    def finding(self, session: Session, client_id: str) -> Steps[Consent | None]: ...
 
 
 class RememberedClients(Protocol):
@@ -49,8 +66,8 @@ class ClientsAtHand:
 class PeopleAtHand:
     """What the prompts ask about people (`authn.oidc.interaction.make_policy`), from memory.
 
-    Everything raises `NotAtHand`. Of a person nothing is remembered: so only what follows from
-    their session and the application's policy is answered.
+    Everything raises `NotAtHand`, and `find` says by it what to read. Of a person nothing is
+    remembered: so only what follows from their session and the application's policy is answered.
     """
 
     def __init__(self, policies: RememberedPolicies) -> None:
@@ -71,4 +88,14 @@ class PeopleAtHand:
         raise NotAtHand(user.id)
 
     def find(self, session: Session, client_id: str) -> NoReturn:
-        raise NotAtHand(session.sid, client_id)
+        raise ConsentNotAtHand(session, client_id)
+
+
+class AgreementAtHand:
+    """What the person of one request agreed to with its application, which was read."""
+
+    def __init__(self, consent: Consent | None) -> None:
+        self._consent = consent
+
+    def find(self, _session: Session, _client_id: str) -> Consent | None:
+        return self._consent

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
@@ -12,9 +12,10 @@ from urllib.parse import urlencode
 
 from authn import opaque
 from authn.config import AuthnConfig
+from authn.consents import Consent
 from authn.forms import Fields
 from authn.oidc import scopes
-from authn.oidc.athand import NotAtHand
+from authn.oidc.athand import AgreementsInSteps, ConsentNotAtHand, NotAtHand
 from authn.oidc.checks import CHECKS
 from authn.oidc.draft import Draft, Sources, draft, resumed
 from authn.oidc.errors import AccessDenied, InvalidRequest, LoginRequired, OAuthError
@@ -34,8 +35,10 @@ CONTINUE: Final = "/oidc/continue"
 REFUSE: Final = "/refuse"
 _FOR_PAGES: Final = ("login_hint", "ui_locales")
 """What the login page is told (OIDC Core, 3.1.2.1)."""
-_LOOKED_UP: Final = frozenset({"request", "request_uri", "resource", "id_token_hint", "claims"})
-"""What is read from a table, or verified by a key, before the request can be judged."""
+_LOOKED_UP: Final = frozenset({"request", "request_uri", "resource"})
+"""What is read from a table, or fetched, before the request can be judged."""
+_NAMING: Final = frozenset({"id_token_hint", "claims"})
+"""What may name the person whom the client expects."""
 _MOST_OF_FAPI2: Final = timedelta(seconds=60)
 
 
@@ -93,12 +96,18 @@ class AuthorizationEndpoint:
         flows: Flows,
         *,
         at_hand: Judgement,
+        agreements: AgreementsInSteps,
+        agreed: Callable[[Consent | None], tuple[Check, ...]],
         config: AuthnConfig,
         clock: Clock,
     ) -> None:
-        """`at_hand`: the same, raising `NotAtHand` in place of waiting."""
+        """`at_hand`: the same, raising `NotAtHand` in place of waiting.
+
+        `agreed`: its prompts when what the person agreed to was read from `agreements`.
+        """
         self._sources, self._policy = judgement.sources, judgement.policy
         self._at_hand = at_hand
+        self._agreements, self._agreed = agreements, agreed
         self._grants = grants
         self._issuers = issuers
         self._subjects = subjects
@@ -118,24 +127,34 @@ class AuthorizationEndpoint:
         A code is given without waiting if all that the request is judged by is at hand. Anything
         else is for `decide`, apart.
         """
-        given = self._code_at_once(fields, session)
+        try:
+            given = self._code_at_once(fields, session, self._at_hand.policy)
+        except ConsentNotAtHand as wanted:
+            consent = yield from self._agreements.finding(wanted.session, wanted.client_id)
+            given = self._code_at_once(fields, session, self._agreed(consent))
         if given is None:
             return (yield from apart(partial(self.decide, fields, session)))
         code, answer = given
-        yield from self._grants.adding_code(code)
-        return answer
+        if (yield from self._grants.adding_code(code)):
+            return answer
+        return (yield from apart(partial(self.decide, fields, None)))  # it has ended meanwhile
 
     def _code_at_once(
-        self, fields: Fields, session: tuple[Session, User] | None
+        self, fields: Fields, session: tuple[Session, User] | None, policy: tuple[Check, ...]
     ) -> tuple[AuthorizationCode, SendBack] | None:
+        """Raises `ConsentNotAtHand` if that is all that is not."""
         request = draft(fields, self._at_hand.sources)
         if session is None or not _LOOKED_UP.isdisjoint(request.parameters):
             return None
         try:
             for check in CHECKS:
                 check(request)
-            if first_missing(self._at_hand.policy, self._situation(request, session)) is not None:
+            if request.client is None or not self._knows_subject(request, request.client):
                 return None
+            if first_missing(policy, self._situation(request, session)) is not None:
+                return None
+        except ConsentNotAtHand:
+            raise
         except (NotAtHand, OAuthError):
             return None
         return self._code(request, *session)
@@ -247,11 +266,13 @@ class AuthorizationEndpoint:
         }
         return Interact(missing.page, {**passed_on, **missing.parameters}, *kept)
 
-    def _give_code(self, request: Draft, session: Session, user: User) -> SendBack:
+    def _give_code(self, request: Draft, session: Session, user: User) -> SendBack | Interact:
         code, answer = self._code(request, session, user)
+        if not self._grants.add_code(code):
+            return self._decide(request, None)  # the session has ended meanwhile
         if request.pushed is not None:
+            # The second of two is not told its code, which nobody can redeem then.
             self._sources.pushed.use(bytes.fromhex(request.pushed))
-        self._grants.add_code(code)
         return answer
 
     def _code(
@@ -283,8 +304,15 @@ class AuthorizationEndpoint:
             code_challenge=given["code_challenge"],
             confirmation=None if jkt is None else Confirmation("jkt", jkt),
             expires_at=self._clock.now() + self._lifetime_of(client),
+            subject=self._subjects.of(user.id, client) if client.metadata.hears_of_logout else None,
         )
         return code, self._send_back(request, {"code": drawn.secret})
+
+    def _knows_subject(self, request: Draft, client: Client) -> bool:
+        """Whether `_situation` and `_code` wait for nobody."""
+        if client.metadata.hears_of_logout or not _NAMING.isdisjoint(request.parameters):
+            return self._subjects.at_once(client)
+        return True
 
     def _lifetime_of(self, client: Client) -> timedelta:
         # FAPI 2.0 Security Profile, 5.3.2.2: at most 60 seconds, whatever the setting says.

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hmac
+from typing import Final
 
-from authn.oidc import mutualtls
+from authn.oidc import dpop, mutualtls
 from authn.oidc.caller import Caller
 from authn.oidc.dpop import InvalidProof, Proofs
 from authn.oidc.errors import InvalidRequest, OAuthError
 from authn.oidc.grant import Confirmation
 from authn.oidc.store import AccessToken, Client
+
+DPOP_CHALLENGE: Final = f'DPoP realm="yinxin", algs="{" ".join(dpop.ALGORITHMS)}"'
+"""RFC 9449, 7.1."""
 
 
 class SenderBinding:
@@ -56,7 +60,13 @@ class SenderBinding:
             return
         if scheme != "dpop":
             raise _refused("the token is bound to a key: show it as DPoP, with a proof")
-        proven = self._proofs.check(caller, access_token=secret)
+        try:
+            proven = self._proofs.check(caller, access_token=secret)
+        except OAuthError as error:  # RFC 9449, 7.1 and 9: 401 with a challenge
+            challenge = {"WWW-Authenticate": f'{DPOP_CHALLENGE}, error="{error.code}"'}
+            raise OAuthError(
+                error.code, error.description, headers={**error.headers, **challenge}
+            ) from error
         if proven is None or not _same(bound, proven.thumbprint):
             raise _refused("the proof is missing or of another key than the token's")
 
@@ -66,5 +76,5 @@ def _same(bound: Confirmation, thumbprint: str | None) -> bool:
 
 
 def _refused(why: str) -> OAuthError:
-    challenge = {"WWW-Authenticate": 'DPoP realm="yinxin", error="invalid_token"'}
+    challenge = {"WWW-Authenticate": f'{DPOP_CHALLENGE}, error="invalid_token"'}
     return OAuthError("invalid_token", why, headers=challenge)

@@ -7,7 +7,6 @@ critical is understood, and everything has a limit.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -17,6 +16,7 @@ from authn.oidc import sm2jwk
 from authn.oidc.clientmetadata import MOST_KEYS
 from authn.oidc.store import Client, IDTokenAlgorithm
 from core.errors import InvalidSignature, Malformed
+from core.foreignjson import read_json
 
 STRONG: Final = ("ES256", "PS256", "EdDSA")
 """What FAPI 2.0 Security Profile, 5.4.1 allows."""
@@ -126,10 +126,7 @@ def _loaded(key: JWK, algorithm: str) -> Any:
 
 
 def _claims(payload: bytes) -> Mapping[str, Any]:
-    try:
-        claims = json.loads(payload)
-    except (ValueError, RecursionError) as error:
-        raise Malformed("its claims are not JSON") from error
+    claims = read_json(payload, what="its payload")
     if not isinstance(claims, dict):
         raise Malformed("its claims are not a JSON object")
     return claims

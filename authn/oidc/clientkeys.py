@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
@@ -12,6 +11,7 @@ from authn.oidc.clientmetadata import MOST_KEYS
 from authn.oidc.store import Client
 from core.clock import Clock
 from core.errors import Malformed, Refused, Unavailable
+from core.foreignjson import read_json
 
 _FRESH_FOR: Final = timedelta(minutes=10)
 _NOT_AGAIN_FOR: Final = timedelta(seconds=30)
@@ -71,11 +71,7 @@ class ClientKeys:
         answer = self._fetcher.get(url)
         if answer.status != 200:
             raise Unavailable(f"{url} answered {answer.status}")
-        try:
-            document = json.loads(answer.body)
-        except (ValueError, RecursionError) as error:
-            raise Malformed(f"{url} is not JSON") from error
-        keys = parse_jwks(document)
+        keys = parse_jwks(read_json(answer.body, what=url))
         with self._lock:
             if len(self._fetched) >= _MOST_CLIENTS:
                 self._fetched.clear()

@@ -94,6 +94,8 @@ class ClientMetadata(BaseModel):
     # Addresses at which it is entered by older protocols (docs/connect/cas.md, nginx.md).
     cas_services: tuple[URI, ...] = Field(default=(), max_length=20)
     """Services of CAS, compared character for character."""
+    cas_prefixes: tuple[URI, ...] = Field(default=(), max_length=20)
+    """Services of CAS are whatever lies below these: ``https://host/path/``."""
     gate_origins: tuple[URI, ...] = Field(default=(), max_length=20)
     """Origins of applications behind a proxy that asks us: ``https://host[:port]``."""
 
@@ -126,7 +128,8 @@ class ClientMetadata(BaseModel):
     @property
     def entries(self) -> tuple[str, ...]:
         """Every address at which it is entered by an older protocol."""
-        return (*self.cas_services, *self.gate_origins)
+        below = (f"below {prefix}" for prefix in self.cas_prefixes)
+        return (*self.cas_services, *below, *self.gate_origins)
 
     @property
     def certificate_names(self) -> dict[str, str]:
@@ -139,6 +142,16 @@ class ClientMetadata(BaseModel):
             "san_email": self.tls_client_auth_san_email,
         }
         return {kind: name for kind, name in names.items() if name is not None}
+
+    @property
+    def logout_uris(self) -> tuple[str | None, str | None]:
+        """Where the client hears of the end of a session: back channel, front channel."""
+        return self.backchannel_logout_uri, self.frontchannel_logout_uri
+
+    @property
+    def hears_of_logout(self) -> bool:
+        """Whether it has one of them."""
+        return any(self.logout_uris)
 
     @property
     def is_fapi2(self) -> bool:

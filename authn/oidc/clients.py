@@ -29,6 +29,7 @@ CONSOLE: Final = "yinxin-console"
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{2,63}")
 _MOST_URIS: Final = 20
 _MOST_OVERLAP: Final = timedelta(days=30)
+_SECRETS: Final = ("secret_digest", "older_secret_digest", "older_secret_until")
 _PLAIN: Final = ClientMetadata()
 
 
@@ -92,14 +93,14 @@ class Clients:
         A client that had no secret and needs one gets it, to be shown once; another keeps its own.
         Tokens given before go on. Raises `NotFound`, and what `register` raises.
         """
-        known = self.get(client_id)
         client, secret = self._draft(client_id, name, **values)
-        if client.secret_digest is not None and known.secret_digest is not None:
-            client, secret = replace(client, secret_digest=known.secret_digest), None
-        client = replace(client, created_at=known.created_at)
         with self._transactions.transaction():
-            if not self._store.replace(client):
-                raise NotFound("there is no such client")
+            known = self._held(client_id)
+            client = replace(client, created_at=known.created_at)
+            if client.secret_digest is not None and known.secret_digest is not None:
+                kept = {name: getattr(known, name) for name in _SECRETS}
+                client, secret = replace(client, **kept), None
+            self._store.replace(client)
             self._record("client.changed", actor=actor, client=client)
         return client, secret
 
@@ -149,13 +150,13 @@ class Clients:
 
         Raises `NotFound`, and `Refused` for a client without a secret.
         """
-        client = self.get(client_id)
-        if client.secret_digest is None:
-            raise Refused("this client has no secret: it is public, or it authenticates by a key")
         if not timedelta() <= keep <= _MOST_OVERLAP:
             raise Malformed(f"the old secret can be kept for 0 to {_MOST_OVERLAP.days} days")
         drawn = opaque.draw()
         with self._transactions.transaction():
+            client = self._held(client_id)
+            if client.secret_digest is None:
+                raise Refused("this client has no secret: it is public, or authenticates by a key")
             self._store.replace(
                 replace(
                     client,
@@ -198,6 +199,12 @@ class Clients:
     def get(self, client_id: str) -> Client:
         """Raises `NotFound`."""
         client = self._store.find(client_id)
+        if client is None:
+            raise NotFound("there is no such client")
+        return client
+
+    def _held(self, client_id: str) -> Client:
+        client = self._store.hold(client_id)
         if client is None:
             raise NotFound("there is no such client")
         return client

@@ -58,22 +58,25 @@ class CodeGrant:
     ) -> Steps[tuple[AuthorizationCode, User | None, TokenResponse | None]]:
         """Find, check and redeem a code in one transaction, if nothing about it is unusual.
 
-        Without a response it was not redeemed: it was used before, or is for resource servers.
+        Without a response it was not redeemed: it was used before, is for resource servers, or
+        does not say how its client, which hears of logouts, knows the person.
         """
         parts, found, given = self._granting, list[_Found](), list[Given]()
+        client = request.client
 
         def redeem(ran: Sequence[Any]) -> tuple[Event, Statements] | None:
             code, owner = _known(parts.grants.claimed(ran[0]), request)
             found.append((code, owner))
-            if code.used_at is not None or code.grant.resources:
+            unknown = client.metadata.hears_of_logout and code.subject is None
+            if code.used_at is not None or code.grant.resources or unknown:
                 return None
             user = _checked(code, owner, request)
             made = parts.access_token(code.grant, request)
-            given.append(parts.given(code.grant, user, made, request))
+            given.append(parts.given(code.grant, user, made, request, entered=True))
             used = parts.grants.to_use_code(code.digest, request.now)
             return given[0].event, [*used, *given[0].rows]
 
-        claim = parts.grants.to_claim_code(digest, request.client.id)
+        claim = parts.grants.to_claim_code(digest, client.id, client.metadata.logout_uris)
         yield from parts.audit.following(claim, redeem)
         ((code, owner),) = found
         if not given:

@@ -68,7 +68,7 @@ class DeviceCodeStore(Protocol):
     def find_by_user_code(self, user_code: bytes) -> DeviceCode | None: ...
 
     def decide_device(self, code: DeviceCode) -> bool:
-        """Compare and set: True if it was still pending."""
+        """Compare and set: True if it was still pending, and the session is open that decides."""
         ...
 
     def poll_device(self, digest: bytes, now: datetime) -> None: ...
@@ -187,7 +187,7 @@ class DeviceDecisions:
         )
         with self._transactions.transaction():
             if not self._store.decide_device(decided):
-                raise NotFound("somebody else has answered for this device")
+                raise NotFound("somebody has answered for this device, or the session has ended")
             action = "device.allowed" if allowed else "device.denied"
             detail = {"grant": grant.id, "client": client.id, "user": user.name, "sid": session.sid}
             self._audit.record(action, actor=user.name, detail=detail)

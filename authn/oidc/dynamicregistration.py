@@ -33,10 +33,21 @@ _MAY: Final = frozenset(
 _SCOPES: Final = frozenset(
     {scopes.OPENID, "profile", "email", "phone", "address", scopes.OFFLINE_ACCESS}
 )
-_OURS_ALONE: Final = frozenset({"resource", "resource_scopes", "access_token_format"}) | {
-    "sector_identifier"
-}
-"""What only an administrator sets: who joins people, and who is a resource server."""
+_OURS_ALONE: Final = frozenset(
+    {
+        "sector_identifier",
+        "subject_type",
+        "resource",
+        "resource_scopes",
+        "access_token_format",
+        "cas_services",
+        "cas_prefixes",
+        "gate_origins",
+    }
+)
+"""What only an administrator sets: who joins people, who is a resource server, and which address
+is entered by an older protocol, where nothing but its registration says whose it is."""
+_PLAIN: Final = ClientMetadata()
 _KNOWN: Final = frozenset(ClientMetadata.model_fields) - _OURS_ALONE
 
 
@@ -135,7 +146,7 @@ class RegistrationEndpoint:
 
     def register(self, document: Any, bearer: str) -> dict[str, Any]:
         """Return the client information response (RFC 7591, 3.2.1). Raises `OAuthError`."""
-        wish = read_wish(document)
+        wish = read_wish(document, None)
         drawn = opaque.draw(REGISTRATION_PREFIX)
         with self._transactions.transaction():
             if not self._store.use_initial(opaque.digest(bearer), self._clock.now()):
@@ -153,7 +164,7 @@ class RegistrationEndpoint:
         known = self._known(client_id, bearer)
         if not isinstance(document, dict) or document.get("client_id") != client_id:
             raise OAuthError("invalid_client_metadata", "client_id must be that of the client")
-        client, secret = self._apply(read_wish(document), client_id=known.id)
+        client, secret = self._apply(read_wish(document, known), client_id=known.id)
         return self._described(client, secret, bearer)
 
     def remove(self, client_id: str, bearer: str) -> None:
@@ -193,6 +204,7 @@ class RegistrationEndpoint:
         kept = client.metadata.model_dump(mode="json", exclude_none=True)
         answer: dict[str, Any] = {
             **{name: value for name, value in kept.items() if name in _KNOWN},
+            "subject_type": str(client.metadata.subject_type),
             "client_id": client.id,
             "client_name": client.name,
             "client_id_issued_at": int(client.created_at.timestamp()),
@@ -223,16 +235,21 @@ class Wish:
     metadata: ClientMetadata
 
 
-def read_wish(document: Any) -> Wish:
+def read_wish(document: Any, known: Client | None) -> Wish:
     """Read a registration request; what is not known is ignored (RFC 7591, 2).
 
-    Raises `OAuthError` invalid_client_metadata.
+    What an administrator gave a client that is `known` already stays, whatever it asks. Raises
+    `OAuthError` invalid_client_metadata.
     """
+    given_before = _PLAIN if known is None else known.metadata
+    may = _MAY.union(given_before.grant_types)
+    scopes_before = frozenset[str]() if known is None else known.scopes
     if not isinstance(document, dict):
         raise OAuthError("invalid_client_metadata", "send a JSON object")
     if document.get("response_types", ["code"]) != ["code"]:
         raise OAuthError("invalid_client_metadata", "response_types must be code alone")
     given = {name: value for name, value in document.items() if name in _KNOWN}
+    given |= {name: getattr(given_before, name) for name in _OURS_ALONE}
     try:
         metadata = ClientMetadata.model_validate(given)
         wish = Wish(
@@ -240,7 +257,9 @@ def read_wish(document: Any) -> Wish:
             redirect_uris=_texts(document, "redirect_uris"),
             post_logout_redirect_uris=_texts(document, "post_logout_redirect_uris"),
             auth_method=AuthMethod(_text(document, "token_endpoint_auth_method", AuthMethod.BASIC)),
-            scopes=tuple(sorted(set(_text(document, "scope", "openid").split()) & _SCOPES)),
+            scopes=tuple(
+                sorted(set(_text(document, "scope", "openid").split()) & (_SCOPES | scopes_before))
+            ),
             id_token_algorithm=IDTokenAlgorithm(
                 _text(document, "id_token_signed_response_alg", IDTokenAlgorithm.RS256)
             ),
@@ -252,7 +271,7 @@ def read_wish(document: Any) -> Wish:
         raise OAuthError("invalid_client_metadata", f"{where}: {first['msg']}") from error
     except ValueError as error:
         raise OAuthError("invalid_client_metadata", str(error)) from error
-    if not set(metadata.grant_types) <= _MAY:
+    if not set(metadata.grant_types) <= may:
         raise OAuthError("invalid_client_metadata", "an administrator gives the other grant types")
     return wish
 

@@ -12,7 +12,13 @@ from authn.logout.channels import LogoutChannels
 from authn.oidc.accesstokens import AccessTokens, UserinfoEndpoint
 from authn.oidc.accountclaims import AccountClaims
 from authn.oidc.assertion import ClientAssertions
-from authn.oidc.athand import ClientsAtHand, PeopleAtHand, RememberedPolicies
+from authn.oidc.athand import (
+    AgreementAtHand,
+    AgreementsInSteps,
+    ClientsAtHand,
+    PeopleAtHand,
+    RememberedPolicies,
+)
 from authn.oidc.authorize import AuthorizationEndpoint, Judgement
 from authn.oidc.binding import SenderBinding
 from authn.oidc.clientauth import ClientAuthentication
@@ -98,6 +104,7 @@ class Endpoints:
         purpose_keys: PurposeKeys,
         policy: tuple[Check, ...],
         remembered: RememberedPolicies,
+        agreements: AgreementsInSteps,
         throttle: Throttle,
         registered: Clients,
         accounts: AccountClaims,
@@ -135,6 +142,8 @@ class Endpoints:
                 Sources(ClientsAtHand(stores.clients), pushed, objects),
                 make_policy(people, people, people),
             ),
+            agreements=agreements,
+            agreed=lambda consent: make_policy(people, people, AgreementAtHand(consent)),
             config=config,
             clock=clock,
         )
@@ -174,7 +183,12 @@ class Endpoints:
             carrier=carrier,
             userinfo=UserinfoEndpoint(access, binding, stores.clients, subjects, accounts),
             introspection=IntrospectionEndpoint(
-                authentication, access, stores.grants, subjects, issuer=issuer, clock=clock
+                authentication,
+                access,
+                stores.grants,
+                subjects,
+                issuer=issuers.name_of,
+                clock=clock,
             ),
             revocation=RevocationEndpoint(
                 authentication, stores.grants, transactions=transactions, audit=audit

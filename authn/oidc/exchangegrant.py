@@ -61,6 +61,8 @@ class ExchangeGrant:
             until=subject.expires_at,
         )
         with parts.transactions.transaction():
+            if grant.sid is not None and not parts.grants.hold_session(grant.sid):
+                raise InvalidGrant("the session of the subject token has ended meanwhile")
             parts.grants.add_token(made.row)
             detail = {
                 "grant": grant.id,

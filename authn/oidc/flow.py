@@ -54,6 +54,13 @@ class Flow:
     """The session (`sid`) that the person chose to go on with (prompt=select_account)."""
 
 
+class FlowGone(InvalidRequest):
+    """A login that is over, or that this browser did not begin: nobody's fault."""
+
+    def __init__(self) -> None:
+        super().__init__("this login is over, too old, or another browser's; begin again")
+
+
 class Flows:
     """Seals flows into cookies and opens them."""
 
@@ -74,18 +81,18 @@ class Flows:
         return flow_id, value
 
     def open(self, flow_id: str, value: str) -> Flow:
-        """Raises `InvalidRequest`, which is shown to the person."""
+        """Raises `FlowGone`, which is shown to the person."""
         if _ID.fullmatch(flow_id) is None or not value or len(value) > _MOST_CHARACTERS:
-            raise InvalidRequest(_GONE)
+            raise FlowGone
         try:
             octets = base64.urlsafe_b64decode(value + "=" * (-len(value) % 4))
             nonce, sealed = octets[:_NONCE_OCTETS], octets[_NONCE_OCTETS:]
             packed = AESGCM(self._keys(_PURPOSE)).decrypt(nonce, sealed, flow_id.encode())
         except (binascii.Error, ValueError, InvalidTag) as error:
-            raise InvalidRequest(_GONE) from error
+            raise FlowGone from error
         at, after, pushed, signed, chosen, pairs = json.loads(zlib.decompress(packed))
         if self._clock.now().timestamp() > at + LASTS.total_seconds():
-            raise InvalidRequest(_GONE)
+            raise FlowGone
         fields = [(name, text) for name, text in pairs]
         return Flow(fields, after, pushed, signed, chosen)
 
@@ -100,6 +107,3 @@ def superfluous(cookies: Mapping[str, str]) -> list[str]:
             break
         kept += 1
     return newest_first[kept:]
-
-
-_GONE: Final = "this login was begun in another browser or too long ago; begin at the application"

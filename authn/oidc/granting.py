@@ -103,23 +103,33 @@ class Granting:
         return self.answer(given.made, id_token=id_token, refresh_token=given.refresh_token)
 
     def gives_at_once(self, request: TokenRequest) -> bool:
-        """Whether what a grant gives can be made and stored while the audit log is locked.
+        """Whether what a grant gives can be made while the audit log is locked.
 
-        That is: without waiting, unless the grant has resources; and by new rows alone. That an
-        application takes part in a session may be written or removed by others at the moment, and
-        they wait for the log.
+        That is: without waiting, unless the grant has resources.
         """
-        uris = request.client.metadata
-        hears = uris.backchannel_logout_uri or uris.frontchannel_logout_uri
-        return not (request.resources or hears) and self.subjects.at_once(request.client)
+        return not request.resources and self.subjects.at_once(request.client)
 
-    def given(self, grant: Grant, user: User, made: MadeToken, request: TokenRequest) -> Given:
-        """Return what a grant gives, with a refresh token if the client may refresh."""
+    def given(
+        self,
+        grant: Grant,
+        user: User,
+        made: MadeToken,
+        request: TokenRequest,
+        *,
+        entered: bool = False,
+    ) -> Given:
+        """Return what a grant gives, with a refresh token if the client may refresh.
+
+        `entered`: the client takes part in the session already. Otherwise that is among the rows:
+        it may be written or removed by others at the moment, who wait for the audit log, so those
+        rows are not to be written while that is locked.
+        """
         token, rows = None, [*self.grants.to_add_token(made.row)]
         if GrantType.REFRESH_TOKEN in request.client.metadata.grant_types:
             token, family = self._family(grant, request)
             rows += self.grants.to_add_refresh_token(family)
-        rows += self._participation(grant, request.client)
+        if not entered:
+            rows += self._participation(grant, request.client)
         return Given(grant, user, made, request, token, rows, _issued(grant, user))
 
     def _family(self, grant: Grant, request: TokenRequest) -> tuple[str, RefreshToken]:

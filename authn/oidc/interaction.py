@@ -132,8 +132,9 @@ def somebody_else(situation: Situation) -> Missing | None:
 
 
 def fresh_login_wanted(situation: Situation) -> Missing | None:
-    """OIDC Core, 3.1.2.1: prompt=login."""
-    wanted = "login" in situation.request.prompt
+    """OIDC Core, 3.1.2.1: prompt=login, and max_age=0, which asks for the same."""
+    request = situation.request
+    wanted = "login" in request.prompt or request.max_age == 0
     return _login(again=True) if wanted and not _just_done(situation) else None
 
 

@@ -10,6 +10,7 @@ from authn.oidc.accesstokens import AccessTokens
 from authn.oidc.caller import Caller
 from authn.oidc.clientauth import ClientAuthentication, once
 from authn.oidc.errors import InvalidRequest, OAuthError
+from authn.oidc.issuers import IssuerOf
 from authn.oidc.store import AccessToken, Client, GrantStore, RefreshToken
 from authn.oidc.subjects import SubjectIdentifiers
 from core.audit import AuditLog, Detail
@@ -32,14 +33,14 @@ class IntrospectionEndpoint:
         grants: GrantStore,
         subjects: SubjectIdentifiers,
         *,
-        issuer: str,
+        issuer: IssuerOf,
         clock: Clock,
     ) -> None:
         self._authentication = authentication
         self._tokens = tokens
         self._grants = grants
         self._subjects = subjects
-        self._issuer = issuer
+        self._issuer_of = issuer
         self._clock = clock
 
     def introspect(self, caller: Caller) -> dict[str, Any]:
@@ -70,7 +71,7 @@ class IntrospectionEndpoint:
             answer["cnf"] = token.confirmation.cnf
         if grant.resources:
             answer["aud"] = grant.resources[0]
-        if user is not None:
+        if user is not None and _may_name(token, client):
             answer["username"] = user.name
         if grant.actor is not None:
             answer["act"] = {"sub": grant.actor}
@@ -87,7 +88,7 @@ class IntrospectionEndpoint:
         grant = token.grant
         return {
             "active": True,
-            "iss": self._issuer,
+            "iss": self._issuer_of(client),
             "sub": self._subjects.of_grant(grant, client) or grant.client_id,
             "client_id": grant.client_id,
             "scope": grant.scope,
@@ -144,6 +145,12 @@ class RevocationEndpoint:
                 "why": "the client gave it back",
             }
             self._audit.record("grant.revoked", actor=grant.client_id, detail=detail)
+
+
+def _may_name(token: AccessToken, client: Client) -> bool:
+    """A client learns no name by this that userinfo would not tell: two could join a person."""
+    theirs = client.metadata.resource in token.grant.resources
+    return theirs or "profile" in token.grant.scopes
 
 
 def _may_know(token: AccessToken, client: Client) -> bool:

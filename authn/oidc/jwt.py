@@ -75,6 +75,8 @@ class _Keystore(Algorithm):
 
 _ECDSA: Final = SignatureAlgorithm.ECDSA_SHA256
 _SM2: Final = SignatureAlgorithm.SM2_SM3
+_ID_TOKEN: Final = "JWT"  # noqa: S105 - a word of the standard
+"""`typ` of ID tokens; every other token that we sign says what it is (RFC 8725, 3.11)."""
 _NAMES: Final = {
     (KeyAlgorithm.EC_P256, _ECDSA): IDTokenAlgorithm.ES256,
     (KeyAlgorithm.RSA_2048, SignatureAlgorithm.RSA_SHA256): IDTokenAlgorithm.RS256,
@@ -174,7 +176,7 @@ class SigningKeys:
         """Whether `sign` may be called where nothing may wait."""
         return algorithm in self._ring.at_once
 
-    def sign(self, claims: Claims, algorithm: IDTokenAlgorithm, *, typ: str = "JWT") -> str:
+    def sign(self, claims: Claims, algorithm: IDTokenAlgorithm, *, typ: str = _ID_TOKEN) -> str:
         """Return the compact JWS. Raises `Misconfigured`, and `BackendUnavailable`."""
         if algorithm not in self._ring.signing:
             raise Misconfigured(f"there is no key for {algorithm}")
@@ -190,7 +192,10 @@ class SigningKeys:
         never authenticates anybody. Raises `Malformed`.
         """
         try:
-            kid = jwt.get_unverified_header(token).get("kid", "")
+            header = jwt.get_unverified_header(token)
+            if header.get("typ") != _ID_TOKEN:  # a logout token, or an access token
+                raise Malformed("the id_token_hint is not an ID token of ours")
+            kid = header.get("kid", "")
             name, signer = self._ring.verifying[kid]
             key: Any = signer
             payload = self._jws.decode(token, key, algorithms=[name])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
+from authn.legacy.services import check_prefix
 from authn.oidc.clientmetadata import ClientMetadata
 from authn.oidc.redirects import check_redirect_uri
 from core.errors import Refused
@@ -23,6 +24,8 @@ def check_logout(metadata: ClientMetadata, redirect_uris: Sequence[str], *, may_
         check_outbound_url(back, what="backchannel_logout_uri")
     for service in metadata.cas_services:
         check_redirect_uri(service)
+    for prefix in metadata.cas_prefixes:
+        check_prefix(prefix)
     for origin in metadata.gate_origins:
         if _origin(check_redirect_uri(origin)) != ("https", origin.removeprefix("https://")):
             raise Refused(f"a gate origin is https://host[:port] and nothing behind, not {origin}")

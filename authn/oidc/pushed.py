@@ -101,26 +101,33 @@ class PushedAuthorizationEndpoint:
         client = self._authentication.authenticate(caller, parameters)
         if "request_uri" in parameters:
             raise InvalidRequest("a pushed request has no request_uri (RFC 9126, 2.1)")
-        announced = self._binding.announced(caller, parameters.get("dpop_jkt"))
-        left_out = _AUTHENTICATION | {"client_id", "dpop_jkt"}
+        left_out = _AUTHENTICATION | {"client_id"}
         fields = [pair for pair in caller.fields if pair[0] not in left_out]
-        fields.append(("client_id", client.id))
-        jkt = parameters.get("dpop_jkt") if announced is None else announced.thumbprint
-        if jkt is not None:
-            fields.append(("dpop_jkt", jkt))
-        checked = self._check(fields)
+        checked = self._check([*fields, ("client_id", client.id)])
         uri = opaque.draw(PREFIX)
         expires_at = self._clock.now() + timedelta(seconds=self._seconds)
         self._store.add_pushed(
             PushedRequest(
                 digest=uri.digest,
                 client_id=client.id,
-                fields=tuple(checked.fields),
+                fields=self._bound(checked.fields, caller),
                 signed=checked.signed,
                 expires_at=expires_at,
             )
         )
         return {"request_uri": uri.secret, "expires_in": self._seconds}
+
+    def _bound(self, fields: Fields, caller: Caller) -> Fields:
+        """Return what counts of a request with the key of its proof (RFC 9449, 10.1).
+
+        After the checks: a request object may name a key too, and what stands beside it does not
+        count. Raises `OAuthError` if they are two.
+        """
+        named = dict(fields).get("dpop_jkt")
+        announced = self._binding.announced(caller, named)
+        if announced is None or named is not None:
+            return tuple(fields)
+        return (*fields, ("dpop_jkt", announced.thumbprint))
 
 
 def encode_fields(fields: Fields) -> str:

@@ -27,6 +27,18 @@ def check_resource(uri: str) -> str:
     return uri
 
 
+def check_page(uri: str) -> str:
+    """Return `uri` if it is a page that people can be sent to (RFC 7591, 2). Raises `Refused`."""
+    try:
+        parts = urlsplit(uri)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise Refused(f"the address of a page cannot be read: {uri!r}") from error
+    if parts.scheme not in ("https", "http") or not host or _CHARACTERS.fullmatch(uri) is None:
+        raise Refused(f"a page of an application is at https:// or http://, not {uri!r}")
+    return uri
+
+
 def check_redirect_uri(uri: str) -> str:
     """Return `uri` if a client may register it. Raises `Refused` with the rule it breaks."""
     if "*" in uri:

@@ -77,8 +77,8 @@ class RefreshGrant:
             if newer is None:
                 raise InvalidGrant("the grant was taken away meanwhile")
             token = self._repeated(newer, presented, request)
-        if token is not None:
-            yield from store.adding_token(made.row)
+        if token is not None and not (yield from store.adding_beside(row, made.row)):
+            raise InvalidGrant("the grant was taken away meanwhile")
         return token
 
     def _repeated(

@@ -11,7 +11,7 @@ from cryptography import x509
 from authn.oidc import clientjws
 from authn.oidc.clientkeys import check_jwks, parse_jwks
 from authn.oidc.clientmetadata import ClientMetadata, GrantType
-from authn.oidc.redirects import check_resource
+from authn.oidc.redirects import check_page, check_resource
 from authn.oidc.store import AuthMethod
 from core.errors import Malformed, Refused
 from core.outbound import check_outbound_url
@@ -33,6 +33,9 @@ def check_metadata(
             raise Refused(f"clients sign with {', '.join(clientjws.ALL)}, not with {name}")
     if metadata.resource is not None:
         check_resource(metadata.resource)
+    for page in (metadata.client_uri, metadata.logo_uri, metadata.policy_uri, metadata.tos_uri):
+        if page is not None:
+            check_page(page)
     _check_grants(metadata, method)
     if metadata.is_fapi2:
         _check_fapi2(metadata, method, redirect_uris)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Annotated, Final
 
@@ -32,7 +33,7 @@ def make_client_router(endpoints: Endpoints, *, origin: str) -> APIRouter:
         headers = request.headers
         return Caller(
             fields=fields,
-            authorization=headers.get("authorization"),
+            authorization=_authorization(headers.getlist("authorization")),
             method=request.method,
             url=origin + request.url.path,
             proofs=tuple(headers.getlist("dpop")),
@@ -86,6 +87,12 @@ def make_client_router(endpoints: Endpoints, *, origin: str) -> APIRouter:
             "/userinfo", endpoint, methods=[method], route_class_override=OAuthRoute
         )
     return router
+
+
+def _authorization(shown: Sequence[str]) -> str | None:
+    if len(shown) > 1:  # which one counts is for nobody between us to guess (RFC 9110, 5.3)
+        raise Malformed("there are two Authorization headers")
+    return shown[0] if shown else None
 
 
 def _last_form(router: APIRouter) -> FormRoute:

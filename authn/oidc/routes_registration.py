@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any, Self
@@ -16,6 +15,7 @@ from authn.oidc.dynamicregistration import PATH, InitialToken, InitialTokens, Re
 from authn.oidc.errors import OAuthError
 from authn.routes_roles import System
 from core.errors import Malformed
+from core.foreignjson import read_json
 
 _MOST_OCTETS = 65_536
 
@@ -60,10 +60,7 @@ async def _document(request: Request) -> Any:
     body = await request.body()
     if len(body) > _MOST_OCTETS:
         raise Malformed(f"client metadata has at most {_MOST_OCTETS} octets")
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise Malformed("send the client metadata as JSON") from error
+    return read_json(body, what="the client metadata")
 
 
 def _bearer(request: Request) -> str:

@@ -77,6 +77,9 @@ class SQLClientStore:
             raise NotFound("there is no such client")
         return _client(row)
 
+    def hold(self, client_id: str) -> Client | None:
+        return self._one(clients.c.id == client_id, held=True)
+
     def find_entry(self, address: str) -> Client | None:
         entry = client_entries.c.digest == opaque.digest(address)
         return self._one(clients.c.id.in_(select(client_entries.c.client_id).where(entry)))
@@ -84,9 +87,10 @@ class SQLClientStore:
     def find_resource(self, resource: str) -> Client | None:
         return self._one(clients.c.resource == resource)
 
-    def _one(self, condition: ColumnElement[bool]) -> Client | None:
+    def _one(self, condition: ColumnElement[bool], *, held: bool = False) -> Client | None:
+        query = select(clients).where(condition)
         with self._database.reading() as connection:
-            row = connection.execute(select(clients).where(condition)).first()
+            row = connection.execute(query.with_for_update() if held else query).first()
         return None if row is None else _client(row)
 
     def list_clients(self) -> Sequence[Client]:

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, bindparam, delete, insert, select, update
 from authn.oidc.device import DeviceCode, DeviceState
 from authn.oidc.sqlstore import grant_columns, take_grant
 from authn.oidc.tables import device_codes
+from authn.sqlsessions import hold_session
 from core.db import Database
 from core.statements import Statement
 from core.steps import Statements
@@ -52,6 +53,8 @@ class SQLDeviceCodeStore:
 
     def decide_device(self, code: DeviceCode) -> bool:
         with self._database.transaction() as connection:
+            if code.grant.sid is not None and not hold_session(connection, code.grant.sid):
+                return False
             changed = connection.execute(
                 update(device_codes)
                 .where(_D.digest == code.digest, _D.state == DeviceState.PENDING)

@@ -10,15 +10,20 @@ from sqlalchemy import (
     BindParameter,
     ColumnElement,
     Table,
+    Text,
     and_,
     bindparam,
     delete,
     exists,
     insert,
+    literal,
     select,
     update,
 )
+from sqlalchemy.dialects import postgresql
 
+from authn.logout.store import Channel
+from authn.logout.tables import participations
 from authn.oidc.grant import Confirmation, Grant, decode_grant, encode_grant
 from authn.oidc.store import (
     AccessToken,
@@ -31,8 +36,10 @@ from authn.oidc.tables import (
     device_codes,
     refresh_tokens,
 )
+from authn.sqlsessions import hold_session
 from authn.sqlstore import select_with_owner, split_owner, with_owner
 from authn.store import User
+from authn.tables import sessions
 from core.audit_sql import locking
 from core.db import Database
 from core.statements import Statement
@@ -47,7 +54,25 @@ _WITH_OWNER = {table: with_owner(table) for table in (codes, refresh_tokens)}
 _ADD = {table: Statement(insert(table)) for table in _FIND}
 _OF_CLIENT = and_(codes.c.digest == _T, codes.c.client_id == bindparam("by"))
 _CLAIM_CODE = Statement(select_with_owner(codes).where(_OF_CLIENT).with_for_update(of=codes))
-_LOCK_LOG = locking(exists().where(_OF_CLIENT, codes.c.used_at.is_(None)))
+_UNUSED = and_(_OF_CLIENT, codes.c.used_at.is_(None))
+_TAKE_PART = Statement(
+    postgresql.insert(participations)
+    .from_select(
+        [column.name for column in participations.c],
+        select(
+            codes.c.sid,
+            codes.c.client_id,
+            literal(""),
+            literal(Channel.OIDC.value),
+            codes.c.subject,
+            bindparam("backchannel", type_=Text),
+            bindparam("frontchannel", type_=Text),
+        ).where(_UNUSED, codes.c.sid.is_not(None), codes.c.subject.is_not(None)),
+    )
+    .on_conflict_do_nothing()
+)
+"""As `authn.logout.store.ParticipationStore` does, of a code, whose session is not known yet."""
+_LOCK_LOG = locking(exists().where(_UNUSED))
 _USE_CODE = Statement(
     update(codes)
     .where(codes.c.digest == _T, codes.c.used_at.is_(None))
@@ -72,6 +97,31 @@ _NEW = access_tokens.insert().from_select(
 _ADD_ROTATED = Statement(_NEW)
 """Adds an access token if the family is at a secret that nobody else can have drawn."""
 
+# Whoever ends a session or a grant removes its row first, and then what it gave, in one
+# transaction. So what is given holds that row, and is either seen by them or not given.
+_ADD_CODE = Statement(
+    insert(codes).from_select(
+        [column.name for column in codes.c],
+        select(*(bindparam(column.name, type_=column.type) for column in codes.c))
+        .select_from(sessions)
+        .where(sessions.c.sid == bindparam("open"))
+        .with_for_update(read=True, key_share=True),
+    )
+)
+_HOLD_FAMILY = Statement(
+    select(refresh_tokens.c.digest)
+    .where(refresh_tokens.c.digest == _T)
+    .with_for_update(read=True, key_share=True)
+)
+_ADD_BESIDE = Statement(
+    insert(access_tokens).from_select(
+        [column.name for column in access_tokens.c],
+        select(*(bindparam(column.name, type_=column.type) for column in access_tokens.c)).where(
+            exists().where(refresh_tokens.c.digest == bindparam("family"))
+        ),
+    )
+)
+
 
 class SQLGrantStore:
     """`authn.oidc.store.GrantStore` in the database."""
@@ -79,11 +129,12 @@ class SQLGrantStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add_code(self, code: AuthorizationCode) -> None:
-        self._database.run(_ADD[codes], _row(code))
+    def add_code(self, code: AuthorizationCode) -> bool:
+        return self._database.run(*_to_add_code(code)).changed == 1
 
-    def adding_code(self, code: AuthorizationCode) -> Steps[None]:
-        yield from asked([(_ADD[codes], _row(code))])
+    def adding_code(self, code: AuthorizationCode) -> Steps[bool]:
+        (added,) = yield from asked([_to_add_code(code)])
+        return bool(added.changed == 1)
 
     def find_code(self, digest: bytes) -> AuthorizationCode | None:
         row = self._find(codes, digest)
@@ -93,9 +144,20 @@ class SQLGrantStore:
         row, owner = yield from _finding(codes, digest)
         return None if row is None else (AuthorizationCode(**_with_grant(row)), owner)
 
-    def to_claim_code(self, digest: bytes, client_id: str) -> Statements:
+    def to_claim_code(
+        self,
+        digest: bytes,
+        client_id: str,
+        logout_uris: tuple[str | None, str | None] = (None, None),
+    ) -> Statements:
         values = {"of": digest, "by": client_id}
-        return [(_CLAIM_CODE, values), (_LOCK_LOG, values)]
+        if not any(logout_uris):
+            return [(_CLAIM_CODE, values), (_LOCK_LOG, values)]
+        # Behind the code, as the end of a session does it, and before the log is locked: others
+        # who write the same row wait for the log.
+        back, front = logout_uris
+        entered = {**values, "backchannel": back, "frontchannel": front}
+        return [(_CLAIM_CODE, values), (_TAKE_PART, entered), (_LOCK_LOG, values)]
 
     def claimed(self, ran: Any) -> tuple[AuthorizationCode, User | None] | None:
         row, owner = _found(ran)
@@ -154,11 +216,20 @@ class SQLGrantStore:
         rotated, added = yield from asked([(_ROTATE, changed), (_ADD_ROTATED, given)])
         return bool(rotated.changed == added.changed == 1)
 
+    def adding_beside(self, token: RefreshToken, gives: AccessToken) -> Steps[bool]:
+        given = {**_row(gives), "family": token.digest}
+        _, added = yield from asked([(_HOLD_FAMILY, {"of": token.digest}), (_ADD_BESIDE, given)])
+        return bool(added.changed == 1)
+
     def remove_grant(self, grant_id: str) -> int:
         return self._remove_all("grant_id", grant_id)
 
     def remove_sessions(self, sids: Sequence[str]) -> None:
         self._remove_all("sid", *sids)
+
+    def hold_session(self, sid: str) -> bool:
+        with self._database.transaction() as connection:
+            return hold_session(connection, sid)
 
     def remove_client(self, client_id: str) -> None:
         self._remove_all("client_id", client_id)
@@ -184,6 +255,10 @@ class SQLGrantStore:
     def _remove(self, table: Table, condition: ColumnElement[bool]) -> int:
         with self._database.single() as connection:
             return connection.execute(delete(table).where(condition)).rowcount
+
+
+def _to_add_code(code: AuthorizationCode) -> tuple[Statement, dict[str, Any]]:
+    return _ADD_CODE, {**_row(code), "open": code.grant.sid}
 
 
 def _finding(table: Table, digest: bytes) -> Steps[tuple[Any, User | None]]:

@@ -77,6 +77,8 @@ class AuthorizationCode:
     confirmation: Confirmation | None = None
     """The DPoP key that the request announced (RFC 9449, 10)."""
     used_at: datetime | None = None
+    subject: str | None = None
+    """The `sub` at the client, if that hears of logouts and the code was given by this release."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +129,10 @@ class ClientStore(Protocol):
         """Return what `find` would, if that is at hand: never waits."""
         ...
 
+    def hold(self, client_id: str) -> Client | None:
+        """Find a client that nobody else changes before the open transaction ends."""
+        ...
+
     def find_entry(self, address: str) -> Client | None:
         """Return the client entered at this address by an older protocol (`authn.legacy`)."""
         ...
@@ -147,9 +153,11 @@ class ClientStore(Protocol):
 class CodeStore(Protocol):
     """Authorization codes."""
 
-    def add_code(self, code: AuthorizationCode) -> None: ...
+    def add_code(self, code: AuthorizationCode) -> bool:
+        """False, and nothing is stored: the session that gave it has ended meanwhile."""
+        ...
 
-    def adding_code(self, code: AuthorizationCode) -> Steps[None]:
+    def adding_code(self, code: AuthorizationCode) -> Steps[bool]:
         """Add it, in steps."""
         ...
 
@@ -159,10 +167,17 @@ class CodeStore(Protocol):
         """Find it, in steps. Returns also who logged in, if there still is such a user."""
         ...
 
-    def to_claim_code(self, digest: bytes, client_id: str) -> Statements:
+    def to_claim_code(
+        self,
+        digest: bytes,
+        client_id: str,
+        logout_uris: tuple[str | None, str | None] = (None, None),
+    ) -> Statements:
         """Return what finds and locks a code of a client, with its person.
 
-        Then it locks the audit log (`core.audit.AuditLog.following`), if the code was not used.
+        If the code was not used, the client then takes part in its session, provided that it hears
+        of logouts and the code has a subject. Last, the audit log is locked
+        (`core.audit.AuditLog.following`).
         """
         ...
 
@@ -219,6 +234,13 @@ class RefreshTokenStore(Protocol):
         """
         ...
 
+    def adding_beside(self, token: RefreshToken, gives: AccessToken) -> Steps[bool]:
+        """Add an access token of a family that is not rotated; in steps.
+
+        False, and nothing is stored, if the family ended since `token` was read.
+        """
+        ...
+
 
 class Endings(Protocol):
     """Taking away what was granted: access tokens, refresh tokens, unused codes."""
@@ -228,6 +250,10 @@ class Endings(Protocol):
         ...
 
     def remove_sessions(self, sids: Sequence[str]) -> None: ...
+
+    def hold_session(self, sid: str) -> bool:
+        """Whether a session is open; it does not end before the open transaction does."""
+        ...
 
     def remove_client(self, client_id: str) -> None: ...
 

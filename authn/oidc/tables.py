@@ -67,6 +67,7 @@ codes = Table(
     Column("code_challenge", String(43), nullable=False),
     Column("expires_at", UTCDateTime, nullable=False, index=True),
     Column("used_at", UTCDateTime),
+    Column("subject", String(255)),
 )
 
 pushed_requests = Table(

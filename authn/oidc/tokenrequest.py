@@ -55,7 +55,7 @@ def narrow(grant: Grant, request: TokenRequest) -> Grant:
     if asked is None:
         return grant
     names = set(asked.split())
-    if not names <= grant.scopes:
+    if not names or not names <= grant.scopes:
         raise OAuthError("invalid_scope", "the scope is more than was granted")
     return replace(grant, scope=" ".join(sorted(names)))
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
@@ -11,13 +13,15 @@ from datetime import timedelta
 import pytest
 
 from authn.legacy.sqlstore import SQLEntryStore
-from authn.legacy.store import Pass
+from authn.legacy.store import Pass, Ticket
 from authn.levels import SessionCertificate
 from authn.logout.sqlstore import SQLParticipationStore
 from authn.logout.store import Channel, Participation
 from authn.oidc.clientmetadata import ClientMetadata, GrantType
+from authn.oidc.device import DeviceCode, DeviceState
 from authn.oidc.grant import Confirmation, Grant
 from authn.oidc.sqlclients import SQLClientStore
+from authn.oidc.sqldevices import SQLDeviceCodeStore
 from authn.oidc.sqlstore import SQLGrantStore
 from authn.oidc.store import (
     AccessToken,
@@ -69,6 +73,15 @@ def new_session(user, clock, digest: bytes = b"s" * 32) -> Session:
     return Session(
         digest, str(uuid.uuid4()), user.id, now, now, now + timedelta(hours=12), "pwd", "acr"
     )
+
+
+def open_sessions(database, clock, *sids: str) -> None:
+    """Codes are given by sessions that are open."""
+    user = new_user(clock, f"holder-{secrets.token_hex(4)}")
+    SQLUserStore(database).add(user)
+    for sid in sids:
+        session = replace(new_session(user, clock, secrets.token_bytes(32)), sid=sid)
+        SQLSessionStore(database).add(session)
 
 
 def new_grant(clock, *, sid: str | None = "sid", client: str = "oa-1") -> Grant:
@@ -403,7 +416,8 @@ def changed(database, statements) -> int:
 
 def test_a_code_is_used_by_one_of_twenty(database, clock):
     store, code = SQLGrantStore(database), new_code(clock)
-    store.add_code(code)
+    open_sessions(database, clock, "sid")
+    assert store.add_code(code)
     assert store.find_code(code.digest) == code
     assert (
         sum(at_once(20, lambda: changed(database, store.to_use_code(code.digest, clock.now()))))
@@ -419,8 +433,9 @@ def test_codes_refresh_tokens_and_sessions_come_with_their_person(database, cloc
     nobodys, session = new_code(clock, b"d" * 32), new_session(user, clock)
     code = replace(new_code(clock), grant=replace(nobodys.grant, user_id=user.id))
     family = replace(new_family(clock), grant=code.grant)
+    open_sessions(database, clock, "sid")
     for one in (code, nobodys):
-        store.add_code(one)
+        assert store.add_code(one)
     database.run_all(store.to_add_refresh_token(family))
     sessions.add(session)
     assert run(store.finding_code(code.digest), database) == (code, user)
@@ -472,6 +487,61 @@ def test_what_outlives_a_session_goes_with_its_user(database, clock):
     assert store.find_refresh_token(b"f" * 32) is None
 
 
+def test_what_a_session_gives_is_not_given_when_it_has_ended(database, clock, user):
+    store, sessions, devices = (
+        SQLGrantStore(database), SQLSessionStore(database), SQLDeviceCodeStore(database)
+    )  # fmt: skip
+    session = new_session(user, clock)
+    sessions.add(session)
+    code, family = new_code(clock, sid=session.sid), new_family(clock, sid=session.sid)
+    waiting = DeviceCode(
+        b"d" * 32, b"e" * 32, new_grant(clock, sid=None), DeviceState.PENDING, None, clock.now()
+    )
+    allowed = replace(waiting, grant=code.grant, state=DeviceState.ALLOWED)
+    devices.add_device(waiting)
+    database.run_all(store.to_add_refresh_token(family))
+    assert store.hold_session(session.sid)
+    sessions.remove([session.sid])
+    store.remove_sessions([session.sid])
+    assert not store.hold_session(session.sid)
+    assert not store.add_code(code)
+    assert not run(store.adding_code(code), database)
+    assert not run(store.adding_beside(family, new_token(clock, sid=session.sid)), database)
+    assert not devices.decide_device(allowed)
+    assert store.find_code(code.digest) is None
+    assert store.find_token(new_token(clock).digest) is None
+    assert devices.find_device(waiting.digest) == waiting
+    ticket = Ticket(
+        b"t" * 32, "oa", "https://oa/", "u", session.sid, clock.now(), True, clock.now()
+    )
+    assert not SQLEntryStore(database).add_ticket(ticket)
+
+
+@pytest.mark.parametrize("ends_first", [True, False])
+def test_a_code_waits_for_a_session_that_is_ending_and_the_end_for_a_code(
+    database, clock, user, ends_first
+):
+    """Whoever comes second waits for the first, and no code is left either way."""
+    store, sessions = SQLGrantStore(database), SQLSessionStore(database)
+    session = new_session(user, clock)
+    sessions.add(session)
+    code = new_code(clock, sid=session.sid)
+
+    def end() -> None:
+        sessions.remove([session.sid])
+        store.remove_sessions([session.sid])
+
+    first, second = (end, lambda: store.add_code(code))[:: 1 if ends_first else -1]
+    with ThreadPoolExecutor(1) as pool:
+        with database.transaction():
+            first()
+            late = pool.submit(second)
+            with pytest.raises(TimeoutError):
+                late.result(timeout=0.2)
+        assert not late.result(timeout=30)
+    assert store.find_code(code.digest) is None
+
+
 def test_the_tokens_of_a_grant_go_together(database, clock):
     store = SQLGrantStore(database)
     store.add_token(new_token(clock))
@@ -487,6 +557,7 @@ def test_what_a_session_or_a_client_had_goes_with_it(database, clock, what):
     gone = {"sid": "old"} if what == "session" else {"client": "old"}
     store.add_token(new_token(clock, **gone))
     store.add_token(new_token(clock, b"u" * 32))
+    open_sessions(database, clock, "sid", "old")
     store.add_code(new_code(clock, **gone))
     store.add_code(new_code(clock, b"u" * 32, **gone))
     database.run_all(store.to_use_code(b"u" * 32, clock.now()))
@@ -506,6 +577,7 @@ def test_what_a_session_or_a_client_had_goes_with_it(database, clock, what):
 
 def test_what_has_expired_is_removed_in_batches(database, clock, user):
     grants = SQLGrantStore(database)
+    open_sessions(database, clock, "sid")
     for number in range(5):
         grants.add_code(new_code(clock, bytes([number]) * 32))
         clock.advance(microseconds=number)  # the first two are equally old
@@ -518,6 +590,7 @@ def test_what_has_expired_is_removed_in_batches(database, clock, user):
 
 def test_a_purge_that_is_told_to_stop_ends_after_its_batch(database, clock, user):
     grants = SQLGrantStore(database)
+    open_sessions(database, clock, "sid")
     for number in range(5):
         grants.add_code(new_code(clock, bytes([number]) * 32))
         clock.advance(seconds=1)

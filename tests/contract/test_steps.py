@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 import uvloop
 from sqlalchemy import text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from authn.oidc.sqlstore import SQLGrantStore
 from core.errors import Malformed, Unavailable
@@ -219,6 +219,30 @@ def test_a_lost_connection_is_said_to_all_who_wait_and_another_one_is_opened(
     assert [type(one) for one in lost] == [Unavailable, Unavailable]
     assert store.find_token(b"\x03" * 32) is not None
     assert store.find_token(b"\x01" * 32) is None
+
+
+@pytest.mark.postgres
+def test_whoever_waits_is_told_though_nothing_more_is_heard_of_the_connection(
+    postgres_database, clock
+):
+    """Libuv stops to watch a connection that is reset, and tells nobody (POLLERR)."""
+    database = postgres_database
+
+    async def act():
+        await warm(database, clock)
+        (pipe,) = database._asking.pipes._open
+        heard = asyncio.get_running_loop().create_future()
+        pipe.ask([(Written(b"", b"SELECT pg_sleep(60)"), [])], heard.set_result)
+        asyncio.get_running_loop().remove_reader(pipe._socket)
+        with database.transaction() as connection:
+            end = text("SELECT pg_terminate_backend(:of)")
+            connection.execute(end, {"of": pipe._pgconn.backend_pid})
+        told = await asyncio.wait_for(heard, 30)
+        assert pipe.gone
+        await warm(database, clock)
+        return told
+
+    assert isinstance(in_loop(act), OperationalError)
 
 
 @pytest.mark.postgres

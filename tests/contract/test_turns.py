@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from dataclasses import replace
+from functools import partial
 
 import pytest
-from sqlalchemy import delete, insert, text
+from sqlalchemy import delete, insert, select, text
 
+from authn.logout.sqlstore import SQLParticipationStore
+from authn.logout.tables import participations
 from authn.oidc.sqlstore import SQLGrantStore
+from authn.sqlsessions import SQLSessionStore
 from core.audit import Event
 from core.audit_chain import GENESIS
 from core.audit_sql import SQLAuditLog
@@ -16,7 +22,7 @@ from core.audit_tables import audit_events, audit_head
 from core.errors import AuditUnavailable, Malformed, Unavailable
 from core.lines import Written
 from core.steps import Carrier
-from tests.contract.test_authn_stores import new_code, new_token
+from tests.contract.test_authn_stores import new_code, new_token, open_sessions
 from tests.contract.test_steps import in_loop, outcomes_of, warm
 
 
@@ -32,10 +38,14 @@ class Desk:
             connection.execute(delete(audit_head))
             connection.execute(text("DELETE FROM oidc_codes"))
             connection.execute(text("DELETE FROM oidc_access_tokens"))
+            connection.execute(delete(participations))
         self.log.initialise()
+        SQLSessionStore(database).remove(["sid"])
+        open_sessions(database, clock, "sid")
 
-    def offer(self, number: int) -> None:
-        self.store.add_code(new_code(self.clock, bytes([number]) * 32))
+    def offer(self, number: int, *, subject: str | None = None) -> None:
+        code = new_code(self.clock, bytes([number]) * 32)
+        self.store.add_code(replace(code, subject=subject))
 
     def use(self, number: int, token=None, *, stands=lambda given: given[0].changed == 1):
         """Use the code of that number up; it gives the token of that number, or another one."""
@@ -48,7 +58,12 @@ class Desk:
         event = Event("token.issued", "zhang", {"number": number})
         return self.carrier.carry(self.log.recording(event, first, stands))
 
-    def claim(self, number: int, token, *, client: str = "oa-1"):
+    def taking_part(self) -> list[tuple]:
+        with self.database.reading() as connection:
+            rows = participations.c
+            return [*connection.execute(select(rows.sid, rows.client_id, rows.subject))]
+
+    def claim(self, number: int, token, *, client: str = "oa-1", logout_uris=(None, None)):
         """Find a code, look at it and use it up, as one transaction; gives what was found."""
         digest, seen = bytes([number]) * 32, []
 
@@ -63,7 +78,7 @@ class Desk:
             return Event("token.issued", "zhang", {"number": number}), rows
 
         def steps():
-            claim = self.store.to_claim_code(digest, client)
+            claim = self.store.to_claim_code(digest, client, logout_uris)
             done = yield from self.log.following(claim, then)
             return done, seen[0]
 
@@ -131,6 +146,47 @@ def test_who_claims_what_is_not_theirs_does_not_lock_the_audit_log(desk):
     assert desk.run(lambda: desk.claim(1, token, client="another")) == (False, None)
     assert not desk.used(1)
     desk.require_chain(1)
+
+
+def test_who_claims_a_code_takes_part_in_its_session_if_it_stands(desk):
+    uris = ("https://oa.example.cn/out", None)
+    token = new_token(desk.clock, b"\x77" * 32)
+    desk.offer(1, subject="who")
+    desk.offer(2)
+    for number, client in ((1, "another"), (2, "oa-1"), (3, "oa-1")):
+        desk.run(partial(desk.claim, number, token, client=client, logout_uris=uris))
+        assert desk.taking_part() == [], "not theirs, without a subject, no such code"
+        token = new_token(desk.clock, bytes([number]) * 32)
+    for done in (True, False):
+        assert desk.run(partial(desk.claim, 1, token, logout_uris=uris))[0] == done
+        assert desk.taking_part() == [("sid", "oa-1", "who")]
+
+
+def test_who_takes_part_waits_for_an_end_of_the_session_that_waits_for_the_log(desk):
+    """The code was given after the end had looked for codes: the log is not locked meanwhile."""
+    uris, closed = ("https://oa.example.cn/out", None), threading.Event()
+    tokens = [new_token(desk.clock, bytes([number]) * 32) for number in (1, 2)]
+    for number in (1, 2):
+        desk.offer(number, subject="who")
+    desk.run(lambda: desk.claim(1, tokens[0], logout_uris=uris))
+
+    def log_out() -> None:
+        with desk.database.transaction():
+            SQLParticipationStore(desk.database).close(["sid"], desk.clock.now())
+            closed.set()
+            time.sleep(0.3)
+            desk.log.record("session.ended", actor="zhang", detail={})
+
+    async def act():
+        ending = asyncio.get_running_loop().run_in_executor(None, log_out)
+        await asyncio.to_thread(closed.wait)
+        done, _ = await desk.claim(2, tokens[1], logout_uris=uris)
+        await ending
+        return done
+
+    assert desk.run(act)
+    assert desk.taking_part() == [("sid", "oa-1", "who")]
+    desk.require_chain(3)
 
 
 def test_the_event_loop_and_threads_write_one_chain(desk):

@@ -340,11 +340,15 @@ def test_a_person_sees_and_ends_their_sessions_and_certificates(house, user, bro
     theirs = next(
         sid for sid in re.findall(r"/account/sessions/([0-9a-f-]+)/end", page) if sid != mine
     )
-    assert post(browser, "/account", f"/account/sessions/{theirs}/end").status_code == 303
+    ended = post(browser, "/account", f"/account/sessions/{theirs}/end").headers["location"]
+    assert "会话已结束" in browser.get(ended).text
     assert other.get("/").status_code == 303
     unbind = re.search(r"/account/certificates/[0-9a-f-]+/unbind", page)[0]
     assert post(browser, "/account", unbind).status_code == 303
     assert not house.provider.certificates.list_of(user)
+    signed_out = post(browser, "/account", f"/account/sessions/{mine}/end")
+    assert "您已退出登录" in signed_out.text
+    assert cookies.SESSION not in browser.cookies
 
 
 def test_a_person_sees_an_application_that_asked_for_no_consent_and_ends_it(house, browser, client):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from sqlalchemy import event
@@ -15,7 +16,16 @@ from keystore.algorithms import KeyAlgorithm
 from keystore.certificates import public_key_of
 from keystore.signeddata import parse_signed_data
 from tests.fakes.keys import memory_key
-from tests.integration.provider import ISSUER, PASSWORD, House, build, csrf_of, log_in
+from tests.integration.provider import (
+    ISSUER,
+    PASSWORD,
+    House,
+    answer_of,
+    build,
+    csrf_of,
+    flow,
+    log_in,
+)
 from tests.judges import gmsm
 
 
@@ -115,6 +125,22 @@ def test_a_login_form_of_another_site_is_refused(house):
         response = victim.post("/login", data={**fields, "csrf": csrf})
         assert response.status_code == 403
         assert not signed_in(victim)
+
+
+def test_who_comes_back_to_a_login_that_is_over_is_not_sent_to_an_administrator(house):
+    """The browser's way back leads there, and so does a bookmark."""
+    house.user()
+    browser = house.browser()
+    request = flow(house.public_client().id)
+    sent = browser.get(request.path).headers["location"]
+    next_path = parse_qs(urlsplit(sent).query)["next"][0]
+    log_in(browser, next_path=next_path)
+    assert "code" in answer_of(browser.get(next_path))
+    assert "您已登录" in browser.get(sent).text
+    gone = browser.get(next_path)
+    assert gone.status_code == 400
+    assert "请从应用重新进入" in gone.text
+    assert "联系该应用的管理员" not in gone.text
 
 
 def test_a_browser_without_cookies_is_told_so(house):

@@ -169,12 +169,14 @@ def test_oidcc_rp_initiated_logout_bad_post_logout_redirect_uri(entered, uri):
 
 
 def test_oidcc_rp_initiated_logout_modified_id_token_hint(entered):
-    browser, _, hint = entered
+    browser, client, hint = entered
     _, claims, _ = hint.split(".")
     unsigned = jwt.utils.base64url_encode(json.dumps({"alg": "none"}).encode()).decode()
     page = end(browser, id_token_hint=f"{unsigned}.{claims}.", post_logout_redirect_uri=BYE)
     assert page.status_code == 400
     assert "location" not in page.headers
+    assert BYE not in page.text
+    assert "code" in silent(browser, client)
 
 
 def test_oidcc_rp_initiated_logout_bad_id_token_hint(entered):
@@ -183,12 +185,19 @@ def test_oidcc_rp_initiated_logout_bad_id_token_hint(entered):
     page = end(browser, id_token_hint=forged, post_logout_redirect_uri=BYE)
     assert page.status_code == 400
     assert "location" not in page.headers
+    assert BYE not in page.text
+    assert "code" in silent(browser, client)
 
 
 def test_oidcc_rp_initiated_logout_no_id_token_hint(entered):
-    browser, _, _ = entered
+    browser, client, _ = entered
     page = end(browser, post_logout_redirect_uri=BYE)
+    assert page.status_code == 400
     assert "location" not in page.headers
+    named = end(browser, post_logout_redirect_uri=BYE, client_id=client.id)
+    assert named.status_code == 200  # the person is asked
+    assert "location" not in named.headers
+    assert "code" in silent(browser, client)
 
 
 @pytest.mark.parametrize("state", [None, "only"])

@@ -82,6 +82,61 @@ def test_a_service_is_compared_character_for_character(house, cas_client, servic
     assert "location" not in answer.headers
 
 
+BELOW = "https://portal.example.cn/private/"
+TRICKS = (
+    "https://portal.example.cn/private",
+    "https://portal.example.cn/privatex/",
+    "https://portal.example.cn/private/../admin",
+    "https://portal.example.cn/private/..",
+    "https://portal.example.cn/private/%2e%2e/admin",
+    "https://portal.example.cn/private/a%2f..%2fadmin",
+    "https://portal.example.cn/private/a%5C..",
+    "https://portal.example.cn/private//evil.example",
+    "https://portal.example.cn/private/;jsessionid=1",
+    "https://portal.example.cn:444/private/",
+    "http://portal.example.cn/private/",
+    "https://portal.example.cn@evil.example/private/",
+    "https://evil.example/https://portal.example.cn/private/",
+    "https://portal.example.cn/private/\\..",
+    "https://portal.example.cn/private/#x",
+    f"below {BELOW}",
+)
+
+
+def test_a_portal_is_entered_at_any_address_below_its_prefix(house):
+    deeper = f"{BELOW}hr/"
+    metadata = ClientMetadata(cas_prefixes=[BELOW])
+    portal, _ = house.client(redirect_uris=[], metadata=metadata)
+    hr, _ = house.client(redirect_uris=[], metadata=ClientMetadata(cas_prefixes=[deeper]))
+    browser, entry = house.browser(), house.provider.entry
+    log_in(browser)
+    for service in (BELOW, f"{BELOW}news/1?id=2&name=%E5%BC%A0", f"{BELOW}a.b/~c"):
+        answer = browser.get("/cas/login", params={"service": service})
+        ticket = parse_qs(urlsplit(answer.headers["location"]).query)["ticket"][0]
+        refused = validated(browser, ticket, service=f"{BELOW}other")
+        assert refused.find(f"{CAS}authenticationFailure") is not None, "it is for one address"
+        answer = browser.get("/cas/login", params={"service": service})
+        ticket = parse_qs(urlsplit(answer.headers["location"]).query)["ticket"][0]
+        good = validated(browser, ticket, service=service)
+        assert good.findtext(f".//{CAS}user") == "zhang.wei"
+        assert entry.client_of_service(service).id == portal.id
+    assert entry.client_of_service(f"{deeper}x").id == hr.id, "the longest decides"
+    for service in TRICKS:
+        refused = browser.get("/cas/login", params={"service": service})
+        assert refused.status_code == 404, service
+    for prefix in (
+        "https://x.cn/a",
+        "https://x.cn",
+        "https://x.cn/a/?b/",
+        "https://x.cn/a//",
+        "/a/",
+    ):
+        with pytest.raises(Refused):
+            house.client(redirect_uris=[], metadata=ClientMetadata(cas_prefixes=[prefix]))
+    with pytest.raises(Conflict):
+        house.client(redirect_uris=[], metadata=metadata)
+
+
 def test_a_ticket_is_good_at_its_own_service_soon_and_when_renewed(house, cas_client, clock):
     other = "https://hr.example.cn/"
     house.client(redirect_uris=[], metadata=ClientMetadata(cas_services=[other]))

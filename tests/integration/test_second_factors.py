@@ -317,7 +317,10 @@ def test_a_password_that_is_too_old_has_to_be_changed_first(house):
     house.clock.advance(days=90)
     browser = house.browser()
     sent = log_in(browser, next_path="/x").headers["location"]
-    assert sent == "/login/password?name=zhang.wei&next=%2Fx"
+    assert sent == "/login/password?name=zhang.wei&why=password_expired&next=%2Fx"
+    page = browser.get(sent)
+    assert page.status_code == 200
+    assert "您的口令已过期" in page.text
     assert cookies.SESSION not in browser.cookies
     assert change_password(browser, PASSWORD, "another good password").status_code == 303
     assert log_in(browser, password="another good password").headers["location"] == "/"

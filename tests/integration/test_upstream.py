@@ -121,7 +121,8 @@ def test_an_identity_is_tied_by_its_owner_and_logs_in_from_then_on(house, provin
     assert "省统一身份认证" in page.text
     fields = {"csrf": csrf_of(page.text)}
     where = browser.post(f"{SECURITY}/upstream/province", data=fields).headers["location"]
-    assert by_way_of_the_province(province, browser, where).headers["location"] == SECURITY
+    came = by_way_of_the_province(province, browser, where).headers["location"]
+    assert "已关联" in browser.get(came).text
     assert house.audit.actions[-1] == "identity.linked"
 
     fresh = house.browser()

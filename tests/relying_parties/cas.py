@@ -16,7 +16,7 @@ def run(scene: Scene) -> dict[str, Any]:
     """Return what was measured. Raises when something is not as it should be."""
     (port,) = free_ports(1)
     home = f"https://localhost:{port}/private/"
-    scene.register("CAS", "--cas-service", home)
+    scene.register("CAS", "--cas-prefix", home)
     directory = scene.directory / "cas"
     (directory / "cookies").mkdir(parents=True)
     (directory / "cookies").chmod(0o777)
@@ -35,6 +35,9 @@ def run(scene: Scene) -> dict[str, Any]:
                 browser.goto(home)
             ended = time.monotonic() - began
             assert not browser.url.startswith(home), browser.url
+            deep = f"{home}news/1?id=2"
+            browser.log_in(deep, PERSON, PASSWORD, until=deep)
+            assert browser.json()["cas-user"] == PERSON
     attributes = sorted(name for name in headers if name.startswith("cas_"))
     return {"attributes": attributes, "sessions ended to session dead, s": round(ended, 2)}
 

@@ -46,11 +46,24 @@ def run(scene: Scene) -> dict[str, Any]:
             began = time.monotonic()
             browser.goto(f"{origin}/page")
             assert browser.url.startswith(scene.issuer), browser.url
+            seconds = round(time.monotonic() - began, 2)
+            _deep_link_and_way_out(scene, browser, origin)
         finally:
             process.terminate()
             process.wait()
-    seconds = round(time.monotonic() - began, 2)
     return {"sessions ended to refused, s": seconds}
+
+
+def _deep_link_and_way_out(scene: Scene, browser: Chromium, origin: str) -> None:
+    """People come back to the whole address, and sign out from where they are."""
+    deep = f"{origin}/list?year=2026&name=%E5%BC%A0&to=%2Fx"
+    browser.log_in(deep, PERSON, PASSWORD, until=deep)
+    assert browser.json()["remote-user"] == PERSON
+    browser.goto(f"{origin}/.yinxin/logout")
+    assert browser.url.startswith(f"{scene.issuer}/oidc/logout"), browser.url
+    browser.click("form[action='/oidc/logout/confirm'] button", until=scene.issuer)
+    browser.goto(deep)
+    assert browser.url.startswith(f"{scene.issuer}/login"), browser.url
 
 
 def _recipe(scene: Scene, port: int, behind: int) -> str:

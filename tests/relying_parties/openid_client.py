@@ -1,11 +1,15 @@
 """openid-client 6 from npm: every way a client authenticates, PAR, DPoP, FAPI 2.0, device, logout.
 
-The person is in Chromium: the password is typed once, for the first; the others enter silently.
+And the application of docs/connect/node.md, as it is there. The person is in Chromium: the password
+is typed once, for that one; the others enter silently.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import socket
+import subprocess
 import time
 from typing import Any, Final
 
@@ -14,9 +18,10 @@ from cryptography.hazmat.primitives import serialization
 
 from tests.judges.apache import application
 from tests.judges.chromium import Chromium
-from tests.judges.node import Conversation
+from tests.judges.node import MODULES, NODE, Conversation
+from tests.ports import free_ports
 from tests.relying_parties.holders import jwks_of, name_of, of_ours, self_signed
-from tests.relying_parties.scene import PASSWORD, PERSON, Holder, Scene
+from tests.relying_parties.scene import PASSWORD, PERSON, Holder, Scene, recipe
 
 _FAPI: Final = {"security_profile": "fapi2"}
 _BY_DPOP: Final = {"dpop_bound_access_tokens": True}
@@ -46,6 +51,7 @@ def run(scene: Scene) -> dict[str, Any]:
             for method, how, metadata in WALKS
         ]
         let_in = time.monotonic() + _LET_IN_SECONDS
+        _application_of_the_page(scene, browser)
         for job in jobs:
             if job["method"] == "self_signed_tls_client_auth":
                 time.sleep(max(0, let_in - time.monotonic()))
@@ -66,10 +72,7 @@ def _walk(scene: Scene, browser: Chromium, job: dict[str, Any]) -> dict[str, Any
     with Conversation("oauth-client.mjs", trust=scene.trust) as script:
         script.say(job)
         asked = script.hear()["authorize"]
-        if job["method"] == WALKS[0][0]:
-            browser.log_in(asked, PERSON, PASSWORD, until=job["redirectUri"])
-        else:
-            browser.goto(asked)
+        browser.goto(asked)
         assert browser.url.startswith(job["redirectUri"]), f"{job['method']}: {browser.url}"
         script.say({"callback": browser.url})
         heard: dict[str, Any] = script.hear()
@@ -79,6 +82,41 @@ def _walk(scene: Scene, browser: Chromium, job: dict[str, Any]) -> dict[str, Any
     if job["method"] != "none":  # a public client may not introspect
         assert (heard["before"]["active"], heard["after"]["active"]) == (True, False), heard
     return heard
+
+
+def _application_of_the_page(scene: Scene, browser: Chromium) -> None:
+    (port,) = free_ports(1)
+    home = f"http://127.0.0.1:{port}"
+    client = scene.register("HR", "--redirect-uri", f"{home}/callback")
+    changes = {
+        "https://hr.example.gov.cn": home,
+        "https://id.example.gov.cn": scene.issuer,
+        "'hr-app'": f"'{client['client_id']}'",
+        "ClientSecretBasic('…')": f"ClientSecretBasic('{client['client_secret']}')",
+        "listen(8000,": f"listen({port},",
+    }
+    (scene.directory / "node_modules").symlink_to(MODULES)
+    script = scene.directory / "application.mjs"
+    script.write_text(recipe("docs/connect/node.md", "js", changes))
+    process = subprocess.Popen(
+        [NODE, script], env=os.environ | {"NODE_EXTRA_CA_CERTS": str(scene.trust)}
+    )
+    try:
+        _wait_until_it_listens(port, process)
+        browser.log_in(f"{home}/login", PERSON, PASSWORD, until=f"{home}/callback")
+        assert browser.json()["name"] == "张伟", browser.text
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _wait_until_it_listens(port: int, process: subprocess.Popen[bytes]) -> None:
+    while process.poll() is None:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise AssertionError("the application of the page ended")
 
 
 def _connect_device(scene: Scene, browser: Chromium, job: dict[str, Any]) -> None:

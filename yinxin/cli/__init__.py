@@ -1,9 +1,9 @@
 """The command line: ``yinxin``.
 
-Commands that open the state directory (serve, config, audit, check, crl, user, client, token, key,
-host, ra) act for whoever owns that directory. Commands on certificates (request, bulk, certificate,
-issuer, profile, recovery, pool, proposal, organisation, right, review-rule) call the API of a
-running service and have the rights of the token they are given.
+Commands with the options --server and --token-file (request, certificate, profile, right ...)
+call the API of a running service, and have the rights of the token they are given. The others
+(serve, config, user, client, signing-key, audit ...) open the state directory, and act for whoever
+owns it.
 """
 
 from __future__ import annotations

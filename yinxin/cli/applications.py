@@ -36,6 +36,7 @@ def client() -> None:
 @click.option("--post-logout-redirect-uri", "logout_uris", multiple=True)
 @click.option("--backchannel-logout-uri", help="Posted to when a session ends.")
 @click.option("--cas-service", "cas_services", multiple=True, help="Enters by CAS at this service.")
+@click.option("--cas-prefix", "cas_prefixes", multiple=True, help="Or at any service below this.")
 @click.option("--gate-origin", "gate_origins", multiple=True, help="Behind a proxy that asks us.")
 @click.option("--frontchannel-logout-uri", help="Loaded by a browser that logs out.")
 @click.option("--id", "client_id", help="Default: a random UUID.")
@@ -72,6 +73,7 @@ def client_register(
     backchannel_logout_uri: str | None,
     frontchannel_logout_uri: str | None,
     cas_services: Sequence[str],
+    cas_prefixes: Sequence[str],
     gate_origins: Sequence[str],
     client_id: str | None,
     auth_method: str,
@@ -92,6 +94,7 @@ def client_register(
                 backchannel_logout_uri=backchannel_logout_uri,
                 frontchannel_logout_uri=frontchannel_logout_uri,
                 cas_services=tuple(cas_services),
+                cas_prefixes=tuple(cas_prefixes),
                 gate_origins=tuple(gate_origins),
             ),
             auth_method=AuthMethod(auth_method),

@@ -26,7 +26,7 @@ _MOST_ROWS: Final = 5000
 _PLAIN: Final = ("client_id", "name", "auth_method", "id_token_algorithm")
 _LISTS: Final = ("redirect_uris", "post_logout_redirect_uris", "scopes")
 _METADATA: Final = ("backchannel_logout_uri", "frontchannel_logout_uri", "client_uri")
-_METADATA_LISTS: Final = ("cas_services", "gate_origins")
+_METADATA_LISTS: Final = ("cas_services", "cas_prefixes", "gate_origins")
 _CONTACTS: Final = "contacts"
 _COLUMNS: Final = (*_PLAIN, *_LISTS, *_METADATA, *_METADATA_LISTS, _CONTACTS)
 _CHINESE: Final = {
@@ -39,6 +39,7 @@ _CHINESE: Final = {
     "退出通知地址": "backchannel_logout_uri",
     "前端退出通知地址": "frontchannel_logout_uri",
     "CAS地址": "cas_services",
+    "CAS地址前缀": "cas_prefixes",
     "代理应用来源": "gate_origins",
     "联系人": _CONTACTS,
 }

@@ -23,7 +23,7 @@ _PATH: Final = "/api/v1/clients"
 _HERE: Final = "/console/clients"
 _METHODS: Final = ("client_secret_basic", "client_secret_post", "none")
 _ADDRESSES: Final = ("backchannel_logout_uri", "frontchannel_logout_uri")
-_LISTS: Final = ("cas_services", "gate_origins", "contacts")
+_LISTS: Final = ("cas_services", "cas_prefixes", "gate_origins", "contacts")
 _ALGORITHMS: Final = tuple((str(one), str(one)) for one in IDTokenAlgorithm)
 _SCOPES: Final = ("openid", "profile", "email")
 _BY: Final = "client_id"
@@ -47,6 +47,10 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
         "Front-channel logout URI (loaded by the browser)",
     ),
     "cas_services": ("CAS 服务地址（每行一个）", "Services of CAS (one a line)"),
+    "cas_prefixes": (
+        "CAS 服务地址前缀，其下任何地址都可进入，以 / 结尾（每行一个）",
+        "Prefixes of CAS services: any address below; they end with / (one a line)",
+    ),
     "gate_origins": (
         "经反向代理接入的来源，https://主机[:端口]（每行一个）",
         "Origins behind a proxy that asks us, https://host[:port] (one a line)",

@@ -14,6 +14,7 @@ from starlette.responses import HTMLResponse, Response
 
 from authn import cookies
 from authn.oidc.errors import OAuthError
+from authn.oidc.flow import FlowGone
 from yinxin.portal.qr import qr_svg
 from yinxin.portal.sentences import in_language
 from yinxin.portal.words import LANGUAGES, choose_language, words_of
@@ -110,6 +111,9 @@ class PortalPages:
         )
 
     def oauth_error(self, request: Request, error: OAuthError) -> Response:
+        if isinstance(error, FlowGone):  # the way back, a bookmark, a long pause
+            status = HTTPStatus.BAD_REQUEST
+            return self.message(request, "flow_gone", status=status, then="/", leads="back_home")
         return self.message(
             request, "oauth_error", status=HTTPStatus.BAD_REQUEST, detail=str(error)
         )

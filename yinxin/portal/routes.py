@@ -18,6 +18,7 @@ from core.errors import Malformed
 from yinxin.portal.page_route import make_page_route
 from yinxin.portal.pages import PortalPages
 from yinxin.portal.routes_account import add_account
+from yinxin.portal.routes_account import log_out as end_and_say
 from yinxin.portal.routes_admission import add_admission
 from yinxin.portal.routes_certificates import OwnDesk, add_certificates
 from yinxin.portal.routes_device import add_device
@@ -114,10 +115,7 @@ def _add_home(router: APIRouter, provider: Provider, pages: PortalPages) -> None
     @router.post("/logout")
     def log_out(request: Request, fields: Form) -> Response:
         cookies.require_csrf(request, field(fields, "csrf"))
-        frames = provider.logout.end(request.cookies.get(cookies.SESSION))
-        response = pages.logged_out(request, frames=frames)
-        cookies.clear_cookie(response, cookies.SESSION)
-        return response
+        return end_and_say(request, provider, pages)
 
     def draw(request: Request, secret: str | None = None) -> Response:
         session, user = signed_in(request, provider)

@@ -14,7 +14,7 @@ from core.errors import NotFound
 from yinxin.portal.next_path import own_path
 from yinxin.portal.pages import PortalPages
 from yinxin.portal.routes_factors import FRESH
-from yinxin.portal.visit import Form, fresh, go, signed_in
+from yinxin.portal.visit import Form, fresh, go, signed_in, what_was_done
 
 PATH: Final = "/account"
 
@@ -35,6 +35,7 @@ def add_account(router: APIRouter, provider: Provider, pages: PortalPages) -> No
             request,
             user=user,
             session=session,
+            done=what_was_done(request),
             real_name=int(admission.people.level_of(user)),
             sessions=own,
             entered={
@@ -55,30 +56,33 @@ def add_account(router: APIRouter, provider: Provider, pages: PortalPages) -> No
         cookie = provider.administration.sessions.switch(
             request.cookies.get(cookies.SESSION, ""), None if acting is None else acting.id
         )
-        response = go(own_path(field(fields, "next") or PATH))
+        next_path = own_path(field(fields, "next") or PATH)
+        response = done("switched") if next_path == PATH else go(next_path)
         cookies.set_cookie(response, cookies.SESSION, cookie)
         return response
 
-    _add_endings(router, provider)
+    _add_endings(router, provider, pages)
 
 
-def _add_endings(router: APIRouter, provider: Provider) -> None:
+def _add_endings(router: APIRouter, provider: Provider, pages: PortalPages) -> None:
     @router.post(PATH + "/consents/withdraw")
     def withdraw(request: Request, fields: Form) -> Response:
         cookies.require_csrf(request, field(fields, "csrf"))
         _, user = signed_in(request, provider)
         provider.admission.consents.withdraw(user, field(fields, "client"))
-        return go(PATH)
+        return done("withdrawn")
 
     @router.post(PATH + "/sessions/{sid}/end")
     def end(sid: str, request: Request, fields: Form) -> Response:
         cookies.require_csrf(request, field(fields, "csrf"))
-        _, user = signed_in(request, provider)
+        session, user = signed_in(request, provider)
+        if sid == session.sid:
+            return log_out(request, provider, pages)
         sessions = provider.administration.sessions
         if sid not in {one.sid for one in sessions.list_of(user)}:
             raise NotFound("you have no such session")
         sessions.end_these([sid], reason="logout")
-        return go(PATH)
+        return done("ended")
 
     @router.post(PATH + "/certificates/{binding_id}/unbind")
     def unbind(binding_id: str, request: Request, fields: Form) -> Response:
@@ -87,7 +91,20 @@ def _add_endings(router: APIRouter, provider: Provider) -> None:
         if binding_id not in {one.id for one in provider.certificates.list_of(user)}:
             raise NotFound("you have no such binding")
         provider.certificates.unbind(binding_id, actor=user.name)
-        return go(PATH)
+        return done("unbound")
+
+
+def done(word: str, path: str = PATH) -> Response:
+    """Lead back to the page, which says in one of `DONE` what was done."""
+    return go(f"{path}?done={word}")
+
+
+def log_out(request: Request, provider: Provider, pages: PortalPages) -> Response:
+    """End the session of this browser, and say so; applications with a front channel hear of it."""
+    frames = provider.logout.end(request.cookies.get(cookies.SESSION))
+    response = pages.logged_out(request, frames=frames)
+    cookies.clear_cookie(response, cookies.SESSION)
+    return response
 
 
 def application_name(provider: Provider, client_id: str) -> str:

@@ -16,7 +16,7 @@ from authn.levels import ONE_TIME_PASSWORD
 from authn.store import User
 from core.errors import Conflict, Malformed, NotFound, Unauthenticated
 from yinxin.portal.pages import PortalPages
-from yinxin.portal.visit import Form, fresh, go, remember, signed_in
+from yinxin.portal.visit import Form, fresh, go, remember, signed_in, what_was_done
 
 PATH: Final = "/account/security"
 FRESH: Final = timedelta(minutes=10)
@@ -67,7 +67,7 @@ def _add_generator(router: APIRouter, shown: _Page) -> None:
     def remove(request: Request, fields: Form) -> Response:
         user = shown.changing(request, fields)
         passwords.remove(user, actor=user.name)
-        return go(PATH)
+        return go(f"{PATH}?done=removed")
 
     @router.post(PATH + "/recovery-codes")
     def renew(request: Request, fields: Form) -> Response:
@@ -92,20 +92,20 @@ def _add_passkeys(router: APIRouter, shown: _Page) -> None:
             return shown.draw(
                 request, fault="passkey_refused", status=HTTPStatus.UNPROCESSABLE_ENTITY
             )
-        return go(PATH)
+        return go(f"{PATH}?done=enrolled")
 
     @router.post(PATH + "/passkeys/{passkey_id}/rename")
     def rename(passkey_id: str, request: Request, fields: Form) -> Response:
         cookies.require_csrf(request, field(fields, "csrf"))
         _, user = signed_in(request, shown.provider)
         passkeys.rename(user, passkey_id, field(fields, "name"))
-        return go(PATH)
+        return go(f"{PATH}?done=renamed")
 
     @router.post(PATH + "/passkeys/{passkey_id}/remove")
     def remove(passkey_id: str, request: Request, fields: Form) -> Response:
         user = shown.changing(request, fields)
         passkeys.remove(user, passkey_id, actor=user.name)
-        return go(PATH)
+        return go(f"{PATH}?done=removed")
 
 
 class _Page:
@@ -148,6 +148,7 @@ class _Page:
             left=passwords.recovery_codes_left(user) if enrolled else 0,
             codes=codes,
             fault=fault,
+            done=what_was_done(request),
             script=True,
             sources=[one.config for one in self.provider.upstreams.openid.values()],
             directories=[one.config for one in self.provider.upstreams.directories.values()],

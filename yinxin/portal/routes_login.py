@@ -53,7 +53,8 @@ def add_login(router: APIRouter, provider: Provider, pages: PortalPages) -> None
             response.headers["Retry-After"] = str(error.retry_after)
             return response
         if provider.administration.password_policy.has_expired(user):
-            return go(f"/login/password?{urlencode({'name': name, 'next': next_path})}")
+            asked = {"name": name, "why": "password_expired", "next": next_path}
+            return go(f"/login/password?{urlencode(asked)}")
         return enter(request, provider, user, levels.PASSWORD, next_path)
 
     def draw(
@@ -72,6 +73,7 @@ def add_login(router: APIRouter, provider: Provider, pages: PortalPages) -> None
             name=name,
             fault=fault,
             last=last_way(request),
+            already=provider.administration.sessions.find(request.cookies.get(cookies.SESSION)),
             sources=[one.config for one in provider.upstreams.openid.values()],
             directories=[one.config for one in provider.upstreams.directories.values()],
         )
@@ -83,7 +85,14 @@ def add_password_change(router: APIRouter, provider: Provider, pages: PortalPage
     @router.get("/login/password")
     def form(request: Request) -> Response:
         query = request.query_params
-        return draw(request, own_path(query.get("next", "")), query.get("name", "")[:64])
+        expired = query.get("why") == "password_expired"
+        return draw(
+            request,
+            own_path(query.get("next", "")),
+            query.get("name", "")[:64],
+            "password_expired" if expired else None,
+            status=HTTPStatus.OK,
+        )
 
     @router.post("/login/password")
     def change(request: Request, fields: Form) -> Response:
@@ -108,11 +117,13 @@ def add_password_change(router: APIRouter, provider: Provider, pages: PortalPage
         name: str,
         fault: str | None = None,
         detail: str | None = None,
+        *,
+        status: HTTPStatus = HTTPStatus.UNPROCESSABLE_ENTITY,
     ) -> Response:
         return pages.page(
             "password.html",
             request,
-            status=HTTPStatus.OK if fault is None else HTTPStatus.UNPROCESSABLE_ENTITY,
+            status=status,
             leaves=True,
             next_path=next_path,
             name=name,
@@ -140,7 +151,8 @@ def add_certificate_login(router: APIRouter, provider: Provider, pages: PortalPa
                 address=cookies.address_of(request),
             )
         except (Malformed, Refused, Unauthenticated) as error:
-            return draw(request, next_path, str(error), HTTPStatus.UNAUTHORIZED)
+            shown = field(fields, "certificate")  # it is good for the next text, too
+            return draw(request, next_path, str(error), HTTPStatus.UNAUTHORIZED, shown)
         return enter(request, provider, proven.user, proven.method, next_path)
 
     def draw(
@@ -148,6 +160,7 @@ def add_certificate_login(router: APIRouter, provider: Provider, pages: PortalPa
         next_path: str,
         fault: str | None = None,
         status: HTTPStatus = HTTPStatus.OK,
+        certificate: str = "",
     ) -> Response:
         browser = cookies.browser_of(request)
         nonce = provider.certificates.challenge(browser)
@@ -158,6 +171,7 @@ def add_certificate_login(router: APIRouter, provider: Provider, pages: PortalPa
             leaves=True,
             next_path=next_path,
             fault=fault,
+            certificate=certificate,
             nonce=nonce,
             message=provider.certificates.message(nonce),
             by_tls=provider.tls_login.url is not None,

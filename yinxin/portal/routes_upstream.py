@@ -53,7 +53,7 @@ def _add_openid(router: APIRouter, provider: Provider, pages: PortalPages) -> No
                 response = _enter(request, provider, source, visit, claimed)
             else:
                 upstreams.links.link(_same_person(request, provider, visit.user_id), claimed)
-                response = go(PATH)
+                response = go(f"{PATH}?done=tied")
         except Unavailable:
             response = away(request, "/")
         except (Unauthenticated, Conflict) as error:
@@ -153,14 +153,14 @@ def _add_links(router: APIRouter, provider: Provider) -> None:
         address = cookies.address_of(request)
         typed, password = field(fields, "name"), field(fields, "password")
         upstreams.links.link(user, upstreams.prove(directory, typed, password, address=address)[0])
-        return go(PATH)
+        return go(f"{PATH}?done=tied")
 
     @router.post(PATH + "/upstream/{name}/unlink")
     def unlink(name: str, request: Request, fields: Form) -> Response:
         cookies.require_csrf(request, field(fields, "csrf"))
         _, user = fresh(request, provider, within=FRESH, back=PATH)
         upstreams.links.unlink(user, name)
-        return go(PATH)
+        return go(f"{PATH}?done=untied")
 
 
 def _known(sources: Mapping[str, T], name: str) -> T:

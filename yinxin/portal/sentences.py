@@ -54,6 +54,7 @@ _SENTENCES: Final[dict[str, str]] = {
     r"the signed message uses a digest that is not taken; SHA-256, SHA-384 and SM3 are": "PKCS#7 签名的摘要算法不被接受；可用 SM3、SHA-256、SHA-384",
     r"the signed message has (\d+) signers, and one is wanted": r"PKCS#7 签名有 \1 个签名者，只能有一个",
     r"the signed message is about another text": "签名的不是本页的文本，请对本页文本重新签名",
+    r"the signed message .*": "PKCS#7 签名无法读取；裸签名须同时提交证书",
     # ---- passkeys ----
     r".* has 1 to (\d+) characters on one line, none of them invisible": r"名称应有 1 至 \1 个字符，在同一行，且不含不可见字符",
     r"(\d+) passkeys are the most; remove one first": r"最多只能有 \1 个通行密钥，请先停用一个",
@@ -87,6 +88,7 @@ _SENTENCES: Final[dict[str, str]] = {
     r"you asked for this already: that request is still open": "您已提交过同样的申请，正在办理",
     r"the request of these codes is somebody else's: sign in as that person": "这两个代码属于另一个人的申请，请以其身份登录",
     # ---- applications ----
+    r"nothing waits for this application": "没有待通知该应用的内容",
     r"there is a client '(.*)' already, or one with its resource or address": r"应用标识“\1”、其资源或地址已被登记",
     r"another client has this resource or address": "另一个应用已登记了该资源或地址",
     r"a client id has 3 to 64 letters, digits or \. _ -": "应用标识应有 3 至 64 个字母、数字或 . _ -",
@@ -103,6 +105,7 @@ _SENTENCES: Final[dict[str, str]] = {
     r"a resource is an absolute URI without a fragment: '(.*)'": r"资源标识须为不含 # 的完整 URI：\1",
     r"frontchannel_logout_uri is on the host of one of the redirect URIs": "前端退出通知地址须与某个登录回调地址同主机",
     r"authn\.outbound\.allowed_networks is empty, so no application can be called: name the networks that applications are in, in CIDR notation": "设置 authn.outbound.allowed_networks 为空，无法通知任何应用：请先在其中写明应用所在的网段（CIDR）",
+    r"a prefix of CAS services is https://host/path/ and ends with a slash: (.*)": r"CAS 服务地址前缀须为 https://主机/路径/ 并以 / 结尾：\1",
     r"a gate origin is https://host\[:port\] and nothing behind, not (.*)": r"反向代理应用的来源须为 https://主机[:端口]，其后无内容：\1",
     r"(\w+) must be https://host/…, not '(.*)'": r"\1 须以 https:// 开头：\2",
 }

@@ -24,6 +24,21 @@ WAY: Final = "__Host-yinxin-way"
 WAYS: Final = ("certificate", "passkey")
 """The ways that have a page of their own, beside the password's."""
 
+DONE: Final = frozenset(
+    {
+        "switched",
+        "withdrawn",
+        "ended",
+        "unbound",
+        "enrolled",
+        "renamed",
+        "removed",
+        "tied",
+        "untied",
+    }
+)
+"""What a page says was done, in words of its own."""
+
 _NOT_SHOWN: Final = frozenset({"mfa", "user"})
 """Words of RFC 8176 that say how, where the others say by what."""
 
@@ -104,3 +119,9 @@ def go(path: str) -> Response:
 def shown_methods(session: Session) -> list[str]:
     """Return by what the person logged in, for a page to name."""
     return [word for word in session.amr.split() if word not in _NOT_SHOWN]
+
+
+def what_was_done(request: Request) -> str | None:
+    """Return the word of what was done a moment ago."""
+    word = request.query_params.get("done")
+    return word if word in DONE else None

@@ -101,8 +101,12 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "change_password": ("修改口令", "Change your password"),
     "change_password_note": (
-        "修改后，您在各处的登录都会结束。如口令已过期，修改后方可继续。",
-        "Everywhere you are signed in, that ends. A password that is too old has to be changed.",
+        "修改后，您在各处的登录都会结束，并以新口令重新登录。",
+        "Everywhere you are signed in, that ends; here you are signed in anew.",
+    ),
+    "password_expired": (
+        "您的口令已过期，请修改后继续。",
+        "Your password is too old: change it, then you go on.",
     ),
     "old_password": ("当前口令", "Present password"),
     "new_password": ("新口令", "New password"),
@@ -206,7 +210,21 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
         "切换身份后，以原身份登录的应用会退出。",
         "Applications that you entered as the other one are signed out.",
     ),
-    "switched": ("身份已切换。", "You act as another now."),
+    "done_switched": ("身份已切换。", "You act as another now."),
+    "done_withdrawn": (
+        "已结束：该应用持有的您的令牌已失效。",
+        "Done: the application holds no token of yours any more.",
+    ),
+    "done_ended": (
+        "会话已结束，经它登录的应用正在收到通知。",
+        "The session has ended; its applications are being told.",
+    ),
+    "done_unbound": ("已解除绑定。", "The certificate signs you in no more."),
+    "done_enrolled": ("已添加。", "Added."),
+    "done_renamed": ("已改名。", "Renamed."),
+    "done_removed": ("已停用。", "Removed."),
+    "done_tied": ("已关联。", "Tied."),
+    "done_untied": ("已解除关联。", "Untied."),
     "select": ("选择身份", "Choose an account"),
     "select_note": (
         "应用请您选择以哪个身份继续。",
@@ -431,6 +449,11 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
             "Open the application again, and allow cookies."
         ),
     ),
+    "flow_gone": (
+        "此次登录已完成、已过期，或始于另一个浏览器。请从应用重新进入。",
+        "This login is over, too old, or was begun in another browser. Open the application again.",
+    ),
+    "signed_in_as": ("您已登录：{}。", "You are signed in as {}."),
     "no_cookies": (
         "浏览器没有带回 Cookie。请允许本站使用 Cookie，然后重新打开页面。",
         "Your browser sent no cookie. Allow cookies for this site, then load the page again.",

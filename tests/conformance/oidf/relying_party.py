@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
+import math
 import re
 import secrets
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urljoin, urlsplit
@@ -17,6 +19,7 @@ import requests
 from tests.conformance.oidf.served import ClientKey, Served
 from tests.integration.provider import PASSWORD
 
+_DESCRIPTION = r"[\x20\x21\x23-\x5b\x5d-\x7e]*"
 CALLBACK = "https://rp.example.cn/callback"
 ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 TIMEOUT = 30
@@ -76,9 +79,28 @@ def answer_of(response: requests.Response, *, callback: str = CALLBACK) -> dict[
         assert "#" not in location
         values = parse_qs(urlsplit(location).query, strict_parsing=True)
         assert all(len(value) == 1 for value in values.values())
-        return {name: value[0] for name, value in values.items()}
+        return checked_answer({name: value[0] for name, value in values.items()})
     assert f'action="{callback}"' in response.text, response.text
-    return hidden_fields(response.text)
+    return checked_answer(hidden_fields(response.text))
+
+
+def checked_answer(answer: dict[str, str]) -> dict[str, str]:
+    """What every authorization response has to keep (RFC 6749, 4.1.2; RFC 9207, 2)."""
+    assert ("code" in answer) != ("error" in answer), answer
+    assert answer.keys() <= {"code", "error", "error_description", "state", "iss"}, answer
+    if "code" in answer:
+        assert_unguessable(answer["code"])
+    assert re.fullmatch(_DESCRIPTION, answer.get("error_description", "-"))
+    return answer
+
+
+def assert_unguessable(secret: str) -> None:
+    """As the suite estimates it: characters of RFC 6749, 128 bits of them, 96 of Shannon's."""
+    assert re.fullmatch(r"[\x20-\x7e]+", secret)
+    assert len(secret) * 8 >= 128
+    times = Counter(secret).values()
+    entropy = -sum(count * math.log2(count / len(secret)) for count in times)
+    assert entropy >= 96, secret
 
 
 def is_error_page(response: requests.Response) -> bool:
@@ -253,6 +275,7 @@ class RelyingParty:
 
     def log_in(self, browser: Browser, **changes: str | None) -> dict[str, Any]:
         """Do the whole flow; return the token response with the claims of the ID token."""
+        changes = {"nonce": f"no-{secrets.token_urlsafe(8)}"} | changes
         answer = self.answer(browser, **changes)
         assert "code" in answer, answer
         tokens = self.redeem(answer["code"])
@@ -263,17 +286,26 @@ class RelyingParty:
         """The standard checks of a token response and its ID token (OIDC Core, 3.1.3)."""
         assert response.headers["content-type"].startswith("application/json")
         assert response.headers["cache-control"] == "no-store"
+        assert response.headers["pragma"] == "no-cache"
         body = response.json()
-        assert re.fullmatch(r"[\x20-\x7e]{43,}", body["access_token"])
+        assert_unguessable(body["access_token"])
+        assert_unguessable(body.get("refresh_token", body["access_token"]))
+        assert body["token_type"] in ("Bearer", "DPoP")
+        assert body["expires_in"] > 0
         if "id_token" in body:
-            body["claims"] = self.verified(body["id_token"])
-            if "nonce" in asked and asked["nonce"] is None:
-                assert "nonce" not in body["claims"]
+            body["claims"] = claims = self.verified(body["id_token"])
+            digest = hashlib.sha256(body["access_token"].encode()).digest()[:16]
+            assert claims["at_hash"] == base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+            if "nonce" in asked:
+                assert claims.get("nonce") == asked["nonce"]
         return body
 
     def verified(self, token: str) -> dict[str, Any]:
         """Verify an ID token under the published keys, at the provider's time."""
         keys = self.call("GET", f"{self.served.issuer}/oidc/jwks").json()
+        kids = [one["kid"] for one in keys["keys"]]
+        assert len(set(kids)) == len(kids)
+        assert not any({"d", "k", "p", "q", "dp", "dq", "qi"} & one.keys() for one in keys["keys"])
         header = jwt.get_unverified_header(token)
         key = jwt.PyJWKSet.from_dict(keys)[header["kid"]]
         claims = jwt.decode(
@@ -286,4 +318,11 @@ class RelyingParty:
         )
         assert header["alg"] in ("RS256", "ES256")
         assert claims["iat"] <= self.now() < claims["exp"]
+        assert claims["aud"] == self.client_id
+        assert 0 < len(claims["sub"]) <= 255
+        assert claims["sub"].isascii()
+        assert {type(claims[name]) for name in ("exp", "iat", "auth_time")} == {int}
+        assert claims["auth_time"] <= claims["iat"]
+        assert all(isinstance(method, str) for method in claims["amr"])
+        assert isinstance(claims["acr"], str)
         return claims

@@ -61,23 +61,33 @@ def test_oidcc_idtoken_unsigned(rp):
     assert "none" not in document["id_token_signing_alg_values_supported"]
 
 
+def assert_userinfo(answer: requests.Response, claims: dict[str, object]) -> None:
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("application/json")
+    assert answer.json()["sub"] == claims["sub"]
+
+
 def test_oidcc_userinfo_get(rp, signed_in):
-    assert rp.userinfo(rp.log_in(signed_in)["access_token"]).json()["sub"]
+    tokens = rp.log_in(signed_in)
+    assert_userinfo(rp.userinfo(tokens["access_token"]), tokens["claims"])
 
 
 def test_oidcc_userinfo_post_header(rp, signed_in):
-    token = rp.log_in(signed_in)["access_token"]
-    assert rp.userinfo(token, method="POST").json()["sub"]
+    tokens = rp.log_in(signed_in)
+    assert_userinfo(rp.userinfo(tokens["access_token"], method="POST"), tokens["claims"])
 
 
 def test_oidcc_userinfo_post_body(rp, signed_in):
-    token = rp.log_in(signed_in)["access_token"]
+    tokens = rp.log_in(signed_in)
     url = f"{rp.served.issuer}/oidc/userinfo"
-    assert rp.call("POST", url, data={"access_token": token}).json()["sub"]
+    answer = rp.call("POST", url, data={"access_token": tokens["access_token"]})
+    assert_userinfo(answer, tokens["claims"])
 
 
 def test_oidcc_ensure_request_without_nonce_succeeds_for_code_flow(rp, signed_in, mode):
-    assert "nonce" not in rp.log_in(signed_in, nonce=None, **mode)["claims"]
+    tokens = rp.log_in(signed_in, nonce=None, **mode)
+    assert "nonce" not in tokens["claims"]
+    assert rp.userinfo(tokens["access_token"]).json()["sub"] == tokens["claims"]["sub"]
 
 
 @pytest.fixture(scope="session")
@@ -129,7 +139,10 @@ def test_oidcc_alternate_happy_flow(rp, signed_in, mode):
     parameters = rp.request(scope="email profile openid", **mode)
     turned = dict(reversed(parameters.items()))
     answer = answer_of(signed_in.open(rp.url(turned)))
-    assert rp.redeem(answer["code"]).status_code == 200
+    assert answer["state"] == parameters["state"]
+    tokens = rp.checked(rp.redeem(answer["code"]), nonce=parameters["nonce"])
+    assert set(tokens["scope"].split()) == {"openid", "profile", "email"}
+    assert rp.userinfo(tokens["access_token"]).json()["email"] == "zw@example.cn"
 
 
 @pytest.mark.parametrize("display", ["page", "popup"])
@@ -164,10 +177,20 @@ def test_oidcc_max_age_1(rp, browser):
     second = rp.log_in(browser, max_age="1")
     assert browser.logins == 2
     assert second["claims"]["auth_time"] > first["claims"]["auth_time"]
+    assert second["claims"]["sub"] == first["claims"]["sub"]
+
+
+def test_a_maximum_age_of_nothing_asks_for_a_login_however_young_the_session_is(rp, browser):
+    """OIDC Core, 3.1.2.1: max_age=0 is prompt=login. The clock stands still here."""
+    rp.log_in(browser)
+    rp.log_in(browser, max_age="0")
+    assert browser.logins == 2
+    assert rp.answer(browser, max_age="0", prompt="none")["error"] == "login_required"
 
 
 def test_oidcc_max_age_10000(rp, browser):
     first = rp.log_in(browser, max_age="15000")
+    rp.served.clock.advance(seconds=2)
     second = rp.log_in(browser, max_age="10000")
     assert browser.logins == 1
     assert second["claims"]["auth_time"] == first["claims"]["auth_time"]
@@ -179,8 +202,14 @@ def test_oidcc_ensure_request_with_unknown_parameter_succeeds(rp, signed_in, mod
 
 def test_oidcc_id_token_hint(rp, browser):
     first = rp.log_in(browser)
+    rp.served.clock.advance(seconds=2)
     second = rp.log_in(browser, prompt="none", id_token_hint=first["id_token"])
-    assert first["claims"]["sub"] == second["claims"]["sub"]
+    for claim in ("sub", "auth_time"):
+        assert first["claims"][claim] == second["claims"][claim]
+    assert browser.logins == 1
+    stranger = first["id_token"][:-6] + "AAAAAA"
+    refused = rp.answer(browser, prompt="none", id_token_hint=stranger)
+    assert refused["error"] == "invalid_request"
 
 
 def test_oidcc_login_hint(rp, browser):
@@ -228,7 +257,8 @@ def test_oidcc_ensure_registered_redirect_uri(rp, signed_in, mode):
 def test_oidcc_ensure_post_request_succeeds(rp, signed_in, mode):
     parameters = rp.request(**mode)
     answer = answer_of(signed_in.post(f"{rp.served.issuer}/oidc/authorize", parameters))
-    assert rp.redeem(answer["code"]).status_code == 200
+    assert answer["state"] == parameters["state"]
+    rp.checked(rp.redeem(answer["code"]), nonce=parameters["nonce"])
 
 
 def test_oidcc_server_client_secret_post(served, signed_in, mode):
@@ -239,6 +269,7 @@ def test_oidcc_request_uri_unsigned_supported_correctly_or_rejected_as_unsupport
     rp, signed_in, mode
 ):
     answer = rp.answer(signed_in, request_uri="https://rp.example.cn/request.jwt", **mode)
+    assert "code" not in answer
     assert answer["error"] == "request_uri_not_supported"
 
 
@@ -270,6 +301,13 @@ def test_oidcc_ensure_request_object_with_redirect_uri(served, signed_in):
     assert "code" in answer_of(signed_in.open(signing.url(other | {"request": inside})))
     outside = signing.key.sign(other | {"aud": served.issuer})
     assert is_error_page(signed_in.open(signing.url(signing.request(request=outside))))
+    # What is signed counts: state, nonce and scope as well.
+    within = signing.request(scope="openid email")
+    request = signing.key.sign(within | {"aud": served.issuer})
+    landed = answer_of(signed_in.open(signing.url(signing.request(request=request))))
+    assert landed["state"] == within["state"]
+    told = signing.checked(signing.redeem(landed["code"]), nonce=within["nonce"])
+    assert told["scope"] == "email openid"
 
 
 def _with_keys(served):
@@ -282,9 +320,14 @@ def test_oidcc_refresh_token(rp, second_rp, signed_in):
     first = rp.log_in(signed_in)
     stolen = second_rp.refresh(first["refresh_token"])
     assert (stolen.status_code, stolen.json()["error"]) == (400, "invalid_grant")
+    rp.served.clock.advance(seconds=2)
     second = rp.checked(rp.refresh(first["refresh_token"]))
-    for claim in ("iss", "sub", "aud", "auth_time"):
+    assert second["access_token"] != first["access_token"]
+    for claim in ("iss", "sub", "aud", "auth_time", "acr", "amr", "sid"):
         assert second["claims"][claim] == first["claims"][claim]
+    assert second["claims"]["iat"] > first["claims"]["iat"]
+    # OIDC Core, 12.2: the nonce of the first is not required, and another one is wrong.
+    assert second["claims"].get("nonce") in (None, first["claims"]["nonce"])
     assert rp.userinfo(second["access_token"]).status_code == 200
 
 

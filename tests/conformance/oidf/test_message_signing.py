@@ -15,7 +15,7 @@ from tests.conformance.oidf.conftest import register
 from tests.conformance.oidf.relying_party import RelyingParty, answer_of
 from tests.conformance.oidf.served import Served
 from tests.conformance.oidf.test_basic import unsigned
-from tests.conformance.oidf.test_fapi2 import refused, short
+from tests.conformance.oidf.test_fapi2 import jkt_of, refused, short
 
 pytestmark = pytest.mark.judge
 
@@ -125,3 +125,17 @@ def test_par_authorization_request_containing_request_uri(signer: RelyingParty) 
     """Beside the request object; inside of it is among `ensure-request-object-fails`."""
     answer = pushed(signer, claims_of(signer), request_uri="urn:ietf:params:oauth:request_uri:a")
     refused(answer, "invalid_request")
+
+
+def test_a_code_of_a_signed_request_is_bound_to_the_key_of_the_proof(
+    signer: RelyingParty, signed_in: Any
+) -> None:
+    """RFC 9449, 10.1: as `ensure-token-endpoint-fails-with-mismatched-dpop-proof-jkt` for JAR."""
+    for named in (None, jkt_of(signer, "rsa")):
+        answer = pushed(signer, claims_of(signer, dpop_jkt=named))
+        landed = answer_of(signed_in.open(short(signer, answer.json()["request_uri"])))
+        other = signer.proof(signer.endpoint("token"), key=signer.served.keys["two"])
+        refused(signer.redeem(landed["code"], proof=other), "invalid_dpop_proof", "invalid_grant")
+        assert signer.redeem(landed["code"]).status_code == 200
+    two_keys = pushed(signer, claims_of(signer, dpop_jkt=jkt_of(signer, "two")))
+    refused(two_keys, "invalid_dpop_proof")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import secrets
+from base64 import b64encode
+from datetime import timedelta
 
 import pytest
 
-from authn.oidc.clientmetadata import ClientMetadata
-from authn.oidc.store import AuthMethod
+from authn.oidc.clientmetadata import ClientMetadata, GrantType
+from authn.oidc.store import AuthMethod, IDTokenAlgorithm
 from tests.conformance.oidf.conftest import register
 from tests.conformance.oidf.relying_party import (
     CALLBACK,
@@ -209,12 +211,60 @@ def test_an_application_registers_itself_and_logs_somebody_in(rp, initial, signe
         ({"token_endpoint_auth_method": "private_key_jwt"}, "invalid_client_metadata"),
         ({"jwks": {"keys": [{"kty": "oct", "k": "AAAA"}]}}, "invalid_client_metadata"),
         ({"jwks_uri": "http://169.254.169.254/"}, "invalid_client_metadata"),
+        ({"logo_uri": "javascript:alert(1)"}, "invalid_client_metadata"),
+        ({"contacts": ["\ud800"]}, "invalid_request"),
     ],
 )
 def test_a_bad_registration_is_refused_and_costs_nothing(rp, initial, changes, error):
     refused = enrol(rp, initial, **changes)
     assert (refused.status_code, refused.json()["error"]) == (400, error), refused.text
     assert enrol(rp, initial).status_code == 201
+
+
+def test_what_only_an_administrator_gives_is_not_taken_and_not_lost(rp, served, initial):
+    """A public `sub` joins people; an address of CAS is somebody's by its registration alone."""
+    asked = {
+        "subject_type": "public",
+        "sector_identifier": "everybody",
+        "cas_services": ["https://victim.example.cn/cas"],
+        "gate_origins": ["https://victim.example.cn"],
+        "resource": "https://victim.example.cn/api",
+    }
+    body = enrol(rp, initial, **asked).json()
+    clients = served.house.provider.administration.clients
+    made = clients.get(body["client_id"])
+    assert body["subject_type"] == made.metadata.subject_type == "pairwise"
+    assert made.metadata.entries == ()
+    assert (made.metadata.resource, made.metadata.sector_identifier) == (None, None)
+    # An administrator gives more; the application renames itself and keeps it.
+    given = made.metadata.model_copy(
+        update={
+            "sector_identifier": "group",
+            "grant_types": (*made.metadata.grant_types, GrantType.CLIENT_CREDENTIALS),
+        }
+    )
+    clients.change(
+        made.id,
+        made.name,
+        actor="admin",
+        redirect_uris=made.redirect_uris,
+        auth_method=made.auth_method,
+        post_logout_redirect_uris=(),
+        allowed_scopes=["openid", "profile", "account"],
+        id_token_algorithm=made.id_token_algorithm,
+        metadata=given,
+    )
+    own = {"Authorization": f"Bearer {body['registration_access_token']}"}
+    url = body["registration_client_uri"]
+    shown = rp.call("GET", url, headers=own).json()
+    changed = rp.call("PUT", url, headers=own, json=shown | {"client_name": "改名"})
+    assert changed.status_code == 200, changed.text
+    after = clients.get(made.id)
+    assert after.name == "改名"
+    assert after.metadata.sector_identifier == "group"
+    assert "client_credentials" in after.metadata.grant_types
+    assert after.scopes == {"openid", "profile", "account"}
+    rp.call("DELETE", url, headers=own)
 
 
 # ---- what must not work -------------------------------------------------------------------------
@@ -375,3 +425,113 @@ def test_the_method_of_a_client_is_pinned(served, rp):
     )
     assert (posted.status_code, posted.json()["error"]) == (401, "invalid_client")
     assert AuthMethod(rp.method) is AuthMethod.BASIC
+
+
+def test_half_a_surrogate_pair_in_what_a_client_signs_is_refused(served, signed_in):
+    r"""``"\ud800"`` is JSON and no text: nothing of ours can store it or send it on."""
+    half = "\ud800"
+    client = register(
+        served,
+        "private_key_jwt",
+        metadata=ClientMetadata(grant_types=("client_credentials",), jwks=served.keys["one"].jwks),
+        redirect_uris=[],
+    )
+    client.key = client.proof_key = served.keys["one"]
+    fields = {"grant_type": "client_credentials"}
+    asserted = client.post("token", fields, client_assertion=client.assertion(jti=half))
+    assert (asserted.status_code, asserted.json()["error"]) == (401, "invalid_client")
+    for claim in ("jti", "nonce"):
+        proof = client.proof(client.endpoint("token"), **{claim: half})
+        proven = client.post("token", fields, proof=proof)
+        assert (proven.status_code, proven.json()["error"]) == (400, "invalid_dpop_proof")
+    signing = register(served, "none", metadata=ClientMetadata(jwks=served.keys["one"].jwks))
+    signing.key = served.keys["one"]
+    for changes in ({"state": half}, {"login_hint": half, "prompt": "login"}):
+        inside = signing.key.sign(signing.request() | {"aud": served.issuer} | changes)
+        answer = answer_of(signed_in.open(signing.url(signing.request(request=inside))))
+        assert answer["error"] == "invalid_request_object"
+
+
+def test_userinfo_says_how_to_show_a_token(served, rp, signed_in):
+    """RFC 6750, 3 and 3.1: nothing is wrong with nothing, and a token is shown in one way."""
+    url = f"{served.issuer}/oidc/userinfo"
+    nothing = rp.call("GET", url)
+    assert nothing.status_code == 401
+    assert nothing.headers["www-authenticate"].startswith('Bearer realm="yinxin", DPoP ')
+    assert "error=" not in nothing.headers["www-authenticate"]
+    token = rp.log_in(signed_in)["access_token"]
+    bearer = {"Authorization": f"Bearer {token}"}
+    twice = rp.call("POST", url, data={"access_token": token}, headers=bearer)
+    assert (twice.status_code, twice.json()["error"]) == (400, "invalid_request")
+    wrong = rp.call("GET", url, headers={"Authorization": f"Bearer {token}x"})
+    assert 'error="invalid_token"' in wrong.headers["www-authenticate"]
+
+
+def test_two_authorization_headers_are_refused(served, rp):
+    """A proxy may look at the other one."""
+    import http.client
+    import ssl
+    from urllib.parse import urlsplit
+
+    context = ssl.create_default_context(cafile=served.trust)
+    port = urlsplit(served.issuer).port
+    connection = http.client.HTTPSConnection("localhost", port, context=context)
+    connection.putrequest("POST", "/oidc/token")
+    body = b"grant_type=refresh_token&refresh_token=x"
+    pair = b64encode(f"{rp.client_id}:{rp.secret}".encode()).decode()
+    for name, value in (
+        ("Authorization", f"Basic {pair}"),
+        ("Authorization", "Basic eDp5"),
+        ("Content-Type", "application/x-www-form-urlencoded"),
+        ("Content-Length", str(len(body))),
+    ):
+        connection.putheader(name, value)
+    connection.endheaders(body)
+    answer = connection.getresponse()
+    assert (answer.status, json.load(answer)["error"]) == (400, "invalid_request")
+    connection.close()
+
+
+def test_introspection_names_nobody_whom_userinfo_would_not_name(served, signed_in):
+    """Two applications could join by it whom they know by two `sub`."""
+    client = register(served, "client_secret_basic")
+    for scope, named in (("openid", False), ("openid profile", True)):
+        token = client.log_in(signed_in, scope=scope)["access_token"]
+        told = client.post("introspect", {"token": token}).json()
+        assert told["active"] is True
+        assert ("username" in told) is named
+
+
+def test_a_logout_token_is_no_hint(served, rp, signed_in):
+    keys = served.house.provider.issuers.ordinary.keys
+    claims = {"iss": served.issuer, "aud": rp.client_id, "sub": "x"}
+    for typ, good in (("JWT", True), ("logout+jwt", False), ("at+jwt", False)):
+        hint = keys.sign(claims, IDTokenAlgorithm.RS256, typ=typ)
+        answer = rp.answer(signed_in, id_token_hint=hint, prompt="none")
+        assert answer["error"] == ("login_required" if good else "invalid_request")
+
+
+def test_a_secret_that_is_being_replaced_goes_on_when_its_client_is_changed(served):
+    client = register(
+        served,
+        "client_secret_basic",
+        redirect_uris=[],
+        metadata=ClientMetadata(grant_types=("client_credentials",)),
+    )
+    clients = served.house.provider.administration.clients
+    clients.rotate_secret(client.client_id, keep=timedelta(days=1), actor="t")
+    fields = {"grant_type": "client_credentials"}
+    assert client.post("token", fields).status_code == 200
+    known = clients.get(client.client_id)
+    clients.change(
+        known.id,
+        "another name",
+        actor="t",
+        redirect_uris=(),
+        auth_method=known.auth_method,
+        post_logout_redirect_uris=(),
+        allowed_scopes=sorted(known.scopes),
+        id_token_algorithm=known.id_token_algorithm,
+        metadata=known.metadata,
+    )
+    assert client.post("token", fields).status_code == 200

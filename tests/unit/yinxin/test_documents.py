@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 import pytest
 
+from tests.relying_parties import __main__ as relying_parties
 from yinxin.cli import main
 from yinxin.console.words_audit import EVENTS
 from yinxin.describe import describe_settings
@@ -53,6 +54,19 @@ def test_every_file_that_a_document_names_exists() -> None:
         if not (ROOT / path).exists()
     }
     assert missing == set()
+
+
+def test_every_measurement_and_relying_party_that_a_document_names_exists() -> None:
+    text = "\n".join(document.read_text(encoding="utf-8") for document in DOCUMENTS)
+    modules = set(re.findall(r"-m (benchmarks[\w.]*\w)", text))
+    assert len(modules) > 5
+    places = [(name, ROOT / name.replace(".", "/")) for name in sorted(modules)]
+    assert [
+        name for name, at in places if not (at.is_dir() or at.with_suffix(".py").exists())
+    ] == []
+    lines = re.findall(r"scripts/judge-relying-parties ([a-z_ ]+)`", text)
+    named = {name for line in lines for name in line.split()}
+    assert named == set(relying_parties.ALL), "each is named, and none that is not there"
 
 
 def test_every_command_that_a_document_shows_exists() -> None:

@@ -36,6 +36,7 @@ def run(scene: Scene) -> dict[str, Any]:
         browser.log_in_with_certificate(address, holder.sign, until=address)
         assert browser.json()["oidc_claim_acr"] == "urn:yinxin:acr:certificate"
         revoked = _revoke(scene, holder, browser, address)
+        scene.wait_until_told()
     assert ended < 5, ended
     assert revoked < 5, revoked
     return {

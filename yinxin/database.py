@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import closing
+from typing import Final
 
 from sqlalchemy import make_url
 
@@ -12,6 +14,12 @@ from core.db import Database, open_database
 from yinxin.schema import grant, upgrade
 from yinxin.settings import Settings
 from yinxin.state import State
+
+log = logging.getLogger(__name__)
+
+CONNECTIONS: Final = 66
+"""So many a process opens at most: for transactions (`core.postgresql`), for single statements
+(`core.lines`), and for requests in the event loop (`core.pipe`)."""
 
 
 def prepare_database(settings: Settings, state: State, *, clock: Clock) -> None:
@@ -28,6 +36,22 @@ def prepare_database(settings: Settings, state: State, *, clock: Clock) -> None:
         role = make_url(url).username
         if role is not None and role != make_url(owner_url).username:
             grant(database, role)
+
+
+def warn_of_few_connections(database: Database, *, processes: int) -> None:
+    """Say so in the log if PostgreSQL allows fewer connections than `processes` may open.
+
+    Who is refused one is told to try again later, and only under load.
+    """
+    if database.engine.dialect.name != "postgresql":
+        return
+    with database.reading() as connection:
+        allowed = int(connection.exec_driver_sql("SHOW max_connections").scalar_one())
+    if allowed < processes * CONNECTIONS:
+        log.warning(
+            "PostgreSQL allows fewer connections (max_connections) than may be opened",
+            extra={"allowed": allowed, "opened": processes * CONNECTIONS},
+        )
 
 
 def open_prepared(settings: Settings, state: State, *, clock: Clock) -> Database:

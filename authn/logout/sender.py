@@ -76,6 +76,11 @@ class _Result:
     """The application did not answer at all, so the others need not be tried now."""
 
 
+_TAKEN_BELOW: Final = {Channel.OIDC: 300, Channel.CAS: 400}
+"""CAS knows no receipt (3.0, 2.3.3): mod_auth_cas ends its session and then sends us to log in, as
+it does with every request that brings no cookie."""
+
+
 class LogoutSender:
     """Works on the queue in a thread of its own; every node does."""
 
@@ -191,7 +196,7 @@ class LogoutSender:
             return _Result(delivery, str(error), dead=True)
         except (Refused, TrustError) as error:
             return _Result(delivery, str(error))
-        if 200 <= answer.status < 300:
+        if 200 <= answer.status < _TAKEN_BELOW[delivery.channel]:
             return _Result(delivery, None)
         # A redirect is not followed: the address that was registered has to answer.
         return _Result(delivery, f"it answered {answer.status}", dead=answer.status >= 500)

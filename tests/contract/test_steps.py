@@ -246,6 +246,21 @@ def test_whoever_waits_is_told_though_nothing_more_is_heard_of_the_connection(
 
 
 @pytest.mark.postgres
+def test_a_host_that_is_gone_without_a_word_is_noticed_by_either_side(postgres_database):
+    """On a socket of Unix the settings are there and do nothing."""
+    query = text("SELECT name, source FROM pg_settings WHERE name LIKE 'tcp_keepalives%'")
+    with postgres_database.reading() as connection:
+        sources = {row.name: row.source for row in connection.execute(query)}
+        options = connection.connection.driver_connection.pgconn.info
+    assert sources == dict.fromkeys(
+        ("tcp_keepalives_count", "tcp_keepalives_idle", "tcp_keepalives_interval"), "session"
+    )
+    said = {one.keyword: one.val for one in options}
+    assert said[b"keepalives_idle"] == b"30"
+    assert said[b"tcp_user_timeout"] == b"30000"
+
+
+@pytest.mark.postgres
 def test_what_somebody_forgot_is_prepared_again(postgres_database, clock):
     database = postgres_database
     store, carrier = SQLGrantStore(database), Carrier(database)

@@ -286,3 +286,21 @@ def test_the_sessions_of_everybody_are_ended(house, run, refused):
     assert run("user", "end-sessions", "--everybody") == "2 sessions ended"
     assert run("user", "end-sessions", "--everybody") == "0 sessions ended"
     assert house.audit.actions.count("session.ended") == 4
+
+
+def test_secrets_that_have_no_place_register_nothing(house, refused, tmp_path):
+    file = tmp_path / "apps.csv"
+    file.write_text(TABLE)
+    nowhere = tmp_path / "none" / "secrets.csv"
+    said = refused("client", "import", str(file), "--secrets", str(nowhere))
+    assert said.startswith(f"yinxin: cannot write {nowhere}: ")
+    assert house.provider.administration.clients.list_clients() == []
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_who_registers_for_chinese_tokens_hears_that_they_are_off(house, run, monkeypatch, on):
+    settings = SimpleNamespace(authn=SimpleNamespace(gm=SimpleNamespace(enabled=on)))
+    monkeypatch.setattr(Invocation, "settings", settings)
+    words = ["client", "register", "OA", "--redirect-uri", "https://oa.example.cn/callback"]
+    said = run(*words, "--id-token-algorithm", "SGD_SM3_SM2")
+    assert ("authn.gm.enabled" in said) is not on

@@ -9,6 +9,7 @@ import contextlib
 import copy
 import json
 import os
+import re
 import secrets
 import signal
 import socket
@@ -30,13 +31,15 @@ import psycopg
 import pytest
 from cryptography import x509
 
+from core.db import open_database
 from tests import keystore_softhsm as softhsm
 from tests import postgres
 from tests.conformance.oidf.relying_party import hidden_fields
 from tests.hosts import Caller
 from tests.integration.test_ocsp_node import GOOD, REVOKED, Hosts, certificate, children, wait
 from tests.ports import free_ports
-from tests.service import Service
+from tests.service import Service, yinxin
+from yinxin.database import warn_of_few_connections
 
 pytestmark = [pytest.mark.hsm, pytest.mark.postgres]
 
@@ -192,15 +195,12 @@ def several(tmp_path_factory: pytest.TempPathFactory, postgres_url: str) -> Iter
             assert service.stop() == 0
 
 
-def person(several: Several) -> str:
-    """Make somebody who has chosen a password."""
-    name = f"u{secrets.token_hex(4)}"
-    link = several.service.yinxin("user", "create", name, "--display-name", "张伟")
+def choose_password(several: Several, link: str) -> None:
+    """Use a set-up link: the page of one process, the form at the other."""
     page = several.ask(FIRST, "GET", link)
     fields = hidden_fields(page.text) | {"password": PASSWORD, "repeat": PASSWORD}
     done = several.ask(SECOND, "POST", link, fields=fields, headers=page.cookies())
     assert done.status < 400, done.text
-    return name
 
 
 ISSUED = "yinxin_certificates_issued_total"
@@ -208,7 +208,9 @@ TOKENS = 'yinxin_tokens_issued_total{grant_type="authorization_code"}'
 
 
 def test_a_code_of_one_process_is_redeemed_once_at_the_other(several: Several) -> None:
-    name = person(several)
+    name = f"u{secrets.token_hex(4)}"
+    link = several.service.yinxin("user", "create", name, "--display-name", "张伟")
+    choose_password(several, link)
     made = several.system("POST", "/clients", {"name": "app", "redirect_uris": [CALLBACK]})
     client = made["client"]["client_id"]
     pair = b64encode(f"{client}:{made['client_secret']}".encode()).decode()
@@ -285,6 +287,29 @@ def test_what_one_process_issues_and_revokes_ocsp_says_at_once(several: Several)
         wait(lambda: several.metric(process, "yinxin_ocsp_answers_total") >= 2)  # noqa: B023
 
 
+def test_the_console_says_at_each_process_what_ocsp_answers_now(several: Several) -> None:
+    business = Caller(several.service, "business")
+    asked = certificate(Hosts(several.service, several.service, business, ""))
+    choose_password(several, several.service.yinxin("user", "setup-link", "business"))
+    page = several.ask(FIRST, "GET", "/login?next=/console")
+    fields = hidden_fields(page.text) | {"name": "business", "password": PASSWORD}
+    begun = several.ask(SECOND, "POST", "/login", fields=fields, headers=page.cookies())
+    cookies = begun.cookies(page.cookies())
+    path = f"/certificates/rsa-issuing/{asked.serial}"
+
+    def says(process: str) -> list[str]:
+        text = several.ask(process, "GET", f"/console{path}", headers=cookies).text
+        return re.findall(r"OCSP 现在的回答</dt>\s*<dd[^>]*>\s*(?:<[^>]*>)*\s*(\w+)", text)
+
+    good = says(FIRST)
+    assert len(good) == 1
+    assert says(SECOND) == good
+    several.call(SECOND, business, "POST", f"{path}/hold", {})
+    held = says(SECOND)
+    assert held not in ([], good)
+    assert says(FIRST) == held
+
+
 def test_each_process_warns_of_what_the_first_cannot_export(several: Several) -> None:
     def warns(process: str) -> bool:
         return "audit/syslog" in several.ask(process, "GET", "/readyz").text
@@ -336,3 +361,25 @@ _BEING_ISSUED = """
     SELECT issuer, %s, 'reserved', profile, subject, not_before, not_after, tbs,
         spki_fingerprint, requester, now() FROM certificates WHERE profile = 'device' LIMIT 1
     RETURNING 1"""
+
+
+def test_other_roles_have_one_process(tmp_path: Path) -> None:
+    environment = {
+        "YINXIN_DATABASE__URL": "postgresql+psycopg://nobody@localhost/none",
+        "YINXIN_SERVER__PROCESSES": "2",
+    }
+    words = ("--state", tmp_path / "var", "serve", "--role", "km")
+    refused = yinxin(*words, environment=environment, check=False)
+    assert refused.returncode != 0
+    assert "server.processes is for the authority: leave it out at a km" in refused.stderr
+
+
+def test_the_log_says_that_postgresql_allows_too_few_connections(
+    postgres_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with closing(open_database(postgres.fresh_database(postgres_url, "few"))) as database:
+        warn_of_few_connections(database, processes=3)
+        assert not caplog.records
+        warn_of_few_connections(database, processes=4)  # of 200
+    (line,) = caplog.records
+    assert (line.__dict__["allowed"], line.__dict__["opened"]) == (200, 264)

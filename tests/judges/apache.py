@@ -30,57 +30,6 @@ SSLCertificateFile {certificate}
 SSLCertificateKeyFile {certificate}
 {directives}
 """
-_OPENID = """
-OIDCProviderMetadataURL {issuer}/.well-known/openid-configuration
-OIDCClientID {client_id}
-OIDCClientSecret {client_secret}
-OIDCRedirectURI https://localhost:{port}/private/callback
-OIDCCryptoPassphrase "exec:/bin/cat {directory}/passphrase"
-OIDCPKCEMethod S256
-OIDCScope "openid profile email"
-OIDCSSLValidateServer On
-OIDCCABundlePath {trust}
-OIDCSessionInactivityTimeout 3600
-OIDCPassClaimsAs headers
-
-<Location /private>
-    AuthType openid-connect
-    Require valid-user
-</Location>
-ProxyPass /private/callback !
-ProxyPass /private http://127.0.0.1:{behind}/
-"""
-
-
-@contextmanager
-def protecting(
-    directory: Path,
-    *,
-    port: int,
-    issuer: str,
-    client_id: str,
-    client_secret: str,
-    certificate: Path,
-    trust: Path,
-) -> Iterator[str]:
-    """Run it with mod_auth_openidc; gives the protected address.
-
-    `certificate` holds key and certificate, PEM.
-    """
-    directory.mkdir()
-    (directory / "passphrase").write_text("only for this run\n")
-    with application() as behind:
-        directives = _OPENID.format(
-            directory=directory,
-            port=port,
-            issuer=issuer,
-            client_id=client_id,
-            client_secret=client_secret,
-            trust=trust,
-            behind=behind,
-        )
-        with running(directory, "auth_openidc", directives, port=port, certificate=certificate):
-            yield f"https://localhost:{port}/private/"
 
 
 @contextmanager

@@ -1,35 +1,29 @@
-"""mod_auth_openidc in a real Apache: login, claims in headers, logout, revoked certificate."""
+"""mod_auth_openidc in a real Apache, as its page has it: login, headers, logout, revoked."""
 
 from __future__ import annotations
 
 import time
+from contextlib import AbstractContextManager
 from typing import Any
 
-from tests.judges.apache import protecting
+from tests.judges.apache import application, running
 from tests.judges.chromium import Chromium
 from tests.ports import free_ports
-from tests.relying_parties.scene import PASSWORD, PERSON, Holder, Scene
+from tests.relying_parties.scene import PASSWORD, PERSON, Holder, Scene, recipe
 
 
 def run(scene: Scene) -> dict[str, Any]:
     """Return what was measured. Raises when something is not as it should be."""
     (port,) = free_ports(1)
-    home = f"https://localhost:{port}/private/"
+    address = f"https://localhost:{port}/private/"
     client = scene.register(
-        *("Apache", "--redirect-uri", f"{home}callback"),
-        *("--backchannel-logout-uri", f"{home}callback?logout=backchannel"),
+        *("Apache", "--redirect-uri", f"{address}callback"),
+        *("--backchannel-logout-uri", f"{address}callback?logout=backchannel"),
     )
     holder = scene.certify(PERSON)
     with (
-        protecting(
-            scene.directory / "apache",
-            port=port,
-            issuer=scene.issuer,
-            client_id=client["client_id"],
-            client_secret=client["client_secret"],
-            certificate=scene.certificate,
-            trust=scene.trust,
-        ) as address,
+        application() as behind,
+        _apache(scene, port, client, behind),
         Chromium(scene.directory / "profile") as browser,
     ):
         browser.log_in(address, PERSON, PASSWORD, until=address)
@@ -42,12 +36,33 @@ def run(scene: Scene) -> dict[str, Any]:
         browser.log_in_with_certificate(address, holder.sign, until=address)
         assert browser.json()["oidc_claim_acr"] == "urn:yinxin:acr:certificate"
         revoked = _revoke(scene, holder, browser, address)
+        scene.wait_until_told()
     assert ended < 5, ended
     assert revoked < 5, revoked
     return {
         "administrator ends sessions (command line) to session dead, s": round(ended, 2),
         "revoke (API) to session dead, s": round(revoked, 2),
     }
+
+
+def _apache(
+    scene: Scene, port: int, client: dict[str, Any], behind: int
+) -> AbstractContextManager[None]:
+    """Run it with the page's own configuration, with the names of this run."""
+    directory = scene.directory / "apache"
+    directory.mkdir()
+    (directory / "passphrase").write_text("only for this run\n")
+    changes = {
+        "https://id.example.gov.cn": scene.issuer,
+        "OIDCClientID old-portal": f"OIDCClientID {client['client_id']}",
+        "OIDCClientSecret …": f"OIDCClientSecret {client['client_secret']}",
+        "https://portal.example.gov.cn": f"https://localhost:{port}",
+        "/etc/apache2/oidc-passphrase": f"{directory}/passphrase",
+        "/etc/ssl/yinxin-root.pem": str(scene.trust),
+        "http://127.0.0.1:8000": f"http://127.0.0.1:{behind}",
+    }
+    directives = recipe("docs/connect/mod_auth_openidc.md", "apache", changes)
+    return running(directory, "auth_openidc", directives, port=port, certificate=scene.certificate)
 
 
 def _revoke(scene: Scene, holder: Holder, browser: Chromium, address: str) -> float:

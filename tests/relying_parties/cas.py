@@ -35,6 +35,7 @@ def run(scene: Scene) -> dict[str, Any]:
                 browser.goto(home)
             ended = time.monotonic() - began
             assert not browser.url.startswith(home), browser.url
+            scene.wait_until_told()
             deep = f"{home}news/1?id=2"
             browser.log_in(deep, PERSON, PASSWORD, until=deep)
             assert browser.json()["cas-user"] == PERSON

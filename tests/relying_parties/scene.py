@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -47,6 +48,13 @@ class Scene:
 
     def caller(self, role: str) -> Caller:
         return Caller(self.service, role)
+
+    def wait_until_told(self) -> None:
+        """Wait until no application is to be told of a logout any more, five seconds at most."""
+        call, until = self.caller("system"), time.monotonic() + 5
+        while waiting := call("GET", "/logout-queue"):
+            assert time.monotonic() < until, waiting
+            time.sleep(0.1)
 
     def add_person(self, name: str) -> None:
         link = self.service.yinxin("user", "create", name, "--display-name", "张伟")

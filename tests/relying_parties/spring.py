@@ -48,6 +48,7 @@ def run(scene: Scene) -> dict[str, Any]:
             while browser.url.startswith(f"{home}/who") and time.monotonic() - began < 30:
                 browser.goto(f"{home}/who")
             ended = time.monotonic() - began
+            scene.wait_until_told()
             assert browser.url.startswith(scene.issuer), browser.url
         except Exception as error:
             raise AssertionError(f"{error}\n{log.read_text()[-3000:]}") from error

@@ -103,6 +103,8 @@ def client_register(
             actor=actor(),
         )
     shown = {"client_id": made.id, "client_secret": secret}
+    if made.id_token_algorithm is IDTokenAlgorithm.SM2 and not invocation.settings.authn.gm.enabled:
+        click.echo("nobody can log in to it before authn.gm.enabled is true", err=True)
     if as_json:
         click.echo(json.dumps(shown))
         return

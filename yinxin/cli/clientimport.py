@@ -16,9 +16,10 @@ from pydantic import ValidationError
 from authn.oidc.clientbatch import ClientBatch, Registered, RowsRefused, Wanted
 from authn.schemas import NewClient
 from ca.bulkfile import read_table
-from core.errors import Malformed, TooLarge
+from core.errors import Malformed, Refused, TooLarge
 from keystore.files import write_new
 from yinxin.cli.context import Invocation, actor, local
+from yinxin.cli.files import read_octets
 from yinxin.cli.remote import PathTo
 
 _MOST_OCTETS: Final = 16 * 1024 * 1024
@@ -89,7 +90,10 @@ def _register(batch: ClientBatch, wanted: Sequence[Wanted], secrets: Path) -> Re
 
     def keep(found: Registered) -> None:
         nonlocal written
-        write_new(secrets, _table(found.secrets))
+        try:
+            write_new(secrets, _table(found.secrets))
+        except OSError as error:
+            raise Refused(f"cannot write {secrets}: {error.strerror}; nothing was done") from error
         written = True
 
     try:
@@ -111,7 +115,7 @@ def _table(secrets: Mapping[str, str | None]) -> bytes:
 def _read(path: Path) -> list[Wanted]:
     if path.stat().st_size > _MOST_OCTETS:
         raise TooLarge(f"{path} has more than {_MOST_OCTETS} octets")
-    octets = path.read_bytes()
+    octets = read_octets(path)
     is_json = octets.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"[")
     found = list(_json_rows(octets) if is_json else _table_rows(octets))
     if not found:

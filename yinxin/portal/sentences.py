@@ -102,6 +102,8 @@ _SENTENCES: Final[dict[str, str]] = {
     r"a redirect URI has a host and no user information: '(.*)'": r"地址须有主机名，且不含用户名：\1",
     r"a redirect URI is https, or http to a loopback host: '(.*)'": r"地址须以 https:// 开头（本机回环地址可用 http）：\1",
     r"the resource cannot be read: '(.*)'": r"资源标识无法识别：\1",
+    r"the address of a page cannot be read: '(.*)'": r"应用页面的地址无法识别：\1",
+    r"a page of an application is at https:// or http://, not '(.*)'": r"应用页面的地址须以 https:// 或 http:// 开头：\1",
     r"a resource is an absolute URI without a fragment: '(.*)'": r"资源标识须为不含 # 的完整 URI：\1",
     r"frontchannel_logout_uri is on the host of one of the redirect URIs": "前端退出通知地址须与某个登录回调地址同主机",
     r"authn\.outbound\.allowed_networks is empty, so no application can be called: name the networks that applications are in, in CIDR notation": "设置 authn.outbound.allowed_networks 为空，无法通知任何应用：请先在其中写明应用所在的网段（CIDR）",

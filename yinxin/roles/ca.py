@@ -16,6 +16,7 @@ from core.observe import configure_logging
 from crl.ocsp.keeper import Keeper
 from yinxin import app, server
 from yinxin.auditing import export_while_open
+from yinxin.database import warn_of_few_connections
 from yinxin.first_start import ensure_administrators
 from yinxin.health_routes import check_authority
 from yinxin.jobs import (
@@ -48,6 +49,7 @@ def serve_authority(settings: Settings, state: State, siblings: Siblings) -> Non
         ground = open_ground(settings, state)
         stack.callback(ground.close)
         configure_logging(settings.log.level, clock=ground.clock)
+        warn_of_few_connections(ground.database, processes=settings.server.processes)
         require_same_history(ground)
         service = open_service(ground)
         stack.callback(service.keystore.close)

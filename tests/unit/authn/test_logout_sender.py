@@ -75,12 +75,12 @@ def sender(sqlite_database, network, audit, clock):
 def end(sqlite_database, clock):
     store = SQLParticipationStore(sqlite_database)
 
-    def do(*applications: str, sessions: int = 1) -> None:
+    def do(*applications: str, sessions: int = 1, channel: Channel = Channel.OIDC) -> None:
         sids = [f"s{number}" for number in range(sessions)]
         for sid in sids:
             for name in applications:
                 uri = f"https://{name}.cn/bc"
-                store.take_part(Participation(sid, name, "", Channel.OIDC, "u", uri, None))
+                store.take_part(Participation(sid, name, "", channel, "u", uri, None))
         store.close(sids, clock.now())
 
     return do
@@ -146,6 +146,16 @@ def test_one_message_that_is_refused_does_not_hold_up_the_next(sender, network, 
     end("odd", sessions=5)
     work(sender, lambda: {one.attempts for one in left()} == {1})
     assert len(network.calls) == 5
+
+
+def test_a_portal_that_speaks_cas_has_been_told_when_it_sends_us_to_log_in(
+    sender, network, end, left
+):
+    """mod_auth_cas ends its session, and answers as to any request that brings no cookie."""
+    network.answers |= {"portal.cn": 302, "odd.cn": 403}
+    end("portal", "odd", channel=Channel.CAS)
+    work(sender, lambda: {one.attempts for one in left()} == {1})
+    assert {one.client_id for one in left()} == {"odd"}
 
 
 def test_after_a_day_it_is_given_up_and_audited(sender, network, end, left, request):

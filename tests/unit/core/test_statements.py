@@ -42,6 +42,7 @@ def _row(digest: bytes = b"d" * 32, **other: object) -> dict[str, object]:
         "redirect_uri": "https://app.example.test/回",
         "nonce": "n",
         "code_challenge": "c",
+        "subject": None,
         "expires_at": NOW,
         "used_at": None,
     } | other

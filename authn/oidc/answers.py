@@ -14,7 +14,7 @@ from fastapi.responses import JSONResponse
 from typing_extensions import override
 
 from authn.forms import form_fields
-from authn.oidc.errors import InvalidClient, InvalidRequest, OAuthError
+from authn.oidc.errors import InvalidRequest, OAuthError
 from core.direct import DirectRoute, in_thread
 from core.errors import Malformed, Unavailable
 
@@ -99,7 +99,7 @@ def error_answer(error: OAuthError | Malformed | Unavailable) -> JSONResponse:
 def oauth_answer(error: OAuthError) -> JSONResponse:
     """Return the answer that says `error` to a program."""
     headers: dict[str, str] = {**NO_STORE, **error.headers}
-    if isinstance(error, InvalidClient):
+    if error.code == "invalid_client":
         headers.setdefault("WWW-Authenticate", 'Basic realm="yinxin"')
     if error.code in ("invalid_token", "insufficient_scope"):
         headers.setdefault("WWW-Authenticate", f'Bearer realm="yinxin", error="{error.code}"')

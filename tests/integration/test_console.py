@@ -18,6 +18,7 @@ from tests.integration.console import ORIGIN, Browser, installation
 from tests.integration.everypage import SCRIPT, routes
 from tests.judges.octets import REQUEST, pem
 from tests.unit.ca.csrs import make_csr
+from yinxin.console import places
 from yinxin.console.api import Problem, path_of
 from yinxin.console.sections import SECTIONS
 from yinxin.wiring import Service
@@ -292,6 +293,39 @@ def test_an_older_portal_is_registered_on_the_page_and_keeps_what_the_api_gave(
     assert changed.default_max_age == 600
 
 
+def test_an_organisation_that_is_not_listed_is_found_by_name(
+    business: Browser, system: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A city has more organisations than a list to choose from."""
+    root = re.search(
+        r"/console/organisations/([0-9a-f]{32})", business.page("/console/organisations")
+    )
+    assert root is not None
+    above = f"/console/organisations/{root[1]}"
+    for name in ("甲局", "乙局", "丙局"):
+        business.done(f"{above}/add", {"level": "city", "name": name})
+    listed = business.page("/console/organisations?text=丙局")
+    found = re.search(r'/console/organisations/([0-9a-f]{32})"[^>]*>丙局', listed)
+    assert found is not None
+    fields = {"name": "卫健", "client_id": "health", "scopes": ["openid"], "auth_method": "none"}
+    system.post("/console/clients", fields | {"redirect_uris": "https://h.example.gov.cn/cb"})
+    here, last = "/console/clients/health/access", found[1]
+    level = {"least_level": "password"}
+    first = {"organisation-1": root[1], "capacity-1": ""}
+    system.done(here, level | first | {"organisation-2": last, "capacity-2": "agent"})
+    policy = system.service.provider.admission.access.policy("health")
+    assert [(one.organisation, one.capacity) for one in policy.rules] == [
+        (root[1], None),
+        (last, "agent"),
+    ], "what is left empty keeps its place"
+    monkeypatch.setattr(places, "PAGE", 1)
+    page = system.page(here)
+    assert "请先按名称查找" in page
+    assert f'value="{last}" selected>丙局<' in page, "what is chosen keeps its name"
+    assert ">乙局<" not in page
+    assert ">乙局<" in system.page(f"{here}?find=乙局")
+
+
 def test_a_user_gets_a_link_and_is_locked_out(system: Browser) -> None:
     person = system.done("/console/users", {"name": "wang", "display_name": "王五"})
     link = system.post(f"{person.partition('?')[0]}/setup-link")
@@ -382,8 +416,9 @@ def test_who_may_enter_an_application_is_said_in_a_form(
         "account": "legal",
         "least_real_name": "2",
         "consent": "on",
-        "organisation": [root, ""],
-        "capacity": ["agent", ""],
+        "organisation-1": root,
+        "capacity-1": "agent",
+        "organisation-2": "",
     }
     system.done("/console/clients/finance/access", policy)
     page = audit.page("/console/clients/finance/access")

@@ -310,6 +310,10 @@ def test_a_connection_answers_as_the_application_does_and_never_waits(house, mon
 
         return adding_code
 
+    def ended(*_):
+        yield from ()
+        return False
+
     async def both(ask, target: str, cookie: str | None) -> bytes:
         value = scene.cookies.get(cookie, cookie) if cookie is not None else None
         sent = [f"Cookie: __Host-yinxin-browser={'b' * 43}"]
@@ -339,6 +343,12 @@ def test_a_connection_answers_as_the_application_does_and_never_waits(house, mon
                 answer = await both(ask, flow(scene.open).path, "good")
                 assert answer.startswith(b"HTTP/1.1 %d " % status)
                 assert b"secret" not in answer
+            # It ended between the look at it and its code: then nobody is logged in.
+            monkeypatch.setattr(SQLGrantStore, "adding_code", ended)
+            silent = await both(ask, flow(scene.open, prompt="none").path, "good")
+            assert b"error=login_required" in silent
+            page = await both(ask, flow(scene.open).path, "good")
+            assert b"location: /login?" in page
 
     monkeypatch.setattr(AuthorizationEndpoint, "decide", note)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -14,11 +14,14 @@ from yinxin.console.api import ConsoleAPI, path_of
 from yinxin.console.clients import TEXTS
 from yinxin.console.forms import Form, Posted
 from yinxin.console.pages import ConsolePages, see_other
+from yinxin.console.places import TEXTS as PLACES
+from yinxin.console.places import places_for
 from yinxin.console.session import Asking
 
 _SECTION: Final = "clients"
 _BLANK: Final = 3
 """Empty lines of rules on the form."""
+_MOST: Final = 100 + _BLANK
 
 
 def add_access(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> None:
@@ -28,12 +31,12 @@ def add_access(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> None:
     async def show(asking: Asking, request: Request, client_id: str) -> Response:
         client = await api.get(asking, path_of("clients", client_id))
         policy = await api.get(asking, path_of("clients", client_id, "access"))
-        organisations = await api.get(asking, path_of("organisations"), limit=1000)
+        places = await places_for(api, request, (one["organisation"] for one in policy["rules"]))
         return pages.page(
             "access.html",
             request,
             section=_SECTION,
-            texts=TEXTS,
+            texts={**TEXTS, **PLACES},
             client=client,
             policy=policy,
             rules=[*policy["rules"], *({"organisation": "", "capacity": ""},) * _BLANK],
@@ -41,7 +44,7 @@ def add_access(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> None:
             accounts=[str(one) for one in AccountKind],
             real_names=[int(one) for one in RealName],
             capacities=[str(one) for one in Capacity],
-            organisations=[(one["id"], one["name"]) for one in organisations["items"]],
+            places=places,
             acts=asking.role is Role.SYSTEM,
             here_path=f"/console/clients/{client_id}",
         )
@@ -54,7 +57,8 @@ def add_access(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> None:
 
 
 def _policy(form: Posted) -> dict[str, Any]:
-    lines = zip(form.all("organisation"), form.all("capacity"), strict=False)
+    # By number: what is left empty is not sent on, and a column of capacities would lose its place.
+    lines = [(form[f"organisation-{at}"], form[f"capacity-{at}"]) for at in range(1, _MOST + 1)]
     return {
         "least_level": form["least_level"],
         "account": form["account"] or None,

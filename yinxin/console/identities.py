@@ -13,6 +13,8 @@ from core.identity import Role
 from yinxin.console.api import ConsoleAPI, path_of
 from yinxin.console.forms import Form
 from yinxin.console.pages import ConsolePages, see_other
+from yinxin.console.places import TEXTS as PLACES
+from yinxin.console.places import places_for
 from yinxin.console.session import Asking
 
 _SECTION: Final = "users"
@@ -61,19 +63,19 @@ def add_identities(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> N
     @router.get("/users/{user_id}/identities")
     async def show(asking: Asking, request: Request, user_id: str) -> Response:
         person = await _person(asking, user_id)
-        known = await api.get(asking, path_of("organisations"), limit=1000)
-        names = {one["id"]: one["name"] for one in known["items"]}
+        affiliations = await api.get(asking, path_of("users", user_id, "affiliations"))
+        places = await places_for(api, request, (one["organisation"] for one in affiliations))
         bindings = await api.get(asking, path_of("certificate-bindings"))
         return pages.page(
             "identities.html",
             request,
             section=_SECTION,
-            texts=TEXTS,
+            texts={**TEXTS, **PLACES},
             found=person,
-            affiliations=await api.get(asking, path_of("users", user_id, "affiliations")),
+            affiliations=affiliations,
             bindings=[one for one in bindings if one["user_id"] == user_id],
-            names=names,
-            organisations=list(names.items()),
+            names=places.names,
+            places=places,
             capacities=[str(one) for one in Capacity],
             real_names=[int(one) for one in RealName],
             acts=asking.role is Role.SYSTEM,

@@ -395,9 +395,13 @@ def test_two_clients_do_not_know_the_same_sub(rp, second_rp, signed_in):
 
 
 def test_a_nonce_of_ours_is_asked_for_when_it_is_required(served):
+    from authn.oidc.answers import error_answer
+    from authn.oidc.binding import SenderBinding
     from authn.oidc.caller import Caller
     from authn.oidc.dpop import Proofs
     from authn.oidc.errors import OAuthError
+    from authn.oidc.grant import Confirmation, Grant
+    from authn.oidc.store import AccessToken
 
     proofs = Proofs(
         type("Replays", (), {"first_use": lambda *_, **__: True})(),
@@ -414,6 +418,18 @@ def test_a_nonce_of_ours_is_asked_for_when_it_is_required(served):
     assert proofs.check(Caller(url=url, proofs=(holder.proof(url, nonce=nonce),))) is not None
     with pytest.raises(OAuthError):
         proofs.check(Caller(url=url, proofs=(holder.proof(url, nonce="guess"),)))
+    # Where a token is shown it is a challenge (RFC 9449, 9): clients look for it there.
+    grant = Grant(id="g", client_id=holder.client_id, user_id=None, sid=None)
+    bound = AccessToken(b"", grant, served.clock.now(), Confirmation("jkt", "x"))
+    with pytest.raises(OAuthError) as challenged:
+        SenderBinding(proofs).check_token(
+            bound, "t", Caller(url=url, proofs=(holder.proof(url, token="t"),)), "dpop"
+        )
+    assert error_answer(challenged.value).status_code == 401
+    headers = challenged.value.headers
+    assert headers["WWW-Authenticate"].startswith("DPoP ")
+    assert 'error="use_dpop_nonce"' in headers["WWW-Authenticate"]
+    assert headers["DPoP-Nonce"] == nonce
 
 
 def test_the_method_of_a_client_is_pinned(served, rp):
@@ -500,6 +516,18 @@ def test_introspection_names_nobody_whom_userinfo_would_not_name(served, signed_
         told = client.post("introspect", {"token": token}).json()
         assert told["active"] is True
         assert ("username" in told) is named
+
+
+def test_whoever_is_answered_401_is_told_how_to_authenticate(served, rp):
+    """RFC 9110, 15.5.2, whatever the reason is."""
+    public = register(served, "none")
+    for answer in (
+        public.post("introspect", {"token": "x"}),
+        rp.post("introspect", {"token": "x"}, client_id="other"),
+        public.call("POST", public.endpoint("token"), data={"grant_type": "refresh_token"}),
+    ):
+        assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
+        assert answer.headers["www-authenticate"] == 'Basic realm="yinxin"'
 
 
 def test_a_logout_token_is_no_hint(served, rp, signed_in):

@@ -222,7 +222,8 @@ class Database:
     def _count(self, tables: Collection[str]) -> None:
         if tables:
             with self._counting:
-                self._writes.update(tables)
+                for table in tables:
+                    self._writes[table] += 1
 
     def run_lightly(self, statement: Statement, values: Mapping[str, Any]) -> Ran:
         """Run a statement as `run` does, but alone a crash may take it back.

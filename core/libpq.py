@@ -25,6 +25,7 @@ _INTEGERS: Final = 1 << 63
 _EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _BINARY: Final = int(Format.BINARY)
 _TEXT: Final = int(Format.TEXT)
+_IN_BINARY: Final = (bytes, datetime)
 _DONE: Final = (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK)
 
 
@@ -55,7 +56,7 @@ def check_integer(value: int) -> None:
 
 def encoded(values: Values) -> tuple[list[bytes | None], list[int]]:
     """Write values for parameters: octets and times in binary, all else as text."""
-    formats = [_BINARY if isinstance(value, bytes | datetime) else _TEXT for value in values]
+    formats = [_BINARY if isinstance(value, _IN_BINARY) else _TEXT for value in values]
     return [_WRITERS.get(type(value), _written)(value) for value in values], formats
 
 

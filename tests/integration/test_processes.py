@@ -79,8 +79,9 @@ class Several:
     def pid(self, name: str) -> int | None:
         """The process of this name, if it runs."""
         for pid in children(self.service):
-            if Path(f"/proc/{pid}/comm").read_text().strip() == name:
-                return pid
+            with contextlib.suppress(OSError):  # it ended meanwhile
+                if Path(f"/proc/{pid}/comm").read_text().strip() == name:
+                    return pid
         return None
 
     def connect(self, name: str | None = None, *, seconds: float = 30) -> HTTPSConnection:

@@ -400,3 +400,26 @@ def test_every_form_carries_a_token(browser):
         "/account/sessions/x/end",
     ):
         assert browser.post(path, data={"csrf": "0" * 64}).status_code == 403
+
+
+def test_what_a_resource_server_gives_is_agreed_to_as_well(house, browser):
+    """Its scopes are not about people, and still they are asked for and kept."""
+    orders = ClientMetadata(resource="https://orders.example.cn", resource_scopes=("orders.read",))
+    house.client(redirect_uris=[], metadata=orders.model_copy(update={"grant_types": ()}))
+    client = house.public_client(allowed_scopes=("openid", "orders.read"))
+    allow(house, client, consent=True)
+    asked = {"scope": "openid orders.read", "resource": "https://orders.example.cn"}
+    _, response = enter(browser, client, **asked)
+    page = browser.get(response.headers["location"])
+    assert "orders.read" in page.text
+    assert "code" in answer_of(consent(browser, response))
+    assert "code" in answer_of(enter(browser, client, **asked)[1])
+    assert "orders.read" in browser.get("/account").text
+
+
+def test_who_is_asked_for_nothing_but_the_login_is_told_so(house, browser, client):
+    allow(house, client, consent=True)
+    _, response = enter(browser, client, scope="openid")
+    assert "确认是您本人" in browser.get(response.headers["location"]).text
+    assert "code" in answer_of(consent(browser, response))
+    assert "code" in answer_of(enter(browser, client, scope="openid")[1])

@@ -12,6 +12,7 @@ from authn.assembly import Provider
 from authn.forms import field
 from authn.oidc import flow, scopes
 from authn.oidc.authorize import CONTINUE, REFUSE
+from authn.oidc.store import Client
 from authn.store import Session
 from core.errors import Malformed, NotFound
 from yinxin.portal.next_path import own_path
@@ -59,7 +60,7 @@ def add_admission(router: APIRouter, provider: Provider, pages: PortalPages) -> 
             request,
             leaves=True,
             client=client,
-            scope=sorted(_asked(query.get("scope", "")) & client.scopes),
+            scope=_asked(query.get("scope", ""), client),
             next_path=own_path(query.get("next", "")),
         )
 
@@ -71,7 +72,7 @@ def add_admission(router: APIRouter, provider: Provider, pages: PortalPages) -> 
         if field(fields, "answer") != "agree":
             return go(denied(next_path))
         client = provider.administration.clients.get(field(fields, "client"))
-        scope = " ".join(sorted(_asked(field(fields, "scope")) & client.scopes))
+        scope = " ".join(_asked(field(fields, "scope"), client))
         provider.admission.consents.give(session, user, client.id, scope)
         return go(next_path)
 
@@ -138,5 +139,6 @@ def denied(next_path: str) -> str:
     return f"{next_path}{REFUSE}" if next_path.startswith(CONTINUE) else "/"
 
 
-def _asked(scope: str) -> frozenset[str]:
-    return frozenset(scope.split()) & scopes.ABOUT_PEOPLE
+def _asked(scope: str, client: Client) -> list[str]:
+    """Return what a client may be given of it, scopes of resource servers included."""
+    return sorted(frozenset(scope.split()) & client.scopes - {scopes.OPENID})

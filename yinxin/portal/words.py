@@ -315,6 +315,11 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
         "您可以随时在“我的账号”中撤回。",
         "You can take it back at any time, under My account.",
     ),
+    "scope_openid": (
+        "确认是您本人（不含姓名等信息）",
+        "that it is you, and nothing else",
+    ),
+    "scope_other": ("代您访问其他系统", "to call another system for you"),
     "scope_profile": ("姓名和用户名", "your name and user name"),
     "scope_email": ("电子邮箱", "your email address"),
     "scope_phone": ("电话号码", "your telephone number"),

@@ -157,19 +157,24 @@ class Pipe:
             self._lost(error)
 
     def _receive(self) -> None:
-        pgconn, waiting = self._pgconn, self._waiting
+        pgconn, between = self._pgconn, False
         try:
             pgconn.consume_input()
-            while waiting and not pgconn.is_busy():
+            # Whoever is told may close this pipe.
+            while self._waiting and not self._gone and not pgconn.is_busy():
                 result = pgconn.get_result()
                 if result is None:
-                    continue  # between two answers
+                    if between:  # libpq knows of no question any more, and would say so for ever
+                        raise psycopg.OperationalError("the connection is lost")
+                    between = True  # two answers
+                    continue
+                between = False
                 if result.status != _SYNC:
-                    waiting[0].results.append(result)
+                    self._waiting[0].results.append(result)
                     continue
                 self._moved = self._loop.time()
-                self._finish(waiting.popleft())
-            if pgconn.status != _OK:
+                self._finish(self._waiting.popleft())
+            if not self._gone and pgconn.status != _OK:
                 raise psycopg.OperationalError("the connection is lost")
         except psycopg.Error as error:
             self._lost(error)

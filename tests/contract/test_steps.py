@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from contextlib import closing
+from types import SimpleNamespace
 
 import pytest
 import uvloop
+from psycopg.pq import ConnStatus
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from authn.oidc.sqlstore import SQLGrantStore
 from core.errors import Malformed, Unavailable
 from core.lines import Written
+from core.pipe import Pipe
 from core.steps import Carrier, apart, asked
 from tests import databases
 from tests.contract.test_authn_stores import new_family, new_token
@@ -243,6 +247,35 @@ def test_whoever_waits_is_told_though_nothing_more_is_heard_of_the_connection(
         return told
 
     assert isinstance(in_loop(act), OperationalError)
+
+
+def test_a_connection_of_which_libpq_knows_no_question_any_more_is_lost():
+    """It would say for ever that it is between two answers, and the event loop stood still."""
+    ours, theirs = socket.socketpair()
+    pgconn = SimpleNamespace(
+        socket=ours.fileno(),
+        status=int(ConnStatus.OK),
+        enter_pipeline_mode=lambda: None,
+        send_query_params=lambda *_: None,
+        pipeline_sync=lambda: None,
+        flush=lambda: 0,
+        consume_input=lambda: None,
+        is_busy=lambda: False,
+        get_result=lambda: None,
+    )
+    line = SimpleNamespace(
+        connection=SimpleNamespace(pgconn=pgconn, close=lambda: None), prepared=()
+    )
+
+    async def act():
+        loop = asyncio.get_running_loop()
+        pipe, heard = Pipe(line, loop, lambda _: None), loop.create_future()
+        pipe.ask([(Written(b"", b"SELECT 1"), [])], heard.set_result)
+        theirs.send(b"x")
+        return await asyncio.wait_for(heard, 30)
+
+    with ours, theirs:
+        assert isinstance(in_loop(act), OperationalError)
 
 
 @pytest.mark.postgres

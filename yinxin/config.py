@@ -34,6 +34,15 @@ class ServerConfig(BaseModel):
     each processor that PostgreSQL leaves. More than one need PostgreSQL (docs/deployment.md)."""
     max_request_octets: int = Field(default=262_144, ge=16_384, le=16_777_216)
     """The longest request body that is read, in octets."""
+    strict_transport_seconds: int = Field(default=0, ge=0, le=63_072_000)
+    """So long browsers come to this name by https only, at every port of it (RFC 6797); a year is
+    31536000. For a name of its own: not where people open CRLs by plain http under the same one."""
+
+    @property
+    def https_headers(self) -> tuple[tuple[str, str], ...]:
+        """What every answer over https carries, whoever asks."""
+        seconds = self.strict_transport_seconds
+        return (("Strict-Transport-Security", f"max-age={seconds}"),) if seconds else ()
 
 
 class DatabaseConfig(BaseModel):

@@ -55,6 +55,8 @@ class Listener:
     """None means plain http."""
     ocsp: OCSPListener | None = None
     """What answers OCSP before the application is asked. For plain http only."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """What every answer carries."""
     handed: HandedOver | None = None
     """Where other processes hand connections over."""
     shared: tuple[Shares, int] | None = None
@@ -233,6 +235,7 @@ def _config(listener: Listener) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
+        headers=list(listener.headers),
         proxy_headers=False,  # nobody outside may tell us who asks
         timeout_keep_alive=HEAD_SECONDS,
         timeout_graceful_shutdown=_GRACE_SECONDS,

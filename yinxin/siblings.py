@@ -32,6 +32,8 @@ class Siblings:
     """Plain http, of the first; ours, so that who comes while it is started again waits."""
     shares: tuple[Shares, Shares] | None
     """How many connections of each socket each process has; None: there is one process."""
+    headers: tuple[tuple[str, str], ...]
+    """Of every answer."""
     contexts: tuple[ssl.SSLContext, ssl.SSLContext]
     """Of the sockets, without certificates yet. A context is made with the key of its session
     tickets: so each takes what another gave."""
@@ -47,6 +49,7 @@ class Siblings:
                 sock,
                 application,
                 tls=context,
+                headers=self.headers,
                 shared=None if self.shares is None else (self.shares[at], place),
             )
             for at, (sock, application, context) in enumerate(
@@ -92,6 +95,7 @@ def open_siblings(settings: Settings) -> Iterator[Siblings]:
             sockets=(https, mutual),
             plain=plain,
             shares=(Shares(host.processes), Shares(host.processes)) if host.processes > 1 else None,
+            headers=host.https_headers,
             contexts=(server.server_context(), server.server_context()),
             _begun=os.eventfd(0),
             _answering=tuple(os.eventfd(0) for _ in range(1, host.processes)),

@@ -21,7 +21,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from email.message import Message
 from hashlib import sha256
-from http.client import HTTPSConnection
+from http.client import HTTPConnection, HTTPSConnection
 from http.cookies import SimpleCookie
 from pathlib import Path
 from typing import Any, LiteralString, NamedTuple
@@ -39,6 +39,7 @@ from tests.hosts import Caller
 from tests.integration.test_ocsp_node import GOOD, REVOKED, Hosts, certificate, children, wait
 from tests.ports import free_ports
 from tests.service import Service, yinxin
+from yinxin.config import ServerConfig
 from yinxin.database import warn_of_few_connections
 
 pytestmark = [pytest.mark.hsm, pytest.mark.postgres]
@@ -166,6 +167,7 @@ def several(tmp_path_factory: pytest.TempPathFactory, postgres_url: str) -> Iter
     environment = {
         "YINXIN_DATABASE__URL": database,
         "YINXIN_SERVER__PROCESSES": "2",
+        "YINXIN_SERVER__STRICT_TRANSPORT_SECONDS": "31536000",
         "YINXIN_REVOCATION__OCSP__WORKERS": "1",
         # Each process logs in to the token by itself.
         "YINXIN_KEYSTORE__PKCS11__MODULE": str(softhsm.module()),
@@ -194,6 +196,20 @@ def several(tmp_path_factory: pytest.TempPathFactory, postgres_url: str) -> Iter
         )
         if service.process is not None:
             assert service.stop() == 0
+
+
+def test_browsers_are_told_to_come_by_https_only_where_that_is_set(several: Several) -> None:
+    for name in (FIRST, SECOND):
+        for path in ("/login", "/oidc/jwks", "/nowhere"):
+            headers = several.ask(name, "GET", several.service.url + path).headers
+            assert headers.get_all("strict-transport-security") == ["max-age=31536000"], path
+    # RFC 6797, 7.2: not over plain http.
+    with closing(HTTPConnection("localhost", several.service.http_port)) as connection:
+        connection.request("GET", "/healthz")
+        answer = connection.getresponse()
+        assert answer.status == 200
+        assert "strict-transport-security" not in answer.headers
+    assert ServerConfig().https_headers == ()
 
 
 def choose_password(several: Several, link: str) -> None:

@@ -119,7 +119,12 @@ def serve_centre(settings: Settings, state: State) -> None:
         service.provider.sender.start()
         stack.callback(service.provider.sender.stop)
         listeners = (
-            server.Listener(sockets[0], make_officers_app(service), tls=contexts[0]),
+            server.Listener(
+                sockets[0],
+                make_officers_app(service),
+                tls=contexts[0],
+                headers=settings.server.https_headers,
+            ),
             server.Listener(sockets[1], make_authority_app(service), tls=contexts[1]),
         )
 

@@ -97,7 +97,14 @@ def serve_desk(settings: Settings, state: State) -> None:
         stack.callback(service.provider.outbound.close)
         service.provider.sender.start()
         stack.callback(service.provider.sender.stop)
-        listeners = [server.Listener(sockets[0], make_operators_app(service), tls=contexts[0])]
+        listeners = [
+            server.Listener(
+                sockets[0],
+                make_operators_app(service),
+                tls=contexts[0],
+                headers=settings.server.https_headers,
+            )
+        ]
         if pulled:
             server.require_client_certificates(contexts[1], identity.root_pem)
             listeners.append(server.Listener(sockets[1], make_outbox_app(service), tls=contexts[1]))

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 from authn import opaque
 from authn.config import AuthnConfig
 from authn.consents import Consent
-from authn.forms import Fields
+from authn.forms import Fields, field
 from authn.oidc import scopes
 from authn.oidc.athand import AgreementsInSteps, ConsentNotAtHand, NotAtHand
 from authn.oidc.checks import CHECKS
@@ -165,6 +165,11 @@ class AuthorizationEndpoint:
         """Answer a request that went through our pages; raises as `decide` does."""
         flow = self._flows.open(flow_id, cookie)
         return self._decide(resumed(flow, flow_id, cookie, self._sources), session)
+
+    def client_of(self, flow_id: str, cookie: str) -> Client | None:
+        """Return whose request goes through our pages. Raises `FlowGone`."""
+        fields = self._flows.open(flow_id, cookie).fields
+        return self._sources.clients.find(field(fields, "client_id"))
 
     def missing_for(
         self,

@@ -27,10 +27,13 @@ _NOTICED: Final = {
 """A host that is gone without a word (power, a firewall) is noticed within a minute; by Linux alone
 in two hours. Seconds, but for the last one: milliseconds."""
 _NOTICES: Final = (
-    "SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3"
+    "SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3; "
+    "SET idle_in_transaction_session_timeout = '60s'"
 )
 """PostgreSQL notices the same of us: a node that is gone keeps what it had locked until then, and
-every other one waits for the head of the audit log."""
+every other one waits for the head of the audit log. So it does for a process that is stopped, or
+swapped out, between two statements; the longest that we compute there, the lines of a million
+certificates, takes seconds (decision 0243)."""
 
 
 def open_postgresql(url: URL) -> Engine:

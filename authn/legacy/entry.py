@@ -95,10 +95,14 @@ class Entry:
         session: tuple[Session, User] | None,
         *,
         fresh: bool = False,
-        after: int | None = None,
+        sent: str | None = None,
     ) -> Missing | None:
         """Return what the person still has to do; None: they may enter. Raises `OAuthError`."""
-        return self._authorization.missing_for(client, OPENID, session, fresh=fresh, after=after)
+        return self._authorization.missing_for(client, OPENID, session, fresh=fresh, sent=sent)
+
+    def mark_sent(self, client: Client, session: tuple[Session, User] | None) -> str:
+        """Return what tells, when the person comes back, since when they were sent to log in."""
+        return self._authorization.mark_sent(client, session)
 
     def give(
         self,

@@ -303,6 +303,58 @@ def test_a_connection_lost_within_a_transaction_is_said_and_another_one_taken(de
 
 
 @pytest.mark.postgres
+def test_who_stops_within_a_transaction_holds_the_log_no_longer_than_a_minute(desk):
+    """Here a tenth of a second: a process that stands still, with the head of the log locked."""
+    if not desk.database.asks:
+        return
+    beside, waited = [], []
+    for number in (1, 2, 3):
+        desk.offer(number)
+
+    def record() -> None:
+        desk.log.record("thing.done", actor="li", detail={})
+        beside.append(time.monotonic())
+
+    def stand_still(_given) -> bool:
+        began, other = time.monotonic(), threading.Thread(target=record)
+        other.start()
+        other.join(10)
+        waited.append(time.monotonic() - began)
+        return True
+
+    def stand_still_in_a_thread() -> None:
+        with desk.database.transaction() as connection:
+            connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = '100ms'"))
+            desk.database.run_all(desk.store.to_use_code(bytes([3]) * 32, desk.clock.now()))
+            desk.log.record("token.issued", actor="li", detail={})
+            stand_still(())
+
+    async def act():
+        pipes = tuple(desk.database._asking.pipes._open)
+        kept = [asyncio.get_running_loop().create_future() for _ in pipes]
+        soon = Written(b"", b"SET idle_in_transaction_session_timeout = '100ms'")
+        for pipe, end in zip(pipes, kept, strict=True):
+            pipe.ask(
+                [(Written(b"", b"SHOW idle_in_transaction_session_timeout"), []), (soon, [])],
+                end.set_result,
+            )
+        shown = await asyncio.gather(*kept)
+        lost = await outcomes_of(desk.use(1, stands=stand_still))
+        await warm(desk.database, desk.clock)
+        lost += await outcomes_of(asyncio.to_thread(stand_still_in_a_thread))
+        return [one[0].rows for one in shown], lost, await desk.use(2)
+
+    shown, lost, done = desk.run(act)
+    assert shown == [[("1min",)]] * len(shown)
+    assert [isinstance(one, Unavailable) for one in lost] == [True, True], lost
+    assert len(beside) == 2, "the others went on"
+    assert max(waited) < 5
+    assert done
+    assert [number for number in (1, 2, 3) if desk.used(number) or desk.gave(number)] == [2]
+    desk.require_chain(3)
+
+
+@pytest.mark.postgres
 def test_a_pipe_knows_what_its_connection_was_used_for_before(desk):
     """It comes out of the pool, where statements were prepared on it already."""
     if not desk.database.asks:

@@ -95,10 +95,11 @@ class PortalPages:
         detail: str | None = None,
         then: str | None = None,
         leads: str = "back_to_login",
+        wait: int | None = None,
     ) -> Response:
         """Draw a page that says one thing; anything but OK is an error.
 
-        `then`: where to go on; `leads`: the word for that.
+        `then`: where to go on; `leads`: the word for that. `wait`: seconds until it may work again.
         """
         return self.page(
             "message.html",
@@ -108,6 +109,7 @@ class PortalPages:
             detail=detail,
             then=then or "/login",
             leads=leads,
+            wait=wait,
         )
 
     def oauth_error(self, request: Request, error: OAuthError) -> Response:

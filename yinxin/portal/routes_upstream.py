@@ -16,6 +16,7 @@ from authn.store import User
 from authn.upstream.links import UPSTREAM, Claimed
 from authn.upstream.openid import OpenIDSource, Visit, cookie_name
 from core.errors import Conflict, NotFound, Unauthenticated, Unavailable
+from yinxin.portal.destination import destination
 from yinxin.portal.next_path import own_path
 from yinxin.portal.pages import PortalPages
 from yinxin.portal.routes_factors import FRESH, PATH
@@ -135,8 +136,10 @@ def _add_directories(router: APIRouter, provider: Provider, pages: PortalPages) 
             leaves=True,
             source=_known(upstreams.directories, name).config,
             next_path=next_path,
+            application=destination(request, provider, next_path),
             name=typed,
             fault=fault,
+            locks=provider.passwords.locks,
         )
 
 

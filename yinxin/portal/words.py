@@ -438,7 +438,16 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "certificate_wrong": ("证书登录未成功", "The certificate login did not succeed"),
     "password_refused": ("口令不符合要求", "The password was refused"),
-    "throttled": ("尝试过于频繁，请稍后再试。", "Too many attempts. Try again later."),
+    "throttled": ("尝试过于频繁。", "Too many attempts."),
+    "load_again": ("重新打开页面", "Load the page again"),
+    "again_in": ("请在 {}后再试。", "Try again in {}."),
+    "some_seconds": ("{} 秒", "{} seconds"),
+    "some_minutes": ("{} 分钟", "{} minutes"),
+    "lock_note": (
+        "连续输错 {} 次，用户将锁定 {} 分钟。",
+        "After {} wrong passwords in a row a user is locked for {} minutes.",
+    ),
+    "way_to": ("登录后进入", "You sign in to go on to"),
     "oauth_error": (
         "应用发来的登录请求有误，请联系该应用的管理员。",
         "An application sent you here with a request that is not right. Tell its administrator.",

@@ -12,11 +12,16 @@ from yinxin.portal.sentences import in_language
 
 ROOT = Path(__file__).parents[3]
 SHOWN = (
+    "authn/apitokens.py",
+    "authn/passkeys.py",
     "authn/passwordpolicy.py",
     "authn/certlogin.py",
     "authn/tlslogin.py",
     "authn/upstream/openid.py",
     "authn/upstream/links.py",
+    "authn/legacy/services.py",
+    "authn/oidc/clients.py",
+    "authn/oidc/logouturis.py",
     "authn/oidc/redirects.py",
     "yinxin/login_certificates.py",
     "yinxin/portal/routes_tls.py",

@@ -349,6 +349,7 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "link": ("关联", "Tie"),
     "unlink": ("解除关联", "Untie"),
     "upstream_refused": ("未能登录", "You were not signed in"),
+    "upstream_not_tied": ("未能关联", "It was not tied"),
     "upstream_away": (
         "对方系统暂时联系不上，请稍后再试，或改用其他方式登录。",
         "The other system cannot be reached. Try again later, or sign in another way.",

@@ -672,3 +672,13 @@ def test_the_state_of_the_revocation_service_is_shown(system: Browser, business:
         page = browser.page("/console/revocation")
         assert "rsa-issuing" in page
         assert "OCSP" in page
+
+
+def test_health_checks_are_said_in_the_language_of_the_page(system: Browser) -> None:
+    page = system.page("/console?lang=zh")
+    assert "审计检查点" in page
+    assert "以下操作一个人即可完成" in page
+    page = system.page("/console?lang=en")
+    assert "audit-checkpoint" in page
+    assert "one person alone can do" in page
+    system.page("/console?lang=zh")

@@ -242,6 +242,13 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
         "当前没有应用持有您的授权或登录。",
         "No application holds anything of yours now.",
     ),
+    "applications_note": (
+        "仍持有您的授权、令牌或登录的应用。以前进入过、现已不持有任何内容的，不在此列。",
+        (
+            "Those that hold a consent, a token or a login of yours now. What you entered earlier, "
+            "and holds nothing any more, is not listed."
+        ),
+    ),
     "entered": ("已登录", "signed in to"),
     "end_tokens": ("结束", "End"),
     "ask_end_tokens": (

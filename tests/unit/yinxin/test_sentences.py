@@ -27,7 +27,7 @@ SHOWN = (
     "yinxin/portal/routes_tls.py",
 )
 """Modules whose refusals people read on pages."""
-SAID = {"Refused", "Malformed", "Unauthenticated", "InvalidSignature", "NotFound"}
+SAID = {"Refused", "Malformed", "Conflict", "Unauthenticated", "InvalidSignature", "NotFound"}
 NOT_SHOWN = {"there is no such binding", "no identity of this source is tied to you"}
 NOT_SHOWN |= {"no place is set where TLS asks for certificates"}
 

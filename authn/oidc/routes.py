@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from urllib.parse import urlencode, urlsplit
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -31,6 +31,9 @@ from core.errors import Forbidden, Malformed
 from core.http import problem_of
 from core.plain import Give, Plain, PlainRequest
 from core.steps import Carrier, Steps, apart
+
+_MOST_OF_ADDRESS: Final = 12_000
+"""The server reads 16 KiB of headers, and a browser has cookies to put there."""
 
 _PUBLIC = {"Cache-Control": "public, max-age=300", "Access-Control-Allow-Origin": "*"}
 
@@ -173,7 +176,10 @@ def make_authorization_router(
     @router.post(PATH)
     def authorize_by_post(fields: FormFields) -> Response:
         """Turn a POST into a GET: only then does the browser send our SameSite=Lax cookie."""
-        return _see_other(f"{PATH}?{urlencode(fields)}")
+        address = f"{PATH}?{urlencode(fields)}"
+        if len(address) > _MOST_OF_ADDRESS:
+            raise InvalidRequest("the request is too long; push it (RFC 9126) or shorten it")
+        return _see_other(address)
 
     return router
 

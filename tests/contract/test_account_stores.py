@@ -258,7 +258,9 @@ def test_a_consent_goes_with_every_token_that_it_gave(shared, clock, person, run
         renews = RefreshToken(family, grant, family, None, family, clock.now(), soon, None)
         shared.run_all(grants.to_add_refresh_token(renews))
         kept.append((owner, token.digest, family))
+    assert store.holding(user) == store.holding(other) == {client}
     assert store.end_tokens(user, client) == 4
+    assert (store.holding(user), store.holding(other)) == (set(), {client})
     for owner, token, family in kept:
         assert (grants.find_token(token) is None) == (owner == user)
         assert (grants.find_refresh_token(family) is None) == (owner == user)

@@ -282,6 +282,19 @@ def enter(house, browser, application, path="/page?a=1"):
     return urlsplit(back).query
 
 
+def test_an_address_of_cas_is_no_origin_of_a_proxy_nor_the_other_way_round(house, gate_client):
+    house.client(
+        redirect_uris=[], metadata=ClientMetadata(cas_services=[SERVICE], cas_prefixes=[BELOW])
+    )
+    browser = house.browser()
+    log_in(browser)
+    for origin in (SERVICE, f"below {BELOW}"):
+        for path in ("authorize", "again"):
+            asked = {"origin": origin, "to": "/", "state": "s"}
+            assert browser.get(f"/gate/{path}", params=asked).status_code == 404, path
+    assert browser.get("/cas/login", params={"service": ORIGIN}).status_code == 404
+
+
 def test_a_proxy_asks_who_it_is_and_hears_no_at_once_after_logout(house, gate_client):
     browser, application = house.browser(), house.browser()
     assert application.get("/gate/check", headers=PROXY).status_code == 401

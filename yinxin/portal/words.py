@@ -242,6 +242,13 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
         "当前没有应用持有您的授权或登录。",
         "No application holds anything of yours now.",
     ),
+    "applications_note": (
+        "仍持有您的授权、令牌或登录的应用。以前进入过、现已不持有任何内容的，不在此列。",
+        (
+            "Those that hold a consent, a token or a login of yours now. What you entered earlier, "
+            "and holds nothing any more, is not listed."
+        ),
+    ),
     "entered": ("已登录", "signed in to"),
     "end_tokens": ("结束", "End"),
     "ask_end_tokens": (
@@ -342,6 +349,7 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "link": ("关联", "Tie"),
     "unlink": ("解除关联", "Untie"),
     "upstream_refused": ("未能登录", "You were not signed in"),
+    "upstream_not_tied": ("未能关联", "It was not tied"),
     "upstream_away": (
         "对方系统暂时联系不上，请稍后再试，或改用其他方式登录。",
         "The other system cannot be reached. Try again later, or sign in another way.",

@@ -176,10 +176,7 @@ def make_authorization_router(
     @router.post(PATH)
     def authorize_by_post(fields: FormFields) -> Response:
         """Turn a POST into a GET: only then does the browser send our SameSite=Lax cookie."""
-        address = f"{PATH}?{urlencode(fields)}"
-        if len(address) > _MOST_OF_ADDRESS:
-            raise InvalidRequest("the request is too long; push it (RFC 9126) or shorten it")
-        return _see_other(address)
+        return _as_get(PATH, fields, "push it (RFC 9126) or shorten it")
 
     return router
 
@@ -236,7 +233,7 @@ def make_logout_router(logout: LogoutEndpoint, sessions: Sessions, pages: Pages)
     @router.post("/oidc/logout")
     def end_session_by_post(fields: FormFields) -> Response:
         """Turn a POST into a GET, as for authorization."""
-        return _see_other(f"/oidc/logout?{urlencode(fields)}")
+        return _as_get("/oidc/logout", fields, "shorten it")
 
     @router.post("/oidc/logout/confirm")
     def confirmed(request: Request, fields: FormFields) -> Response:
@@ -258,6 +255,13 @@ def make_logout_router(logout: LogoutEndpoint, sessions: Sessions, pages: Pages)
         return response
 
     return router
+
+
+def _as_get(path: str, fields: Fields, otherwise: str) -> RedirectResponse:
+    address = f"{path}?{urlencode(fields)}"
+    if len(address) > _MOST_OF_ADDRESS:
+        raise InvalidRequest(f"the request is too long; {otherwise}")
+    return _see_other(address)
 
 
 def _see_other(uri: str) -> RedirectResponse:

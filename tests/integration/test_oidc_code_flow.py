@@ -243,6 +243,8 @@ def test_a_post_that_no_get_can_carry_is_refused_on_a_page(house):
     refused = browser.post("/oidc/authorize", data=request.parameters)
     assert refused.status_code == 400
     assert "RFC 9126" in refused.text
+    refused = browser.post("/oidc/logout", data={"state": "a" * 12_000})
+    assert (refused.status_code, "too long" in refused.text) == (400, True)
 
 
 @pytest.mark.parametrize(

@@ -235,6 +235,18 @@ def test_a_post_becomes_a_get_so_that_the_cookie_arrives(house):
     assert response.headers["location"] == request.path
 
 
+def test_a_post_that_no_get_can_carry_is_refused_on_a_page(house):
+    request = flow(house.public_client().id, request="a" * 11_000)
+    browser = house.browser()
+    assert browser.post("/oidc/authorize", data=request.parameters).status_code == 303
+    request = flow(request.client_id, request="a" * 12_000)
+    refused = browser.post("/oidc/authorize", data=request.parameters)
+    assert refused.status_code == 400
+    assert "RFC 9126" in refused.text
+    refused = browser.post("/oidc/logout", data={"state": "a" * 12_000})
+    assert (refused.status_code, "too long" in refused.text) == (400, True)
+
+
 @pytest.mark.parametrize(
     "changes",
     [

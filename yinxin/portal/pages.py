@@ -131,7 +131,8 @@ class PortalPages:
     def logged_out(
         self, request: Request, *, frames: Sequence[str] = (), then: str | None = None
     ) -> Response:
-        return self.page("logged_out.html", request, frames=frames, then=then)
+        script = bool(frames) and then is not None
+        return self.page("logged_out.html", request, frames=frames, then=then, script=script)
 
 
 def _framing(frames: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol, Self
+from typing import Any, Final, Protocol, Self
 
 from authn.accounts import AccountKind, Accounts, Affiliation, Capacity
 from authn.levels import Level, level_of_word
@@ -19,6 +19,9 @@ from authn.store import User
 from core.audit import AuditLog
 from core.errors import Malformed, NotFound
 from core.transaction import Transactions
+
+MOST_RULES: Final = 1000
+"""Of one application."""
 
 
 @dataclass(frozen=True, slots=True)

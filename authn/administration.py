@@ -69,9 +69,7 @@ class Administration:
         store, grants = SQLUserStore(database), SQLGrantStore(database)
         hasher = PasswordHasher(config.password, processes=processes)
         access = AccessTokens(grants, store, clock=clock)
-        channels = LogoutChannels(
-            SQLParticipationStore(database), issuer=config.issuer, clock=clock
-        )
+        channels = LogoutChannels(SQLParticipationStore(database), clock=clock)
         standards = Standards(SQLFactorStore(database), config=config.login)
         sessions = Sessions(
             SQLSessionStore(database),

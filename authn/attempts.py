@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import timedelta
 
 from authn.config import LoginConfig
@@ -37,23 +38,28 @@ class Attempts:
 
     def charge(self, user: User, factor: str, *, address: str) -> None:
         """Count an answer. Raises `Throttled` when the address or the factor is locked."""
-        now = self._clock.now()
-        lock = timedelta(minutes=self._config.lock_minutes)
         with self._transactions.transaction():
             self._throttle.charge(address)
-            free = self._store.charge(
-                user.id,
-                factor,
-                now,
-                limit=self._config.failures_before_lock,
-                locked_until=now + lock,
-            )
-        if not free:
+            wait = self.count(user, factor)
+        if wait:
             # Only who has shown another factor gets here, so saying so tells nobody anything.
             self._refuse(user, factor, address)
-            raise Throttled(
-                "too many wrong answers to this factor", retry_after=int(lock.total_seconds())
-            )
+            raise Throttled("too many wrong answers to this factor", retry_after=wait)
+
+    def count(self, user: User, factor: str) -> int:
+        """Count an answer whose address is counted elsewhere.
+
+        Returns for how many seconds the factor is locked already; 0: it is not.
+        """
+        now = self._clock.now()
+        locked = self._store.charge(
+            user.id,
+            factor,
+            now,
+            limit=self._config.failures_before_lock,
+            locked_until=now + timedelta(minutes=self._config.lock_minutes),
+        )
+        return 0 if locked is None else math.ceil((locked - now).total_seconds())
 
     def succeeded(self, user: User, factor: str, *, address: str) -> None:
         """Forgive what came before, and audit. Call it inside the transaction of the success."""
@@ -64,11 +70,9 @@ class Attempts:
             self._audit.record("login.succeeded", actor=user.name, detail=detail)
         observe.LOGINS.labels(method=factor, result="succeeded").inc()
 
-    def forgive(self, user: User, factor: str, *, address: str) -> None:
-        """Forgive what came before, where the caller audits the success itself."""
-        with self._transactions.transaction():
-            self._throttle.refund(address)
-            self._store.forgive(user.id, factor)
+    def forgive(self, user: User, factor: str) -> None:
+        """Forgive what `count` counted; the caller audits the success itself."""
+        self._store.forgive(user.id, factor)
 
     def failed(self, user: User, factor: str, *, address: str, why: str) -> Unauthenticated:
         """Audit a wrong answer; returns the error to raise."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
@@ -51,6 +52,10 @@ class ConsentStore(Protocol):
     def list_of_user(self, user_id: str) -> Sequence[Consent]: ...
 
     def remove(self, user_id: str, client_id: str) -> bool: ...
+
+    def holding(self, user_id: str) -> AbstractSet[str]:
+        """Return the clients of which `end_tokens` would remove something."""
+        ...
 
     def end_tokens(self, user_id: str, client_id: str) -> int:
         """Remove every code and token that the person gave the client. Returns how many."""
@@ -105,6 +110,10 @@ class Consents:
                 raise NotFound("this application has nothing of yours")
             detail: Detail = {"user": user.name, "client": client_id, "tokens": ended}
             self._audit.record("consent.withdrawn", actor=user.name, detail=detail)
+
+    def holding(self, user: User) -> AbstractSet[str]:
+        """Return the ids of the applications that hold something which `withdraw` would end."""
+        return self._store.holding(user.id)
 
     def list_of(self, user: User) -> Sequence[Consent]:
         """Return what a person agreed to."""

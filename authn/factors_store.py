@@ -26,8 +26,11 @@ class AttemptStore(Protocol):
 
     def charge(
         self, user_id: str, factor: str, now: datetime, *, limit: int, locked_until: datetime
-    ) -> bool:
-        """Count an answer before it is judged; the `limit`-th one locks. False: locked already."""
+    ) -> datetime | None:
+        """Count an answer before it is judged; the `limit`-th one locks.
+
+        Returns until when it is locked already; None: it was counted.
+        """
         ...
 
     def forgive(self, user_id: str, factor: str) -> None: ...

@@ -59,6 +59,11 @@ class PasswordLogin:
         self._audit = audit
         self._clock = clock
 
+    @property
+    def locks(self) -> tuple[int, int]:
+        """How many wrong passwords lock a user, and for how many minutes: whoever it is."""
+        return self._config.failures_before_lock, self._config.lock_minutes
+
     def authenticate(self, name: str, password: str, *, address: str) -> User:
         """Return the user. Raises `Throttled`, and `Unauthenticated` for everything else.
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 from fastapi import APIRouter, Depends, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from authn.access import AccessPolicy, AccessRule, Refusal
+from authn.access import MOST_RULES, AccessPolicy, AccessRule, Refusal
 from authn.accounts import AccountKind, Affiliation, Capacity
 from authn.admission import Admission
 from authn.levels import level_of_word
@@ -101,7 +101,7 @@ class AccessBody(_In):
     least_level: LevelWord = "password"
     account: AccountKind | None = None
     least_real_name: RealName = RealName.NONE
-    rules: tuple[RuleBody, ...] = Field(default=(), max_length=100)
+    rules: tuple[RuleBody, ...] = Field(default=(), max_length=MOST_RULES)
     consent: bool = False
 
     def policy(self) -> AccessPolicy:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated
 
@@ -56,16 +57,7 @@ def make_logout_api(backlog: LogoutBacklog, clients: Clients) -> APIRouter:
     def list_waiting(_asking: Watcher) -> list[BacklogView]:
         """List the applications that have not been told yet of the end of sessions."""
         return [
-            BacklogView(
-                client_id=one.client_id,
-                name=name_of(one.client_id),
-                waiting=one.waiting,
-                failed=one.failed,
-                attempts=one.attempts,
-                oldest=one.oldest,
-                next_at=one.next_at,
-                fault=one.fault,
-            )
+            BacklogView(name=name_of(one.client_id), **asdict(one))
             for one in backlog.list_waiting()
         ]
 

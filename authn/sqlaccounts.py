@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Table, bindparam, delete, insert, or_, select, update
+from sqlalchemy import Select, Table, bindparam, delete, insert, or_, select, union, update
 from sqlalchemy.exc import IntegrityError
 
 from authn.access import OPEN, AccessPolicy
@@ -151,10 +152,22 @@ class SQLConsentStore:
             )
         return gone.rowcount > 0
 
+    def holding(self, user_id: str) -> AbstractSet[str]:
+        sids = _sessions_of(user_id)
+        given = union(
+            *(
+                select(table.c.client_id).where(table.c.sid.in_(sids))
+                for table in (codes, access_tokens, gate_passes)
+            ),
+            select(refresh_tokens.c.client_id).where(refresh_tokens.c.user_id == user_id),
+        )
+        with self._database.reading() as connection:
+            return frozenset(connection.execute(given).scalars())
+
     def end_tokens(self, user_id: str, client_id: str) -> int:
         # By the columns that have an index: sessions of the person, and families of refresh tokens
         # for what outlives sessions.
-        sids = select(sessions.c.sid).where(sessions.c.user_id == user_id)
+        sids = _sessions_of(user_id)
         families = select(refresh_tokens.c.grant_id).where(
             refresh_tokens.c.user_id == user_id, refresh_tokens.c.client_id == client_id
         )
@@ -173,6 +186,10 @@ class SQLConsentStore:
                 )
                 total += done.rowcount
         return total
+
+
+def _sessions_of(user_id: str) -> Select[Any]:
+    return select(sessions.c.sid).where(sessions.c.user_id == user_id)
 
 
 def _put(database: Database, table: Table, key: Sequence[str], values: dict[str, Any]) -> None:

@@ -53,7 +53,7 @@ class SQLAttemptStore:
 
     def charge(
         self, user_id: str, factor: str, now: datetime, *, limit: int, locked_until: datetime
-    ) -> bool:
+    ) -> datetime | None:
         mine = (_A.user_id == user_id) & (_A.factor == factor)
         query = select(_A.failed, _A.locked_until).where(mine).with_for_update()
         with self._database.transaction() as connection:
@@ -69,15 +69,16 @@ class SQLAttemptStore:
                 except IntegrityError:  # another thread was first; its row is there now
                     row = connection.execute(query).one()
                 else:
-                    return True
-            if row.locked_until is not None and now < row.locked_until:
-                return False
-            failed = 1 if row.locked_until is not None else row.failed + 1
+                    return None
+            locked: datetime | None = row.locked_until
+            if locked is not None and now < locked:
+                return locked
+            failed = 1 if locked is not None else row.failed + 1
             lock = locked_until if failed >= limit else None
             connection.execute(
                 update(factor_attempts).where(mine).values(failed=failed, locked_until=lock)
             )
-        return True
+        return None
 
     def forgive(self, user_id: str, factor: str) -> None:
         with self._database.transaction() as connection:

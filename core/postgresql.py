@@ -37,11 +37,12 @@ certificates, takes seconds (decision 0243)."""
 
 
 def open_postgresql(url: URL) -> Engine:
-    """Open a pool of connections to `url`."""
+    """Open a pool of connections to `url`, whose own parameters count."""
+    noticed = {name: value for name, value in _NOTICED.items() if name not in url.query}
     engine = create_engine(
         url.set(drivername="postgresql+psycopg"),
         # Whatever a database prefers: `core.libpq` writes and reads octets itself.
-        connect_args={"client_encoding": "utf8", **_NOTICED},
+        connect_args={"client_encoding": "utf8", **noticed},
         pool_size=20,
         max_overflow=20,
         hide_parameters=True,  # values must not reach a log through an error

@@ -115,14 +115,7 @@ def add_provider(
         ),
         authn.oidc.routes.make_logout_router(provider.logout, sessions, pages),
         authn.routes.make_certificate_login_api(provider.certificates, sessions),
-        make_cas_router(
-            provider.entry,
-            sessions,
-            provider.logout,
-            pages,
-            page_route=page_route,
-            clock=ground.clock,
-        ),
+        make_cas_router(provider.entry, sessions, provider.logout, pages, page_route=page_route),
         make_gate_router(
             provider.gate, provider.entry, sessions, issuer=issuer, page_route=page_route
         ),

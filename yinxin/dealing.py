@@ -32,7 +32,11 @@ class Shares:
     def __init__(self, processes: int) -> None:
         self._page = mmap.mmap(-1, _NUMBER.size * processes)
         for place in range(processes):
-            self.note(place, _ABSENT)
+            self.leave(place)
+
+    def leave(self, place: int) -> None:
+        """Note that the process of this place accepts nothing."""
+        self.note(place, _ABSENT)
 
     def note(self, place: int, number: int) -> None:
         """Note how many the process of this place has."""
@@ -80,7 +84,7 @@ class Acceptor:
         self._loop.remove_reader(self._sock)
         if self._timer is not None:
             self._timer.cancel()
-        self._shares.note(self._place, _ABSENT)
+        self._shares.leave(self._place)
 
     def note(self) -> None:
         """Tell the others how many there are. To be called now and then."""

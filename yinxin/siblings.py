@@ -42,6 +42,11 @@ class Siblings:
     """One for each beside the first. An eventfd that was written to stays readable, since nobody
     reads it: what it says holds for whoever is started again."""
 
+    def leave(self, place: int) -> None:
+        """Say that nothing is accepted at this place, whatever who was there before had."""
+        for shares in self.shares or ():
+            shares.leave(place)
+
     def listeners(self, control: Any, machines: Any, *, place: int) -> tuple[Listener, Listener]:
         """Return what serves both applications in the process of this place; 0: the first."""
         https, mutual = (

@@ -46,7 +46,7 @@ def serve_worker(settings: Settings, state: State, sock: socket.socket, *, slot:
     configure_logging(settings.log.level, clock=clock)
     raise_descriptor_limit()
     config = settings.revocation.ocsp
-    store = wait_for_store(state.directory / STORE_FILE, config.store_gibibytes)
+    store = _wait_for_store(state.directory / STORE_FILE, config.store_gibibytes)
     reader, pulse = AnswerReader(store), Pulse(state.directory / PULSE_FILE)
     _wait_for_log(pulse)
 
@@ -60,7 +60,7 @@ def serve_worker(settings: Settings, state: State, sock: socket.socket, *, slot:
     store.close()
 
 
-def wait_for_store(path: Path, gibibytes: int) -> StatusStore:
+def _wait_for_store(path: Path, gibibytes: int) -> StatusStore:
     """Open the store; whoever keeps it makes it, and may be a moment later than we are."""
     while True:
         try:

@@ -74,10 +74,10 @@ class Entry:
         self._audit = audit
         self._clock = clock
 
-    def client_of(self, address: str) -> Client:
-        """Return whose address it is, character for character. Raises `UnknownApplication`."""
-        client = self._clients.find_entry(address)
-        if client is None:
+    def client_of(self, origin: str) -> Client:
+        """Return who is behind a proxy at this very origin. Raises `UnknownApplication`."""
+        client = self._clients.find_entry(origin)
+        if client is None or origin not in client.metadata.gate_origins:
             raise UnknownApplication("this application is not registered here")
         return client
 
@@ -85,7 +85,7 @@ class Entry:
         """Return whose service of CAS it is. Raises `UnknownApplication`."""
         for entry in entries_of(service):
             client = self._clients.find_entry(entry)
-            if client is not None:
+            if client is not None and entry not in client.metadata.gate_origins:
                 return client
         raise UnknownApplication("this application is not registered here")
 
@@ -95,10 +95,14 @@ class Entry:
         session: tuple[Session, User] | None,
         *,
         fresh: bool = False,
-        after: int | None = None,
+        sent: str | None = None,
     ) -> Missing | None:
         """Return what the person still has to do; None: they may enter. Raises `OAuthError`."""
-        return self._authorization.missing_for(client, OPENID, session, fresh=fresh, after=after)
+        return self._authorization.missing_for(client, OPENID, session, fresh=fresh, sent=sent)
+
+    def mark_sent(self, client: Client, session: tuple[Session, User] | None) -> str:
+        """Return what tells, when the person comes back, since when they were sent to log in."""
+        return self._authorization.mark_sent(client, session)
 
     def give(
         self,

@@ -16,7 +16,6 @@ from authn.legacy.entry import Entry, UnknownApplication
 from authn.oidc.logout import LogoutEndpoint
 from authn.oidc.pages import Pages
 from authn.sessions import Sessions
-from core.clock import Clock
 
 _NO_STORE = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
 
@@ -28,11 +27,10 @@ def make_cas_router(
     pages: Pages,
     *,
     page_route: type[APIRoute],
-    clock: Clock,
 ) -> APIRouter:
     """Serve /cas."""
     router = APIRouter(prefix="/cas", tags=["cas"], route_class=page_route)
-    _add_login(router, entry, sessions, pages, clock)
+    _add_login(router, entry, sessions, pages)
     _add_validation(router, entry)
 
     @router.get("/logout")
@@ -55,9 +53,7 @@ def make_cas_router(
     return router
 
 
-def _add_login(
-    router: APIRouter, entry: Entry, sessions: Sessions, pages: Pages, clock: Clock
-) -> None:
+def _add_login(router: APIRouter, entry: Entry, sessions: Sessions, pages: Pages) -> None:
     @router.get("/login")
     def login(request: Request) -> Response:
         """Log in, and go back to `service` with a ticket (2.1)."""
@@ -68,9 +64,8 @@ def _add_login(
         client = entry.client_of_service(service)
         by_post = asked.get("method", "").upper() == "POST"  # CAS 3.0, 2.1.1
         found = sessions.find(request.cookies.get(cookies.SESSION))
-        fresh, after = _is_set(asked.get("renew")), asked.get("after", "")
-        mark = int(after) if after.isascii() and after.isdigit() and len(after) < 12 else None
-        missing = entry.missing(client, found, fresh=fresh, after=mark)
+        fresh = _is_set(asked.get("renew"))
+        missing = entry.missing(client, found, fresh=fresh, sent=asked.get("sent"))
         if missing is None and found is not None:
             ticket = entry.give(client, service, *found, prefix=cas.PREFIX, fresh=fresh)
             if by_post:
@@ -78,8 +73,8 @@ def _add_login(
             return _see_other(_with(service, ticket=ticket))
         if missing is None or _is_set(asked.get("gateway")):
             return _see_other(service)
-        back = {"service": service, "after": str(int(clock.now().timestamp()))}
-        back |= {"renew": "true"} if fresh else {}
+        back = {"service": service}
+        back |= {"renew": "true", "sent": entry.mark_sent(client, found)} if fresh else {}
         back |= {"method": "POST"} if by_post else {}
         following = {**missing.parameters, "next": f"/cas/login?{urlencode(back)}"}
         return _see_other(f"{missing.page}?{urlencode(following)}")

@@ -17,7 +17,7 @@ from authn.oidc.redirects import check_redirect_uri
 from core.errors import Refused
 
 _BELOW: Final = "below "
-"""In front of a prefix among the addresses of a client: an address is none, and never starts so."""
+"""In front of a prefix among the addresses of a client: no address starts so."""
 _MOST_SEGMENTS: Final = 20
 _AMBIGUOUS: Final = re.compile(r"//|/\.{1,2}(?=/|$)|%(?:2[eEfF]|5[cC]|00)|;")
 

@@ -13,9 +13,8 @@ from core.steps import Statements
 class LogoutChannels:
     """Remembers who takes part; queues what they are told (`authn.sessions.SessionListener`)."""
 
-    def __init__(self, store: ParticipationStore, *, issuer: str, clock: Clock) -> None:
+    def __init__(self, store: ParticipationStore, *, clock: Clock) -> None:
         self._store = store
-        self._issuer = issuer
         self._clock = clock
         self._wake: Callable[[], None] = lambda: None
 
@@ -39,12 +38,18 @@ class LogoutChannels:
         if self._store.close(sids, self._clock.now()):
             self._wake()
 
-    def frontchannel_of(self, sid: str) -> tuple[str, ...]:
-        """Return what a browser loads to log out (Front-Channel Logout 1.0, 2): iss and sid."""
+    def frontchannel_of(self, sid: str, issuer_of: Callable[[str], str | None]) -> tuple[str, ...]:
+        """Return what a browser loads to log out (Front-Channel Logout 1.0, 2): iss and sid.
+
+        `issuer_of`: who issues the tokens of the client with this id; None: nobody does any more.
+        """
         found = []
         for one in self._store.list_of_session(sid):
-            if one.channel is Channel.OIDC and one.frontchannel_uri is not None:
-                query = urlencode({"iss": self._issuer, "sid": sid})
+            if one.channel is not Channel.OIDC or one.frontchannel_uri is None:
+                continue
+            issuer = issuer_of(one.client_id)
+            if issuer is not None:
+                query = urlencode({"iss": issuer, "sid": sid})
                 found.append(
                     f"{one.frontchannel_uri}{'&' if '?' in one.frontchannel_uri else '?'}{query}"
                 )

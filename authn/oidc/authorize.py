@@ -13,13 +13,13 @@ from urllib.parse import urlencode
 from authn import opaque
 from authn.config import AuthnConfig
 from authn.consents import Consent
-from authn.forms import Fields
+from authn.forms import Fields, field
 from authn.oidc import scopes
 from authn.oidc.athand import AgreementsInSteps, ConsentNotAtHand, NotAtHand
 from authn.oidc.checks import CHECKS
 from authn.oidc.draft import Draft, Sources, draft, resumed
 from authn.oidc.errors import AccessDenied, InvalidRequest, LoginRequired, OAuthError
-from authn.oidc.flow import Flow, Flows
+from authn.oidc.flow import Flow, FlowGone, Flows, mark_of
 from authn.oidc.grant import Confirmation, Grant
 from authn.oidc.interaction import Check, Missing, Situation, first_missing, took_too_long
 from authn.oidc.issuers import Issuers
@@ -166,6 +166,11 @@ class AuthorizationEndpoint:
         flow = self._flows.open(flow_id, cookie)
         return self._decide(resumed(flow, flow_id, cookie, self._sources), session)
 
+    def client_of(self, flow_id: str, cookie: str) -> Client | None:
+        """Return whose request goes through our pages. Raises `FlowGone`."""
+        fields = self._flows.open(flow_id, cookie).fields
+        return self._sources.clients.find(field(fields, "client_id"))
+
     def missing_for(
         self,
         client: Client,
@@ -173,18 +178,35 @@ class AuthorizationEndpoint:
         session: tuple[Session, User] | None,
         *,
         fresh: bool = False,
-        after: int | None = None,
+        sent: str | None = None,
     ) -> Missing | None:
         """Return what a person has to do before a client may act for them, without a request.
 
-        `fresh`: only a login after the time `after` will do. Raises `OAuthError` when nothing
-        would help (the policy of the application).
+        `fresh`: only a login will do after they were sent to our pages with the mark `sent`, of
+        `mark_sent`. Raises `OAuthError` when nothing would help (the policy of the application).
         """
         request = draft([("client_id", client.id), ("scope", scope)], self._sources)
-        request.client, request.scope, request.after = client, scope, after
+        request.client, request.scope = client, scope
+        if sent is not None:
+            request.after, request.known = self._when_sent(client, sent)
         if fresh:
             request.prompt = frozenset({"login"})
         return first_missing(self._policy, self._situation(request, session))
+
+    def mark_sent(self, client: Client, session: tuple[Session, User] | None) -> str:
+        """Return a mark that a person is sent to our pages now, which nobody can forge."""
+        known = None if session is None else mark_of(session[0])
+        after = int(self._clock.now().timestamp())
+        return ".".join(self._flows.seal(Flow([("client_id", client.id)], after, known=known)))
+
+    def _when_sent(self, client: Client, sent: str) -> tuple[int, str | None] | tuple[None, None]:
+        """Return what a mark says; nothing if it is not one of this client."""
+        try:
+            flow = self._flows.open(*sent.partition(".")[::2])
+        except FlowGone:
+            return None, None
+        ours = list(flow.fields) == [("client_id", client.id)]
+        return (flow.after, flow.known) if ours else (None, None)
 
     def check(self, fields: Fields) -> Draft:
         """Return a request that passed every check. Raises `OAuthError`."""
@@ -217,7 +239,7 @@ class AuthorizationEndpoint:
                 raise AccessDenied("the user did not agree, or may not enter")
             missing = first_missing(self._policy, self._situation(request, session))
             if missing is not None:
-                return self._interact(request, missing)
+                return self._interact(request, missing, session)
             if session is None:
                 raise LoginRequired
             return self._give_code(request, *session)
@@ -248,7 +270,9 @@ class AuthorizationEndpoint:
         except Malformed as error:
             raise InvalidRequest(str(error)) from error
 
-    def _interact(self, request: Draft, missing: Missing) -> Interact:
+    def _interact(
+        self, request: Draft, missing: Missing, session: tuple[Session, User] | None
+    ) -> Interact:
         if "none" in request.prompt:
             raise missing.error
         # The time is in the cookie, which nobody can forge: a login before it does not answer
@@ -256,8 +280,9 @@ class AuthorizationEndpoint:
         now = self._clock.now()
         if request.flow is None or (missing.anew and took_too_long(request, now)):
             after = int(now.timestamp())
+            known = None if session is None else mark_of(session[0])
             kept = self._flows.seal(
-                Flow(request.fields, after, request.pushed, request.signed, request.chosen)
+                Flow(request.fields, after, request.pushed, request.signed, request.chosen, known)
             )
         else:
             kept = request.flow

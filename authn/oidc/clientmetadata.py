@@ -11,6 +11,8 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from authn.legacy.services import entry_below
+
 MOST_KEYS: Final = 10
 
 URI = Annotated[str, Field(min_length=1, max_length=2000)]
@@ -128,8 +130,7 @@ class ClientMetadata(BaseModel):
     @property
     def entries(self) -> tuple[str, ...]:
         """Every address at which it is entered by an older protocol."""
-        below = (f"below {prefix}" for prefix in self.cas_prefixes)
-        return (*self.cas_services, *below, *self.gate_origins)
+        return (*self.cas_services, *map(entry_below, self.cas_prefixes), *self.gate_origins)
 
     @property
     def certificate_names(self) -> dict[str, str]:

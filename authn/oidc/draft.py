@@ -58,6 +58,8 @@ class Draft:
     max_age: int | None = None
     after: int | None = None
     """When we sent the person to log in (seconds since 1970); only a later login counts."""
+    known: str | None = None
+    """The login of who was sent there (`authn.oidc.flow.mark_of`)."""
     chosen: str | None = None
     """The session that the person chose to go on with."""
     flow: tuple[str, str] | None = None
@@ -100,5 +102,5 @@ def resumed(flow: Flow, flow_id: str, cookie: str, sources: Sources) -> Draft:
     request = draft(flow.fields, sources)
     request.flow = flow_id, cookie
     request.after, request.pushed, request.signed = flow.after, flow.pushed, flow.signed
-    request.chosen = flow.chosen
+    request.chosen, request.known = flow.chosen, flow.known
     return request

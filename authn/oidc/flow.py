@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from authn.forms import Fields
 from authn.oidc.errors import InvalidRequest
 from authn.oidc.purposekeys import PurposeKeys
+from authn.store import Session
 from core.clock import Clock
 
 COOKIE: Final = "__Host-yinxin-flow-"
@@ -31,11 +32,12 @@ LASTS: Final = timedelta(minutes=60)
 MOST_FLOWS: Final = 8
 """Cookies of older flows go when there are more: a browser sends them all with every request."""
 
-_PURPOSE: Final = "flow cookies, 2"  # another number with another form: old ones are gone
+_PURPOSE: Final = "flow cookies, 3"  # another number with another form: old ones are gone
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{16}")
 _MOST_CHARACTERS: Final = 3800  # of 4096 that a browser keeps of name and value
 _MOST_OCTETS: Final = 8000  # of all older flows; the server reads 16 KiB of headers
 _NONCE_OCTETS: Final = 12
+_MARK_OCTETS: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,8 @@ class Flow:
     """They came in a request object."""
     chosen: str | None = None
     """The session (`sid`) that the person chose to go on with (prompt=select_account)."""
+    known: str | None = None
+    """The login that was there at `after` (`mark_of`), which does not answer it either."""
 
 
 class FlowGone(InvalidRequest):
@@ -72,7 +76,8 @@ class Flows:
         """Return a new id, and the value of its cookie. Raises `InvalidRequest` if too long."""
         now, nonce = int(self._clock.now().timestamp()), secrets.token_bytes(_NONCE_OCTETS)
         flow_id = f"{now:08x}{secrets.token_urlsafe(6)}"  # sorts by age
-        said = [now, flow.after, flow.pushed, flow.signed, flow.chosen, list(flow.fields)]
+        who = (flow.chosen, flow.known)
+        said = [now, flow.after, flow.pushed, flow.signed, *who, list(flow.fields)]
         packed = zlib.compress(json.dumps(said, separators=(",", ":")).encode(), 6)
         sealed = AESGCM(self._keys(_PURPOSE)).encrypt(nonce, packed, flow_id.encode())
         value = base64.urlsafe_b64encode(nonce + sealed).rstrip(b"=").decode()
@@ -90,11 +95,16 @@ class Flows:
             packed = AESGCM(self._keys(_PURPOSE)).decrypt(nonce, sealed, flow_id.encode())
         except (binascii.Error, ValueError, InvalidTag) as error:
             raise FlowGone from error
-        at, after, pushed, signed, chosen, pairs = json.loads(zlib.decompress(packed))
+        at, after, pushed, signed, chosen, known, pairs = json.loads(zlib.decompress(packed))
         if self._clock.now().timestamp() > at + LASTS.total_seconds():
             raise FlowGone
         fields = [(name, text) for name, text in pairs]
-        return Flow(fields, after, pushed, signed, chosen)
+        return Flow(fields, after, pushed, signed, chosen, known)
+
+
+def mark_of(session: Session) -> str:
+    """Return what tells a login from one of the same second: each draws another secret."""
+    return session.digest[:_MARK_OCTETS].hex()
 
 
 def superfluous(cookies: Mapping[str, str]) -> list[str]:

@@ -24,6 +24,7 @@ from authn.oidc.errors import (
     OAuthError,
     UnmetAuthenticationRequirements,
 )
+from authn.oidc.flow import mark_of
 from authn.oidc.scopes import OPENID
 from authn.store import Session, User
 from authn.trial import Reach
@@ -159,11 +160,14 @@ def no_account_chosen(situation: Situation) -> Missing | None:
 
 def _just_done(situation: Situation) -> bool:
     """Tell whether the person came back from the login we sent them to for this request."""
-    if situation.request.after is None or situation.session is None:
+    request, session = situation.request, situation.session
+    if request.after is None or session is None or took_too_long(request, situation.now):
         return False
-    after = datetime.fromtimestamp(situation.request.after, UTC)
-    in_time = not took_too_long(situation.request, situation.now)
-    return situation.session.auth_time >= after and in_time
+    after = datetime.fromtimestamp(request.after, UTC)
+    # Times have whole seconds: of the same one, the login that was known does not count.
+    return session.auth_time > after or (
+        session.auth_time == after and mark_of(session) != request.known
+    )
 
 
 def took_too_long(request: Draft, now: datetime) -> bool:

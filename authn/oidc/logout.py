@@ -14,7 +14,7 @@ from authn.oidc.jwt import Claims
 from authn.oidc.store import ClientStore
 from authn.sessions import Sessions
 from authn.store import Session
-from core.errors import Malformed
+from core.errors import Malformed, Misconfigured
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +66,18 @@ class LogoutEndpoint:
         Applications with a back channel are told by the queue (`authn.logout`).
         """
         found = self._sessions.find(cookie)
-        frames = () if found is None else self._channels.frontchannel_of(found[0].sid)
+        frames: tuple[str, ...] = ()
+        if found is not None:
+            frames = self._channels.frontchannel_of(found[0].sid, self._issuer_of)
         self._sessions.end(cookie or "")
         return frames
+
+    def _issuer_of(self, client_id: str) -> str | None:
+        client = self._clients.find(client_id)
+        try:
+            return None if client is None else self._issuers.name_of(client)
+        except Misconfigured:  # its issuer is off; that is no reason not to log out
+            return None
 
     def _hint(self, token: str | None) -> Claims:
         if token is None:

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from urllib.parse import urlencode, urlsplit
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -31,6 +31,9 @@ from core.errors import Forbidden, Malformed
 from core.http import problem_of
 from core.plain import Give, Plain, PlainRequest
 from core.steps import Carrier, Steps, apart
+
+_MOST_OF_ADDRESS: Final = 12_000
+"""The server reads 16 KiB of headers, and a browser has cookies to put there."""
 
 _PUBLIC = {"Cache-Control": "public, max-age=300", "Access-Control-Allow-Origin": "*"}
 
@@ -173,7 +176,7 @@ def make_authorization_router(
     @router.post(PATH)
     def authorize_by_post(fields: FormFields) -> Response:
         """Turn a POST into a GET: only then does the browser send our SameSite=Lax cookie."""
-        return _see_other(f"{PATH}?{urlencode(fields)}")
+        return _as_get(PATH, fields, "push it (RFC 9126) or shorten it")
 
     return router
 
@@ -230,7 +233,7 @@ def make_logout_router(logout: LogoutEndpoint, sessions: Sessions, pages: Pages)
     @router.post("/oidc/logout")
     def end_session_by_post(fields: FormFields) -> Response:
         """Turn a POST into a GET, as for authorization."""
-        return _see_other(f"/oidc/logout?{urlencode(fields)}")
+        return _as_get("/oidc/logout", fields, "shorten it")
 
     @router.post("/oidc/logout/confirm")
     def confirmed(request: Request, fields: FormFields) -> Response:
@@ -252,6 +255,13 @@ def make_logout_router(logout: LogoutEndpoint, sessions: Sessions, pages: Pages)
         return response
 
     return router
+
+
+def _as_get(path: str, fields: Fields, otherwise: str) -> RedirectResponse:
+    address = f"{path}?{urlencode(fields)}"
+    if len(address) > _MOST_OF_ADDRESS:
+        raise InvalidRequest(f"the request is too long; {otherwise}")
+    return _see_other(address)
 
 
 def _see_other(uri: str) -> RedirectResponse:

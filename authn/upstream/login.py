@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from authn.attempts import Attempts
 from authn.login import Throttle
@@ -14,7 +14,9 @@ from authn.upstream.links import Claimed, Links
 from authn.upstream.openid import OpenIDSource
 from core.errors import Unauthenticated
 
-_FACTOR = "directory"
+WRONG: Final = "the name or the password is wrong"
+"""Of every fault alike, a locked user included."""
+_FACTOR: Final = "directory"
 
 
 class Directory(Protocol):
@@ -45,7 +47,7 @@ class Upstreams:
         """
         claimed, known = self.prove(directory, name, password, address=address)
         if known is not None and known.disabled:
-            raise Unauthenticated("the name or the password is wrong")
+            raise Unauthenticated(WRONG)
         return self.links.admit(claimed, provision=directory.config.provision, address=address)
 
     def prove(
@@ -63,8 +65,7 @@ class Upstreams:
         try:
             dn, claimed = directory.find(name)
             known = self.links.find(claimed.source, claimed.subject)
-            if known is not None:
-                self.attempts.charge(known, _FACTOR, address=address)
+            self._count(known)
             directory.require_password(dn, password)
         except Unauthenticated as error:
             if known is not None:
@@ -74,7 +75,12 @@ class Upstreams:
             self.links.refused(source, why=str(error), address=address)
             raise
         if known is not None:
-            self.attempts.forgive(known, _FACTOR, address=address)
+            self.attempts.forgive(known, _FACTOR)
         self.throttle.refund(counted)
         self.throttle.refund(address)
         return claimed, known
+
+    def _count(self, known: User | None) -> None:
+        # Not `Throttled`: that would say that the name is somebody's here.
+        if known is not None and self.attempts.count(known, _FACTOR):
+            raise Unauthenticated(WRONG)

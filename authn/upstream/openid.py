@@ -130,12 +130,22 @@ class OpenIDSource:
         token = self._redeem(answer["code"], visit.verifier)
         return visit, self._claimed(self._verified(token, visit.nonce))
 
-    def _open(self, cookie: str) -> Visit:
+    def way_of(self, cookie: str) -> str | None:
+        """Return where a login of this browser led to, whatever became of it; None: not known."""
+        try:
+            return self._read(cookie).next_path
+        except Unauthenticated:
+            return None
+
+    def _read(self, cookie: str) -> Visit:
         try:
             sealed = base64.urlsafe_b64decode(cookie.encode("ascii"))
-            visit = Visit(**json.loads(self._seal.open(sealed, about=_ABOUT)))
+            return Visit(**json.loads(self._seal.open(sealed, about=_ABOUT)))
         except (ValueError, TypeError, BackendUnavailable) as error:
             raise Unauthenticated("this login began in another browser; try again") from error
+
+    def _open(self, cookie: str) -> Visit:
+        visit = self._read(cookie)
         late = self._clock.now().timestamp() > visit.until
         if late or visit.source != self.config.name:
             raise Unauthenticated("this login took too long; try again")

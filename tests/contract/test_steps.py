@@ -14,6 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from authn.oidc.sqlstore import SQLGrantStore
+from core.db import open_database
 from core.errors import Malformed, Unavailable
 from core.lines import Written
 from core.pipe import Pipe
@@ -291,6 +292,16 @@ def test_a_host_that_is_gone_without_a_word_is_noticed_by_either_side(postgres_d
     said = {one.keyword: one.val for one in options}
     assert said[b"keepalives_idle"] == b"30"
     assert said[b"tcp_user_timeout"] == b"30000"
+
+
+@pytest.mark.postgres
+def test_what_the_address_of_the_database_says_of_it_counts(postgres_database):
+    url = postgres_database.engine.url.update_query_dict({"keepalives_idle": "7"})
+    address = url.render_as_string(hide_password=False)
+    with closing(open_database(address)) as database, database.reading() as connection:
+        options = connection.connection.driver_connection.pgconn.info
+    said = {one.keyword: one.val for one in options}
+    assert (said[b"keepalives_idle"], said[b"keepalives_interval"]) == (b"7", b"10")
 
 
 @pytest.mark.postgres

@@ -273,10 +273,9 @@ def test_a_connection_lost_within_a_transaction_is_said_and_another_one_taken(de
         desk.offer(number)
     pipes, given = desk.database._asking.pipes, []
 
-    def end() -> None:
+    def end(pids: list[int]) -> None:
         with desk.database.transaction() as connection:
-            for pipe in pipes._taken:
-                pid = pipe._pgconn.backend_pid
+            for pid in pids:
                 connection.execute(text("SELECT pg_terminate_backend(:of)"), {"of": pid})
 
     async def act():
@@ -289,7 +288,9 @@ def test_a_connection_lost_within_a_transaction_is_said_and_another_one_taken(de
             acts = [asyncio.ensure_future(desk.use(number)) for number in range(3)]
             await asyncio.sleep(0)
             assert len(pipes._taken) == 2
-            await loop.run_in_executor(None, end)
+            # Those of now: when the first is lost, the list changes.
+            taken = [pipe._pgconn.backend_pid for pipe in pipes._taken]
+            await loop.run_in_executor(None, end, taken)
         # The third one may have a pipe by now, and waits for what was locked here.
         given.extend(await outcomes_of(*acts))
         await warm(desk.database, desk.clock)

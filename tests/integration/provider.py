@@ -192,9 +192,7 @@ def build(
             provider.endpoints.authorization, sessions, pages, provider.endpoints.carrier
         ),
         oidc_routes.make_logout_router(provider.logout, sessions, pages),
-        make_cas_router(
-            provider.entry, sessions, provider.logout, pages, page_route=page_route, clock=clock
-        ),
+        make_cas_router(provider.entry, sessions, provider.logout, pages, page_route=page_route),
         make_gate_router(
             provider.gate, provider.entry, sessions, issuer=config.issuer, page_route=page_route
         ),

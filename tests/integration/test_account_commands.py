@@ -15,7 +15,9 @@ from click.testing import CliRunner
 
 from authn import opaque
 from authn.levels import Level
+from authn.oidc.clientbatch import ClientBatch
 from authn.people import RealName
+from core.errors import Conflict, Unavailable
 from core.identity import Role
 from tests.integration.provider import House, build, log_in
 from tests.integration.test_second_factors import enrol
@@ -295,6 +297,24 @@ def test_secrets_that_have_no_place_register_nothing(house, refused, tmp_path):
     said = refused("client", "import", str(file), "--secrets", str(nowhere))
     assert said.startswith(f"yinxin: cannot write {nowhere}: ")
     assert house.provider.administration.clients.list_clients() == []
+
+
+@pytest.mark.parametrize(("lost", "kept"), [(Unavailable("lost"), True), (Conflict("no"), False)])
+def test_secrets_of_what_may_be_registered_are_kept(
+    house, refused, monkeypatch, tmp_path, *, lost, kept
+):
+    """A connection that is lost at COMMIT does not tell whether that came through."""
+    register = ClientBatch.register
+
+    def torn(*one, **how):
+        register(*one, **how)
+        raise lost
+
+    monkeypatch.setattr(ClientBatch, "register", torn)
+    file, secrets = tmp_path / "apps.csv", tmp_path / "secrets.csv"
+    file.write_text(TABLE)
+    said = refused("client", "import", str(file), "--secrets", str(secrets))
+    assert (f"keep {secrets}" in said, secrets.exists()) == (kept, kept)
 
 
 @pytest.mark.parametrize("on", [True, False])

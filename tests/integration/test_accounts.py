@@ -364,6 +364,18 @@ def test_a_person_sees_an_application_that_asked_for_no_consent_and_ends_it(hous
     assert "OA" not in browser.get("/account").text
 
 
+def test_an_end_is_offered_for_what_can_be_ended_and_not_for_what_hears_of_logouts(house, browser):
+    metadata = ClientMetadata(frontchannel_logout_uri="https://oa.example.cn/out")
+    client = house.public_client(metadata=metadata)
+    request, response = enter(browser, client, scope="openid")
+    redeem(browser, request, answer_of(response)["code"])
+    assert f'value="{client.id}"' in browser.get("/account").text
+    post(browser, "/account", "/account/consents/withdraw", client=client.id)
+    page = browser.get("/account").text
+    assert f'value="{client.id}"' not in page
+    assert client.name in page, "at the session, since it is told when that ends"
+
+
 def test_an_administrator_ends_the_sessions_of_an_application(house, browser, client):
     sessions, other = house.provider.administration.sessions, house.browser()
     log_in(other)

@@ -324,6 +324,51 @@ def test_an_organisation_that_is_not_listed_is_found_by_name(
     assert f'value="{last}" selected>丙局<' in page, "what is chosen keeps its name"
     assert ">乙局<" not in page
     assert ">乙局<" in system.page(f"{here}?find=乙局")
+    for browser, path in (
+        (business, "/console/requests/new?profile=tls-server"),
+        (business, "/console/subjects/new"),
+        (business, "/console/bulk"),
+        (business, "/console/massrevocations"),
+        (business, "/console/statistics"),
+        (business, "/console/rights"),
+        (business, f"/console/organisations/{last}"),
+    ):
+        page = browser.page(path)
+        assert "请先按名称查找" in page, path
+        assert ">乙局</option>" not in page, path
+        page = browser.page(f"{path}{'&' if '?' in path else '?'}find=乙局")
+        assert ">乙局</option>" in page, path
+        assert ('name="profile" value="tls-server"' in page) == ("profile=" in path), "kept"
+
+
+def test_an_application_is_opened_to_as_many_organisations_as_a_city_has(
+    business: Browser, system: Browser
+) -> None:
+    listed = business.page("/console/organisations")
+    root = re.search(r"/console/organisations/([0-9a-f]{32})", listed)
+    assert root is not None
+    for at in range(40):
+        fields = {"level": "city", "name": f"众局{at:02}"}
+        business.done(f"/console/organisations/{root[1]}/add", fields)
+    listed = business.page("/console/organisations?text=众局")
+    many = re.findall(r'/console/organisations/([0-9a-f]{32})"[^>]*>众局', listed)
+    assert len(many) == 40
+    fields = {"name": "众", "client_id": "many", "scopes": ["openid"], "auth_method": "none"}
+    system.post("/console/clients", fields | {"redirect_uris": "https://m.example.gov.cn/cb"})
+    here = "/console/clients/many/access"
+    level = {"least_level": "password", "capacity-several": "agent"}
+    system.done(here, level | {"several": many})
+    lines = {f"organisation-{at}": one for at, one in enumerate(many, 1)}
+    lines |= {f"capacity-{at}": "agent" for at in range(1, 41)}
+    page = system.page(here)
+    assert page.count(" selected>众局") == 40
+    more = {"organisation-41": root[1], "capacity-41": "", "organisation-1": ""}
+    system.done(here, level | lines | more)
+    policy = system.service.provider.admission.access.policy("many")
+    assert [(one.organisation, one.capacity) for one in policy.rules] == [
+        *((one, "agent") for one in many[1:]),
+        (root[1], None),
+    ]
 
 
 def test_a_user_gets_a_link_and_is_locked_out(system: Browser) -> None:
@@ -627,3 +672,13 @@ def test_the_state_of_the_revocation_service_is_shown(system: Browser, business:
         page = browser.page("/console/revocation")
         assert "rsa-issuing" in page
         assert "OCSP" in page
+
+
+def test_health_checks_are_said_in_the_language_of_the_page(system: Browser) -> None:
+    page = system.page("/console?lang=zh")
+    assert "审计检查点" in page
+    assert "以下操作一个人即可完成" in page
+    page = system.page("/console?lang=en")
+    assert "audit-checkpoint" in page
+    assert "one person alone can do" in page
+    system.page("/console?lang=zh")

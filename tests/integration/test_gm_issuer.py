@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import re
+from html import unescape
+from urllib.parse import parse_qs
 
 import jwt
 import pytest
@@ -149,6 +152,23 @@ def test_a_logout_token_of_a_chinese_client_comes_from_its_issuer(house, browser
     token = sender._messages.form_of(delivery)["logout_token"]
     assert json.loads(decoded(token.split(".")[0]))["alg"] == "SGD_SM3_SM2"
     assert json.loads(decoded(token.split(".")[1]))["iss"] == GM
+
+
+def test_both_issuers_say_in_a_frame_who_they_are(house, browser):
+    """Front-Channel Logout 1.0, 2: `iss` is the issuer that the application knows."""
+    frame = "https://oa.example.cn/frontchannel"
+    chinese = f"{frame}/gm"
+    hints = [
+        enter(browser, house.public_client(metadata=metadata, **how))[1]["id_token"]
+        for metadata, how in (
+            (ClientMetadata(frontchannel_logout_uri=frame), {}),
+            (ClientMetadata(frontchannel_logout_uri=chinese), {"id_token_algorithm": SM2}),
+        )
+    ]
+    page = unescape(browser.get("/oidc/logout", params={"id_token_hint": hints[0]}).text)
+    asked = dict(re.findall(r'<iframe class="unseen" src="([^?"]*)\?([^"]*)"', page))
+    issuers = {address: parse_qs(query)["iss"] for address, query in asked.items()}
+    assert issuers == {frame: [ISSUER], chinese: [GM]}
 
 
 @pytest.mark.parametrize(

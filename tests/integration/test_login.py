@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import re
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from sqlalchemy import event
 
 from authn import cookies
+from authn.oidc.clientmetadata import ClientMetadata
 from core.errors import NotFound
 from core.identity import Role
 from keystore import sm2_forms
@@ -477,3 +479,118 @@ def test_an_administrator_is_bound_to_the_key_and_others_to_the_subject(house):
     assert certificates.user_of_certificate(b"new li").name == "li"
     with pytest.raises(NotFound, match="bound with its key"):
         certificates.user_of_certificate(b"new chief")
+
+
+# ---- for what, and what then --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("language", "said"), [("zh", "登录后进入"), ("en", "sign in to go on to")]
+)
+def test_a_login_says_for_which_application_it_is(house, language, said):
+    """By its registered name, out of the sealed flow or of whose address it is."""
+    portal = ClientMetadata(cas_prefixes=["https://old.example.cn/p/"])
+    gate = ClientMetadata(gate_origins=["https://behind.example.cn"])
+    clients = house.provider.administration.clients
+    for name, metadata in (("旧<门>户", portal), ("代理应用", gate)):
+        clients.register(name, redirect_uris=[], metadata=metadata, actor="t")
+    browser = house.browser()
+    application = house.public_client().id
+    sent = browser.get(flow(application).path).headers["location"]
+    flow_path = parse_qs(urlsplit(sent).query)["next"][0]
+    ways = [
+        (flow_path, "OA"),
+        ("/cas/login?service=https%3A%2F%2Fold.example.cn%2Fp%2Fa", "旧&lt;门&gt;户"),
+        ("/gate/authorize?origin=https%3A%2F%2Fbehind.example.cn&to=%2F", "代理应用"),
+    ]
+    for next_path, name in ways:
+        for page in ("/login", "/login/password", "/login/certificate", "/login/passkey"):
+            shown = browser.get(page, params={"next": next_path, "lang": language}).text
+            assert said in shown, (page, next_path)
+            assert f"<strong>{name}</strong>" in shown, (page, next_path)
+    house.user()
+    wrong = log_in(browser, password="wrong", next_path=flow_path)
+    assert "<strong>OA</strong>" in wrong.text
+
+
+@pytest.mark.parametrize(
+    "next_path",
+    [
+        "/",
+        "/?client_id=OA&name=OA",
+        "/oidc/continue/0000000000000000",
+        "/oidc/authorize?client_id={}",
+        "/cas/login?service=https%3A%2F%2Fold.example.cn%2Felsewhere",
+        "/cas/login?service=https%3A%2F%2Fold.example.cn%2Fp%2F&service=https%3A%2F%2Fevil.example",
+        "/gate/authorize?origin=https%3A%2F%2Fevil.example",
+        "/device?user_code=ABCD-EFGH&client=OA",
+    ],
+)
+def test_nobody_writes_a_name_onto_the_login_page(house, next_path):
+    client, _ = house.client(
+        metadata=ClientMetadata(cas_prefixes=["https://old.example.cn/p/"]), redirect_uris=[]
+    )
+    shown = house.browser().get("/login", params={"next": next_path.format(client.id)})
+    assert shown.status_code == 200
+    assert "登录后进入" not in shown.text
+
+
+def test_the_flow_of_another_browser_names_nothing(house):
+    mine, other = house.browser(), house.browser()
+    sent = mine.get(flow(house.public_client().id).path).headers["location"]
+    assert "<strong>OA</strong>" in mine.get(sent).text
+    assert "登录后进入" not in other.get(sent).text
+
+
+def test_too_many_attempts_says_when_to_come_again_and_leads_back(house):
+    house.user()
+    for number in range(21):
+        last = log_in(house.browser(), name=f"n{number}", next_path="/account")
+    assert last.status_code == 429
+    assert "尝试过于频繁。请在 3 秒后再试。" in last.text
+    browser = house.browser()
+    fields = {"csrf": csrf_of(browser.get("/login/password?lang=en").text), "next": "/account"}
+    fields |= {"name": "zhang.wei", "old": "x", "password": "y", "repeat": "y"}
+    slowed = browser.post("/login/password", data=fields)
+    assert (slowed.status_code, slowed.headers["retry-after"]) == (429, "3")
+    assert "Try again in 3 s." in slowed.text
+    assert 'href="/login/password?next=%2Faccount&amp;name=zhang.wei"' in slowed.text
+
+
+def test_what_is_said_of_a_lock_is_said_of_every_name(house):
+    house.user()
+    for _ in range(5):
+        log_in(house.browser(), password="wrong")
+    said = re.compile(r'<p class="(?:fault|note)".*?</p>')
+    locked, unknown = (log_in(house.browser(), name=one) for one in ("zhang.wei", "nobody"))
+    assert said.findall(locked.text) == said.findall(unknown.text)
+    assert "用户将锁定 15 分钟。" in locked.text
+
+
+@pytest.mark.parametrize(
+    ("path", "leads"),
+    [
+        ("/login", "/login?next=%2Faccount&amp;login_hint=zhang.wei"),
+        ("/login/password", "/login/password?next=%2Faccount&amp;name=zhang.wei"),
+        ("/login/certificate", "/login/certificate?next=%2Faccount"),
+        ("/login/passkey", "/login/passkey?next=%2Faccount"),
+        ("/login/step-up", "/account"),
+        ("/login/consent", "/account"),
+        ("/login/select", "/account"),
+        ("/account/switch", "/account"),
+        ("/setup/0123456789", "/setup/0123456789"),
+        ("/account/security/totp", "/account/security"),
+        ("/logout", "/"),
+        ("/device", "/device"),
+    ],
+)
+def test_a_form_that_is_too_old_leads_to_where_it_is_made_anew(house, path, leads):
+    house.user()
+    browser = house.browser()
+    log_in(browser)
+    fields = {"csrf": "0" * 64, "name": "zhang.wei", "next": "/account"}
+    old = browser.post(path, data=fields)
+    assert old.status_code == 403
+    assert "表单已过期" in old.text
+    assert f'<a href="{leads}">重新打开页面</a>' in old.text
+    assert browser.post("/login", data=fields | {"next": "//evil.example"}).status_code == 403

@@ -371,6 +371,9 @@ def test_oidcc_frontchannel_rp_initiated_logout(house):
     assert (query["iss"], query["sid"], query["tenant"]) == ([ISSUER], [sid], ["1"])
     assert "frame-src https://oa.example.cn" in page.headers["content-security-policy"]
     assert f'content="3; url={BYE}?state=s"' in page.text
+    # A refresh waits until every frame has answered, which a dead application never does.
+    assert "script-src 'self'" in page.headers["content-security-policy"]
+    assert browser.get(page.text.split('<script src="')[1].split('"')[0]).status_code == 200
     assert silent(browser, client)["error"] == "login_required"
 
 

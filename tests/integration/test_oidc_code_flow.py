@@ -213,15 +213,16 @@ def test_prompt_none_without_a_session_shows_no_page(house):
 
 
 @pytest.mark.parametrize("changes", [{"prompt": "login"}, {"max_age": "0"}])
-def test_a_fresh_login_is_asked_once_and_then_enough(house, signed_in, changes):
+@pytest.mark.parametrize("seconds", [5, 0], ids=["later", "in the second of the login before"])
+def test_a_fresh_login_is_asked_once_and_then_enough(house, signed_in, changes, seconds):
     request = flow(house.public_client().id, **changes)
-    house.clock.advance(seconds=5)
+    house.clock.advance(seconds=seconds)
     first = signed_in.get(request.path)
     assert first.headers["location"].startswith("/login?")
     page = signed_in.get(first.headers["location"])
     next_path = page.text.split('name="next" value="')[1].split('"')[0].replace("&amp;", "&")
     assert signed_in.get(next_path).headers["location"].startswith("/login?")  # not logged in yet
-    house.clock.advance(seconds=5)
+    house.clock.advance(seconds=seconds)
     back = log_in(signed_in, next_path=next_path)
     assert "code" in answer_of(signed_in.get(back.headers["location"]))
     assert signed_in.get(next_path).status_code == 400  # a bookmark of that address is nothing
@@ -232,6 +233,18 @@ def test_a_post_becomes_a_get_so_that_the_cookie_arrives(house):
     response = house.browser().post("/oidc/authorize", data=request.parameters)
     assert response.status_code == 303
     assert response.headers["location"] == request.path
+
+
+def test_a_post_that_no_get_can_carry_is_refused_on_a_page(house):
+    request = flow(house.public_client().id, request="a" * 11_000)
+    browser = house.browser()
+    assert browser.post("/oidc/authorize", data=request.parameters).status_code == 303
+    request = flow(request.client_id, request="a" * 12_000)
+    refused = browser.post("/oidc/authorize", data=request.parameters)
+    assert refused.status_code == 400
+    assert "RFC 9126" in refused.text
+    refused = browser.post("/oidc/logout", data={"state": "a" * 12_000})
+    assert (refused.status_code, "too long" in refused.text) == (400, True)
 
 
 @pytest.mark.parametrize(

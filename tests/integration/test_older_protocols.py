@@ -160,6 +160,36 @@ def test_a_ticket_is_good_at_its_own_service_soon_and_when_renewed(house, cas_cl
     assert validated(browser, fresh, renew="true").findtext(f".//{CAS}user") == "zhang.wei"
 
 
+@pytest.mark.parametrize("seconds", [0, 60])
+def test_nobody_says_for_themselves_that_they_came_from_the_login(
+    house, cas_client, clock, seconds
+):
+    browser = house.browser()
+    log_in(browser)
+    now = int(clock.now().timestamp())
+    clock.advance(seconds=seconds)
+    asked = {"service": SERVICE, "renew": "true"}
+    answer = browser.get("/cas/login", params=asked | {"after": str(now)})
+    assert answer.headers["location"].startswith("/login?")
+    sent = browser.get("/cas/login", params=asked).headers["location"]
+    (next_path,) = parse_qs(urlsplit(sent).query)["next"]
+    (mark,) = parse_qs(urlsplit(next_path).query)["sent"]
+    other = house.client(redirect_uris=[], metadata=ClientMetadata(cas_services=["https://x.cn/"]))
+    for more in (
+        {"sent": str(now)},
+        {"sent": mark},
+        {"sent": f"{mark[:-1]}{'A' if mark[-1] != 'A' else 'B'}"},
+        {"sent": ""},
+    ):
+        answer = browser.get("/cas/login", params=asked | more)
+        assert answer.headers["location"].startswith("/login?"), more
+    # A mark of one application is none at another, also after a login.
+    log_in(browser)
+    answer = browser.get("/cas/login", params=asked | {"service": "https://x.cn/", "sent": mark})
+    assert answer.headers["location"].startswith("/login?"), other
+    assert ticket_of(browser.get("/cas/login", params=asked | {"sent": mark}))
+
+
 def test_validation_at_the_address_for_proxies_and_no_proxy_tickets(house, cas_client):
     """CAS 3.0, 2.6 and 2.7: Java's client validates there, whoever came."""
     browser = house.browser()
@@ -250,6 +280,19 @@ def enter(house, browser, application, path="/page?a=1"):
     back = browser.get(location.removeprefix(ISSUER)).headers["location"]
     assert back.startswith(f"{ORIGIN}/.yinxin/callback?")
     return urlsplit(back).query
+
+
+def test_an_address_of_cas_is_no_origin_of_a_proxy_nor_the_other_way_round(house, gate_client):
+    house.client(
+        redirect_uris=[], metadata=ClientMetadata(cas_services=[SERVICE], cas_prefixes=[BELOW])
+    )
+    browser = house.browser()
+    log_in(browser)
+    for origin in (SERVICE, f"below {BELOW}"):
+        for path in ("authorize", "again"):
+            asked = {"origin": origin, "to": "/", "state": "s"}
+            assert browser.get(f"/gate/{path}", params=asked).status_code == 404, path
+    assert browser.get("/cas/login", params={"service": ORIGIN}).status_code == 404
 
 
 def test_a_proxy_asks_who_it_is_and_hears_no_at_once_after_logout(house, gate_client):

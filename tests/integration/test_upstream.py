@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import time
 from collections.abc import Iterator
@@ -112,13 +113,16 @@ def test_an_identity_is_tied_by_its_owner_and_logs_in_from_then_on(house, provin
     mine, _ = house.user("zhang"), province.user()
     browser = house.browser()
     refused = by_way_of_the_province(
-        province, browser, browser.get("/login/upstream/province").headers["location"]
+        province, browser, browser.get("/login/upstream/province?next=/x").headers["location"]
     )
     assert refused.status_code == 401
+    assert 'href="/login?next=%2Fx"' in refused.text, "the way is not lost"
     assert current(house, browser) is None
     log_in(browser, name="zhang")
     page = browser.get(SECURITY)
     assert "省统一身份认证" in page.text
+    # Chromium applies it to where the form's answer leads: the button did nothing at all.
+    assert "form-action" not in page.headers["content-security-policy"]
     fields = {"csrf": csrf_of(page.text)}
     where = browser.post(f"{SECURITY}/upstream/province", data=fields).headers["location"]
     came = by_way_of_the_province(province, browser, where).headers["location"]
@@ -368,17 +372,29 @@ def test_wrong_passwords_of_a_directory_lock_a_known_user(listed):
     by_directory(browser, "li.na", "a good password")
     for _ in range(5):
         assert by_directory(listed.browser(), "li.na", "wrong").status_code == 401
-    assert by_directory(listed.browser(), "li.na", "a good password").status_code == 429
+    locked = by_directory(listed.browser(), "li.na", "a good password")
+    unknown = by_directory(listed.browser(), "nobody", "a good password")
+    assert (locked.status_code, unknown.status_code) == (401, 401)
+    said = re.compile(r'<p class="(?:fault|note)".*?</p>')
+    assert said.findall(locked.text) == said.findall(unknown.text)  # nor whose name it is
+    assert "用户将锁定 15 分钟" in locked.text
+    listed.clock.advance(minutes=15)
+    assert by_directory(listed.browser(), "li.na", "a good password").status_code == 303
 
 
 def test_a_local_user_ties_a_directory_account(house, directory):
     house.provider.upstreams.directories["oa"] = LDAPSource(directory)
     mine, browser = house.user("zhang"), house.browser()
-    assert by_directory(house.browser(), "wang", "another password").status_code == 401
+    untied = by_directory(house.browser(), "wang", "another password")
+    assert untied.status_code == 401
+    assert "锁定" not in untied.text, "the password was right"
     log_in(browser, name="zhang")
     fields = {"csrf": csrf_of(browser.get(SECURITY).text), "name": "wang"}
     wrong = browser.post(f"{SECURITY}/upstream/oa", data=fields | {"password": "x"})
     assert wrong.status_code == 401
+    assert "未能关联" in wrong.text
+    assert "用户名或口令错误" in wrong.text
+    assert f'href="{SECURITY}"' in wrong.text
     browser.post(f"{SECURITY}/upstream/oa", data=fields | {"password": "another password"})
     fresh = house.browser()
     by_directory(fresh, "wang", "another password")
@@ -389,3 +405,10 @@ def test_a_directory_that_is_away_is_said_to_be_away(house, directory):
     gone = directory.model_copy(update={"url": f"ldaps://127.0.0.1:{free_ports(1)[0]}"})
     house.provider.upstreams.directories["oa"] = LDAPSource(gone)
     assert by_directory(house.browser(), "li.na", "a good password").status_code == 503
+    house.user("zhang")
+    browser = house.browser()
+    log_in(browser, name="zhang")
+    fields = {"csrf": csrf_of(browser.get(SECURITY).text), "name": "li.na", "password": "x"}
+    away = browser.post(f"{SECURITY}/upstream/oa", data=fields)
+    assert away.status_code == 503
+    assert "对方系统暂时联系不上" in away.text

@@ -9,7 +9,7 @@ from tests.relying_parties.scene import scene
 
 ALL = (
     *("openid_client", "authlib", "apache", "nginx", "go", "many"),
-    *("mutual_tls", "cas", "jupyterhub", "spring"),
+    *("mutual_tls", "cas", "frontchannel", "jupyterhub", "spring"),
 )
 
 

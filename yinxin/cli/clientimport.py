@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from authn.oidc.clientbatch import ClientBatch, Registered, RowsRefused, Wanted
 from authn.schemas import NewClient
 from ca.bulkfile import read_table
-from core.errors import Malformed, Refused, TooLarge
+from core.errors import Malformed, Refused, TooLarge, Unavailable
 from keystore.files import write_new
 from yinxin.cli.context import Invocation, actor, local
 from yinxin.cli.files import read_octets
@@ -98,6 +98,13 @@ def _register(batch: ClientBatch, wanted: Sequence[Wanted], secrets: Path) -> Re
 
     try:
         return batch.register(wanted, keep=keep)
+    except Unavailable as error:
+        if not written:
+            raise
+        # Lost while it became durable, or before: these may be the only copies.
+        raise Unavailable(
+            f"{error}; keep {secrets} until you have looked whether they are registered"
+        ) from error
     except BaseException:
         if written:  # the transaction did not become durable: these are the secrets of nobody
             secrets.unlink(missing_ok=True)

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
 
+from authn.access import MOST_RULES
 from authn.accounts import AccountKind, Capacity
 from authn.levels import LEVEL_WORDS
 from authn.people import RealName
@@ -14,14 +15,13 @@ from yinxin.console.api import ConsoleAPI, path_of
 from yinxin.console.clients import TEXTS
 from yinxin.console.forms import Form, Posted
 from yinxin.console.pages import ConsolePages, see_other
-from yinxin.console.places import TEXTS as PLACES
 from yinxin.console.places import places_for
 from yinxin.console.session import Asking
 
 _SECTION: Final = "clients"
 _BLANK: Final = 3
 """Empty lines of rules on the form."""
-_MOST: Final = 100 + _BLANK
+_MOST: Final = MOST_RULES + _BLANK
 
 
 def add_access(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> None:
@@ -36,10 +36,10 @@ def add_access(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> None:
             "access.html",
             request,
             section=_SECTION,
-            texts={**TEXTS, **PLACES},
+            texts=TEXTS,
             client=client,
             policy=policy,
-            rules=[*policy["rules"], *({"organisation": "", "capacity": ""},) * _BLANK],
+            blank=_BLANK,
             levels=LEVEL_WORDS,
             accounts=[str(one) for one in AccountKind],
             real_names=[int(one) for one in RealName],
@@ -58,7 +58,11 @@ def add_access(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> None:
 
 def _policy(form: Posted) -> dict[str, Any]:
     # By number: what is left empty is not sent on, and a column of capacities would lose its place.
-    lines = [(form[f"organisation-{at}"], form[f"capacity-{at}"]) for at in range(1, _MOST + 1)]
+    given = dict(form.fields)
+    lines = [
+        (given.get(f"organisation-{at}"), given.get(f"capacity-{at}")) for at in range(1, _MOST + 1)
+    ]
+    lines += [(one, form["capacity-several"]) for one in form.all("several")]
     return {
         "least_level": form["least_level"],
         "account": form["account"] or None,
@@ -66,7 +70,7 @@ def _policy(form: Posted) -> dict[str, Any]:
         "consent": form["consent"] == "on",
         "rules": [
             {"organisation": organisation, "capacity": capacity or None}
-            for organisation, capacity in lines
+            for organisation, capacity in dict.fromkeys(lines)
             if organisation
         ],
     }

@@ -22,6 +22,7 @@ from yinxin.console.lists import (
     some_items,
 )
 from yinxin.console.pages import ConsolePages, see_other
+from yinxin.console.places import places_for
 from yinxin.console.session import Asking
 
 _SECTION: Final = "bulk"
@@ -140,7 +141,7 @@ def add_bulk(
         items, cursor = await some_items(api, request, _PATH, query)
         acts = asking.role is Role.BUSINESS
         profiles = await api.get(asking, path_of("profiles"))
-        places = await api.get(asking, path_of("organisations"), limit=1000)
+        places = await places_for(api, request)
         return pages.page(
             "bulk.html",
             request,
@@ -153,7 +154,7 @@ def add_bulk(
             address=address_maker(request),
             profiles=[(one["name"], f"{one['title']} ({one['name']})") for one in profiles],
             issuers=await issuer_choices(api, asking),
-            organisations=[(one["id"], one["name"]) for one in places["items"]],
+            places=places,
             algorithms=[(one, one) for one in _ALGORITHMS if makes_keys],
             acts=acts,
         )

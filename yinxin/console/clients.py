@@ -96,6 +96,11 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
         "满足其中一行即可；要删除一行，把机构改为空。",
         "One of the lines is enough; to remove a line, choose no organisation.",
     ),
+    "several": ("一次添加多个机构", "Add several organisations at once"),
+    "several_note": (
+        "按住 Ctrl（或 Shift）可选多个；与上面的各行一起保存。",
+        "Hold Ctrl (or Shift) to choose more than one; they are saved with the lines above.",
+    ),
     "organisation": ("机构（含下级）", "Organisation (and all below)"),
     "capacity": ("身份", "Capacity"),
     "any_capacity": ("不限", "Any"),

@@ -16,6 +16,7 @@ from yinxin.console.chart import HEIGHT, WIDTH, Chart, bars
 from yinxin.console.pages import ConsolePages
 from yinxin.console.queues import AUTHORITY, Queue
 from yinxin.console.session import Asking
+from yinxin.console.words_health import findings_in
 from yinxin.portal.zone import zone_of
 
 TEXTS: Final[Mapping[str, tuple[str, str]]] = {
@@ -79,6 +80,7 @@ def add_dashboard(
             traffic=traffic,
             size=(WIDTH, HEIGHT),
             health=health,
+            findings=findings_in,
         )
 
 

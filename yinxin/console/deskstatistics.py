@@ -8,7 +8,7 @@ from typing import Final
 from fastapi import APIRouter, Request, Response
 
 from yinxin.console.api import ConsoleAPI, path_of
-from yinxin.console.lists import address_maker, as_csv, criteria
+from yinxin.console.lists import address_maker, as_csv, criteria, every_item
 from yinxin.console.pages import ConsolePages
 from yinxin.console.queues import DESK
 from yinxin.console.session import Asking
@@ -25,10 +25,10 @@ def add_desk_statistics(router: APIRouter, pages: ConsolePages, api: ConsoleAPI)
     async def counted(asking: Asking, request: Request) -> Response:
         query = criteria(request, "first", "last")
         found = await api.get(asking, path_of("statistics"), **query)
-        places = await api.get(asking, path_of("organisations"), limit=1000)
-        names = {one["id"]: one["name"] for one in places["items"]}
+        places = await every_item(api, asking, path_of("organisations"), {})
+        names = {one["id"]: one["name"] for one in places}
         # What was entered for no organisation is the whole branch's.
-        names[None] = next((one["name"] for one in places["items"] if not one["parent"]), "—")
+        names[None] = next((one["name"] for one in places if not one["parent"]), "—")
         lines = [
             {**one, "name": names.get(one["organisation"], one["organisation"])}
             for one in found["counts"]

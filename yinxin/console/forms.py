@@ -11,13 +11,14 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
 from authn import cookies
-from authn.forms import Fields, form_fields
+from authn.forms import Fields, read_fields
 from core.errors import Malformed
 from yinxin.console.session import signed_in
 
 _SENT: Final = "yinxin.console.form"
 _MULTIPART: Final = "multipart/form-data"
-_MOST_FIELDS: Final = 64
+_MOST_FIELDS: Final = 4096
+"""The rules of an application have two fields each; octets are limited before."""
 _MOST_OCTETS: Final = 262_144
 """Of one field that is not a file."""
 _MOST_DIGITS: Final = 9
@@ -73,7 +74,7 @@ def sent_with(request: Request) -> list[tuple[str, str]]:
 
 async def _read(request: Request) -> Posted:
     if not request.headers.get("content-type", "").lower().startswith(_MULTIPART):
-        return Posted(await form_fields(request))
+        return Posted(await read_fields(request, most=_MOST_FIELDS))
     fields: list[tuple[str, str]] = []
     files: dict[str, bytes] = {}
     try:

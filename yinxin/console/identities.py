@@ -13,7 +13,6 @@ from core.identity import Role
 from yinxin.console.api import ConsoleAPI, path_of
 from yinxin.console.forms import Form
 from yinxin.console.pages import ConsolePages, see_other
-from yinxin.console.places import TEXTS as PLACES
 from yinxin.console.places import places_for
 from yinxin.console.session import Asking
 
@@ -70,7 +69,7 @@ def add_identities(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> N
             "identities.html",
             request,
             section=_SECTION,
-            texts={**TEXTS, **PLACES},
+            texts=TEXTS,
             found=person,
             affiliations=affiliations,
             bindings=[one for one in bindings if one["user_id"] == user_id],

@@ -13,6 +13,7 @@ from yinxin.console.certificates import REASONS
 from yinxin.console.forms import Form, Posted
 from yinxin.console.lists import address_maker, all_items, as_csv, criteria, some_items
 from yinxin.console.pages import ConsolePages, see_other
+from yinxin.console.places import places_for
 from yinxin.console.session import Asking
 
 _SECTION: Final = "massrevocations"
@@ -73,7 +74,7 @@ def add_massrevocations(router: APIRouter, pages: ConsolePages, api: ConsoleAPI)
         items, cursor = await some_items(api, request, _PATH, query)
         after = request.query_params.get("after") or "0"
         blocked = await api.get(asking, path_of("blocked-keys"), after=after, limit=_BLOCKED + 1)
-        places = await api.get(asking, path_of("organisations"), limit=1000)
+        places = await places_for(api, request)
         issuers = await api.get(asking, path_of("issuers"))
         profiles = await api.get(asking, path_of("profiles"))
         return pages.page(
@@ -88,7 +89,7 @@ def add_massrevocations(router: APIRouter, pages: ConsolePages, api: ConsoleAPI)
             address=address_maker(request),
             blocked=blocked[:_BLOCKED],
             after=str(blocked[_BLOCKED - 1]["number"]) if len(blocked) > _BLOCKED else None,
-            organisations=[(one["id"], one["name"]) for one in places["items"]],
+            places=places,
             issuers=[(one["name"], one["name"]) for one in issuers],
             profiles=[(one["name"], one["title"]) for one in profiles],
             acts=asking.role is Role.BUSINESS,

@@ -12,6 +12,7 @@ from yinxin.console.api import ConsoleAPI, path_of
 from yinxin.console.forms import Form
 from yinxin.console.lists import a_page, address_maker, as_csv, criteria, every_item
 from yinxin.console.pages import ConsolePages, see_other
+from yinxin.console.places import places_for
 from yinxin.console.session import Asking
 
 _SECTION: Final = "organisations"
@@ -83,7 +84,7 @@ def add_branch(
         found = await api.get(asking, path_of("organisations", organisation_id))
         cursor = criteria(request, "cursor")
         below = await api.get(asking, _PATH, parent=organisation_id, **cursor, limit=100)
-        others = await api.get(asking, _PATH, limit=1000)
+        places = await places_for(api, request)
         return pages.page(
             "organisation.html",
             request,
@@ -96,7 +97,7 @@ def add_branch(
             cursor=below["next_cursor"],
             address=address_maker(request),
             levels=LEVELS[LEVELS.index(found["organisation"]["level"]) :],
-            others=[(one["id"], one["name"]) for one in others["items"]],
+            places=places,
             acts=changes and asking.role is Role.BUSINESS,
             linked=changes,
             here_path=f"{_HERE}/{organisation_id}",

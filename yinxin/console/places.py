@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,13 +13,6 @@ from yinxin.console.lists import PAGE, criteria
 from yinxin.console.session import signed_in
 
 FIND: Final = "find"
-TEXTS: Final[Mapping[str, tuple[str, str]]] = {
-    "find_place": ("按名称查找机构", "Find an organisation by name"),
-    "more_places": (
-        "机构较多，下面只列出一部分：请先按名称查找。",
-        "There are more organisations than are listed: find yours by name first.",
-    ),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +27,16 @@ class Places:
     more: bool
     """Whether there are others."""
 
+    def choices_with(self, chosen: str) -> Sequence[tuple[str, str]]:
+        """Return those to choose from, and what is chosen now in front, if it is not of them."""
+        if not chosen or any(one == chosen for one, _ in self.choices):
+            return self.choices
+        return ((chosen, self.names.get(chosen, chosen)), *self.choices)
 
-async def places_for(api: ConsoleAPI, request: Request, chosen: Iterable[str]) -> Places:
+
+async def places_for(
+    api: ConsoleAPI, request: Request, chosen: Iterable[str | None] = ()
+) -> Places:
     """Return the organisations to choose from, by the name that is looked for in the address."""
     asking, text = signed_in(request), criteria(request, FIND).get(FIND, "")
     path = path_of("organisations")
@@ -43,7 +44,7 @@ async def places_for(api: ConsoleAPI, request: Request, chosen: Iterable[str]) -
     choices = tuple((one["id"], one["name"]) for one in page["items"])
     names = dict(choices)
     for place in dict.fromkeys(chosen):
-        if place not in names:
+        if place and place not in names:
             try:
                 found = await api.get(asking, path_of("organisations", place))
                 names[place] = found["organisation"]["name"]

@@ -20,6 +20,7 @@ from yinxin.console.lists import (
     issuer_choices,
 )
 from yinxin.console.pages import ConsolePages, see_other
+from yinxin.console.places import places_for
 from yinxin.console.queues import AUTHORITY, DESK_ACTS, FILES, Queue
 from yinxin.console.session import Asking, require
 
@@ -162,7 +163,7 @@ def _add_entry(router: APIRouter, shown: _Shown) -> None:
         profiles = await api.get(asking, path_of("profiles"))
         chosen = request.query_params.get("profile")
         profile = next((one for one in profiles if one["name"] == chosen), None)
-        places = await api.get(asking, path_of("organisations"), limit=1000)
+        places = await places_for(api, request)
         return pages.page(
             "request_new.html",
             request,
@@ -171,7 +172,7 @@ def _add_entry(router: APIRouter, shown: _Shown) -> None:
             profiles=profiles,
             profile=profile,
             issuers=await issuer_choices(api, asking),
-            organisations=[(one["id"], one["name"]) for one in places["items"]],
+            places=places,
             csr_note="csr_note_apart" if shown.queue.apart else "csr_note",
         )
 

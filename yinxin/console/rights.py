@@ -13,6 +13,7 @@ from yinxin.console.api import ConsoleAPI, path_of
 from yinxin.console.forms import Form
 from yinxin.console.lists import a_page, address_maker, as_csv, criteria, every_item
 from yinxin.console.pages import ConsolePages, see_other
+from yinxin.console.places import places_for
 from yinxin.console.session import Asking
 
 _SECTION: Final = "rights"
@@ -66,12 +67,12 @@ def add_rights(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> None:
             items = await every_item(api, asking, _PATH, query)
             return as_csv(_SECTION, _COLUMNS, ([one[c] for c in _COLUMNS] for one in items))
         items, cursor = await a_page(api, request, _PATH, query)
-        places = await api.get(asking, path_of("organisations"), limit=1000)
         profiles = await api.get(asking, path_of("profiles"))
         rules = None  # of a desk apart: they are the authority's
         if api.serves("/api/v1/review-rules"):
             rules = await api.get(asking, path_of("review-rules"))
-        names = {one["id"]: one["name"] for one in places["items"]}
+        named = [one["organisation"] for one in (*items, *(rules or ()))]
+        places = await places_for(api, request, named)
         return pages.page(
             "rights.html",
             request,
@@ -81,8 +82,7 @@ def add_rights(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> None:
             cursor=cursor,
             given=query,
             rules=rules,
-            names=names,
-            organisations=list(names.items()),
+            places=places,
             profiles=[(one["name"], one["title"]) for one in profiles],
             operations=[str(one) for one in Operation],
             steps=_STEPS,

@@ -11,6 +11,7 @@ from yinxin.console.api import ConsoleAPI, path_of
 from yinxin.console.chart import HEIGHT, WIDTH, Chart, bars
 from yinxin.console.lists import address_maker, as_csv, criteria
 from yinxin.console.pages import ConsolePages
+from yinxin.console.places import places_for
 from yinxin.console.session import Asking
 
 _SECTION: Final = "statistics"
@@ -49,7 +50,7 @@ def add_statistics(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> N
         if request.query_params.get("format") == "csv":
             lines = ([one[column] for column in _COLUMNS] for one in found["counts"])
             return as_csv(_SECTION, _COLUMNS, lines)
-        places = await api.get(asking, path_of("organisations"), limit=1000)
+        places = await places_for(api, request, [found["organisation"]])
         profiles = await api.get(asking, path_of("profiles"))
         return pages.page(
             "statistics.html",
@@ -61,7 +62,7 @@ def add_statistics(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> N
             states=_states(found["counts"]),
             charts={name: _chart(found, name) for name in _BY_MONTH},
             size=(WIDTH, HEIGHT),
-            organisations=[(one["id"], one["name"]) for one in places["items"]],
+            places=places,
             profiles=[(one["name"], one["title"]) for one in profiles],
             address=address_maker(request),
         )

@@ -12,6 +12,7 @@ from yinxin.console.api import ConsoleAPI, path_of
 from yinxin.console.forms import Form, Posted
 from yinxin.console.lists import a_page, address_maker, as_csv, criteria, every_item
 from yinxin.console.pages import ConsolePages, see_other
+from yinxin.console.places import places_for
 from yinxin.console.session import Asking, require
 
 _SECTION: Final = "subjects"
@@ -84,7 +85,7 @@ def add_subjects(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> Non
     @router.get("/subjects/new")
     async def blank(asking: Asking, request: Request) -> Response:
         require(asking, Role.BUSINESS)
-        places = await api.get(asking, path_of("organisations"), limit=1000)
+        places = await places_for(api, request)
         return pages.page(
             "subject_new.html",
             request,
@@ -92,7 +93,7 @@ def add_subjects(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> Non
             texts=TEXTS,
             kinds=KINDS,
             identifiers=IDENTIFIERS,
-            organisations=[(one["id"], one["name"]) for one in places["items"]],
+            places=places,
         )
 
     @router.post("/subjects/new")
@@ -115,8 +116,9 @@ def _add_one(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> None:
     @router.get("/subjects/{subject_id}")
     async def show(asking: Asking, request: Request, subject_id: str) -> Response:
         found = await api.get(asking, path_of("subjects", subject_id))
-        places = await api.get(asking, path_of("organisations"), limit=1000)
-        names = {one["id"]: one["name"] for one in places["items"]}
+        stood = [place for one in found["history"] for place in (one["before"], one["after"])]
+        stood.append(found["subject"]["organisation_id"])
+        places = await places_for(api, request, stood)
         return pages.page(
             "subject.html",
             request,
@@ -124,8 +126,7 @@ def _add_one(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> None:
             texts=TEXTS,
             found=found["subject"],
             history=found["history"],
-            names=names,
-            organisations=list(names.items()),
+            places=places,
             acts=asking.role is Role.BUSINESS,
             here_path=f"{_HERE}/{subject_id}",
         )

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request, Response
 from yinxin.console.api import ConsoleAPI, path_of
 from yinxin.console.lists import criteria
 from yinxin.console.pages import ConsolePages
+from yinxin.console.places import places_for
 from yinxin.console.session import Asking
 
 _SECTION: Final = "clients"
@@ -53,11 +54,10 @@ def add_trial(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> None:
         client = await api.get(asking, path_of("clients", client_id))
         given = criteria(request, "user")
         found: dict[str, Any] | None = None
-        names: dict[str, str] = {}
         if given:
             found = await api.get(asking, path_of("clients", client_id, "trial"), **given)
-            places = await api.get(asking, path_of("organisations"), limit=1000)
-            names = {one["id"]: one["name"] for one in places["items"]}
+        tied = [one["affiliation"] for one in found["verdicts"]] if found else []
+        places = await places_for(api, request, [one["organisation"] for one in tied if one])
         return pages.page(
             "trial.html",
             request,
@@ -66,5 +66,5 @@ def add_trial(router: APIRouter, pages: ConsolePages, api: ConsoleAPI) -> None:
             client=client,
             given=given,
             found=found,
-            names=names,
+            places=places,
         )

@@ -52,6 +52,11 @@ FRAME: Final[Mapping[str, tuple[str, str]]] = {
     "problem_conflict": ("当前状态不允许此操作", "The present state does not allow it"),
     "problem_refused": ("按规则不能受理", "Refused by the rules"),
     "problem_too-large": ("内容过大", "Too large"),
+    "find_place": ("按名称查找机构", "Find an organisation by name"),
+    "more_places": (
+        "机构较多，下面只列出一部分：请先按名称查找。",
+        "There are more organisations than are listed: find yours by name first.",
+    ),
     "problem_throttled": ("操作过于频繁，请稍后再试", "Too often: try again later"),
     "problem_unavailable": (
         "所依赖的服务暂不可用，未做任何更改",

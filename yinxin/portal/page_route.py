@@ -27,6 +27,7 @@ from core.http import status_of
 from yinxin.portal.next_path import own_path
 from yinxin.portal.pages import PortalPages
 from yinxin.portal.visit import LoginTooOld, NotSignedIn, go
+from yinxin.portal.way_back import way_back
 
 _WORD_OF_ERROR: tuple[tuple[type[TrustError], str], ...] = (
     (UnknownApplication, "unknown_application"),
@@ -57,27 +58,38 @@ def make_page_route(pages: PortalPages) -> type[APIRoute]:
                     return go(f"/login?{query}")
                 except NotSignedIn as error:
                     if request.method != "GET":
-                        return _error_page(request, pages, error)
+                        return await _error_page(request, pages, error)
                     asked = f"{request.url.path}?{request.url.query}".rstrip("?")
                     return go(f"/login?{urlencode({'next': own_path(asked)})}")
                 except OAuthError as error:
                     return pages.oauth_error(request, error)
                 except TrustError as error:
-                    return _error_page(request, pages, error)
+                    return await _error_page(request, pages, error)
 
             return translated
 
     return PageRoute
 
 
-def _error_page(request: Request, pages: PortalPages, error: TrustError) -> Response:
+async def _error_page(request: Request, pages: PortalPages, error: TrustError) -> Response:
     word = next((word for kind, word in _WORD_OF_ERROR if isinstance(error, kind)), "error")
     status = status_of(error)
     if status is HTTPStatus.INTERNAL_SERVER_ERROR:
         raise error
     detail = str(error) if isinstance(error, Malformed | Refused | Conflict) else None
-    onward = {"then": error.again, "leads": "go_on"} if isinstance(error, EntryLost) else {}
-    response = pages.message(request, word, status=status, detail=detail, **onward)
-    if isinstance(error, Throttled):
-        response.headers["Retry-After"] = str(error.retry_after)
+    wait = error.retry_after if isinstance(error, Throttled) else None
+    onward = await _onward(request, error)
+    response = pages.message(request, word, status=status, detail=detail, wait=wait, **onward)
+    if wait is not None:
+        response.headers["Retry-After"] = str(wait)
     return response
+
+
+async def _onward(request: Request, error: TrustError) -> dict[str, str]:
+    """Return where a person goes on who did nothing wrong, and the word for it."""
+    if isinstance(error, EntryLost):
+        return {"then": error.again, "leads": "go_on"}
+    if request.method == "POST" and isinstance(error, Forbidden | Throttled | Unauthenticated):
+        leads = "login" if isinstance(error, Unauthenticated) else "load_again"
+        return {"then": await way_back(request), "leads": leads}
+    return {}

@@ -95,10 +95,11 @@ class PortalPages:
         detail: str | None = None,
         then: str | None = None,
         leads: str = "back_to_login",
+        wait: int | None = None,
     ) -> Response:
         """Draw a page that says one thing; anything but OK is an error.
 
-        `then`: where to go on; `leads`: the word for that.
+        `then`: where to go on; `leads`: the word for that. `wait`: seconds until it may work again.
         """
         return self.page(
             "message.html",
@@ -108,6 +109,7 @@ class PortalPages:
             detail=detail,
             then=then or "/login",
             leads=leads,
+            wait=wait,
         )
 
     def oauth_error(self, request: Request, error: OAuthError) -> Response:
@@ -129,7 +131,8 @@ class PortalPages:
     def logged_out(
         self, request: Request, *, frames: Sequence[str] = (), then: str | None = None
     ) -> Response:
-        return self.page("logged_out.html", request, frames=frames, then=then)
+        script = bool(frames) and then is not None
+        return self.page("logged_out.html", request, frames=frames, then=then, script=script)
 
 
 def _framing(frames: Sequence[str]) -> str:

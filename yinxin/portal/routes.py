@@ -40,6 +40,7 @@ _STATIC: Final = (
     ("portal.css", "text/css"),
     ("passkey.js", "text/javascript"),
     ("form_post.js", "text/javascript"),
+    ("logged_out.js", "text/javascript"),
 )
 
 

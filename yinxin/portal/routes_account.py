@@ -28,8 +28,7 @@ def add_account(router: APIRouter, provider: Provider, pages: PortalPages) -> No
         admission, own = provider.admission, provider.administration.sessions.list_of(user)
         entered = provider.administration.sessions.applications_of([one.sid for one in own])
         agreed = admission.consents.list_of(user)
-        holding = {one for ids in entered.values() for one in ids}
-        holding -= {one.client_id for one in agreed}
+        holding = admission.consents.holding(user) - {one.client_id for one in agreed}
         return pages.page(
             "account.html",
             request,

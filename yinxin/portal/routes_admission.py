@@ -15,6 +15,7 @@ from authn.oidc.authorize import CONTINUE, REFUSE
 from authn.oidc.store import Client
 from authn.store import Session
 from core.errors import Malformed, NotFound
+from yinxin.portal.destination import destination
 from yinxin.portal.next_path import own_path
 from yinxin.portal.pages import PortalPages
 from yinxin.portal.routes_account import account_choices, application_name
@@ -95,6 +96,7 @@ def _add_selection(router: APIRouter, provider: Provider, pages: PortalPages) ->
             session=session,
             user=user,
             next_path=next_path,
+            application=destination(request, provider, next_path),
             denied=denied(next_path),
             **choices,
         )

@@ -150,6 +150,7 @@ class _Page:
             fault=fault,
             done=what_was_done(request),
             script=True,
+            leaves=bool(self.provider.upstreams.openid),  # to tie an identity of one of them
             sources=[one.config for one in self.provider.upstreams.openid.values()],
             directories=[one.config for one in self.provider.upstreams.directories.values()],
             linked={one.source for one in self.provider.upstreams.links.list_of(user)},

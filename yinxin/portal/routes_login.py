@@ -14,6 +14,7 @@ from authn.assembly import Provider
 from authn.forms import field
 from authn.levels import Level, level_of, level_of_word
 from core.errors import Malformed, Refused, Throttled, Unauthenticated
+from yinxin.portal.destination import destination
 from yinxin.portal.next_path import own_path
 from yinxin.portal.pages import PortalPages
 from yinxin.portal.visit import Form, begun, enter, go, last_way
@@ -49,8 +50,10 @@ def add_login(router: APIRouter, provider: Provider, pages: PortalPages) -> None
         except Unauthenticated:
             return draw(request, next_path, name, "wrong", HTTPStatus.UNAUTHORIZED)
         except Throttled as error:
-            response = draw(request, next_path, name, "throttled", HTTPStatus.TOO_MANY_REQUESTS)
-            response.headers["Retry-After"] = str(error.retry_after)
+            wait = error.retry_after
+            status = HTTPStatus.TOO_MANY_REQUESTS
+            response = draw(request, next_path, name, "throttled", status, wait=wait)
+            response.headers["Retry-After"] = str(wait)
             return response
         if provider.administration.password_policy.has_expired(user):
             asked = {"name": name, "why": "password_expired", "next": next_path}
@@ -63,6 +66,8 @@ def add_login(router: APIRouter, provider: Provider, pages: PortalPages) -> None
         name: str = "",
         fault: str | None = None,
         status: HTTPStatus = HTTPStatus.OK,
+        *,
+        wait: int | None = None,
     ) -> Response:
         return pages.page(
             "login.html",
@@ -70,8 +75,11 @@ def add_login(router: APIRouter, provider: Provider, pages: PortalPages) -> None
             status=status,
             leaves=True,
             next_path=next_path,
+            application=destination(request, provider, next_path),
             name=name,
             fault=fault,
+            wait=wait,
+            locks=provider.passwords.locks,
             last=last_way(request),
             already=provider.administration.sessions.find(request.cookies.get(cookies.SESSION)),
             sources=[one.config for one in provider.upstreams.openid.values()],
@@ -126,9 +134,11 @@ def add_password_change(router: APIRouter, provider: Provider, pages: PortalPage
             status=status,
             leaves=True,
             next_path=next_path,
+            application=destination(request, provider, next_path),
             name=name,
             fault=fault,
             detail=detail,
+            locks=provider.passwords.locks,
         )
 
 
@@ -170,6 +180,7 @@ def add_certificate_login(router: APIRouter, provider: Provider, pages: PortalPa
             status=status,
             leaves=True,
             next_path=next_path,
+            application=destination(request, provider, next_path),
             fault=fault,
             certificate=certificate,
             nonce=nonce,
@@ -212,6 +223,7 @@ def add_passkey_login(router: APIRouter, provider: Provider, pages: PortalPages)
             leaves=True,
             script=True,
             next_path=next_path,
+            application=destination(request, provider, next_path),
             fault=fault,
             options=provider.passkeys.login_options(cookies.browser_of(request)),
         )
@@ -262,6 +274,7 @@ def add_step_up(router: APIRouter, provider: Provider, pages: PortalPages) -> No
             status=status,
             leaves=True,
             next_path=next_path,
+            application=destination(request, provider, next_path),
             fault=fault,
             user=user,
             wanted=wanted.word,

@@ -14,8 +14,10 @@ from authn.assembly import Provider
 from authn.forms import field
 from authn.store import User
 from authn.upstream.links import UPSTREAM, Claimed
+from authn.upstream.login import WRONG
 from authn.upstream.openid import OpenIDSource, Visit, cookie_name
 from core.errors import Conflict, NotFound, Unauthenticated, Unavailable
+from yinxin.portal.destination import destination
 from yinxin.portal.next_path import own_path
 from yinxin.portal.pages import PortalPages
 from yinxin.portal.routes_factors import FRESH, PATH
@@ -28,7 +30,7 @@ def add_upstreams(router: APIRouter, provider: Provider, pages: PortalPages) -> 
     """Add the doors to other systems."""
     _add_openid(router, provider, pages)
     _add_directories(router, provider, pages)
-    _add_links(router, provider)
+    _add_links(router, provider, pages)
 
 
 def _add_openid(router: APIRouter, provider: Provider, pages: PortalPages) -> None:
@@ -47,18 +49,24 @@ def _add_openid(router: APIRouter, provider: Provider, pages: PortalPages) -> No
         source = _known(upstreams.openid, name)
         answer = dict(request.query_params)
         kept = cookie_name(answer.get("state", ""))
+        cookie = request.cookies.get(kept, "")
+        next_path = source.way_of(cookie) or "/"
         try:
-            visit, claimed = source.arrive(answer, request.cookies.get(kept, ""))
+            visit, claimed = source.arrive(answer, cookie)
             if visit.user_id is None:
                 response = _enter(request, provider, source, visit, claimed)
             else:
                 upstreams.links.link(_same_person(request, provider, visit.user_id), claimed)
                 response = go(f"{PATH}?done=tied")
         except Unavailable:
-            response = away(request, "/")
+            response = away(request, next_path)
         except (Unauthenticated, Conflict) as error:
             response = pages.message(
-                request, "upstream_refused", status=HTTPStatus.UNAUTHORIZED, detail=str(error)
+                request,
+                "upstream_refused",
+                status=HTTPStatus.UNAUTHORIZED,
+                detail=str(error),
+                then=f"/login?{urlencode({'next': next_path})}",
             )
         cookies.clear_cookie(response, kept)
         return response
@@ -135,25 +143,41 @@ def _add_directories(router: APIRouter, provider: Provider, pages: PortalPages) 
             leaves=True,
             source=_known(upstreams.directories, name).config,
             next_path=next_path,
+            application=destination(request, provider, next_path),
             name=typed,
             fault=fault,
+            wrong=fault == WRONG,
+            locks=provider.passwords.locks,
         )
 
 
-def _add_links(router: APIRouter, provider: Provider) -> None:
+def _add_links(router: APIRouter, provider: Provider, pages: PortalPages) -> None:
     upstreams = provider.upstreams
 
     @router.post(PATH + "/upstream/{name}")
     def link(name: str, request: Request, fields: Form) -> Response:
         cookies.require_csrf(request, field(fields, "csrf"))
         _, user = fresh(request, provider, within=FRESH, back=PATH)
-        if name in upstreams.openid:
-            return _depart(upstreams.openid[name], PATH, user_id=user.id)
-        directory = _known(upstreams.directories, name)
-        address = cookies.address_of(request)
-        typed, password = field(fields, "name"), field(fields, "password")
-        upstreams.links.link(user, upstreams.prove(directory, typed, password, address=address)[0])
+        try:
+            if name in upstreams.openid:
+                return _depart(upstreams.openid[name], PATH, user_id=user.id)
+            directory = _known(upstreams.directories, name)
+            address = cookies.address_of(request)
+            typed, password = field(fields, "name"), field(fields, "password")
+            claimed, _ = upstreams.prove(directory, typed, password, address=address)
+        except Unauthenticated as error:
+            return not_tied(request, "upstream_not_tied", HTTPStatus.UNAUTHORIZED, str(error))
+        except Unavailable:
+            return not_tied(request, "upstream_away", HTTPStatus.SERVICE_UNAVAILABLE)
+        upstreams.links.link(user, claimed)
         return go(f"{PATH}?done=tied")
+
+    def not_tied(
+        request: Request, word: str, status: HTTPStatus, detail: str | None = None
+    ) -> Response:
+        return pages.message(
+            request, word, status=status, detail=detail, then=PATH, leads="security"
+        )
 
     @router.post(PATH + "/upstream/{name}/unlink")
     def unlink(name: str, request: Request, fields: Form) -> Response:

@@ -242,6 +242,13 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
         "当前没有应用持有您的授权或登录。",
         "No application holds anything of yours now.",
     ),
+    "applications_note": (
+        "仍持有您的授权、令牌或登录的应用。以前进入过、现已不持有任何内容的，不在此列。",
+        (
+            "Those that hold a consent, a token or a login of yours now. What you entered earlier, "
+            "and holds nothing any more, is not listed."
+        ),
+    ),
     "entered": ("已登录", "signed in to"),
     "end_tokens": ("结束", "End"),
     "ask_end_tokens": (
@@ -342,6 +349,7 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "link": ("关联", "Tie"),
     "unlink": ("解除关联", "Untie"),
     "upstream_refused": ("未能登录", "You were not signed in"),
+    "upstream_not_tied": ("未能关联", "It was not tied"),
     "upstream_away": (
         "对方系统暂时联系不上，请稍后再试，或改用其他方式登录。",
         "The other system cannot be reached. Try again later, or sign in another way.",
@@ -438,7 +446,16 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "certificate_wrong": ("证书登录未成功", "The certificate login did not succeed"),
     "password_refused": ("口令不符合要求", "The password was refused"),
-    "throttled": ("尝试过于频繁，请稍后再试。", "Too many attempts. Try again later."),
+    "throttled": ("尝试过于频繁。", "Too many attempts."),
+    "load_again": ("重新打开页面", "Load the page again"),
+    "again_in": ("请在 {}后再试。", "Try again in {}."),
+    "some_seconds": ("{} 秒", "{} s"),
+    "some_minutes": ("{} 分钟", "{} min"),
+    "lock_note": (
+        "连续输错 {} 次，用户将锁定 {} 分钟。",
+        "After {} wrong passwords in a row a user is locked for {} minutes.",
+    ),
+    "way_to": ("登录后进入", "You sign in to go on to"),
     "oauth_error": (
         "应用发来的登录请求有误，请联系该应用的管理员。",
         "An application sent you here with a request that is not right. Tell its administrator.",
@@ -460,8 +477,11 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "signed_in_as": ("您已登录：{}。", "You are signed in as {}."),
     "no_cookies": (
-        "浏览器没有带回 Cookie。请允许本站使用 Cookie，然后重新打开页面。",
-        "Your browser sent no cookie. Allow cookies for this site, then load the page again.",
+        "浏览器没有带回 Cookie。请允许本站使用 Cookie，再从应用重新进入，或重新打开页面。",
+        (
+            "Your browser sent no cookie. Allow cookies for this site; then open the application "
+            "again, or load this page again."
+        ),
     ),
     "stale_form": (
         "表单已过期，请重新打开页面。",

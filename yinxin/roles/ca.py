@@ -44,6 +44,7 @@ from yinxin.wiring import Service, open_ground, open_service
 
 def serve_authority(settings: Settings, state: State, siblings: Siblings) -> None:
     """Serve until told to stop. Raises `Misconfigured` before anything listens."""
+    siblings.leave(0)
     with ExitStack() as stack:
         again, contexts = siblings.begun, siblings.contexts
         ground = open_ground(settings, state)

@@ -29,6 +29,7 @@ from yinxin.wiring import Service, open_ground, open_service
 
 def serve_further(settings: Settings, state: State, siblings: Siblings, place: int) -> None:
     """Answer until told to stop; `place`: among all, from 1. Raises what opening raises."""
+    siblings.leave(place)  # until it answers again, the others wait for nobody
     siblings.wait_to_begin()
     with ExitStack() as stack:
         ground = open_ground(settings, state, prepared=True)

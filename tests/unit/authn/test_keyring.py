@@ -157,6 +157,9 @@ def test_chinese_tokens_are_signed_as_configured(new_ring, encoding):
     assert ring.gm_keys.read_hint(token, issuer=ISSUER)["sub"] == "x"
     with pytest.raises(Malformed):
         ring.keys.read_hint(token, issuer=ISSUER)
+    switched = CONFIG.gm.model_copy(update={"signature": "der" if encoding == "raw" else "raw"})
+    after = new_ring(CONFIG.model_copy(update={"gm": switched}))
+    assert after.gm_keys.read_hint(token, issuer=ISSUER)["sub"] == "x"
 
 
 def test_the_hash_of_an_access_token_is_by_the_algorithm_of_the_id_token():

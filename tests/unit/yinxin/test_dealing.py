@@ -6,8 +6,14 @@ import asyncio
 import socket
 import time
 from collections.abc import Callable
+from typing import Any
+
+import pytest
 
 from yinxin.dealing import Acceptor, Shares
+from yinxin.roles.ca import serve_authority
+from yinxin.roles.further import serve_further
+from yinxin.siblings import Siblings
 
 
 class Open(asyncio.Protocol):
@@ -86,3 +92,31 @@ async def _deal() -> None:
 
 def test_whoever_has_fewest_takes_the_next() -> None:
     asyncio.run(_deal())
+
+
+def test_nobody_waits_for_what_a_killed_process_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the moment on in which the next one begins in its place, which may take long."""
+
+    class Enough(Exception):
+        pass
+
+    def enough(*_: object) -> None:
+        raise Enough
+
+    monkeypatch.setattr(Siblings, "wait_to_begin", enough)
+    monkeypatch.setattr("yinxin.roles.ca.open_ground", enough)
+    both = (Shares(2), Shares(2))
+    none: Any = None
+    siblings = Siblings((none, none), None, both, (), (none, none), 0, ())
+    monkeypatch.setattr(Siblings, "begun", True)
+    for killed, other in ((0, 1), (1, 0)):
+        for shares in both:
+            shares.note(killed, 0)
+            shares.note(other, 5)
+            assert not shares.is_least(other)
+        with pytest.raises(Enough):
+            if killed:
+                serve_further(none, none, siblings, killed)
+            else:
+                serve_authority(none, none, siblings)
+        assert all(shares.is_least(other) for shares in both)

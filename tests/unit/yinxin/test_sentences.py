@@ -12,17 +12,22 @@ from yinxin.portal.sentences import in_language
 
 ROOT = Path(__file__).parents[3]
 SHOWN = (
+    "authn/apitokens.py",
+    "authn/passkeys.py",
     "authn/passwordpolicy.py",
     "authn/certlogin.py",
     "authn/tlslogin.py",
     "authn/upstream/openid.py",
     "authn/upstream/links.py",
+    "authn/legacy/services.py",
+    "authn/oidc/clients.py",
+    "authn/oidc/logouturis.py",
     "authn/oidc/redirects.py",
     "yinxin/login_certificates.py",
     "yinxin/portal/routes_tls.py",
 )
 """Modules whose refusals people read on pages."""
-SAID = {"Refused", "Malformed", "Unauthenticated", "InvalidSignature", "NotFound"}
+SAID = {"Refused", "Malformed", "Conflict", "Unauthenticated", "InvalidSignature", "NotFound"}
 NOT_SHOWN = {"there is no such binding", "no identity of this source is tied to you"}
 NOT_SHOWN |= {"no place is set where TLS asks for certificates"}
 

@@ -53,6 +53,7 @@ class AuditLog(Protocol):
 
         The last of `first` locks the log (`core.audit_sql.locking`), if something else holds, so
         that nobody holds it up for nothing. False: `then` said None, and all is undone. What it
-        raises undoes all, too. Raises `AuditUnavailable` as `recording` does.
+        raises undoes all, too. `then` may be asked a second time, and has to forget the first one
+        (`core.steps.Chained`). Raises `AuditUnavailable` as `recording` does.
         """
         ...

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, select
 from sqlalchemy import update as sql_update
@@ -33,7 +33,7 @@ from core.errors import AuditUnavailable, Unavailable
 from core.rows import insert_rows
 from core.sqllisting import Sorting
 from core.statements import Statement
-from core.steps import Statements, Steps, together
+from core.steps import Chained, Statements, Steps, chained
 
 _HEAD: Final = 1
 _PAGE: Final = 1000
@@ -55,6 +55,15 @@ _ADD_EVENT = Statement(insert(audit_events))
 def locking(condition: ColumnElement[bool]) -> Statement:
     """Return what locks the log, for `SQLAuditLog.following`, if a condition holds."""
     return Statement(_READ_HEAD.where(condition).with_for_update(of=audit_head))
+
+
+class _Head(NamedTuple):
+    sequence: int
+    hash: bytes
+
+
+def _moving(head: _Head) -> tuple[Statement, Mapping[str, Any]]:
+    return _MOVE_HEAD, {"to_sequence": head.sequence, "to_hash": head.hash}
 
 
 _SORTING = Sorting(audit_events.c.sequence, sequence=audit_events.c.sequence)
@@ -99,17 +108,18 @@ class SQLAuditLog:
     ) -> Steps[bool]:
         done = False
 
-        def go_on(given: Sequence[Any]) -> Statements | None:
+        def go_on(given: Sequence[Any], head: Any | None) -> tuple[Statements, _Head] | None:
             nonlocal done
-            follows = then(given[:-1])
+            done, follows = False, then(given)  # it may be the second try
             if follows is None:
                 return None
             done, (event, statements) = True, follows
-            (row,), moved = self._rows(given[-1].first(), (event,))
-            return [*statements, (_ADD_EVENT, row), (_MOVE_HEAD, moved)]
+            (row,), moved = self._rows(head, (event,))
+            return [*statements, (_ADD_EVENT, row)], _Head(**moved)
 
+        *others, lock = first
         try:
-            yield from together(first, go_on)
+            yield from chained(Chained(others, lock, go_on, _moving))
         except (DBAPIError, Unavailable) as error:
             raise _unavailable() from error
         return done
@@ -120,7 +130,7 @@ class SQLAuditLog:
             _ADD_EVENT.send(connection, rows[0])
         else:
             insert_rows(connection, audit_events, rows, wait=False)
-        _MOVE_HEAD.run(connection, moved)
+        _MOVE_HEAD.run(connection, _moving(_Head(**moved))[1])
 
     def _rows(
         self, head: Any | None, events: Sequence[Event]
@@ -147,7 +157,7 @@ class SQLAuditLog:
             }
             row["hash"] = previous = event_hash(StoredEvent(**row))
             rows.append(row)
-        return rows, {"to_sequence": sequence, "to_hash": previous}
+        return rows, {"sequence": sequence, "hash": previous}
 
     def list_events(
         self,

@@ -44,7 +44,7 @@ from core.postgresql import open_postgresql
 from core.spoilt import require_whole, watch
 from core.sqlite import open_sqlite
 from core.statements import Ran, Statement, run_directly
-from core.steps import Together
+from core.steps import Chained, Together
 
 metadata = MetaData(
     naming_convention={
@@ -214,7 +214,7 @@ class Database:
         return ran
 
     def ask_together(
-        self, together: Together, give: Callable[[Sequence[Ran] | Exception], None]
+        self, together: Together | Chained, give: Callable[[Sequence[Ran] | Exception], None]
     ) -> bool:
         """Run a transaction as `run_together` does, without waiting for it, as `ask` does."""
         return self._asking is not None and self._asking.ask_together(together, give)

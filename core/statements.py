@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from itertools import count
 from typing import Any, Final, NamedTuple
 
@@ -78,6 +79,15 @@ class Statement:
         target = None if isinstance(statement, Select) else statement.table
         self.table = target if isinstance(target, Table) else None
         """What it writes to."""
+
+    @cached_property
+    def not_waiting(self) -> Statement:
+        """The statement that leaves out what somebody else has locked, if this one locks rows."""
+        statement = self._statement
+        locks = getattr(statement, "_for_update_arg", None)
+        if not isinstance(statement, Select) or locks is None:
+            return self
+        return Statement(statement.with_for_update(of=locks.of, skip_locked=True))
 
     def run(self, connection: Connection, values: Mapping[str, Any]) -> Ran:
         """Run it on a connection of SQLAlchemy, in its transaction.

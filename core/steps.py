@@ -43,7 +43,36 @@ class Together:
     then: Callable[[Sequence[Any]], Statements | None]
 
 
-Step = Statements | Apart | Together
+@dataclass(frozen=True, slots=True)
+class Chained:
+    """A transaction that is a link of a chain: what it writes depends on the link before it.
+
+    `lock` gives the last link as a row, and holds it; nothing, if nothing is to follow. `then` is
+    told what `first` gave, and that link, and says what else is run and the link that it makes;
+    None: all is undone. Several may be one transaction, in which the last link is named once
+    (`move`), if their `first` only read and lock; who does not follow there is tried again alone,
+    so `then` may be asked twice, and what it said last holds.
+    """
+
+    first: Statements
+    lock: tuple[Any, Mapping[str, Any]]
+    then: Callable[[Sequence[Any], Any], tuple[Statements, Any] | None]
+    move: Callable[[Any], tuple[Any, Mapping[str, Any]]]
+
+    def alone(self) -> Together:
+        """Return the transaction that has only this link."""
+
+        def then(given: Sequence[Any]) -> Statements | None:
+            follows = self.then(given[:-1], given[-1].first())
+            if follows is None:
+                return None
+            statements, link = follows
+            return [*statements, self.move(link)]
+
+        return Together([*self.first, self.lock], then)
+
+
+Step = Statements | Apart | Together | Chained
 Steps = Generator[Step, Any, T]
 """An act that ends with a `T`. What a step raises is raised in it, where it asked."""
 
@@ -68,6 +97,12 @@ def together(
     return given
 
 
+def chained(link: Chained) -> Steps[Sequence[Any]]:
+    """Run a transaction (`Chained`). Returns what `first` gave, if it was undone, too."""
+    given: Sequence[Any] = yield link
+    return given
+
+
 Give = Callable[[Sequence[Any] | Exception], None]
 """Takes what statements gave, or what went wrong."""
 
@@ -87,7 +122,7 @@ class Runs(Protocol):
         """Run a transaction in the calling thread."""
         ...
 
-    def ask_together(self, together: Together, give: Give) -> bool:
+    def ask_together(self, together: Together | Chained, give: Give) -> bool:
         """Run a transaction without waiting. False: not at the moment."""
         ...
 
@@ -113,7 +148,9 @@ def run(steps: Steps[T], database: Runs) -> T:
         return done
 
 
-def _ran(step: Statements | Together, database: Runs) -> Sequence[Any]:
+def _ran(step: Statements | Together | Chained, database: Runs) -> Sequence[Any]:
+    if isinstance(step, Chained):
+        return database.run_together(step.alone())[:-1]
     if isinstance(step, Together):
         return database.run_together(step)
     return database.run_all(step)
@@ -175,10 +212,10 @@ class _Carried:
         except Exception as error:  # noqa: BLE001 - given to whoever waits
             self._give(error)
 
-    def _ask(self, step: Statements | Together) -> None:
+    def _ask(self, step: Statements | Together | Chained) -> None:
         database = self._database
         try:
-            if isinstance(step, Together):
+            if isinstance(step, Together | Chained):
                 asked = database.ask_together(step, self.go_on)
             else:
                 asked = database.ask(step, self.go_on)

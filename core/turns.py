@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import psycopg
 
@@ -21,8 +21,9 @@ from core.libpq import Done, Values, lost
 from core.lines import Written
 from core.pipe import Give, Outcome, Pipe, Pipes
 
-_MOST_TAKEN: Final = 2
-"""While one waits for the disk, or for the head of the audit log, the other one's lock queues."""
+_MOST_TAKEN: Final = 1
+"""What comes meanwhile is gathered: a second turn would only wait for the head of the audit log."""
+_MOST_JOINED: Final = 8
 _DEEP: Final = 16
 """So many may wait for a pipe; beyond that, threads do it."""
 
@@ -36,28 +37,36 @@ Then = Callable[[Sequence[Done]], Asked | None]
 
 
 @dataclass(frozen=True, slots=True)
-class _Turn:
+class Turn:
+    """One transaction."""
+
     first: Asked
     then: Then
     give: Give
+    link: Any = None
+    """Of what it may be one transaction with others that wait (`Join`); None: it is alone."""
+
+
+Join = Callable[[Sequence[Turn]], Turn]
+"""Makes one transaction of several, whose `first` differ."""
 
 
 class Turns:
     """Transactions, each on a pipe of its own; in the event loop."""
 
-    def __init__(self, pipes: Pipes) -> None:
+    def __init__(self, pipes: Pipes, join: Join) -> None:
         self._pipes = pipes
+        self._join = join
         self._taken = 0
-        self._waiting: deque[_Turn] = deque()
+        self._waiting: deque[Turn] = deque()
 
-    def ask(self, first: Asked, then: Then, give: Give) -> bool:
+    def ask(self, turn: Turn) -> bool:
         """Run `first`, then what `then` says, as one transaction.
 
         `give` is given what `first` gave, when all is committed or undone, or what went wrong; then
         all is undone, but for a connection that is lost while it commits: that may be either.
         False, and nothing is done: there is no room at the moment. Raises `Malformed` at once.
         """
-        turn = _Turn(first, then, give)
         if self._taken < _MOST_TAKEN:
             pipe = self._pipes.take()
             if pipe is not None:
@@ -73,16 +82,43 @@ class Turns:
         self._waiting.append(turn)
         return True
 
+    def again(self, turns: Sequence[Turn]) -> None:
+        """Run these, each alone, before whatever waits."""
+        if not turns:
+            return
+        self._waiting.extendleft(replace(turn, link=None) for turn in reversed(turns))
+        if self._taken < _MOST_TAKEN:
+            pipe = self._pipes.take()
+            if pipe is None:
+                waiting, self._waiting = self._waiting, deque()
+                for turn in waiting:
+                    asyncio.get_running_loop().call_soon(turn.give, _lost())
+                return
+            self._taken += 1
+            self._next(pipe)
+
+    def _gathered(self) -> Turn:
+        """Take who is next, with those behind it that can be of one transaction with it."""
+        first = self._waiting.popleft()
+        if first.link is None:
+            return first
+        some = [first]
+        while len(some) < _MOST_JOINED and self._waiting and self._waiting[0].link is not None:
+            if any(self._waiting[0].first == one.first for one in some):
+                break  # what both claim is claimed by one of them
+            some.append(self._waiting.popleft())
+        return first if len(some) == 1 else self._join(some)
+
     def close(self) -> None:
         """Tell whoever waits for a pipe that there will be none."""
         waiting, self._waiting = self._waiting, deque()
         for turn in waiting:
             turn.give(_lost())
 
-    def _begin(self, pipe: Pipe, turn: _Turn) -> None:
+    def _begin(self, pipe: Pipe, turn: Turn) -> None:
         pipe.ask([_BEGIN, *turn.first], partial(self._begun, pipe, turn), alone=False)
 
-    def _begun(self, pipe: Pipe, turn: _Turn, outcome: Outcome) -> None:
+    def _begun(self, pipe: Pipe, turn: Turn, outcome: Outcome) -> None:
         if isinstance(outcome, Exception):
             self._undo(pipe, turn, outcome)
             return
@@ -98,19 +134,19 @@ class Turns:
         else:
             self._undo(pipe, turn, given)
 
-    def _ended(self, pipe: Pipe, turn: _Turn, given: Sequence[Done], outcome: Outcome) -> None:
+    def _ended(self, pipe: Pipe, turn: Turn, given: Sequence[Done], outcome: Outcome) -> None:
         if isinstance(outcome, Exception):
             self._undo(pipe, turn, outcome)
             return
         self._next(pipe)
         turn.give(given)
 
-    def _undo(self, pipe: Pipe, turn: _Turn, outcome: Outcome) -> None:
+    def _undo(self, pipe: Pipe, turn: Turn, outcome: Outcome) -> None:
         def undone(answer: Outcome) -> None:
             if isinstance(answer, Exception):
                 pipe.close()
-            self._next(pipe)
             turn.give(outcome)
+            self._next(pipe)
 
         if pipe.gone:
             undone(())
@@ -120,7 +156,7 @@ class Turns:
     def _next(self, pipe: Pipe) -> None:
         """Go on with who waits for a pipe, or give it back."""
         while self._waiting:
-            turn = self._waiting.popleft()
+            turn = self._gathered()
             another = self._pipes.take() if pipe.gone else pipe
             if another is None:
                 asyncio.get_running_loop().call_soon(turn.give, _lost())

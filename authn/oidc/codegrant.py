@@ -65,6 +65,8 @@ class CodeGrant:
         client = request.client
 
         def redeem(ran: Sequence[Any]) -> tuple[Event, Statements] | None:
+            found.clear()  # it may be the second try
+            given.clear()
             code, owner = _known(parts.grants.claimed(ran[0]), request)
             found.append((code, owner))
             unknown = client.metadata.hears_of_logout and code.subject is None

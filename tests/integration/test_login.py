@@ -547,13 +547,13 @@ def test_too_many_attempts_says_when_to_come_again_and_leads_back(house):
     for number in range(21):
         last = log_in(house.browser(), name=f"n{number}", next_path="/account")
     assert last.status_code == 429
-    assert "尝试过于频繁。 请在 3 秒后再试。" in last.text
+    assert "尝试过于频繁。请在 3 秒后再试。" in last.text
     browser = house.browser()
     fields = {"csrf": csrf_of(browser.get("/login/password?lang=en").text), "next": "/account"}
     fields |= {"name": "zhang.wei", "old": "x", "password": "y", "repeat": "y"}
     slowed = browser.post("/login/password", data=fields)
     assert (slowed.status_code, slowed.headers["retry-after"]) == (429, "3")
-    assert "Try again in 3 seconds." in slowed.text
+    assert "Try again in 3 s." in slowed.text
     assert 'href="/login/password?next=%2Faccount&amp;name=zhang.wei"' in slowed.text
 
 

@@ -235,6 +235,7 @@ def test_a_client_that_wants_a_certificate_sends_a_password_login_to_step_up(hou
     assert sent.startswith("/login/step-up?level=certificate&next=%2Foidc%2Fcontinue%2F")
     page = browser.get(sent)
     assert "此应用要求使用证书登录" in page.text
+    assert "<strong>OA</strong>" in page.text, "which application, by its registered name"
     assert 'name="code"' not in page.text
     assert "/login/certificate?" in page.text
     assert "/login/passkey?" not in page.text, "none is enrolled"

@@ -42,6 +42,8 @@ def run(scene: Scene) -> dict[str, Any]:
             browser.log_in(f"{origin}/page", PERSON, PASSWORD, until=f"{origin}/page")
             headers = browser.json()
             assert headers["remote-user"] == PERSON, headers
+            assert headers["host"] == headers["x-forwarded-host"] == f"localhost:{port}", headers
+            _spoofed(scene, port)
             scene.service.yinxin("user", "end-sessions", PERSON)
             began = time.monotonic()
             browser.goto(f"{origin}/page")
@@ -52,6 +54,20 @@ def run(scene: Scene) -> dict[str, Any]:
             process.terminate()
             process.wait()
     return {"sessions ended to refused, s": seconds}
+
+
+def _spoofed(scene: Scene, port: int) -> None:
+    """What a browser says of itself does not let it in, nor change what leads to the login."""
+    claims = ("Remote-User: root", "Remote_User: root", "X-Forwarded-Host: other.example")
+    said = [word for one in claims for word in ("-H", one)]
+
+    def ask(path: str) -> str:
+        address = f"https://localhost:{port}{path}"
+        asked = ["curl", "-si", "--cacert", str(scene.certificate), *said, address]
+        return subprocess.run(asked, check=True, capture_output=True, text=True).stdout
+
+    assert ask("/page").startswith("HTTP/1.1 302")
+    assert f"origin=https%3A%2F%2Flocalhost%3A{port}&" in ask("/.yinxin/start?to=/page")
 
 
 def _deep_link_and_way_out(scene: Scene, browser: Chromium, origin: str) -> None:

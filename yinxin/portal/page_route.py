@@ -90,5 +90,6 @@ async def _onward(request: Request, error: TrustError) -> dict[str, str]:
     if isinstance(error, EntryLost):
         return {"then": error.again, "leads": "go_on"}
     if request.method == "POST" and isinstance(error, Forbidden | Throttled | Unauthenticated):
-        return {"then": await way_back(request), "leads": "load_again"}
+        leads = "login" if isinstance(error, Unauthenticated) else "load_again"
+        return {"then": await way_back(request), "leads": leads}
     return {}

@@ -449,8 +449,8 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "throttled": ("尝试过于频繁。", "Too many attempts."),
     "load_again": ("重新打开页面", "Load the page again"),
     "again_in": ("请在 {}后再试。", "Try again in {}."),
-    "some_seconds": ("{} 秒", "{} seconds"),
-    "some_minutes": ("{} 分钟", "{} minutes"),
+    "some_seconds": ("{} 秒", "{} s"),
+    "some_minutes": ("{} 分钟", "{} min"),
     "lock_note": (
         "连续输错 {} 次，用户将锁定 {} 分钟。",
         "After {} wrong passwords in a row a user is locked for {} minutes.",
@@ -477,8 +477,11 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "signed_in_as": ("您已登录：{}。", "You are signed in as {}."),
     "no_cookies": (
-        "浏览器没有带回 Cookie。请允许本站使用 Cookie，然后重新打开页面。",
-        "Your browser sent no cookie. Allow cookies for this site, then load the page again.",
+        "浏览器没有带回 Cookie。请允许本站使用 Cookie，再从应用重新进入，或重新打开页面。",
+        (
+            "Your browser sent no cookie. Allow cookies for this site; then open the application "
+            "again, or load this page again."
+        ),
     ),
     "stale_form": (
         "表单已过期，请重新打开页面。",

@@ -171,6 +171,23 @@ def test_both_issuers_say_in_a_frame_who_they_are(house, browser):
     assert issuers == {frame: [ISSUER], chinese: [GM]}
 
 
+def test_nobody_is_kept_from_logging_out_when_the_issuer_was_turned_off(
+    house, browser, sqlite_database, audit, clock
+):
+    frame = "https://oa.example.cn/frontchannel"
+    metadata = ClientMetadata(frontchannel_logout_uri=frame)
+    enter(browser, house.public_client(metadata=metadata, id_token_algorithm=SM2))
+    ordinary = house.public_client()
+    hint = enter(browser, ordinary)[1]["id_token"]
+    off = build(sqlite_database, audit=audit, clock=clock, keystore=house.keystore).browser()
+    off.cookies.update(browser.cookies)
+    page = off.get("/oidc/logout", params={"id_token_hint": hint})
+    assert page.status_code == 200
+    assert frame not in page.text
+    silent = answer_of(off.get(flow(ordinary.id, prompt="none").path))
+    assert silent["error"] == "login_required"
+
+
 @pytest.mark.parametrize(
     "changes",
     [

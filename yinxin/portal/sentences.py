@@ -79,6 +79,10 @@ _SENTENCES: Final[dict[str, str]] = {
     r"somebody else is signed in now": "当前登录的是另一个用户，请重新操作",
     r"this identity is somebody's, or you have one of this source": "该身份已关联到其他账号，或您已关联过该系统的身份",
     r"there is no such sign-in here": "没有这种登录方式",
+    # ---- a registration authority apart ----
+    r"not asked yet: rows wait for the word of the certificate authority": "尚未询问：各行等待证书认证机构答复",
+    r"not asked: some rows go on without the word of the certificate authority": "未询问：部分行未经证书认证机构答复即继续",
+    r"not asked: (.*)": r"未询问：\1",
     # ---- one's own page ----
     r"sign in first": "请先登录",
     r"this session was continued elsewhere or has ended; sign in again": "会话已在别处继续或已结束，请重新登录",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ca import bulk
 from yinxin.portal.sentences import in_language
 
 ROOT = Path(__file__).parents[3]
@@ -53,6 +54,8 @@ def test_every_refusal_that_people_read_is_said_in_chinese(module: str) -> None:
 
 
 def test_values_are_kept_and_what_is_not_known_is_shown_as_it_is() -> None:
+    for state in (bulk.WAITING, bulk.UNASKED, f"{bulk.NOT_ASKED}: away"):
+        assert in_language(state, "zh") != state
     assert in_language("a password has 12 to 128 characters", "zh") == "口令应有 12 至 128 个字符"
     assert in_language("a password has 12 to 128 characters", "en").startswith("a password")
     assert in_language("something new", "zh") == "something new"

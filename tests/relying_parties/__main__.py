@@ -15,6 +15,8 @@ ALL = (
 
 def main(names: list[str]) -> int:
     """Return how many failed."""
+    if unknown := set(names) - set(ALL):
+        sys.exit(f"no relying party {', '.join(sorted(unknown))}; there are {', '.join(ALL)}")
     failed = 0
     for name in names or ALL:
         module = importlib.import_module(f"tests.relying_parties.{name}")

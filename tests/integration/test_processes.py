@@ -357,11 +357,10 @@ def test_what_is_killed_comes_back_and_the_others_go_on(several: Several, victim
     # What it was accepting in that moment ends with it.
     wait(lambda: several.pid(victim) != killed)
     began, asked = time.monotonic(), 0
-    while several.pid(victim) is None or time.monotonic() - began < 1:
+    while several.pid(victim) is None or asked < 10:
         assert several.ask(None, "GET", "/healthz").status == 200
         asked += 1
         assert time.monotonic() - began < 60
-    assert asked > 5
     if victim != WORKER:
         wait(lambda: several.ask(victim, "GET", "/healthz", seconds=0.5).status == 200)
         # It counts on from where the one before it was.

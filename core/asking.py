@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
@@ -129,19 +130,23 @@ class _Group:
         return None if head is None else [*asked, *self._noted([self._links[0].move(head)])]
 
     def tell(self, outcome: Sequence[Done] | Exception) -> Sequence[Turn]:
-        """Tell each what it gave; return who is to be tried again, alone."""
+        """Tell each what it gave; return who is to be tried again, alone.
+
+        Each in a turn of the loop of its own: who does not take it holds up nobody.
+        """
+        tell = asyncio.get_running_loop().call_soon
         if isinstance(outcome, Exception):
             if not getattr(outcome, "connection_invalidated", False):
                 return self._turns
             for turn in self._turns:  # it may be committed: then a code would be found used
-                turn.link[1](translate(outcome))
+                tell(turn.link[1], translate(outcome))
             return ()
         again = list[Turn]()
         for turn, given in zip(self._turns, self._followed, strict=True):
             if given is None:
                 again.append(turn)
             else:
-                turn.link[1](given)
+                tell(turn.link[1], given)
         return again
 
     def _noted(self, statements: Statements) -> list[tuple[Written, Values]]:

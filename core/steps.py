@@ -15,7 +15,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from core.errors import Malformed, Unavailable
+from core.errors import Unavailable
 
 T = TypeVar("T")
 
@@ -203,27 +203,31 @@ class _Carried:
                 step = self._steps.throw(outcome)
             else:
                 step = self._steps.send(outcome)
-            if isinstance(step, Apart):
-                _in_thread(self.go_on, step.act)
-            else:
-                self._ask(step)
         except StopIteration as end:
-            self._give(end.value)
+            given = end.value
         except Exception as error:  # noqa: BLE001 - given to whoever waits
-            self._give(error)
+            given = error
+        else:
+            self._begin(step)
+            return
+        # Not above: an error of who takes it would have in its context what was given, a token,
+        # and errors reach the log.
+        self._give(given)
 
-    def _ask(self, step: Statements | Together | Chained) -> None:
+    def _begin(self, step: Step) -> None:
         database = self._database
         try:
+            if isinstance(step, Apart):
+                _in_thread(self.go_on, step.act)
+                return
             if isinstance(step, Together | Chained):
                 asked = database.ask_together(step, self.go_on)
             else:
                 asked = database.ask(step, self.go_on)
-        except Malformed as refusal:
-            self.go_on(refusal)
-            return
-        if not asked:
-            _in_thread(self.go_on, _ran, step, database)
+            if not asked:
+                _in_thread(self.go_on, _ran, step, database)
+        except Exception as error:  # noqa: BLE001 - raised in the act, where it asked
+            self.go_on(error)
 
 
 def _in_thread(give: Callable[[Any], None], act: Callable[..., Any], *arguments: object) -> None:

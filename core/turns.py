@@ -145,8 +145,10 @@ class Turns:
         def undone(answer: Outcome) -> None:
             if isinstance(answer, Exception):
                 pipe.close()
-            turn.give(outcome)
-            self._next(pipe)
+            try:
+                turn.give(outcome)
+            finally:  # who does not take it does not keep the turn
+                self._next(pipe)
 
         if pipe.gone:
             undone(())

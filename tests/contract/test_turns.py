@@ -65,6 +65,9 @@ class Desk:
 
     def claim(self, number: int, token, *, client: str = "oa-1", logout_uris=(None, None)):
         """Find a code, look at it and use it up, as one transaction; gives what was found."""
+        return self.carrier.carry(self.claiming(number, token, client, logout_uris))
+
+    def claiming(self, number: int, token, client: str = "oa-1", logout_uris=(None, None)):
         digest, seen = bytes([number]) * 32, []
 
         def then(ran):
@@ -82,7 +85,7 @@ class Desk:
             done = yield from self.log.following(claim, then)
             return done, seen[0]
 
-        return self.carrier.carry(steps())
+        return steps()
 
     def run(self, act):
         async def warmed():
@@ -176,6 +179,34 @@ def test_what_the_database_refuses_of_several_is_refused_to_one(desk):
     assert all(desk.used(number) and desk.gave(number) for number in range(1, 7))
     assert not desk.used(7)
     desk.require_chain(6)
+
+
+def test_whoever_does_not_take_what_was_given_holds_up_nobody(desk, caplog):
+    """Neither beside others in one transaction, nor where theirs was undone."""
+    for number in range(1, 8):
+        desk.offer(number)
+    tokens = {number: new_token(desk.clock, bytes([number]) * 32) for number in range(1, 10)}
+    caplog.set_level("ERROR")
+
+    def fall_over(_):
+        raise RuntimeError("nobody is there any more")
+
+    async def act():
+        acts = [asyncio.ensure_future(desk.claim(number, tokens[number])) for number in (1, 2)]
+        await asyncio.sleep(0)
+        for number in (3, 9, 4):  # the second one is made up
+            desk.carrier.begin(desk.claiming(number, tokens[number]), fall_over)
+        acts += [asyncio.ensure_future(desk.claim(number, tokens[number])) for number in (5, 6)]
+        async with asyncio.timeout(10):
+            taken = await asyncio.gather(*acts)
+            return [*taken, await desk.claim(7, tokens[7])]
+
+    assert all(done for done, _ in desk.run(act))
+    assert all(desk.used(number) and desk.gave(number) for number in range(1, 8))
+    desk.require_chain(7)
+    # What was given is in no line of the log, not as the context of an error either.
+    assert "nobody is there any more" in caplog.text
+    assert "AuthorizationCode" not in caplog.text
 
 
 @pytest.mark.postgres
